@@ -1,0 +1,1 @@
+"""Backends: ways to execute a loss. Each takes `(LossTensors, LossSpec)`; none imports another."""

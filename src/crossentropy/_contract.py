@@ -1,0 +1,506 @@
+"""Arguments → one frozen LossSpec, or an error that helps.
+
+Everything a caller can get wrong about a loss is found here, before any arithmetic: each message names the argument,
+what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
+
+torch raises RuntimeError for many a bad value or dtype; the errors here are a ValueError, TypeError or IndexError *and*
+a RuntimeError, so that code written for either catches them.
+"""
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.nn import _reduction
+
+from crossentropy._logspace import wide
+from crossentropy._values import check_probabilities, first, position, readable
+
+if TYPE_CHECKING:
+    from torch.nn import LinearCrossEntropyOptions
+
+AnyOptions: TypeAlias = "Options | LinearCrossEntropyOptions | None"
+
+_INTEGERS = {
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
+}  # fmt: skip
+
+
+class ArgumentValueError(ValueError, RuntimeError):
+    """A value or shape that the function cannot take."""
+
+
+class ArgumentIndexError(IndexError, ValueError, RuntimeError):
+    """A label outside its range of classes."""
+
+
+class ArgumentTypeError(TypeError, RuntimeError):
+    """A type or dtype that the function cannot take."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a loss is executed; never what it computes.
+
+    Args:
+        backend: "auto" chooses; "reference" is the plain composition of torch operators that everything else is
+            tested against. Any other name raises ValueError: an explicit choice never falls back.
+
+    Raises:
+        ValueError: `backend` is not known.
+
+    Example:
+        >>> import torch, crossentropy
+        >>> logits, target = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
+        >>> crossentropy.functional.cross_entropy(logits, target, options=crossentropy.Options(backend="reference"))
+        tensor(0.2395)
+
+    See Also:
+        torch.nn.LinearCrossEntropyOptions, which is accepted wherever this is.
+    """
+
+    backend: Literal["auto", "reference"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.backend not in ("auto", "reference"):
+            raise ArgumentValueError(f"backend is {self.backend!r}, expected 'auto' or 'reference'")
+
+
+class LossTensors(NamedTuple):
+    """The tensors of one loss. Shapes: rows are (), (N,), (N, d1, …, dK) or any leading axes of a linear input."""
+
+    input: Tensor
+    """Logits, log-probabilities or, with linear_weight, hidden states (…, D)."""
+    target: Tensor | None = None
+    """int64 class indices in the rows' shape, or class probabilities in the logits' shape."""
+    weight: Tensor | None = None
+    """Class weights (C,)."""
+    token_weight: Tensor | None = None
+    """Row weights in the rows' shape."""
+    denominator: Tensor | float | None = None
+    """What "mean" divides by."""
+    linear_weight: Tensor | None = None
+    """Head (C, D) or (C, d1, …, dK, D)."""
+    linear_bias: Tensor | None = None
+    """Bias (C,) or (C, d1, …, dK)."""
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Everything about one loss that is not a tensor."""
+
+    class_dim: int
+    num_classes: int
+    probabilities: bool
+    """Whether the target holds class probabilities rather than class indices."""
+    dtype: torch.dtype
+    """The dtype of logits, sums, normalisers and losses until the one rounding to `out_dtype`."""
+    out_dtype: torch.dtype
+    reduction: str = "mean"
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    softcap: float | None = None
+    logit_scale: float = 1.0
+    temperature: float = 1.0
+
+
+# --- tensors ------------------------------------------------------------------------------------------------------
+
+
+def check_floating(name: str, tensor: object) -> Tensor:
+    """`tensor` itself, if it is a tensor of a real floating dtype."""
+    if not isinstance(tensor, Tensor):
+        raise ArgumentTypeError(f"{name} is a {type(tensor).__name__}, expected a torch.Tensor")
+    if not tensor.is_floating_point():
+        raise ArgumentTypeError(
+            f"{name} has dtype {tensor.dtype}, expected a real floating dtype — convert with {name}.float()"
+        )
+    return tensor
+
+
+def check_same_device(**tensors: object) -> None:
+    """All tensors, given by their argument names, are on the device of the first."""
+    (first_name, reference), *others = ((name, t) for name, t in tensors.items() if isinstance(t, Tensor))
+    for name, tensor in others:
+        if tensor.device != reference.device:
+            raise ArgumentValueError(
+                f"{name} is on {tensor.device} and {first_name} on {reference.device}: move it with "
+                f"{name}.to({first_name}.device)"
+            )
+
+
+def class_axis(input: object, target: object) -> int:
+    """The class axis of dense logits: 0 for (C), 1 for (N, C) and (N, C, d1, …, dK)."""
+    if (
+        isinstance(input, Tensor)
+        and isinstance(target, Tensor)
+        and input.dtype in _INTEGERS
+        and target.is_floating_point()
+    ):
+        raise ArgumentTypeError(
+            f"input has dtype {input.dtype} and target {target.dtype}: the arguments look swapped — "
+            "the logits come first, then the target"
+        )
+    rank = check_floating("input", input).dim()
+    if rank == 0:
+        raise ArgumentValueError("input has no axes, expected logits of shape (C), (N, C) or (N, C, d1, …, dK)")
+    return 0 if rank == 1 else 1
+
+
+def check_linear(
+    input: object,
+    linear_weight: object,
+    linear_bias: object,
+    *,
+    names: tuple[str, str, str] = ("input", "linear_weight", "linear_bias"),
+) -> torch.Size:
+    """The shape of the logits of hidden states (…, D) under a head (C, d1, …, dK, D) with a bias (C, d1, …, dK)."""
+    hidden, head = check_floating(names[0], input), check_floating(names[1], linear_weight)
+    if hidden.dim() < 1:
+        raise ArgumentValueError(f"{names[0]} has no axes, expected (D) or (…, D)")
+    if head.dim() < 2:
+        raise ArgumentValueError(f"{names[1]} has shape {tuple(head.shape)}, expected (C, D) or (C, d1, …, dK, D)")
+    if hidden.shape[-1] != head.shape[-1]:
+        raise ArgumentValueError(
+            f"{names[0]} has {hidden.shape[-1]} features (its last axis) and {names[1]} {head.shape[-1]}: shapes "
+            f"{tuple(hidden.shape)} and {tuple(head.shape)}{_transposed_hint(names[1], hidden, head)}"
+        )
+    if head.dim() > 2 and hidden.dim() != 2:
+        raise ArgumentValueError(
+            f"{names[1]} has shape {tuple(head.shape)}, which defines a K-dimensional loss and requires batched "
+            f"{names[0]} (N, {head.shape[-1]}), got shape {tuple(hidden.shape)}"
+        )
+    if linear_bias is not None:
+        bias = check_floating(names[2], linear_bias)
+        if bias.shape != head.shape[:-1]:
+            raise ArgumentValueError(f"{names[2]} has shape {tuple(bias.shape)}, expected {tuple(head.shape[:-1])}")
+    return torch.Size((*hidden.shape[:-1], *head.shape[:-1]))
+
+
+def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -> None:
+    """Student and teacher speak of the same rows and classes, under plain (C, D) heads."""
+    if head.dim() != 2:
+        raise ArgumentValueError(f"linear_weight has shape {tuple(head.shape)}, expected (C, D)")
+    if student != teacher:
+        raise ArgumentValueError(
+            f"the student's logits would have shape {tuple(student)} and the teacher's {tuple(teacher)}: expected the "
+            "same rows and the same classes"
+        )
+
+
+def check_broadcast(**tensors: Tensor) -> None:
+    """The shapes of all tensors, given by their argument names, broadcast."""
+    try:
+        torch.broadcast_shapes(*(t.shape for t in tensors.values()))
+    except RuntimeError:
+        shapes = " and ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
+        raise ArgumentValueError(f"the shapes of {shapes} do not broadcast, expected the same shape") from None
+
+
+def _transposed_hint(name: str, hidden: Tensor, head: Tensor) -> str:
+    return f" — the head is (C, D): use {name}.T" if head.dim() == 2 and head.shape[0] == hidden.shape[-1] else ""
+
+
+def check_target(
+    shape: torch.Size, class_dim: int, target: object, *, probabilities_allowed: bool
+) -> tuple[Tensor, bool]:
+    """The target, and whether it holds class probabilities (else indices), for logits of the given shape."""
+    if not isinstance(target, Tensor):
+        raise ArgumentTypeError(f"target is a {type(target).__name__}, expected a torch.Tensor")
+    if shape[class_dim] == 0:
+        raise ArgumentIndexError(f"input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
+    rows = without(shape, class_dim)
+    if target.shape == shape and probabilities_allowed:
+        if target.is_floating_point():
+            return target, True
+        raise ArgumentTypeError(
+            f"target has dtype {target.dtype} and the shape of the logits, {tuple(shape)}. "
+            f"{'A one-hot target' if target.dtype != torch.bool else 'A mask of classes'}: pass class indices, "
+            f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim}), "
+            "or class probabilities, target.to(input.dtype)"
+        )
+    if target.shape != rows:
+        raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
+    if target.dtype not in _INTEGERS:
+        raise ArgumentTypeError(
+            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: class indices are integers — "
+            "convert with target.long(), or pass class probabilities of shape " + str(tuple(shape))
+        )
+    return target, False
+
+
+def without(shape: torch.Size, class_dim: int) -> torch.Size:
+    """The rows' shape: the logits' without the class axis."""
+    return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
+
+
+def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:
+    rows, got = tuple(without(shape, class_dim)), tuple(target.shape)
+    probabilities = f" (class indices) or {tuple(shape)} (class probabilities)" if probabilities_allowed else ""
+    message = f"target has shape {got}, expected {rows}{probabilities} for logits of shape {tuple(shape)}"
+    return f"{message}. {_shape_hint(tuple(shape), class_dim, rows, got)}".rstrip()
+
+
+def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], got: tuple[int, ...]) -> str:
+    """The likely mistake behind a target of the wrong shape."""
+    if len(shape) > 2 and class_dim == 1 and shape[:-1] == got:
+        axes = ", ".join(
+            ("N", "T", "C") if len(shape) == 3 else ("N", *(f"d{i}" for i in range(1, len(shape) - 1)), "C")
+        )
+        move = "transpose(1, 2)" if len(shape) == 3 else "movedim(-1, 1)"
+        return f"({axes}) logits: the class axis must be 1 — use input.{move}"
+    if got == (*rows, 1):
+        return "It has a trailing axis of size 1 — use target.squeeze(-1)"
+    if len(rows) > 1 and got == (rows[0], 1, *rows[1:]):
+        return "It has a class axis of size 1 — use target.squeeze(1)"
+    if math.prod(got) == math.prod(rows) and len(rows) == 1:
+        return "The logits are flattened and the target is not — use target.reshape(-1)"
+    if rows and got and rows[0] != got[0] and rows[1:] == got[1:]:
+        return f"Expected input batch_size ({rows[0]}) to match target batch_size ({got[0]})"
+    return ""
+
+
+def check_class_weight(weight: object, num_classes: int, *, name: str = "weight") -> None:
+    """Class weights are one floating number per class."""
+    if weight is None:
+        return
+    tensor = check_floating(name, weight)
+    if tensor.shape != (num_classes,):
+        raise ArgumentValueError(
+            f"{name} has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
+            f"{num_classes} classes"
+        )
+
+
+def check_token_weight(token_weight: object, rows: torch.Size) -> None:
+    """Row weights are one real number per row."""
+    if token_weight is None:
+        return
+    if not isinstance(token_weight, Tensor) or token_weight.is_complex():
+        raise ArgumentTypeError(f"token_weight is a {type(token_weight).__name__}, expected a real torch.Tensor")
+    if token_weight.shape != rows:
+        raise ArgumentValueError(
+            f"token_weight has shape {tuple(token_weight.shape)}, expected {tuple(rows)}: one number for each row"
+        )
+
+
+def check_denominator(denominator: object, reduction: str) -> None:
+    """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
+    if denominator is None:
+        return
+    if reduction != "mean":
+        raise ArgumentValueError(
+            f"denominator divides the 'mean', and reduction is {reduction!r}: leave out one of them"
+        )
+    if isinstance(denominator, Tensor):
+        if denominator.numel() != 1 or denominator.is_complex():
+            raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
+        if not readable(denominator):
+            return
+        denominator = denominator.item()
+    check_number("denominator", denominator, low=0.0)
+
+
+def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> None:
+    """Class indices, where they can be read, are in [0, C) or equal to ignore_index."""
+    if not readable(target, wait=wait):
+        return
+    offence = first(((target < 0) | (target >= num_classes)) & (target != ignore_index))
+    if offence is None:
+        return
+    label = int(target[offence])
+    if label == num_classes:
+        hint = " — labels that start at 1? use target - 1"
+    elif label < 0 or label == 255:
+        hint = f" — padding? pass ignore_index={label}"
+    else:
+        hint = ""
+    raise ArgumentIndexError(
+        f"target{position(offence)} is {label}, expected a class in [0, {num_classes}) or ignore_index "
+        f"({ignore_index}){hint}"
+    )
+
+
+# --- numbers ------------------------------------------------------------------------------------------------------
+
+
+def check_number(name: str, value: object, *, low: float = -math.inf, high: float = math.inf, hint: str = "") -> None:
+    """A finite Python number in [low, high]."""
+    if not isinstance(value, (int, float, Real)) or isinstance(value, bool):
+        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, expected a Python number{hint}")
+    number = float(value)
+    if not (low <= number <= high and math.isfinite(number)):
+        limits = (
+            f" in [{low:g}, {high:g}]" if math.isfinite(low + high) else f" ≥ {low:g}" if math.isfinite(low) else ""
+        )
+        raise ArgumentValueError(f"{name} is {value}, expected a finite number{limits}")
+
+
+def check_numbers(
+    label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *, prefix: str = ""
+) -> None:
+    """The settings of a loss that are plain numbers."""
+    learned = " — for a learned scale multiply the logits or hidden states by it"
+    check_number("label_smoothing", label_smoothing, low=0.0, high=1.0)
+    check_number("z_loss", z_loss, low=0.0)
+    check_number(f"{prefix}logit_scale", logit_scale, hint=learned)
+    if softcap is not None:
+        check_positive(f"{prefix}softcap", softcap)
+
+
+def check_positive(name: str, value: object) -> None:
+    """A finite Python number > 0."""
+    check_number(name, value, low=0.0)
+    if value == 0:
+        raise ArgumentValueError(f"{name} is 0, expected a number > 0")
+
+
+def check_out_dtype(out_dtype: object) -> None:
+    """The dtype of a loss is a real floating one."""
+    if out_dtype is not None and not (isinstance(out_dtype, torch.dtype) and out_dtype.is_floating_point):
+        raise ArgumentTypeError(f"out_dtype is {out_dtype!r}, expected a floating torch.dtype or None")
+
+
+def check_ignore_index(ignore_index: object, *, probabilities: bool) -> None:
+    """ignore_index is an integer, and has no meaning for class probabilities."""
+    if not isinstance(ignore_index, int) or isinstance(ignore_index, bool):
+        raise ArgumentTypeError(f"ignore_index is {ignore_index!r}, expected an integer")
+    if probabilities and ignore_index >= 0:
+        raise ArgumentValueError(
+            f"ignore_index is {ignore_index}, and class probabilities have no index to ignore — "
+            "give such rows token_weight 0"
+        )
+
+
+def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
+    """The reduction's name, after torch's deprecated size_average and reduce (with torch's warning)."""
+    if size_average is not None or reduce is not None:
+        return _reduction.legacy_get_string(size_average, reduce)
+    return reduction
+
+
+def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean", "sum")) -> None:
+    """The reduction is one of the allowed names."""
+    if reduction not in allowed:
+        raise ArgumentValueError(f"reduction is {reduction!r}, expected one of {', '.join(map(repr, allowed))}")
+
+
+def check_options(options: object) -> None:
+    """Options are ours or torch's LinearCrossEntropyOptions, whose hints on chunking change no result."""
+    torchs = getattr(torch.nn, "LinearCrossEntropyOptions", ())  # torch has it since 2.12
+    if options is not None and not isinstance(options, (Options, torchs)):
+        raise ArgumentTypeError(f"options is a {type(options).__name__}, expected crossentropy.Options or None")
+
+
+def under_autocast(input: Tensor) -> bool:
+    """Whether autocast is enabled for the input's device, so that losses are float32."""
+    device = input.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def dtypes(input: Tensor, others: tuple[Tensor | None, ...], out_dtype: torch.dtype | None) -> dict[str, torch.dtype]:
+    """The accumulation and result dtypes of a LossSpec.
+
+    The result has the promoted dtype of `input` and the `others`, or float32 under autocast, as torch's loss has; sums
+    are accumulated in float32 or wider.
+    """
+    natural = input.dtype
+    for other in others:
+        if other is not None and other.is_floating_point():
+            natural = torch.promote_types(natural, other.dtype)
+    if out_dtype is None:
+        out_dtype = wide(natural) if under_autocast(input) else natural
+    return {"dtype": wide(natural), "out_dtype": out_dtype}
+
+
+# --- all of it ----------------------------------------------------------------------------------------------------
+
+
+def resolve(
+    tensors: LossTensors,
+    shape: torch.Size,
+    class_dim: int,
+    *,
+    target_kind: Literal["any", "indices", "none"] = "any",
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    temperature: float = 1.0,
+    out_dtype: torch.dtype | None = None,
+    options: object = None,
+) -> tuple[LossTensors, LossSpec]:
+    """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
+    check_same_device(**{name: t for name, t in tensors._asdict().items() if name != "denominator"})
+    check_reduction(reduction)
+    check_numbers(label_smoothing, z_loss, softcap, logit_scale)
+    check_out_dtype(out_dtype)
+    check_options(options)
+    num_classes, target, probabilities = shape[class_dim], tensors.target, False
+    check_class_weight(tensors.weight, num_classes)
+    check_token_weight(tensors.token_weight, without(shape, class_dim))
+    check_denominator(tensors.denominator, reduction)
+    if target_kind != "none":
+        target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
+        check_ignore_index(ignore_index, probabilities=probabilities)
+        if not probabilities:
+            target = target.long()
+            check_labels(target, num_classes, ignore_index)
+    spec = LossSpec(
+        class_dim=class_dim,
+        num_classes=num_classes,
+        probabilities=probabilities,
+        **dtypes(tensors.input, (tensors.linear_weight, target), out_dtype),
+        reduction=reduction,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        z_loss=z_loss,
+        softcap=softcap,
+        logit_scale=logit_scale,
+        temperature=temperature,
+    )
+    return tensors._replace(target=target), spec
+
+
+# --- values, only when asked (validate=True) ----------------------------------------------------------------------
+
+
+def validate_target(target: Tensor, shape: torch.Size, class_dim: int, ignore_index: int) -> None:
+    """Class probabilities are distributions and class indices are in range, even if a device must be waited for."""
+    if not readable(target, wait=True):
+        return
+    if target.shape == shape:
+        check_probabilities("target", target, class_dim)
+    else:
+        check_labels(target, shape[class_dim], ignore_index, wait=True)
+
+
+def validate_log_probabilities(input: Tensor, target: Tensor, class_dim: int, ignore_index: int) -> None:
+    """Rows that are not ignored are logarithms of distributions."""
+    if not readable(input, target, wait=True):
+        return
+    ignored = (target == ignore_index).unsqueeze(class_dim)
+    p = input.detach().exp().masked_fill(ignored, 1 / input.shape[class_dim])
+    try:
+        check_probabilities("exp(input)", p, class_dim)
+    except ValueError as error:
+        raise ArgumentValueError(f"input holds no log-probabilities — apply log_softmax to logits: {error}") from None
+
+
+def validate_range(name: str, tensor: Tensor, low: float, high: float, what: str, hint: str) -> None:
+    """Every entry is in [low, high], up to rounding."""
+    if not readable(tensor, wait=True):
+        return
+    slack = 4 * torch.finfo(tensor.dtype).eps
+    offence = first(~((tensor >= low - slack) & (tensor <= high + slack)))
+    if offence is not None:
+        value = tensor[offence].item()
+        raise ArgumentValueError(
+            f"{name}{position(offence)} is {value:.6g}, expected {what} in [{low:g}, {high:g}] — {hint}"
+        )

@@ -1,0 +1,246 @@
+"""Entropy, cross entropy and divergence of densities.
+
+    entropy        h(p)     = −∫ p(x) log p(x) dx              differential entropy: may be negative
+    cross_entropy  h(p, q)  = −∫ p(x) log q(x) dx
+    kl_divergence  KL(p‖q)  =  ∫ p(x) log(p(x) / q(x)) dx      = h(p, q) − h(p) ≥ 0
+
+p, q are torch.distributions objects with one batch shape (…) and one event shape. Cut the line into bins of width δ:
+a density p gives them probabilities ≈ p(x) δ, whose discrete entropy is ≈ h(p) − log δ and has no limit as δ → 0;
+h(p) is what remains when log δ is dropped, and so depends on the unit of x. In the KL divergence of two densities the
+two log δ cancel: it is the limit of the discrete one, and keeps its meaning. docs/continuous.md has the derivation.
+
+Each is an expectation under p, E_p[f(x)], found by the first of these that applies:
+
+    closed form   torch has the formula
+    quadrature    x is one real number: adaptive Gauss–Kronrod, with its error estimate
+    monte carlo   the mean of f over samples of p, with its standard error
+
+All are differentiable with respect to the parameters of p and q.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+from torch.distributions.kl import kl_divergence as _torch_kl_divergence
+
+from crossentropy._density import dtype_of, exact, is_discrete, log_prob
+from crossentropy._quadrature import Integrand, quadrature
+from crossentropy.information import Unit, per_nat
+
+__all__ = ["Estimate", "cross_entropy", "entropy", "kl_divergence"]
+
+Method: TypeAlias = Literal["closed form", "quadrature", "monte carlo"]
+
+_METHODS = ("closed form", "quadrature", "monte carlo")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A quantity, how far off it may be, and how it was found.
+
+    Args:
+        value: The quantity, in p's batch shape.
+        stderr: 0 for a closed form, the error estimate of a quadrature, the standard error of a Monte Carlo mean.
+        method: "closed form", "quadrature" or "monte carlo".
+
+    Example:
+        >>> normal = torch.distributions.Normal(0.0, 1.0)
+        >>> print(entropy(normal))
+        1.418939 (closed form)
+    """
+
+    value: Tensor
+    stderr: Tensor
+    method: Method
+
+    def __str__(self) -> str:
+        """The value with its error: "0.4431 ± 2e-12 (quadrature)"."""
+        if self.value.dim():
+            return f"{self.value.tolist()} ± {self.stderr.tolist()} ({self.method})"
+        error = "" if self.method == "closed form" else f" ± {self.stderr.item():.1g}"
+        return f"{self.value.item():.7g}{error} ({self.method})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, for JSON."""
+        return {"value": self.value.tolist(), "stderr": self.stderr.tolist(), "method": self.method}
+
+
+def entropy(p: Distribution, *, method: Method | None = None, unit: Unit = "nat", samples: int = 100_000) -> Estimate:
+    """Differential entropy of a density.
+
+        h(p) = −∫ p(x) log p(x) dx
+
+    How spread out p is, on a logarithmic scale: it grows by log a when x is stretched by a, and is negative for a
+    density concentrated on less than a unit interval.
+
+    Args:
+        p: A distribution.
+        method: Force "closed form", "quadrature" or "monte carlo"; by default the first that applies.
+        unit: "nat", "bit" or "hartley".
+        samples: Number of samples for Monte Carlo, drawn from torch's global generator.
+
+    Returns:
+        An `Estimate`, its tensors in p's batch shape.
+
+    Raises:
+        ValueError: The forced method does not apply, or a name is unknown.
+        TypeError: p is not a distribution.
+
+    Example:
+        >>> print(entropy(torch.distributions.Uniform(0.0, 0.5), unit="bit"))
+        -1 (closed form)
+
+    See Also:
+        `crossentropy.information.entropy`, for discrete distributions.
+
+    References:
+        T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 8.
+    """
+    return _estimate(p, p, lambda: p.entropy(), lambda log_p, _: -log_p, method, unit, samples)
+
+
+def cross_entropy(
+    p: Distribution, q: Distribution, *, method: Method | None = None, unit: Unit = "nat", samples: int = 100_000
+) -> Estimate:
+    """Cross entropy of a density q under the truth p.
+
+        h(p, q) = −∫ p(x) log q(x) dx = h(p) + KL(p‖q)
+
+    The expected negative log likelihood: what fitting q to samples of p by maximum likelihood minimises.
+
+    Args:
+        p: The true distribution.
+        q: The believed distribution, over the same events.
+        method: Force "closed form", "quadrature" or "monte carlo"; by default the first that applies.
+        unit: "nat", "bit" or "hartley".
+        samples: Number of samples for Monte Carlo, drawn from torch's global generator.
+
+    Returns:
+        An `Estimate`, its tensors in the batch shape; +inf where p has mass and q has none.
+
+    Raises:
+        ValueError: The forced method does not apply, the events differ, or a name is unknown.
+        TypeError: p or q is not a distribution, or one is discrete and the other continuous.
+
+    Example:
+        >>> Normal = torch.distributions.Normal
+        >>> print(cross_entropy(Normal(0.0, 1.0), Normal(1.0, 2.0)))
+        1.862086 (closed form)
+
+    See Also:
+        `kl_divergence`, which differs from it by h(p).
+
+    References:
+        T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 8.
+    """
+
+    def closed_form() -> Tensor:
+        return p.entropy() + _torch_kl_divergence(p, q)
+
+    return _estimate(p, q, closed_form, lambda _, log_q: -log_q, method, unit, samples)
+
+
+def kl_divergence(
+    p: Distribution, q: Distribution, *, method: Method | None = None, unit: Unit = "nat", samples: int = 100_000
+) -> Estimate:
+    """Kullback–Leibler divergence of a density q from p.
+
+        KL(p‖q) = ∫ p(x) log(p(x) / q(x)) dx ≥ 0
+
+    What believing q costs per sample of p. Unlike the entropies it does not depend on the unit in which x is measured.
+    Infinite where p has mass and q has none, or where p's tails are too heavy for q.
+
+    Args:
+        p: The true distribution.
+        q: The believed distribution, over the same events.
+        method: Force "closed form", "quadrature" or "monte carlo"; by default the first that applies.
+        unit: "nat", "bit" or "hartley".
+        samples: Number of samples for Monte Carlo, drawn from torch's global generator.
+
+    Returns:
+        An `Estimate`, its tensors in the batch shape.
+
+    Raises:
+        ValueError: The forced method does not apply, the events differ, or a name is unknown.
+        TypeError: p or q is not a distribution, or one is discrete and the other continuous.
+
+    Example:
+        >>> Normal = torch.distributions.Normal
+        >>> print(kl_divergence(Normal(0.0, 1.0), Normal(1.0, 2.0)))
+        0.4431472 (closed form)
+
+    See Also:
+        `crossentropy.information.kl_divergence`, for discrete distributions.
+
+    References:
+        S. Kullback and R. A. Leibler, On Information and Sufficiency, 1951.
+    """
+    return _estimate(
+        p, q, lambda: _torch_kl_divergence(p, q), lambda log_p, log_q: log_p - log_q, method, unit, samples
+    )
+
+
+# --- choosing a method --------------------------------------------------------------------------------------------
+
+
+def _estimate(
+    p: Distribution,
+    q: Distribution,
+    closed_form: Callable[[], Tensor],
+    f: Integrand,
+    method: Method | None,
+    unit: Unit,
+    samples: int,
+) -> Estimate:
+    _check(p, q, method)
+    scale, dtype = per_nat(unit), torch.promote_types(dtype_of(p), dtype_of(q))
+    ways: tuple[tuple[Method, Callable[[], tuple[Tensor, Tensor | None]]], ...] = (
+        ("closed form", lambda: (closed_form(), None)),
+        ("quadrature", lambda: quadrature(exact(p), exact(q), f)),
+        ("monte carlo", lambda: _monte_carlo(exact(p), exact(q), f, samples)),
+    )
+    for name, run in ways:
+        if method not in (None, name):
+            continue
+        try:
+            value, stderr = run()
+        except NotImplementedError as reason:
+            if method is not None:
+                why = str(reason) or f"torch has none for {type(p).__name__} and {type(q).__name__}"
+                raise ValueError(f"method is {method!r}, which does not apply: {why}") from None
+            continue
+        stderr = torch.zeros_like(value) if stderr is None else stderr.detach()
+        return Estimate((value * scale).to(dtype), (stderr * scale).to(dtype), name)
+    raise AssertionError("monte carlo always applies")
+
+
+def _check(p: Distribution, q: Distribution, method: str | None) -> None:
+    for name, distribution in (("p", p), ("q", q)):
+        if not isinstance(distribution, Distribution):
+            raise TypeError(f"{name} is a {type(distribution).__name__}, expected a torch.distributions.Distribution")
+    if method is not None and method not in _METHODS:
+        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, _METHODS))}, or None")
+    if p.event_shape != q.event_shape:
+        raise ValueError(f"p has events of shape {tuple(p.event_shape)} and q of shape {tuple(q.event_shape)}")
+    discrete = [is_discrete(d) for d in (p, q)]
+    if discrete[0] != discrete[1]:
+        kinds = ["discrete" if d else "continuous" for d in discrete]
+        raise TypeError(f"p is {kinds[0]} and q is {kinds[1]}: there is no divergence between them")
+
+
+def _monte_carlo(p: Distribution, q: Distribution, f: Integrand, samples: int) -> tuple[Tensor, Tensor]:
+    """Mean of f over samples of p, and its standard error."""
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    p = p if p.batch_shape == batch else p.expand(batch)
+    x = p.rsample(torch.Size([samples])) if p.has_rsample else p.sample(torch.Size([samples]))
+    log_p, log_q = log_prob(p, x), log_prob(q, x)
+    values = f(log_p, log_q)
+    if not p.has_rsample:  # a factor of 1 whose gradient is that of the density from which x was drawn
+        values = values * (log_p - log_p.detach()).exp()
+    stderr = values.detach().std(0) / samples**0.5
+    value = values.mean(0)
+    return value, torch.where(value.isinf(), 0.0, stderr)

@@ -1,0 +1,410 @@
+"""The classes beside the functions: drop-in for torch.nn.
+
+    CrossEntropyLoss        cross_entropy               Softmax      softmax
+    LinearCrossEntropyLoss  linear_cross_entropy        LogSoftmax   log_softmax
+    NLLLoss                 nll_loss                    KLDivLoss    kl_div
+
+Constructors, attributes and state_dict keys are torch's, and where torch has the class ours is a subclass of it, so
+`isinstance` and checkpoints go on working. A class holds the settings of its function; see `crossentropy.functional`
+for formulae, shapes and errors. Beyond torch, the losses take
+
+- the settings `z_loss, softcap, logit_scale, out_dtype, options`, in the constructor;
+- `token_weight` and `denominator`, which differ from batch to batch, in the call;
+- `validate=True`: check the *values* of each batch as well, waiting for the device if need be. Class probabilities
+  must be distributions, labels in range, log-probabilities normalised.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from crossentropy import _contract as contract
+from crossentropy import functional as F
+from crossentropy._contract import AnyOptions
+
+__all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
+
+_MODULE_FRAMES = 3
+"""Frames between a user's `module(input)` and our forward: forward itself and torch's two call wrappers."""
+
+
+class Softmax(torch.nn.Softmax):
+    """Softmax along an axis: `functional.softmax` as a module.
+
+    Args:
+        dim: The axis along which the result sums to 1. Implicit choice is deprecated, with torch's warning.
+
+    Shape:
+        input, result: any, equal.
+
+    Raises:
+        IndexError: `dim` is not an axis of the input.
+        TypeError: The input is not of a floating dtype.
+
+    Example:
+        >>> Softmax(dim=0)(torch.tensor([1.0, 2.0, 3.0]))
+        tensor([0.0900, 0.2447, 0.6652])
+
+    See Also:
+        `LogSoftmax`.
+
+    References:
+        torch.nn.Softmax.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Probabilities of the logits `input`."""
+        return F.softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES)
+
+
+class LogSoftmax(torch.nn.LogSoftmax):
+    """Logarithm of the softmax along an axis: `functional.log_softmax` as a module.
+
+    Args:
+        dim: The class axis. Implicit choice is deprecated, with torch's warning.
+
+    Shape:
+        input, result: any, equal.
+
+    Raises:
+        IndexError: `dim` is not an axis of the input.
+        TypeError: The input is not of a floating dtype.
+
+    Example:
+        >>> LogSoftmax(dim=0)(torch.tensor([60.0, 0.0]))
+        tensor([-8.7565e-27, -6.0000e+01])
+
+    See Also:
+        `NLLLoss`, which takes the result; `CrossEntropyLoss`, which does both.
+
+    References:
+        torch.nn.LogSoftmax.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Log-probabilities of the logits `input`."""
+        return F.log_softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES)
+
+
+class NLLLoss(torch.nn.NLLLoss):
+    """Negative log likelihood: `functional.nll_loss` as a module.
+
+    Args:
+        weight: Class weights (C), any floating dtype; a buffer of the module.
+        size_average: Deprecated, see reduction.
+        ignore_index: A target value whose rows are left out.
+        reduce: Deprecated, see reduction.
+        reduction: "none", "mean" (weighted mean) or "sum".
+        validate: Also check that each row of log-probabilities is normalised and each label in range.
+
+    Shape:
+        input (C), (N, C) or (N, C, d1, …, dK); target (), (N) or (N, d1, …, dK); result a scalar, or the target's
+        shape for "none".
+
+    Raises:
+        ValueError, TypeError, IndexError: As `functional.nll_loss`; with validate also for rows that are not
+            log-probabilities (logits, say, or probabilities).
+
+    Example:
+        >>> loss = NLLLoss()
+        >>> loss(torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([1]))
+        tensor(1.6094)
+
+    See Also:
+        `CrossEntropyLoss`, for logits.
+
+    References:
+        torch.nn.NLLLoss.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        *,
+        validate: bool = False,
+    ) -> None:
+        super().__init__(weight, size_average, ignore_index, reduce, reduction)
+        self.validate = validate
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of log-probabilities `input` against class indices `target`."""
+        loss = F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
+        if self.validate:
+            class_dim = contract.class_axis(input, target)
+            contract.validate_target(target, input.shape, class_dim, self.ignore_index)
+            contract.validate_log_probabilities(input, target, class_dim, self.ignore_index)
+        return loss
+
+
+class KLDivLoss(torch.nn.KLDivLoss):
+    """Kullback–Leibler divergence, element by element: `functional.kl_div` as a module.
+
+    Args:
+        size_average: Deprecated, see reduction.
+        reduce: Deprecated, see reduction.
+        reduction: "none", "mean" (torch's default, which also divides by the classes, and warns), "batchmean" or "sum".
+        log_target: Whether the target holds log-probabilities.
+        validate: Also check that log-probabilities are at most 0 and probabilities in [0, 1].
+
+    Shape:
+        input, target: any, equal; result a scalar, or the same for "none".
+
+    Raises:
+        ValueError, TypeError: As `functional.kl_div`; with validate also for values outside their range.
+
+    Example:
+        >>> loss = KLDivLoss(reduction="batchmean")
+        >>> loss(torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([[0.0, 1.0, 0.0]]))
+        tensor(1.6094)
+
+    See Also:
+        `crossentropy.information.kl_divergence`.
+
+    References:
+        torch.nn.KLDivLoss.
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+        *,
+        validate: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction, log_target)
+        self.validate = validate
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of log-probabilities `input` against probabilities `target`."""
+        loss = F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+        if self.validate:
+            logs = (-math.inf, 0.0, "log-probabilities")
+            contract.validate_range("input", input, *logs, "apply log_softmax to logits, log to probabilities")
+            if self.log_target:
+                contract.validate_range("target", target, *logs, "for probabilities leave out log_target=True")
+            else:
+                contract.validate_range("target", target, 0.0, 1.0, "probabilities", "for logarithms log_target=True")
+        return loss
+
+
+class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+    """Cross entropy of logits: `functional.cross_entropy` as a module.
+
+    Args:
+        weight: Class weights (C), any floating dtype; a buffer of the module.
+        size_average: Deprecated, see reduction.
+        ignore_index: A target value whose rows are left out; class indices only.
+        reduce: Deprecated, see reduction.
+        reduction: "none", "mean" (weighted mean for class indices) or "sum".
+        label_smoothing: ε in [0, 1].
+        z_loss: λ of the added term λ · lse².
+        softcap: c of the cap c · tanh(z / c).
+        logit_scale: Factor on the logits, before the cap.
+        out_dtype: Dtype of the returned loss.
+        options: `crossentropy.Options`.
+        validate: Also check that class probabilities are distributions, and that labels are in range on any device.
+
+    Shape:
+        input (C), (N, C) or (N, C, d1, …, dK); target (), (N) or (N, d1, …, dK), or the input's shape for class
+        probabilities; token_weight the rows' shape; result a scalar, or the rows' shape for "none".
+
+    Raises:
+        ValueError, TypeError, IndexError: As `functional.cross_entropy`; with validate also for rows of class
+            probabilities that are no distribution.
+
+    Example:
+        >>> loss = CrossEntropyLoss(label_smoothing=0.1)
+        >>> loss(torch.tensor([[2.0, 0.5, 0.0]]), torch.tensor([0]))
+        tensor(0.4230)
+
+    See Also:
+        `LinearCrossEntropyLoss`, which holds the head as well.
+
+    References:
+        torch.nn.CrossEntropyLoss.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        ignore_index: int = -100,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+        *,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        logit_scale: float = 1.0,
+        out_dtype: torch.dtype | None = None,
+        options: AnyOptions = None,
+        validate: bool = False,
+    ) -> None:
+        super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
+        self.z_loss = z_loss
+        self.softcap = softcap
+        self.logit_scale = logit_scale
+        self.out_dtype = out_dtype
+        self.options: AnyOptions = options
+        self.validate = validate
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        token_weight: Tensor | None = None,
+        denominator: Tensor | float | None = None,
+    ) -> Tensor:
+        """Loss of logits `input` against `target`."""
+        loss = F.cross_entropy(
+            input,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+            token_weight=token_weight,
+            denominator=denominator,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+            logit_scale=self.logit_scale,
+            out_dtype=self.out_dtype,
+            options=self.options,
+        )
+        if self.validate:
+            contract.validate_target(target, input.shape, contract.class_axis(input, target), self.ignore_index)
+        return loss
+
+
+class LinearCrossEntropyLoss(torch.nn.Module):
+    """Cross entropy of a linear head that the module holds: `functional.linear_cross_entropy` as a module.
+
+    The head is `self.linear`, a torch.nn.Linear with C · d1 · … · dK outputs, as in torch's class of this name.
+
+    Args:
+        in_features: D, the size of a hidden state.
+        num_classes: C.
+        out_features: (d1, …, dK) for K-dimensional targets.
+        bias: Whether the head has a bias.
+        device: Device of the head.
+        dtype: Dtype of the head.
+        reduction: "none", "mean" (weighted mean for class indices) or "sum".
+        weight: Class weights (C), any floating dtype; a buffer of the module.
+        ignore_index: A target value whose rows are left out; class indices only. None is -100.
+        label_smoothing: ε in [0, 1].
+        options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
+        z_loss: λ of the added term λ · lse².
+        softcap: c of the cap c · tanh(z / c).
+        logit_scale: Factor on the logits, before the cap.
+        out_dtype: Dtype of the returned loss.
+        validate: Also check that class probabilities are distributions, and that labels are in range on any device.
+
+    Shape:
+        input (…, D), or (N, D) with out_features; target and token_weight (…) or (N, d1, …, dK), or (…, C) or
+        (N, C, d1, …, dK) for class probabilities; result a scalar, or the rows' shape for "none".
+
+    Raises:
+        ValueError, TypeError, IndexError: As `functional.linear_cross_entropy`, the constructor for what it is given.
+
+    Example:
+        >>> loss = LinearCrossEntropyLoss(16, 10)
+        >>> loss(torch.zeros(4, 16), torch.tensor([0, 1, 2, 3]))
+        tensor(2.3026, grad_fn=...)
+
+    See Also:
+        `CrossEntropyLoss`.
+
+    References:
+        torch.nn.LinearCrossEntropyLoss.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        out_features: tuple[int, ...] = (),
+        bias: bool = False,
+        device: torch.device | str | int | None = None,
+        dtype: torch.dtype | None = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+        options: AnyOptions = None,
+        z_loss: float = 0.0,
+        softcap: float | None = None,
+        logit_scale: float = 1.0,
+        out_dtype: torch.dtype | None = None,
+        validate: bool = False,
+    ) -> None:
+        contract.check_class_weight(weight, num_classes)
+        contract.check_numbers(label_smoothing, z_loss, softcap, logit_scale)
+        contract.check_reduction(reduction)
+        contract.check_options(options)
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.weight: Tensor | None
+        self.reduction = reduction
+        self.num_classes = num_classes
+        self.out_features: tuple[int, ...] = tuple(out_features)
+        self.ignore_index = ignore_index
+        self.label_smoothing = label_smoothing
+        self.linear: torch.nn.Linear = torch.nn.Linear(
+            in_features, math.prod(out_features, start=num_classes), bias=bias, device=device, dtype=dtype
+        )
+        self.options: AnyOptions = options
+        self.z_loss = z_loss
+        self.softcap = softcap
+        self.logit_scale = logit_scale
+        self.out_dtype = out_dtype
+        self.validate = validate
+
+    def forward(
+        self,
+        input: Tensor,
+        target: Tensor,
+        *,
+        token_weight: Tensor | None = None,
+        denominator: Tensor | float | None = None,
+    ) -> Tensor:
+        """Loss of hidden states `input` under the module's head against `target`."""
+        positions = (self.num_classes, *self.out_features)
+        loss = F.linear_cross_entropy(
+            input,
+            self.linear.weight.unflatten(0, positions),
+            target,
+            linear_bias=None if self.linear.bias is None else self.linear.bias.unflatten(0, positions),
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+            token_weight=token_weight,
+            denominator=denominator,
+            z_loss=self.z_loss,
+            softcap=self.softcap,
+            logit_scale=self.logit_scale,
+            out_dtype=self.out_dtype,
+            options=self.options,
+        )
+        if self.validate:
+            shape = torch.Size((*input.shape[:-1], *positions))
+            ignore_index = -100 if self.ignore_index is None else self.ignore_index
+            contract.validate_target(target, shape, input.dim() - 1, ignore_index)
+        return loss
+
+    def extra_repr(self) -> str:
+        """The settings, as torch's class prints them."""
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, "
+            f"out_features={self.out_features}, bias={self.linear.bias is not None}, reduction={self.reduction}, "
+            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, options={self.options}"
+        )

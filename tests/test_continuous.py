@@ -1,0 +1,352 @@
+"""Densities: closed forms, quadrature against closed forms and SciPy, Monte Carlo, infinities, gradients."""
+
+import itertools
+import json
+import math
+
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+import torch
+from torch import Tensor, tensor
+from torch.distributions import (
+    AffineTransform,
+    Beta,
+    Categorical,
+    Cauchy,
+    Chi2,
+    Distribution,
+    Exponential,
+    ExpTransform,
+    Gamma,
+    Gumbel,
+    HalfCauchy,
+    HalfNormal,
+    Independent,
+    InverseGamma,
+    Kumaraswamy,
+    Laplace,
+    LogNormal,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    Pareto,
+    Poisson,
+    StudentT,
+    TransformedDistribution,
+    Uniform,
+    VonMises,
+    Weibull,
+)
+
+from crossentropy import _quadrature, continuous
+
+
+def f64(*values: float) -> Tensor:
+    return tensor(values if len(values) > 1 else values[0], dtype=torch.float64)
+
+
+def normal(loc: float, scale: float) -> Normal:
+    return Normal(f64(loc), f64(scale))
+
+
+def mixture(*parts: tuple[float, float, float]) -> MixtureSameFamily:
+    """A mixture of normals (weight, loc, scale)."""
+    weights, locs, scales = zip(*parts)
+    return MixtureSameFamily(Categorical(f64(*weights)), Normal(f64(*locs), f64(*scales)))
+
+
+UNIVARIATE: list[Distribution] = [
+    normal(0.3, 2.0),
+    Laplace(f64(-1.0), f64(0.5)),
+    Cauchy(f64(0.0), f64(2.0)),
+    StudentT(f64(3.0), f64(1.0), f64(2.0)),
+    Gumbel(f64(0.5), f64(1.5)),
+    Exponential(f64(0.7)),
+    Gamma(f64(0.3), f64(2.0)),
+    Gamma(f64(4.0), f64(0.5)),
+    LogNormal(f64(0.0), f64(1.2)),
+    Chi2(f64(5.0)),
+    InverseGamma(f64(3.0), f64(1.0)),
+    Weibull(f64(1.0), f64(0.8)),
+    HalfNormal(f64(2.0)),
+    HalfCauchy(f64(1.0)),
+    Pareto(f64(1.0), f64(3.0)),
+    Uniform(f64(-1.0), f64(2.0)),
+    Beta(f64(0.7), f64(2.5)),
+    Kumaraswamy(f64(2.0), f64(3.0)),
+]
+
+
+def name_of(value: object) -> str:
+    return type(value).__name__
+
+
+# --- known values -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", [None, "closed form", "quadrature"])
+def test_divergence_of_two_normals(method) -> None:
+    result = continuous.kl_divergence(normal(0, 1), normal(1, 2), method=method)  # variance 4
+    assert result.value.item() == pytest.approx(math.log(2) + (1 + 1) / 8 - 0.5, abs=1e-12)
+    assert result.method == (method or "closed form")
+    assert result.stderr.item() <= 1e-11
+
+
+def test_a_mixture_against_a_normal_has_no_closed_form_and_is_integrated() -> None:
+    p, q = mixture((0.3, -2.0, 0.5), (0.7, 3.0, 1.0)), normal(0.0, 2.0)
+    result = continuous.kl_divergence(p, q)
+
+    def integrand(x: float) -> float:
+        log_p, log_q = p.log_prob(f64(x)).item(), q.log_prob(f64(x)).item()
+        return math.exp(log_p) * (log_p - log_q)
+
+    expected, _ = scipy.integrate.quad(integrand, -40, 40, points=[-2, 3], limit=500, epsabs=1e-12)
+    assert result.method == "quadrature"
+    assert result.value.item() == pytest.approx(expected, abs=1e-9)
+    assert 0 < result.stderr.item() < 1e-9
+    with pytest.raises(ValueError, match=r"'closed form', which does not apply: .*MixtureSameFamily and q type Normal"):
+        continuous.kl_divergence(p, q, method="closed form")
+
+
+def test_infinite_divergences_are_infinite_and_not_a_number() -> None:
+    for p, q in (
+        (Uniform(f64(0.0), f64(1.0)), Uniform(f64(2.0), f64(3.0))),  # disjoint
+        (normal(0.0, 1.0), Exponential(f64(1.0))),  # mass below 0
+        (Uniform(f64(0.0), f64(1.0)), Beta(f64(1.0), f64(1.0))),  # equal: see below
+        (Cauchy(f64(0.0), f64(1.0)), normal(0.0, 1.0)),  # ∫ x² / (1 + x²) diverges
+        (StudentT(f64(2.0)), normal(0.0, 1.0)),  # ∫ 1/x diverges
+        (Exponential(f64(1.0)), InverseGamma(f64(2.0), f64(1.0))),  # ∫ 1/x diverges at 0
+        (Uniform(f64(0.0), f64(4.0)), _two_intervals()),  # a gap inside
+    ):
+        expected = 0.0 if isinstance(q, Beta) else math.inf
+        for method in (None, "quadrature"):
+            result = continuous.kl_divergence(p, q, method=method)
+            assert result.value.item() == pytest.approx(expected, abs=1e-9), (p, q)
+            assert result.stderr.item() < 1e-9
+    assert (
+        continuous.kl_divergence(
+            Uniform(f64(0.0), f64(1.0)), Uniform(f64(2.0), f64(3.0)), method="monte carlo"
+        ).value.item()
+        == math.inf
+    )
+
+
+def _two_intervals() -> MixtureSameFamily:
+    return MixtureSameFamily(Categorical(f64(0.3, 0.7)), Uniform(f64(0.0, 3.0), f64(1.0, 4.0)))
+
+
+def test_differential_entropy_is_negative_for_a_narrow_density() -> None:
+    assert continuous.entropy(Uniform(0.0, 0.25), unit="bit").value.item() == -2
+
+
+@pytest.mark.parametrize("df", [2.1, 3.0, 30.0])
+def test_heavy_tails_against_the_second_moment(df: float) -> None:
+    # h(p, N(0,1)) = ½ log 2π + ½ E x², and E x² = df / (df − 2), most of it very far out for df = 2.1
+    result = continuous.cross_entropy(StudentT(f64(df)), normal(0.0, 1.0))
+    expected = 0.5 * math.log(2 * math.pi) + 0.5 * df / (df - 2)
+    assert abs(result.value.item() - expected) <= max(result.stderr.item(), 1e-10)
+
+
+# --- quadrature against closed forms ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("p", UNIVARIATE, ids=name_of)
+def test_entropy_by_quadrature_equals_scipy(p: Distribution) -> None:
+    result = continuous.entropy(p, method="quadrature")
+    assert result.value.item() == pytest.approx(_scipy(p).entropy(), abs=1e-7)
+    assert result.stderr.item() < 1e-7
+
+
+def _scipy(p: Distribution):
+    """The same distribution in SciPy, frozen."""
+    a = {k: v.item() for k, v in vars(p).items() if isinstance(v, Tensor) and v.numel() == 1}
+    s = scipy.stats
+    match p:
+        case Gamma():
+            return s.gamma(p.concentration.item(), scale=1 / p.rate.item())
+        case LogNormal():
+            return s.lognorm(p.scale.item(), scale=math.exp(p.loc.item()))
+        case InverseGamma():
+            return s.invgamma(p.concentration.item(), scale=p.rate.item())
+        case Weibull():
+            return s.weibull_min(p.concentration.item(), scale=p.scale.item())
+        case HalfNormal():
+            return s.halfnorm(scale=p.scale.item())
+        case HalfCauchy():
+            return s.halfcauchy(scale=p.scale.item())
+        case Pareto():
+            return s.pareto(p.alpha.item(), scale=p.scale.item())
+        case Beta():
+            return s.beta(p.concentration1.item(), p.concentration0.item())
+        case Uniform():
+            return s.uniform(p.low.item(), p.high.item() - p.low.item())
+        case Exponential():
+            return s.expon(scale=1 / p.rate.item())
+        case StudentT():
+            return s.t(p.df.item(), p.loc.item(), p.scale.item())
+        case Kumaraswamy():
+            return _Kumaraswamy(p.concentration1.item(), p.concentration0.item())
+        case Gumbel():
+            return s.gumbel_r(p.loc.item(), p.scale.item())
+    return {"Normal": s.norm, "Laplace": s.laplace, "Cauchy": s.cauchy}[type(p).__name__](a["loc"], a["scale"])
+
+
+class _Kumaraswamy:
+    """SciPy has none; its entropy in closed form, with the harmonic number H_b."""
+
+    def __init__(self, a: float, b: float) -> None:
+        self.a, self.b = a, b
+
+    def entropy(self) -> float:
+        harmonic = scipy.special.digamma(self.b + 1) - scipy.special.digamma(1)
+        return (1 - 1 / self.b) + (1 - 1 / self.a) * harmonic - math.log(self.a * self.b)
+
+
+def test_quadrature_agrees_with_every_closed_form_of_torch() -> None:
+    compared = 0
+    for p, q in itertools.product(UNIVARIATE, UNIVARIATE):
+        try:
+            closed = continuous.kl_divergence(p, q, method="closed form")
+        except ValueError:
+            continue
+        numeric = continuous.kl_divergence(p, q, method="quadrature")
+        assert numeric.value.item() == pytest.approx(closed.value.item(), rel=1e-7, abs=1e-7), (p, q)
+        compared += 1
+    assert compared >= 50
+
+
+def test_narrow_far_and_shifted_densities() -> None:
+    spikes = mixture((0.3, -2000.0, 1e-3), (0.7, 3.0, 1.0))
+    parts = 0.3 * (0.5 * math.log(2 * math.pi * math.e) + math.log(1e-3)) + 0.7 * 0.5 * math.log(2 * math.pi * math.e)
+    weights = -(0.3 * math.log(0.3) + 0.7 * math.log(0.7))
+    assert continuous.entropy(spikes).value.item() == pytest.approx(parts + weights, abs=1e-9)
+    far = Normal(1e6, 1e-3)  # float32: the numbers next to 1e6 are 0.06 apart
+    for method in ("quadrature", "monte carlo"):
+        h = continuous.entropy(far, method=method)
+        assert h.value.item() == pytest.approx(far.entropy().item(), abs=max(5 * h.stderr.item(), 1e-5))
+    shifted = TransformedDistribution(Exponential(f64(1.0)), [AffineTransform(1.0, -2.0)])  # supported below 1
+    assert continuous.entropy(shifted).value.item() == pytest.approx(1 + math.log(2), abs=1e-9)
+    lognormal = TransformedDistribution(normal(0.0, 1.2), [ExpTransform()])
+    closed = continuous.entropy(LogNormal(f64(0.0), f64(1.2)))
+    assert continuous.entropy(lognormal).value.item() == pytest.approx(closed.value.item(), abs=1e-9)
+
+
+def test_the_rule_is_the_gauss_kronrod_rule() -> None:
+    nodes = tensor(_quadrature._NODES, dtype=torch.float64)
+    gauss_nodes, gauss_weights = scipy.special.roots_legendre(7)
+    kept = [w for w in _quadrature._GAUSS if w]
+    assert sorted(-nodes[1::2].numpy())[:4] == pytest.approx(sorted(gauss_nodes)[:4], abs=1e-15)
+    assert kept == pytest.approx([*sorted(gauss_weights)[:6:2], max(gauss_weights)], abs=1e-15)
+    for degree in range(23):  # the 15-point rule is exact up to degree 22
+        integral, _, _ = _quadrature._gauss_kronrod(lambda x, d=degree: x[None] ** d, f64(-1.0, 1.0))
+        assert integral.item() == pytest.approx((1 + (-1) ** degree) / (degree + 1), abs=2e-15)
+
+
+# --- batches, Monte Carlo, gradients ------------------------------------------------------------------------------
+
+
+def test_batches_are_computed_entry_by_entry() -> None:
+    locs, scales = f64(0.0, 1.0, -3.0), f64(1.0, 0.1, 1e-5)
+    result = continuous.kl_divergence(Laplace(locs, scales), Cauchy(f64(0.0), f64(1.0)))
+    assert result.method == "quadrature"
+    assert result.value.shape == result.stderr.shape == (3,)
+    for i in range(3):
+        single = continuous.kl_divergence(Laplace(locs[i], scales[i]), Cauchy(f64(0.0), f64(1.0)))
+        assert result.value[i].item() == pytest.approx(single.value.item(), abs=1e-9)
+    swapped = continuous.kl_divergence(Cauchy(f64(0.0), f64(1.0)), Laplace(locs[:, None], f64(1.0, 2.0)))
+    assert swapped.value.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (mixture((0.3, -2.0, 0.5), (0.7, 3.0, 1.0)), normal(0.0, 2.0)),
+        (normal(0.0, 1.0), Laplace(f64(0.0), f64(1.0))),
+        (Gamma(f64(2.0), f64(1.0)), LogNormal(f64(0.0), f64(1.0))),
+        (VonMises(f64(0.0), f64(1.0)), VonMises(f64(1.0), f64(2.0))),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_monte_carlo_is_within_its_standard_error(p: Distribution, q: Distribution) -> None:
+    # 5 standard errors: a chance of 6e-7 for each comparison, and the seed is fixed
+    estimate = continuous.kl_divergence(p, q, method="monte carlo", samples=20_000)
+    again = continuous.kl_divergence(p, q, method="monte carlo", samples=200_000)
+    slack = 5 * (estimate.stderr + again.stderr).item()
+    assert abs(estimate.value - again.value).item() <= slack
+    if not isinstance(p, VonMises):
+        assert abs(estimate.value - continuous.kl_divergence(p, q).value).item() <= slack
+    assert again.stderr.item() == pytest.approx(estimate.stderr.item() / 10**0.5, rel=0.2)
+
+
+def test_several_dimensions_use_monte_carlo_unless_there_is_a_closed_form() -> None:
+    p = MultivariateNormal(torch.zeros(3), torch.eye(3))
+    q = MultivariateNormal(torch.ones(3), torch.eye(3))
+    assert continuous.kl_divergence(p, q).value.item() == pytest.approx(1.5)
+    heavy = Independent(StudentT(torch.full((3,), 5.0)), 1)
+    estimate = continuous.kl_divergence(p, heavy)
+    one = continuous.kl_divergence(Normal(0.0, 1.0), StudentT(torch.tensor(5.0)))
+    assert estimate.method == "monte carlo"
+    assert abs(estimate.value - 3 * one.value).item() < 5 * estimate.stderr.item()
+    with pytest.raises(ValueError, match="single real numbers"):
+        continuous.kl_divergence(p, heavy, method="quadrature")
+
+
+def test_quadrature_is_differentiable_in_all_parameters() -> None:
+    def kl(loc: Tensor, scale: Tensor, q_loc: Tensor, q_scale: Tensor) -> Tensor:
+        return continuous.kl_divergence(Normal(loc, scale), Laplace(q_loc, q_scale), method="quadrature").value
+
+    assert torch.autograd.gradcheck(kl, [f64(x).requires_grad_() for x in (0.3, 1.2, -0.5, 0.8)], atol=1e-6)
+
+    def from_uniform(low: Tensor, high: Tensor) -> Tensor:  # the ends of the support move
+        return continuous.cross_entropy(Uniform(low, high), normal(0.0, 1.0), method="quadrature").value
+
+    assert torch.autograd.gradcheck(from_uniform, [f64(x).requires_grad_() for x in (-0.5, 2.0)], atol=1e-6)
+
+
+def test_monte_carlo_gradients_are_those_of_the_expectation() -> None:
+    weight = f64(0.3).requires_grad_()
+    locs = f64(-2.0, 3.0).requires_grad_()
+
+    def kl(method: str | None) -> Tensor:
+        p = MixtureSameFamily(Categorical(torch.stack([weight, 1 - weight])), Normal(locs, f64(0.5, 1.0)))
+        return continuous.kl_divergence(p, normal(0.0, 2.0), method=method, samples=400_000).value
+
+    exact = torch.autograd.grad(kl("quadrature"), (weight, locs))
+    sampled = torch.autograd.grad(kl("monte carlo"), (weight, locs))
+    for a, b in zip(exact, sampled):
+        torch.testing.assert_close(a, b, rtol=0.03, atol=0.03)
+
+
+def test_the_global_generator_is_left_alone_by_quadrature() -> None:
+    before = torch.get_rng_state()
+    continuous.kl_divergence(normal(0.0, 1.0), Laplace(f64(0.0), f64(1.0)), method="quadrature")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# --- results and errors -------------------------------------------------------------------------------------------
+
+
+def test_estimates_can_be_read_and_stored() -> None:
+    result = continuous.kl_divergence(Normal(0.0, 1.0), Laplace(0.0, 1.0), method="quadrature", unit="bit")
+    assert str(result).endswith("(quadrature)")
+    assert " ± " in str(result)
+    assert json.loads(json.dumps(result.to_dict()))["method"] == "quadrature"
+    assert result.value.dtype == torch.float32
+    batch = continuous.entropy(Normal(torch.zeros(2), torch.ones(2)))
+    assert str(batch).count("1.4189") == 2
+
+
+def test_wrong_arguments() -> None:
+    p = Normal(0.0, 1.0)
+    with pytest.raises(TypeError, match=r"q is a Tensor, expected a torch\.distributions\.Distribution"):
+        continuous.kl_divergence(p, torch.zeros(3))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match="method is 'exact', expected one of 'closed form'"):
+        continuous.entropy(p, method="exact")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"p has events of shape \(\) and q of shape \(3,\)"):
+        continuous.kl_divergence(p, MultivariateNormal(torch.zeros(3), torch.eye(3)))
+    with pytest.raises(TypeError, match="p is continuous and q is discrete"):
+        continuous.kl_divergence(p, Poisson(1.0))
+    with pytest.raises(ValueError, match="unit is 'byte'"):
+        continuous.entropy(p, unit="byte")  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,107 @@
+"""What the package offers, exactly; what importing it costs; and that its documentation is complete."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import crossentropy
+
+SURFACE = {
+    "crossentropy": ["Options", "TokenStatistics", "continuous", "functional", "information", "nn"],
+    "crossentropy.information": [
+        "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
+        "perplexity",
+    ],
+    "crossentropy.continuous": ["Estimate", "cross_entropy", "entropy", "kl_divergence"],
+    "crossentropy.functional": [
+        "TokenStatistics", "cross_entropy", "kl_div", "linear_cross_entropy", "linear_kl_div", "log_softmax",
+        "nll_loss", "softmax", "token_statistics",
+    ],
+    "crossentropy.nn": ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"],
+    "crossentropy.testing": ["assert_accurate", "assert_no_worse", "hostile_logits"],
+}  # fmt: skip
+
+CALLABLES = [
+    (module, name)
+    for module, names in SURFACE.items()
+    for name in names
+    if not inspect.ismodule(getattr(importlib.import_module(module), name))
+]
+
+RESULTS = ("TokenStatistics", "Estimate")
+OWN = ("Options", "token_statistics")  # come from no paper and no page of torch
+
+OPTIONAL = ("matplotlib", "rich", "sklearn", "scipy", "numpy.testing", "hypothesis", "pytest", "crossentropy.demo")
+
+LOADED = """
+import sys
+import torch
+before = set(sys.modules)
+{statement}
+new = set(sys.modules) - before
+print(sorted(name for name in new if name.startswith({optional!r})))
+"""
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_surface(module: str) -> None:
+    assert sorted(importlib.import_module(module).__all__) == sorted(SURFACE[module])
+
+
+@pytest.mark.parametrize(("module", "name"), CALLABLES)
+def test_docstrings_have_every_part(module: str, name: str) -> None:
+    doc = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
+    thing = getattr(importlib.import_module(module), name)
+    assert doc.split("\n", 1)[0].endswith((".", "`."))
+    parts = ["Args:", "Example:", ">>>"]
+    if name in RESULTS:  # read, not called: their fields are documented
+        parts = []
+    elif module == "crossentropy.testing":
+        parts += ["Raises:"] if name.startswith("assert_") else ["Returns:"]
+    else:
+        parts += ["Raises:", "See Also:"]
+        parts += ["Shape:"] if module == "crossentropy.nn" else ["Returns:"] if inspect.isfunction(thing) else []
+        parts += ["References:"] if name not in OWN else []
+    missing = [part for part in parts if part not in doc]
+    assert not missing
+
+
+@pytest.mark.parametrize(("module", "name"), CALLABLES)
+def test_every_argument_is_documented(module: str, name: str) -> None:
+    thing = getattr(importlib.import_module(module), name)
+    if name == "TokenStatistics":
+        return
+    doc = inspect.getdoc(thing) or ""
+    undocumented = [
+        p for p in inspect.signature(thing).parameters if not p.startswith("_") and f"\n    {p}: " not in doc
+    ]
+    assert not undocumented
+
+
+def loaded_by(statement: str) -> list[str]:
+    """Optional modules that a statement loads in a fresh interpreter."""
+    code = LOADED.format(statement=statement, optional=OPTIONAL)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return eval(result.stdout)
+
+
+def test_import_loads_nothing_optional() -> None:
+    assert loaded_by("import crossentropy") == []
+
+
+def test_that_test_can_fail() -> None:
+    assert "matplotlib" in loaded_by("import crossentropy, matplotlib")
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    from importlib.metadata import version
+
+    assert version("crossentropy") == crossentropy.__version__
+
+
+def test_torch_is_of_a_supported_version() -> None:
+    assert tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 10)
