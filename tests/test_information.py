@@ -324,6 +324,15 @@ def test_the_offending_row_and_its_sum_are_shown() -> None:
     assert info.entropy(p, validate=False).isfinite().all()
 
 
+def test_a_nan_stays_a_nan() -> None:
+    z = torch.tensor([0.0, math.nan])
+    assert info.entropy(logits=z).isnan()
+    for quantity in PAIRS:
+        assert quantity(p_logits=z, q_logits=torch.zeros(2)).isnan()
+        assert quantity(p_logits=torch.zeros(2), q_logits=z).isnan()
+    assert info.entropy(z, validate=False).isnan()
+
+
 def test_softmax_output_passes_validation_at_any_size() -> None:
     for dtype in DTYPES:
         for classes in (2, 1000, 50_000):

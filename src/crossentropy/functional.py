@@ -421,7 +421,7 @@ def kl_div(
     contract.check_floating("target", target)
     contract.check_same_device(input=input, target=target)
     contract.check_broadcast(input=input, target=target)
-    if reduction == "mean" and not legacy:
+    if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warnings.warn(
             "reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence",
             stacklevel=3,

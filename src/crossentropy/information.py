@@ -176,7 +176,7 @@ def cross_entropy(
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 2.
     """
     p_, q_ = _pair(p, q, p_logits, q_logits, dim, validate)
-    return _sum(product(p_.p, -q_.log_where((p_.p > 0) | q_.present)), p_, dim, keepdim, unit)
+    return _sum(product(p_.p, -q_.log_where((p_.p != 0) | q_.present)), p_, dim, keepdim, unit)
 
 
 def kl_divergence(
@@ -396,8 +396,8 @@ class _Distribution(NamedTuple):
 
     @property
     def present(self) -> Tensor:
-        """Where log p is finite; p itself may have underflowed to 0 there."""
-        return self.p > 0 if self.log is None else self.log > -torch.inf
+        """Where p is not 0, though it may have underflowed to 0. A nan is present and stays one."""
+        return self.p != 0 if self.log is None else self.log != -torch.inf
 
     def log_where(self, needed: Tensor) -> Tensor:
         """Logarithm of p where `needed`, else 0; masked *before* the logarithm, so the gradient is 0 and not nan."""
@@ -407,16 +407,16 @@ class _Distribution(NamedTuple):
 
 
 def _entropy_terms(p: _Distribution) -> Tensor:
-    return p.p * -p.log_where(p.p > 0)
+    return p.p * -p.log_where(p.p != 0)
 
 
 def _kl_terms(p: _Distribution, q: _Distribution) -> Tensor:
     """Terms p log(p/q) − p + q ≥ 0; with d = log(q/p), as p (e^d − 1 − d) near d = 0, where the plain form cancels."""
-    positive = p.p > 0
-    d = q.log_where(positive) - p.log_where(positive)
-    near = positive & (d.abs() < 1)
+    occurs = p.p != 0
+    d = q.log_where(occurs) - p.log_where(occurs)
+    near = occurs & (d.abs() < 1)
     small, large = torch.where(near, d, 0.0), torch.where(near, 0.0, d)
-    far = torch.where(positive, q.p - p.p - p.p * large, q.p)
+    far = torch.where(occurs, q.p - p.p - p.p * large, q.p)
     return torch.where(near, p.p * (small.expm1() - small), far)
 
 

@@ -26,7 +26,7 @@ from crossentropy.information import kl_divergence
 def cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
     """Loss of logits (…, C, …) against a target."""
     skipped = _skipped(tensors, spec)
-    return _logits_loss(tensors.input, skipped, tensors, spec)
+    return _logits_loss(_blank(tensors.input, skipped, spec.class_dim), skipped, tensors, spec)
 
 
 def linear_cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
@@ -58,7 +58,7 @@ def kl_div(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
     """Terms p (log p − input), which are 0 where p = 0, in the accumulation dtype."""
     dtype = wide(torch.promote_types(input.dtype, target.dtype))
     input, target = input.to(dtype), target.to(dtype)
-    present = target > -torch.inf if log_target else target != 0
+    present = target != (-torch.inf if log_target else 0.0)  # nan is present
     log_p = torch.where(present, target, 0.0) if log_target else torch.where(present, target, 1.0).log()
     p = target.exp() if log_target else target
     return product(p, log_p - torch.where(present, input, 0.0))
@@ -124,7 +124,8 @@ def _linear_logits(tensors: LossTensors, skipped: Tensor) -> Tensor:
     logits = F.linear(
         hidden.to(dtype), weight.flatten(0, -2).to(dtype), None if bias is None else bias.reshape(-1).to(dtype)
     )
-    return logits.unflatten(-1, weight.shape[:-1])
+    logits = logits.unflatten(-1, weight.shape[:-1])
+    return _blank(logits, skipped, 1) if positions else logits
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
@@ -143,7 +144,7 @@ def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
 
 
 def _logits_loss(logits: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> Tensor:
-    z = _transform(_blank(logits, skipped, spec.class_dim), spec)
+    z = _transform(logits, spec)
     log_p = log_softmax(z, spec.class_dim)
     if spec.probabilities:
         loss, count = _probability_rows(log_p, tensors, spec)
@@ -160,7 +161,9 @@ def _index_rows(log_p: Tensor, skipped: Tensor, tensors: LossTensors, spec: Loss
     in_range = (target >= 0) & (target < spec.num_classes)
     label = torch.where(skipped | ~in_range, 0, target)
     nll = -log_p.gather(c, label.unsqueeze(c)).squeeze(c)
-    count = torch.ones_like(nll) if tensors.weight is None else tensors.weight.to(spec.dtype)[label]
+    count = torch.ones_like(nll)
+    if tensors.weight is not None:
+        count = tensors.weight.to(spec.dtype).gather(0, label.flatten()).reshape(label.shape)
     loss = product(count, nll)
     if spec.label_smoothing:
         uniform = _class_sum(1 / spec.num_classes, log_p, tensors, spec)

@@ -1,0 +1,148 @@
+"""The command line: `crossentropy demo`. The only module that prints.
+
+Exit codes: 0 done · 1 a check failed · 2 wrong arguments or unusable files, with one line that says what to do.
+"""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import crossentropy
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from crossentropy.demo.report import Progress, Section
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SystemExit(_fail(f"{self.prog}: {message} (try {self.prog} --help)"))
+
+
+def _fail(message: str) -> int:
+    print(message, file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="crossentropy", description="The cross-entropy library for PyTorch.")
+    parser.add_argument("--version", action="version", version=f"crossentropy {crossentropy.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    demo = commands.add_parser(
+        "demo",
+        help="from −log p to a trained language model, on real data",
+        description="Compute the chain from information to the loss, train with three losses on scans of digits and "
+        "train a language model; then write a report with figures.",
+    )
+    demo.add_argument("--quick", action="store_true", help="train for seconds instead of a minute")
+    demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of all random numbers (default: 0)")
+    demo.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html")
+    demo.add_argument(
+        "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
+    )
+    return parser
+
+
+def _seed(text: str) -> int:
+    seed = int(text) if text.isdecimal() else -1
+    if not 0 <= seed < 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number in [0, 2^63)")
+    return seed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        import matplotlib  # noqa: F401
+        import rich  # noqa: F401
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        return _fail(f"crossentropy demo: {error.name} is missing — pip install 'crossentropy[demo]'")
+    return _demo(options.quick, options.seed, options.out, options.text)
+
+
+def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
+    from rich.console import Console
+
+    from crossentropy.demo import chain, digits, language
+    from crossentropy.demo.report import to_html
+
+    console, began = Console(), time.perf_counter()
+    report = out / "demo-report.html"
+    try:  # what can fail for the user's reasons comes first
+        corpus = language.load(text)
+        out.mkdir(parents=True, exist_ok=True)
+        report.touch()
+    except language.UnusableTextError as error:
+        return _fail(f"crossentropy demo: --text: {error}")
+    except OSError as error:
+        return _fail(f"crossentropy demo: --out: cannot write {report}: {error.strerror}")
+
+    sections: list[Section] = []
+
+    def show(section: "Section") -> None:
+        sections.append(section)
+        _print(console, section)
+
+    quantities, (logits, steps) = chain.lines(), chain.batch(seed)
+    show(chain.section(quantities, logits, steps))
+    with _progress(console) as progress:
+        runs = digits.run(5 if quick else 30, seed, progress)
+    show(digits.section(runs))
+    with _progress(console) as progress:
+        trainings = language.run(corpus, 40 if quick else 400, seed, progress)
+    show(language.section(corpus, trainings))
+
+    report.write_text(to_html("crossentropy: from −log p to a language model", sections), "utf-8")
+    done = f"\nDone in {time.perf_counter() - began:.0f} s. The report, with figures: {report}"
+    console.print(done, markup=False, highlight=False, soft_wrap=True)
+    agree = all(line.agrees for line in (*quantities, *steps)) and max(t.disagreement for t in trainings) < 1e-5
+    if not agree:
+        console.print("[bold red]A number differs from torch's: see above.[/bold red]")
+    return 0 if agree else 1
+
+
+def _print(console: "Console", section: "Section") -> None:
+    """A section as text; its figures are for the report."""
+    from rich import box, markup
+    from rich.table import Table as RichTable
+
+    from crossentropy.demo.report import Figure, Table
+
+    console.rule(f"[bold]{markup.escape(section.title)}")
+    for part in section.parts:
+        if isinstance(part, Table):
+            table = RichTable(box=box.SIMPLE)
+            for heading in part.header:
+                table.add_column(markup.escape(heading))
+            for row in part.rows:
+                table.add_row(*map(markup.escape, row))
+            console.print(table)
+        elif not isinstance(part, Figure):
+            console.print(part, markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def _progress(console: "Console") -> "Iterator[Progress]":
+    """A bar for each thing that is done in steps."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield progress

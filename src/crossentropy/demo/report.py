@@ -1,0 +1,98 @@
+"""What an act of the demonstration has to say, and the self-contained page that shows it."""
+
+import html
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, and how many of how many steps are."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing, as SVG, and what it shows."""
+
+    caption: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """An act's title and, in order, its paragraphs, tables and figures."""
+
+    title: str
+    parts: tuple[str | Table | Figure, ...]
+
+
+def draw(caption: str, paint: "Callable[[MatplotlibFigure], None]") -> Figure:
+    """A figure painted with matplotlib, without touching its global state."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure as Canvas
+
+    with rc_context({"svg.fonttype": "path", "svg.hashsalt": "crossentropy", "axes.grid": True, "grid.alpha": 0.3}):
+        canvas = Canvas(figsize=(8.0, 3.2), layout="constrained")
+        paint(canvas)
+        buffer = io.StringIO()
+        canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    svg = buffer.getvalue()
+    return Figure(caption, svg[svg.index("<svg") :])
+
+
+def to_html(title: str, sections: Sequence[Section]) -> str:
+    """One page with everything inside it. Text is escaped; figures are our own SVG."""
+    body = "\n".join(_section(section) for section in sections)
+    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body)
+
+
+def _section(section: Section) -> str:
+    parts = "\n".join(_part(part) for part in section.parts)
+    return f"<section>\n<h2>{html.escape(section.title)}</h2>\n{parts}\n</section>"
+
+
+def _part(part: str | Table | Figure) -> str:
+    if isinstance(part, Table):
+        return f"<table>\n{_row('th', part.header)}\n" + "\n".join(_row("td", row) for row in part.rows) + "\n</table>"
+    if isinstance(part, Figure):
+        return f"<figure>\n{part.svg}\n<figcaption>{html.escape(part.caption)}</figcaption>\n</figure>"
+    return f"<p>{html.escape(part)}</p>"
+
+
+def _row(tag: str, cells: tuple[str, ...]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+_STYLE = """
+body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .25rem .8rem; border-bottom: 1px solid #ddd; }
+figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { color: #555; }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
