@@ -23,7 +23,7 @@ docs: .venv/.docs
 	$(BIN)/mkdocs build --strict
 
 bench: .venv/.demo
-	$(BIN)/python benchmarks/dense.py $(ARGS)
+	$(BIN)/python benchmarks/time_and_memory.py $(ARGS)
 
 clean:
 	rm -rf .venv site dist

@@ -9,10 +9,14 @@ roundings of an algorithm to choose k; do not enlarge it until a test passes.
 The helpers raise AssertionError; none returns a bool that could be forgotten.
 """
 
+import itertools
+import os
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-__all__ = ["assert_accurate", "assert_no_worse", "hostile_logits"]
+__all__ = ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"]
 
 
 def assert_accurate(actual: Tensor, exact: Tensor, *, roundings: float, magnitude: Tensor | float = 0.0) -> None:
@@ -106,6 +110,34 @@ def hostile_logits(num_rows: int, num_classes: int, dtype: torch.dtype = torch.f
         "masked": ordinary.masked_fill(odd, -torch.inf),
     }
     return {name: z.to(dtype) for name, z in logits.items()}
+
+
+def peak_bytes(step: Callable[[], object]) -> int:
+    """Most memory, in bytes, that tensors made by a step held on the CPU at one time.
+
+    Counted from the allocations that torch's profiler records: exact, repeatable, and blind to what was there before.
+
+    Args:
+        step: A function without arguments, run once.
+
+    Returns:
+        The peak of allocated minus freed bytes during the step.
+
+    Example:
+        >>> peak_bytes(lambda: torch.empty(1000).neg())  # two tensors of 4,000 bytes
+        8000
+    """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own messages
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        step()
+    assert profile.profiler is not None
+    recorded = profile.profiler.kineto_results
+    changes = sorted(
+        (event.start_ns(), event.nbytes())  # pyright: ignore[reportAttributeAccessIssue]
+        for event in recorded.events()  # pyright: ignore[reportOptionalMemberAccess]
+        if event.name() == "[memory]"
+    )
+    return max(itertools.accumulate(change for _, change in changes), default=0)
 
 
 def _budget(dtype: torch.dtype, true: Tensor, roundings: float, magnitude: Tensor | float) -> Tensor:

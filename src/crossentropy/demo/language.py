@@ -5,9 +5,7 @@
 E the embedding (V, D), which is the head too. Each loss trains the same model from the same seed.
 """
 
-import itertools
 import math
-import os
 import re
 import sys
 import sysconfig
@@ -24,6 +22,7 @@ from torch import Tensor
 
 from crossentropy import functional, information
 from crossentropy.demo.report import Figure, Progress, Section, Table, draw
+from crossentropy.testing import peak_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -150,7 +149,7 @@ def train(corpus: Corpus, loss_name: str, steps: int, seed: int, progress: Progr
         seconds += time.perf_counter() - begin
         progress(loss_name, step + 1, steps)
     optimizer.zero_grad()
-    peak_bytes = _peak_bytes(lambda: forward_and_backward(text))
+    peak = peak_bytes(lambda: forward_and_backward(text))
 
     nats, disagreements = [], []
     with torch.no_grad():
@@ -160,23 +159,12 @@ def train(corpus: Corpus, loss_name: str, steps: int, seed: int, progress: Progr
             nats.append(ours)
             disagreements.append(abs(ours - torchs) / torchs)
     speed = steps * SENTENCES * WORDS / seconds
-    return Training(loss_name, tuple(losses), sum(nats) / len(nats), speed, peak_bytes, max(disagreements))
+    return Training(loss_name, tuple(losses), sum(nats) / len(nats), speed, peak, max(disagreements))
 
 
 def _excerpts(words: Tensor, starts: Tensor) -> Tensor:
     """Excerpts (N, T + 1) of T words, each with the one that follows."""
     return words[starts[:, None] + torch.arange(WORDS + 1)]
-
-
-def _peak_bytes(step: Callable[[], object]) -> int:
-    """Most memory that tensors made by a step held at one time, from the allocations that torch's profiler records."""
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own messages
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        step()
-    assert profile.profiler is not None
-    events = profile.profiler.kineto_results.events()  # pyright: ignore[reportOptionalMemberAccess]
-    changes = sorted((e.start_ns(), e.nbytes()) for e in events if e.name() == "[memory]")  # pyright: ignore[reportAttributeAccessIssue]
-    return max(itertools.accumulate(change for _, change in changes))
 
 
 def run(corpus: Corpus, steps: int, seed: int, progress: Progress) -> list[Training]:
