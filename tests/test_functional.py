@@ -328,7 +328,7 @@ def test_options_choose_the_execution_and_never_the_result() -> None:
     for options in choices:
         torch.testing.assert_close(F.linear_cross_entropy(hidden, head, y, options=options), expected)
     with pytest.raises(ValueError, match="backend is 'fast', expected 'auto' or 'reference'"):
-        Options(backend="fast")  # pyright: ignore[reportArgumentType]
+        Options(backend="fast")
 
 
 # --- linear -------------------------------------------------------------------------------------------------------

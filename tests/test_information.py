@@ -346,7 +346,7 @@ def test_wrong_arguments() -> None:
     with pytest.raises(TypeError, match="not neither"):
         info.cross_entropy(p)
     with pytest.raises(ValueError, match="unit is 'bits', expected one of 'nat', 'bit', 'hartley'"):
-        info.entropy(p, unit="bits")  # pyright: ignore[reportArgumentType]
+        info.entropy(p, unit="bits")
     with pytest.raises(ValueError, match=r"p\[1\] is 1.5, expected a probability"):
         info.information([0.5, 1.5])
     with pytest.raises(ValueError, match="p has 2 classes along dim -1 and q has 3"):

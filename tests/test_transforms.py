@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import crossentropy.functional as F
 from crossentropy import nn
@@ -120,7 +121,7 @@ def test_backward_twice_with_different_upstreams_and_through_a_checkpoint() -> N
         for upstream in (torch.ones(N), 2 * torch.ones(N), 3 * torch.ones(N))
     )
     torch.testing.assert_close(first + second, both)
-    again = torch.utils.checkpoint.checkpoint(lambda z: F.cross_entropy(z, Y, reduction="none"), x, use_reentrant=False)
+    again = checkpoint(lambda z: F.cross_entropy(z, Y, reduction="none"), x, use_reentrant=False)
     assert isinstance(again, Tensor)
     torch.testing.assert_close(torch.autograd.grad(again, x, torch.ones(N))[0], first)
 
