@@ -26,8 +26,9 @@ def main() -> float:
         loss.backward()
         optimizer.step()
     points, labels = two_moons(500)
-    accuracy = (model(points).argmax(1) == labels).float().mean().item()
-    print(f"loss {loss.item():.4f} nat, accuracy on new points {accuracy:.1%}")
+    logits = model(points)
+    accuracy = (logits.argmax(1) == labels).float().mean().item()
+    print(f"new points: cross entropy {criterion(logits, labels).item():.4f} nat, accuracy {accuracy:.1%}")
     return accuracy
 
 
