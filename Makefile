@@ -16,7 +16,7 @@ check: .venv/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes crossentropy --ignoreexternal
+	$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes crossentropy --ignoreexternal
 	$(BIN)/lint-imports --no-cache
 
 docs: .venv/.docs
