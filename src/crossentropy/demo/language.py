@@ -98,9 +98,9 @@ class Model(torch.nn.Module):
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
-        self.embedding = torch.nn.Embedding(vocabulary, FEATURES)
+        self.embedding: torch.nn.Embedding = torch.nn.Embedding(vocabulary, FEATURES)
         torch.nn.init.normal_(self.embedding.weight, std=FEATURES**-0.5)
-        self.recurrence = torch.nn.GRU(FEATURES, FEATURES, batch_first=True)
+        self.recurrence: torch.nn.GRU = torch.nn.GRU(FEATURES, FEATURES, batch_first=True)
 
     def forward(self, words: Tensor) -> Tensor:
         """Hidden states (N, T, D) that predict the word after each of `words` (N, T)."""
