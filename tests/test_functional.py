@@ -3,12 +3,15 @@
 import inspect
 import math
 import warnings
+from typing import ClassVar
 
 import mpmath
 import pytest
 import torch
 import torch.nn.functional as TF
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import crossentropy.functional as F
 from crossentropy import Options, information
@@ -107,6 +110,44 @@ def test_cross_entropy_is_the_quantity_of_information_theory() -> None:
 def test_tensor_subclasses_and_tracers_can_override() -> None:
     graph = torch.fx.symbolic_trace(lambda x, y: F.cross_entropy(x, y)).graph
     assert [node.target for node in graph.nodes if node.op == "call_function"] == [F.cross_entropy]
+
+    class Logged(Tensor):
+        called: ClassVar[list] = []
+
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            cls.called.append(function)
+            return super().__torch_function__(function, types, args, kwargs or {})
+
+    x, y = torch.randn(2, 3), torch.tensor([0, 1])
+    loss = F.cross_entropy(x.as_subclass(Logged), y)
+    assert isinstance(loss, Logged)
+    assert F.cross_entropy in Logged.called
+    assert torch.equal(loss.as_subclass(Tensor), F.cross_entropy(x, y))
+
+
+def test_export_and_fake_tensors() -> None:
+    class Model(torch.nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return F.cross_entropy(x, y, z_loss=0.1)
+
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, -100])
+    exported = torch.export.export(Model(), (x, y)).module()
+    torch.testing.assert_close(exported(x, y), Model()(x, y))
+    graph = make_fx(Model(), tracing_mode="symbolic")(x, y)
+    torch.testing.assert_close(graph(x[:2], y[:2]), Model()(x[:2], y[:2]))
+    with FakeTensorMode() as mode:
+        assert F.cross_entropy(mode.from_tensor(x), mode.from_tensor(y), reduction="none").shape == (4,)
+
+
+def test_the_default_dtype_does_not_matter() -> None:
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 2, -100])
+    expected = F.cross_entropy(x, y, z_loss=0.1, label_smoothing=0.1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(F.cross_entropy(x, y, z_loss=0.1, label_smoothing=0.1), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 # --- better than torch --------------------------------------------------------------------------------------------

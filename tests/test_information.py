@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.spatial.distance
 import scipy.stats
+import sklearn.metrics
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,6 +171,18 @@ def test_against_scipy_on_a_batch() -> None:
     np.testing.assert_allclose(info.entropy(p, unit="bit"), scipy.stats.entropy(p, base=2, axis=1), **tolerance)
 
 
+def test_single_quantities_against_numpy_and_scikit_learn() -> None:
+    p = torch.randn(50, 7, dtype=torch.float64).mul(3).softmax(1)
+    p[:, 2] = 0
+    p = p / p.sum(1, keepdim=True)
+    np.testing.assert_allclose(info.perplexity(p), np.exp(scipy.stats.entropy(p, axis=1)), rtol=1e-12)
+    np.testing.assert_allclose(info.information(p[:, 0], unit="hartley"), -np.log10(p[:, 0].numpy()), rtol=1e-12)
+    counts = torch.randint(0, 5, (4, 6)).double()
+    counts[0] = 0
+    expected = sklearn.metrics.mutual_info_score(None, None, contingency=counts.numpy())
+    assert info.mutual_information(counts / counts.sum()).item() == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6])
 def test_close_distributions_keep_their_digits(gap: float) -> None:
     p = torch.tensor([0.3, 0.3, 0.4], dtype=torch.float64)
@@ -290,6 +303,19 @@ def test_batches_without_rows(device: str) -> None:
     assert info.kl_divergence(
         p_logits=torch.zeros(0, 3, device=device), q_logits=torch.zeros(3, device=device)
     ).shape == (0,)
+
+
+@pytest.mark.parametrize("quantity", [info.entropy, info.perplexity, info.mutual_information, info.information])
+def test_vmap_and_compile_of_singles(quantity) -> None:
+    p = torch.rand(4, 3, 5)
+    p = p / p.sum((-1, -2), keepdim=True)
+    p = p if quantity is info.mutual_information else p / p.sum(-1, keepdim=True)
+    expected = quantity(p)
+    torch.testing.assert_close(torch.func.vmap(quantity)(p), expected)
+    torch.testing.assert_close(torch.compile(quantity, fullgraph=True, backend="aot_eager")(p), expected)
+    if quantity is not info.information:
+        compiled = torch.compile(lambda z: quantity(logits=z), fullgraph=True, backend="aot_eager")
+        torch.testing.assert_close(compiled(p.log()), expected)
 
 
 @pytest.mark.parametrize("quantity", PAIRS)

@@ -57,7 +57,7 @@ def test_docstrings_have_every_part(module: str, name: str) -> None:
     doc = inspect.getdoc(getattr(importlib.import_module(module), name)) or ""
     thing = getattr(importlib.import_module(module), name)
     assert doc.split("\n", 1)[0].endswith((".", "`."))
-    parts = ["Args:", "Example:", ">>>"]
+    parts = ["Args:", "Examples:", ">>>"]
     if name in RESULTS:  # read, not called: their fields are documented
         parts = []
     elif module == "crossentropy.testing":

@@ -52,7 +52,7 @@ class Options:
     Raises:
         ValueError: `backend` is not known.
 
-    Example:
+    Examples:
         >>> import torch, crossentropy
         >>> logits, target = torch.tensor([[2.0, 0.0, 0.0]]), torch.tensor([0])
         >>> crossentropy.functional.cross_entropy(logits, target, options=crossentropy.Options(backend="reference"))

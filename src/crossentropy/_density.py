@@ -69,9 +69,15 @@ def samples_of(distribution: Distribution, count: int) -> Tensor:
         return distribution.sample(torch.Size([count]))
 
 
-def dtype_of(distribution: Distribution) -> torch.dtype:
-    dtype = samples_of(distribution, 1).dtype
-    return dtype if dtype.is_floating_point else torch.get_default_dtype()
+def tensors_of(distribution: Distribution) -> list[Tensor]:
+    """The tensors that define a distribution, those of its parts included."""
+    tensors = []
+    for part in vars(distribution).values():
+        if isinstance(part, Distribution):
+            tensors += tensors_of(part)
+        elif isinstance(part, Tensor):
+            tensors.append(part)
+    return tensors
 
 
 def is_discrete(distribution: Distribution) -> bool:

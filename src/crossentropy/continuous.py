@@ -15,9 +15,11 @@ Each is an expectation under p, E_p[f(x)], found by the first of these that appl
     quadrature    x is one real number: adaptive Gauss–Kronrod, with its error estimate
     monte carlo   the mean of f over samples of p, with its standard error
 
-All are differentiable with respect to the parameters of p and q.
+All are differentiable with respect to the parameters of p and q. Closed forms also work under torch.compile and vmap;
+the other two look at numbers, which those hide, and take batches of distributions instead.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -27,8 +29,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.distributions.kl import kl_divergence as _torch_kl_divergence
 
-from crossentropy._density import dtype_of, exact, is_discrete, log_prob
+from crossentropy._density import exact, is_discrete, log_prob, tensors_of
 from crossentropy._quadrature import Integrand, quadrature
+from crossentropy._values import readable
 from crossentropy.information import Unit, per_nat
 
 __all__ = ["Estimate", "cross_entropy", "entropy", "kl_divergence"]
@@ -47,7 +50,7 @@ class Estimate:
         stderr: 0 for a closed form, the error estimate of a quadrature, the standard error of a Monte Carlo mean.
         method: "closed form", "quadrature" or "monte carlo".
 
-    Example:
+    Examples:
         >>> normal = torch.distributions.Normal(0.0, 1.0)
         >>> print(entropy(normal))
         1.418939 (closed form)
@@ -87,10 +90,10 @@ def entropy(p: Distribution, *, method: Method | None = None, unit: Unit = "nat"
         An `Estimate`, its tensors in p's batch shape.
 
     Raises:
-        ValueError: The forced method does not apply, or a name is unknown.
+        ValueError: No method, or not the forced one, applies, or a name is unknown.
         TypeError: p is not a distribution.
 
-    Example:
+    Examples:
         >>> print(entropy(torch.distributions.Uniform(0.0, 0.5), unit="bit"))
         -1 (closed form)
 
@@ -100,7 +103,7 @@ def entropy(p: Distribution, *, method: Method | None = None, unit: Unit = "nat"
     References:
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 8.
     """
-    return _estimate(p, p, lambda: p.entropy(), lambda log_p, _: -log_p, method, unit, samples)
+    return _estimate(p, p, lambda p, _: p.entropy(), lambda log_p, _: -log_p, method, unit, samples)
 
 
 def cross_entropy(
@@ -123,10 +126,10 @@ def cross_entropy(
         An `Estimate`, its tensors in the batch shape; +inf where p has mass and q has none.
 
     Raises:
-        ValueError: The forced method does not apply, the events differ, or a name is unknown.
+        ValueError: No method, or not the forced one, applies; the events differ; or a name is unknown.
         TypeError: p or q is not a distribution, or one is discrete and the other continuous.
 
-    Example:
+    Examples:
         >>> Normal = torch.distributions.Normal
         >>> print(cross_entropy(Normal(0.0, 1.0), Normal(1.0, 2.0)))
         1.862086 (closed form)
@@ -138,7 +141,7 @@ def cross_entropy(
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 8.
     """
 
-    def closed_form() -> Tensor:
+    def closed_form(p: Distribution, q: Distribution) -> Tensor:
         return p.entropy() + _torch_kl_divergence(p, q)
 
     return _estimate(p, q, closed_form, lambda _, log_q: -log_q, method, unit, samples)
@@ -165,10 +168,10 @@ def kl_divergence(
         An `Estimate`, its tensors in the batch shape.
 
     Raises:
-        ValueError: The forced method does not apply, the events differ, or a name is unknown.
+        ValueError: No method, or not the forced one, applies; the events differ; or a name is unknown.
         TypeError: p or q is not a distribution, or one is discrete and the other continuous.
 
-    Example:
+    Examples:
         >>> Normal = torch.distributions.Normal
         >>> print(kl_divergence(Normal(0.0, 1.0), Normal(1.0, 2.0)))
         0.4431472 (closed form)
@@ -179,9 +182,7 @@ def kl_divergence(
     References:
         S. Kullback and R. A. Leibler, On Information and Sufficiency, 1951.
     """
-    return _estimate(
-        p, q, lambda: _torch_kl_divergence(p, q), lambda log_p, log_q: log_p - log_q, method, unit, samples
-    )
+    return _estimate(p, q, _torch_kl_divergence, lambda log_p, log_q: log_p - log_q, method, unit, samples)
 
 
 # --- choosing a method --------------------------------------------------------------------------------------------
@@ -190,32 +191,49 @@ def kl_divergence(
 def _estimate(
     p: Distribution,
     q: Distribution,
-    closed_form: Callable[[], Tensor],
+    closed_form: Callable[[Distribution, Distribution], Tensor],
     f: Integrand,
     method: Method | None,
     unit: Unit,
     samples: int,
 ) -> Estimate:
     _check(p, q, method)
-    scale, dtype = per_nat(unit), torch.promote_types(dtype_of(p), dtype_of(q))
-    ways: tuple[tuple[Method, Callable[[], tuple[Tensor, Tensor | None]]], ...] = (
-        ("closed form", lambda: (closed_form(), None)),
-        ("quadrature", lambda: quadrature(exact(p), exact(q), f)),
-        ("monte carlo", lambda: _monte_carlo(exact(p), exact(q), f, samples)),
+    scale, tensors = per_nat(unit), [*tensors_of(p), *tensors_of(q)]
+    dtype, seen = _dtype(tensors), readable(*tensors, wait=True)
+    p64, q64 = exact(p), exact(q)
+
+    def by_formula() -> tuple[Tensor, Tensor]:
+        value = closed_form(p64, q64)
+        return value, torch.zeros_like(value)
+
+    def numerically(run: Callable[..., tuple[Tensor, Tensor]], *settings: int) -> tuple[Tensor, Tensor]:
+        if not seen:
+            raise NotImplementedError("it looks at numbers, which vmap and torch.compile hide: use a batch instead")
+        return run(p64, q64, f, *settings)
+
+    ways: tuple[tuple[Method, Callable[[], tuple[Tensor, Tensor]]], ...] = (
+        ("closed form", by_formula),
+        ("quadrature", lambda: numerically(quadrature)),
+        ("monte carlo", lambda: numerically(_monte_carlo, samples)),
     )
+    reasons = []
     for name, run in ways:
         if method not in (None, name):
             continue
         try:
             value, stderr = run()
         except NotImplementedError as reason:
-            if method is not None:
-                why = str(reason) or f"torch has none for {type(p).__name__} and {type(q).__name__}"
-                raise ValueError(f"method is {method!r}, which does not apply: {why}") from None
+            reasons.append(f"{name}: {reason or 'torch has none'}")
             continue
-        stderr = torch.zeros_like(value) if stderr is None else stderr.detach()
-        return Estimate((value * scale).to(dtype), (stderr * scale).to(dtype), name)
-    raise AssertionError("monte carlo always applies")
+        return Estimate((value * scale).to(dtype), (stderr.detach() * scale).to(dtype), name)
+    verdict = "no method applies" if method is None else f"method {method!r} does not apply"
+    raise ValueError(f"{verdict} to {type(p).__name__} and {type(q).__name__} — {'; '.join(reasons)}")
+
+
+def _dtype(tensors: list[Tensor]) -> torch.dtype:
+    """The dtype of a result: that of the parameters."""
+    dtypes = [t.dtype for t in tensors if t.is_floating_point()]
+    return functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
 
 
 def _check(p: Distribution, q: Distribution, method: str | None) -> None:

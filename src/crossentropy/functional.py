@@ -90,7 +90,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         IndexError: `dim` is not an axis of `input`.
         TypeError: `input` is not of a floating dtype and `dtype` is not given.
 
-    Example:
+    Examples:
         >>> softmax(torch.tensor([1.0, 2.0, 3.0]), dim=0)
         tensor([0.0900, 0.2447, 0.6652])
 
@@ -128,7 +128,7 @@ def log_softmax(
         IndexError: `dim` is not an axis of `input`.
         TypeError: `input` is not of a floating dtype and `dtype` is not given.
 
-    Example:
+    Examples:
         >>> log_softmax(torch.tensor([60.0, 0.0]), dim=0)
         tensor([-8.7565e-27, -6.0000e+01])
 
@@ -182,7 +182,7 @@ def nll_loss(
         TypeError: A dtype does not fit. Also a RuntimeError.
         IndexError: A label is out of range (where it can be read; else the loss is nan, see the module's text).
 
-    Example:
+    Examples:
         >>> log_p = torch.tensor([[0.1, 0.2, 0.7]]).log()
         >>> nll_loss(log_p, torch.tensor([1]))
         tensor(1.6094)
@@ -259,7 +259,7 @@ def cross_entropy(
         TypeError: A type or dtype does not fit. Also a RuntimeError.
         IndexError: A label is out of range (where it can be read; else the loss is nan, see the module's text).
 
-    Example:
+    Examples:
         >>> logits = torch.tensor([[2.0, 0.5, 0.0], [0.0, 0.0, 3.0]])
         >>> cross_entropy(logits, torch.tensor([0, 2]))
         tensor(0.2006)
@@ -342,7 +342,7 @@ def linear_cross_entropy(
         TypeError: A type or dtype does not fit. Also a RuntimeError.
         IndexError: A label is out of range (where it can be read; else the loss is nan, see the module's text).
 
-    Example:
+    Examples:
         >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.5, 0.0], [0.0, 3.0]])
         >>> linear_cross_entropy(hidden, head, torch.tensor([0, 2]))
         tensor(0.2006)
@@ -403,7 +403,7 @@ def kl_div(
             torch raises that.
         TypeError: An argument is not a floating tensor. Also a RuntimeError.
 
-    Example:
+    Examples:
         >>> log_q, p = torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([[0.0, 1.0, 0.0]])
         >>> kl_div(log_q, p, reduction="batchmean")
         tensor(1.6094)
@@ -437,6 +437,7 @@ def kl_div(
     return loss.to(out_dtype)
 
 
+@_overridable
 def linear_kl_div(
     input: Tensor,
     linear_weight: Tensor,
@@ -490,7 +491,7 @@ def linear_kl_div(
         ValueError: A shape, device, number or reduction does not fit.
         TypeError: A type or dtype does not fit.
 
-    Example:
+    Examples:
         >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.5, 0.0], [0.0, 3.0]])
         >>> linear_kl_div(hidden, head, hidden, 2 * head)
         tensor(0.1057)
@@ -551,6 +552,7 @@ class TokenStatistics(NamedTuple):
     """Index of the largest logit, int64; not differentiable."""
 
 
+@_overridable
 def token_statistics(
     input: Tensor,
     target: Tensor | None = None,
@@ -584,7 +586,7 @@ def token_statistics(
         TypeError: A type or dtype does not fit.
         IndexError: `dim` is not an axis, or a label is out of range (where it can be read; else its log_prob is nan).
 
-    Example:
+    Examples:
         >>> statistics = token_statistics(torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]))
         >>> statistics.log_prob, statistics.entropy
         (tensor([-0.1269, -0.6931]), tensor([0.3653, 0.6931]))

@@ -63,7 +63,7 @@ def information(p: Numbers, *, unit: Unit = "nat", validate: bool = True) -> Ten
         ValueError: An entry is outside [0, 1] or nan, or `unit` is unknown.
         TypeError: p is not real.
 
-    Example:
+    Examples:
         At least one six in six rolls of a die, and six sixes in six rolls:
 
         >>> p = torch.tensor([1 - (5 / 6) ** 6, (1 / 6) ** 6], dtype=torch.float64)
@@ -115,7 +115,7 @@ def entropy(
         ValueError: A row of p is no distribution (the message shows it), or `unit` is unknown.
         TypeError: Both or neither of p and logits were given, or they are not real.
 
-    Example:
+    Examples:
         >>> entropy([[0.5, 0.5], [0.9, 0.1], [1.0, 0.0]], unit="bit")
         tensor([1.0000, 0.4690, 0.0000])
 
@@ -165,7 +165,7 @@ def cross_entropy(
         ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
-    Example:
+    Examples:
         >>> cross_entropy([0.0, 1.0, 0.0], [0.1, 0.2, 0.7])
         tensor(1.6094)
 
@@ -216,7 +216,7 @@ def kl_divergence(
         ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
-    Example:
+    Examples:
         >>> kl_divergence([0.5, 0.5], [0.9, 0.1]), kl_divergence([0.9, 0.1], [0.5, 0.5])
         (tensor(0.5108), tensor(0.3681))
 
@@ -264,7 +264,7 @@ def js_divergence(
         ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
-    Example:
+    Examples:
         >>> js_divergence([1.0, 0.0], [0.0, 1.0], unit="bit")
         tensor(1.)
 
@@ -308,7 +308,7 @@ def perplexity(
         ValueError: A row of p is no distribution.
         TypeError: Both or neither of p and logits were given, or they are not real.
 
-    Example:
+    Examples:
         >>> perplexity([[0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0]])
         tensor([4., 1.])
 
@@ -352,7 +352,7 @@ def mutual_information(
         ValueError: joint is no distribution, the two axes are the same, or `unit` is unknown.
         TypeError: Both or neither of joint and logits were given, or they are not real.
 
-    Example:
+    Examples:
         >>> mutual_information([[0.5, 0.0], [0.0, 0.5]], unit="bit")
         tensor(1.)
 

@@ -42,7 +42,7 @@ class Softmax(torch.nn.Softmax):
         IndexError: `dim` is not an axis of the input.
         TypeError: The input is not of a floating dtype.
 
-    Example:
+    Examples:
         >>> Softmax(dim=0)(torch.tensor([1.0, 2.0, 3.0]))
         tensor([0.0900, 0.2447, 0.6652])
 
@@ -71,7 +71,7 @@ class LogSoftmax(torch.nn.LogSoftmax):
         IndexError: `dim` is not an axis of the input.
         TypeError: The input is not of a floating dtype.
 
-    Example:
+    Examples:
         >>> LogSoftmax(dim=0)(torch.tensor([60.0, 0.0]))
         tensor([-8.7565e-27, -6.0000e+01])
 
@@ -106,7 +106,7 @@ class NLLLoss(torch.nn.NLLLoss):
         ValueError, TypeError, IndexError: As `functional.nll_loss`; with validate also for rows that are not
             log-probabilities (logits, say, or probabilities).
 
-    Example:
+    Examples:
         >>> loss = NLLLoss()
         >>> loss(torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([1]))
         tensor(1.6094)
@@ -157,7 +157,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
     Raises:
         ValueError, TypeError: As `functional.kl_div`; with validate also for values outside their range.
 
-    Example:
+    Examples:
         >>> loss = KLDivLoss(reduction="batchmean")
         >>> loss(torch.tensor([[0.1, 0.2, 0.7]]).log(), torch.tensor([[0.0, 1.0, 0.0]]))
         tensor(1.6094)
@@ -219,7 +219,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         ValueError, TypeError, IndexError: As `functional.cross_entropy`; with validate also for rows of class
             probabilities that are no distribution.
 
-    Example:
+    Examples:
         >>> loss = CrossEntropyLoss(label_smoothing=0.1)
         >>> loss(torch.tensor([[2.0, 0.5, 0.0]]), torch.tensor([0]))
         tensor(0.4230)
@@ -314,7 +314,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     Raises:
         ValueError, TypeError, IndexError: As `functional.linear_cross_entropy`, the constructor for what it is given.
 
-    Example:
+    Examples:
         >>> loss = LinearCrossEntropyLoss(16, 10)
         >>> loss(torch.zeros(4, 16), torch.tensor([0, 1, 2, 3]))
         tensor(2.3026, grad_fn=...)

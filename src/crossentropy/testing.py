@@ -31,7 +31,7 @@ def assert_accurate(actual: Tensor, exact: Tensor, *, roundings: float, magnitud
     Raises:
         AssertionError: Shapes differ or an entry is off; the message shows the worst one.
 
-    Example:
+    Examples:
         >>> assert_accurate(torch.tensor([0.1]), torch.tensor([0.1], dtype=torch.float64), roundings=1)
     """
     if actual.shape != exact.shape:
@@ -63,7 +63,7 @@ def assert_no_worse(
     Raises:
         AssertionError: Shapes differ or an entry is worse; the message shows the first one.
 
-    Example:
+    Examples:
         >>> exact = torch.tensor([8.7565e-27], dtype=torch.float64)
         >>> assert_no_worse(torch.tensor([8.7565e-27]), torch.tensor([0.0]), exact)
     """
@@ -93,7 +93,7 @@ def hostile_logits(num_rows: int, num_classes: int, dtype: torch.dtype = torch.f
         "ordinary" (normal), "flat" (all equal), "peaked" (class 0 is 60 above the rest), "huge" (of size 1e4), "tiny"
         (of size 1e-7), "one-hot" (0 and 1) and "masked" (a −inf in every second class but never in class 0).
 
-    Example:
+    Examples:
         >>> hostile_logits(1, 3)["peaked"]
         tensor([[60.,  0.,  0.]])
     """
@@ -123,7 +123,7 @@ def peak_bytes(step: Callable[[], object]) -> int:
     Returns:
         The peak of allocated minus freed bytes during the step.
 
-    Example:
+    Examples:
         >>> peak_bytes(lambda: torch.empty(1000).neg())  # two tensors of 4,000 bytes
         8000
     """

@@ -168,7 +168,7 @@ def _index_rows(log_p: Tensor, skipped: Tensor, tensors: LossTensors, spec: Loss
     if spec.label_smoothing:
         uniform = _class_sum(1 / spec.num_classes, log_p, tensors, spec)
         loss = product(1 - spec.label_smoothing, loss) + spec.label_smoothing * uniform
-    return loss * torch.where(skipped | in_range, 1.0, torch.nan), count
+    return loss * torch.ones_like(loss).masked_fill(~(skipped | in_range), torch.nan), count
 
 
 def _probability_rows(log_p: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
