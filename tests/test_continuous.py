@@ -11,11 +11,13 @@ import scipy.stats
 import torch
 from torch import Tensor, tensor
 from torch.distributions import (
+    AbsTransform,
     AffineTransform,
     Beta,
     Categorical,
     Cauchy,
     Chi2,
+    ContinuousBernoulli,
     Distribution,
     Exponential,
     ExpTransform,
@@ -33,6 +35,7 @@ from torch.distributions import (
     Normal,
     Pareto,
     Poisson,
+    SigmoidTransform,
     StudentT,
     TransformedDistribution,
     Uniform,
@@ -249,6 +252,62 @@ def test_the_rule_is_the_gauss_kronrod_rule() -> None:
 # --- batches, Monte Carlo, gradients ------------------------------------------------------------------------------
 
 
+def logistic() -> TransformedDistribution:
+    return TransformedDistribution(Uniform(f64(0.0), f64(1.0)), [SigmoidTransform().inv, AffineTransform(0.0, 1.0)])
+
+
+def sigmoid_normal() -> TransformedDistribution:
+    return TransformedDistribution(normal(0.0, 1.0), [SigmoidTransform()])
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (Exponential(f64(1.0)), Weibull(f64(1.0), f64(3.0))),  # log q underflows next to 0
+        (HalfNormal(f64(1.0)), Weibull(f64(2.0), f64(3.0))),
+        (Uniform(f64(0.0), f64(1.0)), sigmoid_normal()),  # the ends of q are images of infinity
+        (normal(0.0, 1.0), logistic()),
+        (logistic(), normal(0.0, 2.0)),
+        (ContinuousBernoulli(f64(0.3)), Uniform(f64(0.0), f64(1.0))),  # torch's closed form is wrong
+        (Uniform(f64(0.0), f64(1.0)), ContinuousBernoulli(f64(0.3))),
+        (normal(0.0, 1.0), mixture((0.5, 0.0, 1.0), (0.5, 0.3, 1e-4))),  # the narrow peak is q's
+        (mixture((1e-4, 5.0, 1e-3), (1 - 1e-4, 0.0, 1.0)), normal(0.0, 1.0)),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_hard_pairs_against_scipy(p: Distribution, q: Distribution) -> None:
+    def integrand(x: float) -> float:
+        log_p, log_q = (d.log_prob(f64(x)).item() for d in (p, q))
+        return math.exp(log_p) * (log_p - log_q)
+
+    lower, upper = (0.0, 1.0) if isinstance(p, (Uniform, ContinuousBernoulli)) else (-40.0, 40.0)
+    lower = max(lower, 0.0) if isinstance(p, (Exponential, HalfNormal)) else lower
+    near = [0.3 + k * 1e-4 for k in range(-6, 7)] + [5 + k * 1e-3 for k in range(-6, 7)]
+    pieces = sorted({lower, upper, *(x for x in [-8.0, -2.0, 0.0, 2.0, 8.0, *near] if lower < x < upper)})
+    inside = [(a + 1e-15, b - 1e-15) if 0.0 < upper <= 1.0 else (a, b) for a, b in itertools.pairwise(pieces)]
+    expected = sum(scipy.integrate.quad(integrand, a + (a == 0) * 1e-15, b, limit=200)[0] for a, b in inside)
+    result = continuous.kl_divergence(p, q)
+    assert result.method == "quadrature"
+    assert result.value.item() == pytest.approx(expected, abs=1e-7)
+    assert result.stderr.item() < 1e-8
+
+
+def test_what_cannot_be_resolved_is_left_to_monte_carlo() -> None:
+    for p, q in (
+        (logistic(), Gumbel(f64(0.0), f64(1.0))),  # infinite, but log q overflows before that can be seen
+        (Uniform(f64(0.0), f64(1.0)), Kumaraswamy(f64(2.0), f64(3.0))),  # torch's log q is −inf below 1e-8
+    ):
+        assert continuous.kl_divergence(p, q).method == "monte carlo"
+        with pytest.raises(ValueError, match="over- or underflows where p has mass"):
+            continuous.kl_divergence(p, q, method="quadrature")
+
+
+def test_transforms_that_are_not_one_to_one_are_refused() -> None:
+    folded = TransformedDistribution(normal(1.0, 1.0), [AbsTransform()])
+    with pytest.raises(ValueError, match="q has a transform that is not one-to-one"):
+        continuous.kl_divergence(normal(0.0, 1.0), folded)
+
+
 def test_batches_are_computed_entry_by_entry() -> None:
     locs, scales = f64(0.0, 1.0, -3.0), f64(1.0, 0.1, 1e-5)
     result = continuous.kl_divergence(Laplace(locs, scales), Cauchy(f64(0.0), f64(1.0)))
@@ -343,9 +402,10 @@ def test_half_precision_parameters() -> None:
 
 
 def test_the_global_generator_is_left_alone_by_quadrature() -> None:
-    before = torch.get_rng_state()
+    seed, before = torch.initial_seed(), torch.get_rng_state()
     continuous.kl_divergence(normal(0.0, 1.0), Laplace(f64(0.0), f64(1.0)), method="quadrature")
     assert torch.equal(before, torch.get_rng_state())
+    assert torch.initial_seed() == seed
 
 
 # --- results and errors -------------------------------------------------------------------------------------------
@@ -371,5 +431,10 @@ def test_wrong_arguments() -> None:
         continuous.kl_divergence(p, MultivariateNormal(torch.zeros(3), torch.eye(3)))
     with pytest.raises(TypeError, match="p is continuous and q is discrete"):
         continuous.kl_divergence(p, Poisson(1.0))
+    with pytest.raises(ValueError, match=r"batch shapes, p's \(2,\) and q's \(3,\), do not broadcast"):
+        continuous.kl_divergence(Normal(torch.zeros(2), 1.0), Normal(torch.zeros(3), 1.0))
+    for samples in (1, 0, -1, 1.5):
+        with pytest.raises(ValueError, match="samples is"):
+            continuous.entropy(p, samples=samples)
     with pytest.raises(ValueError, match="unit is 'byte'"):
         continuous.entropy(p, unit="byte")

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as TF
@@ -207,7 +208,7 @@ ADDITIONS = {
     "token weight of the wrong shape": ({"token_weight": torch.ones(3)}, r"token_weight has shape \(3,\), expected \(4,\): one number for each row"),  # noqa: E501
     "token weight no tensor": ({"token_weight": 2.0}, "token_weight is a float"),
     "negative z-loss": ({"z_loss": -1.0}, "z_loss is -1.0, expected a finite number ≥ 0"),
-    "softcap of zero": ({"softcap": 0.0}, "softcap is 0, expected a number > 0"),
+    "softcap of zero": ({"softcap": 0.0}, "softcap is 0.0, expected a finite number > 0"),
     "infinite softcap": ({"softcap": math.inf}, "softcap is inf"),
     "learned scale": ({"logit_scale": torch.ones(())}, "logit_scale is a Tensor, expected a Python number — for a learned scale multiply"),  # noqa: E501
     "integer out_dtype": ({"out_dtype": torch.int32}, "out_dtype is torch.int32"),
@@ -253,6 +254,28 @@ def test_a_bad_label_on_cuda_ends_no_process() -> None:
         nn.CrossEntropyLoss(validate=True)(x, (Y + 2).cuda())
 
 
+def test_arrays_and_lists_are_pointed_to_as_tensor() -> None:
+    for call in (F.nll_loss, F.cross_entropy):
+        with pytest.raises(TypeError, match=r"input is a ndarray, expected .* — use torch.as_tensor\(input\)"):
+            call(np.zeros((4, 5)), Y)
+        with pytest.raises(TypeError, match="input is a NoneType"):
+            call(None, Y)
+
+
+def test_a_teacher_is_named() -> None:
+    with pytest.raises(ValueError, match="teacher_weight is on meta and teacher_input on cpu"):
+        F.linear_kl_div(H, W, H, W.to("meta"))
+    with pytest.raises(IndexError, match="input has an empty class axis"):
+        F.linear_kl_div(H, W[:0], H, W[:0])
+
+
+@pytest.mark.parametrize("make", [nn.CrossEntropyLoss, lambda **s: nn.LinearCrossEntropyLoss(3, 5, **s)])
+@pytest.mark.parametrize("settings", [{"z_loss": -1}, {"softcap": 0}, {"out_dtype": torch.int32}, {"options": 1}])
+def test_modules_check_the_settings_that_torch_does_not_have(make: Callable, settings: dict) -> None:
+    with pytest.raises((ValueError, TypeError), match=next(iter(settings))):
+        make(**settings)
+
+
 # --- validate=True ------------------------------------------------------------------------------------------------
 
 
@@ -271,8 +294,16 @@ def test_probabilities_are_validated_only_when_asked() -> None:
             nn.CrossEntropyLoss(validate=True)(X, bad)
         with pytest.raises(ValueError, match=message):
             nn.LinearCrossEntropyLoss(3, 5, validate=True)(H, bad)
-    assert nn.CrossEntropyLoss(validate=True)(X, p).isfinite()
-    assert nn.CrossEntropyLoss(validate=True)(X, Y).isfinite()
+    loss = nn.CrossEntropyLoss(validate=True)
+    assert loss(X, p).isfinite()
+    assert loss(X, Y.to(torch.uint16)).isfinite()
+    assert loss(X, unnormalised, token_weight=torch.tensor([1.0, 1.0, 0.0, 1.0])).isfinite()
+
+    class Mask(Tensor):
+        pass
+
+    with pytest.raises(RuntimeError, match=r"target\[0\] is 9"):
+        loss(X, (Y + 9).as_subclass(Mask))
     assert nn.LinearCrossEntropyLoss(3, 5, validate=True)(H, Y).isfinite()
 
 
@@ -284,7 +315,7 @@ def test_log_probabilities_are_validated_only_when_asked() -> None:
     assert nn.NLLLoss(validate=True)(log_p, y).isfinite()
     assert nn.NLLLoss()(X + 1, y).isfinite()
     with pytest.raises(
-        ValueError, match=r"input holds no log-probabilities — apply log_softmax to logits: .*row \[1\] sums to 13.59"
+        ValueError, match=r"row \[1\] sums to 13.59.* — input must be log-probabilities: apply log_softmax"
     ):
         nn.NLLLoss(validate=True)(X + 1, y)
     loss = nn.KLDivLoss(reduction="sum", validate=True)

@@ -3,9 +3,11 @@
 import inspect
 import math
 import warnings
+from fractions import Fraction
 from typing import ClassVar
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as TF
@@ -14,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import crossentropy.functional as F
-from crossentropy import Options, information
+from crossentropy import Options, information, nn
 from crossentropy.testing import assert_accurate, hostile_logits
 
 INTEGERS = [
@@ -105,6 +107,44 @@ def test_cross_entropy_is_the_quantity_of_information_theory() -> None:
     torch.testing.assert_close(
         F.kl_div(x.log_softmax(1), p, reduction="batchmean"), information.kl_divergence(p, q_logits=x).mean()
     )
+
+
+def test_the_rest_of_torchs_modules_is_pointed_to() -> None:
+    with pytest.raises(AttributeError, match=r"it is in torch\.nn\.functional, this module has .*cross_entropy"):
+        F.relu
+    with pytest.raises(AttributeError, match=r"it is in torch\.nn, this module has the losses"):
+        nn.Linear
+    with pytest.raises(AttributeError, match=r"has no attribute 'crossentropy'$"):
+        F.crossentropy
+
+
+def test_numbers_of_numpy_and_others_are_taken() -> None:
+    x, y = torch.randn(3, 4), torch.tensor([0, 1, 2])
+    expected = F.cross_entropy(x, y, label_smoothing=0.125, z_loss=0.5, ignore_index=1)
+    for half, one in ((np.float64(0.5), np.int64(1)), (Fraction(1, 2), 1), (np.float32(0.5), torch.tensor(1))):
+        settings = {"label_smoothing": half / 4, "z_loss": half, "ignore_index": one}
+        torch.testing.assert_close(F.cross_entropy(x, y, **settings), expected)
+    torch.testing.assert_close(
+        F.cross_entropy(x, y, label_smoothing=torch.tensor(0.125), z_loss=0.5, ignore_index=1), expected
+    )
+
+
+def test_labels_beyond_int64_are_out_of_range() -> None:
+    with pytest.raises(IndexError, match="expected a class"):
+        F.cross_entropy(torch.zeros(1, 3), torch.tensor([2**64 - 100], dtype=torch.uint64))
+
+
+def test_a_nan_in_kl_div_is_not_hidden() -> None:
+    assert F.kl_div(torch.tensor([torch.nan, 0.0]), torch.tensor([0.0, 1.0]), reduction="none").isnan().tolist() == [
+        True,
+        False,
+    ]
+
+
+def test_a_requested_dtype_is_kept_under_autocast() -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert F.log_softmax(torch.randn(3), 0, dtype=torch.float16).dtype == torch.float16
+        assert F.log_softmax(torch.randn(3).bfloat16(), 0).dtype == torch.float32
 
 
 def test_tensor_subclasses_and_tracers_can_override() -> None:
@@ -337,6 +377,51 @@ def test_rows_of_weight_zero_may_hold_anything_and_weights_have_gradients() -> N
     assert all(g.isfinite().all() for g in gradient(loss, hidden, head, t))
 
 
+@pytest.mark.parametrize("poison", ["all classes masked", "nan probabilities", "overflowing product", "bad label"])
+def test_whatever_makes_a_row_of_weight_zero_infinite_stays_in_it(poison: str) -> None:
+    t = torch.tensor([1.0, 0.0], requires_grad=True)
+    x = torch.randn(2, 3, requires_grad=True)
+    y = torch.tensor([1, 2])
+    if poison == "all classes masked":
+        x = torch.cat([x.detach()[:1], torch.full((1, 3), -torch.inf)]).requires_grad_()
+    if poison == "nan probabilities":
+        y = torch.tensor([[0.2, 0.3, 0.5], [torch.nan, 0.0, 1.0]])
+    if poison == "overflowing product":
+        h, w = torch.tensor([[1.0], [1e38]]), torch.tensor([[1.0], [2.0], [1e38]], requires_grad=True)
+        loss = F.linear_cross_entropy(h, w, y, token_weight=t)
+        x = w
+    elif poison == "bad label":  # under vmap, where it cannot be refused
+        loss = torch.func.vmap(lambda label: F.cross_entropy(x, label, token_weight=t))(torch.tensor([[1, 9]]))[0]
+    else:
+        loss = F.cross_entropy(x, y, token_weight=t)
+    assert loss.isfinite()
+    assert all(g.isfinite().all() for g in gradient(loss, x, t))
+
+
+def test_token_weights_that_are_all_zero_are_no_rows() -> None:
+    x, y, t = torch.randn(2, 3, requires_grad=True), torch.tensor([0, 1]), torch.zeros(2)
+    h, w = torch.randn(2, 4, requires_grad=True), torch.randn(3, 4)
+    for loss, inputs in (
+        (F.cross_entropy(x, y, token_weight=t), x),
+        (F.linear_cross_entropy(h, w, y, token_weight=t), h),
+        (F.linear_kl_div(h, w, w[:2], w, token_weight=t), h),
+    ):
+        assert loss.isnan()
+        assert not gradient(loss, inputs)[0].any()
+    assert F.cross_entropy(x, y, token_weight=t, denominator=0).item() == 0
+
+
+def test_infinite_weights_of_other_classes_do_not_reach_ignored_rows() -> None:
+    h, w = torch.randn(2, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    b = torch.tensor([-torch.inf, 0.0, 0.0])
+    y = torch.tensor([1, -100])
+    weight = torch.tensor([torch.inf, 1.0, 1.0], requires_grad=True)
+    t = torch.tensor([1.0, torch.nan], requires_grad=True)
+    loss = F.linear_cross_entropy(h, w, y, linear_bias=b, weight=weight, token_weight=t)
+    assert loss.isfinite()
+    assert all(g.isfinite().all() for g in gradient(loss, h, w, weight, t))
+
+
 def test_denominator_makes_accumulation_exact() -> None:
     x, y = torch.randn(10, 5, dtype=torch.float64), torch.randint(0, 5, (10,))
     y[[1, 7, 8]] = -100
@@ -477,3 +562,13 @@ def test_token_statistics(device: str) -> None:
     assert half.entropy.dtype == torch.float32
     with pytest.raises(IndexError, match="dim is 3"):
         F.token_statistics(z, dim=3)
+    x = torch.tensor([[1.0, 2.0], [torch.nan, 0.0]], requires_grad=True)
+    log_prob = F.token_statistics(x, torch.tensor([0, -100])).log_prob
+    assert log_prob is not None
+    assert gradient(log_prob.sum(), x)[0].isfinite().all()
+    assert F.token_statistics(torch.tensor([[1.0, torch.inf]])).logsumexp.item() == math.inf
+
+    class Named(Tensor):
+        pass
+
+    assert F.token_statistics(z.as_subclass(Named), y).entropy.shape == (2, 4)

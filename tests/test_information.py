@@ -347,7 +347,23 @@ def test_the_offending_row_and_its_sum_are_shown() -> None:
         info.entropy([[1.5, -0.5]])
     with pytest.raises(ValueError, match="holds nan"):
         info.entropy([math.nan, 1.0])
+    with pytest.raises(ValueError, match=r"^p sums to 1 \+2e-08, expected 1 \(± 2e-15\)"):
+        info.entropy(torch.tensor([0.1, 0.9 + 2e-8], dtype=torch.float64))
     assert info.entropy(p, validate=False).isfinite().all()
+
+
+def test_an_underflowed_probability_is_not_zero() -> None:
+    p, q = torch.tensor([0.0, -200.0]), torch.tensor([0.0, -math.inf])
+    assert info.kl_divergence(p_logits=p, q_logits=q).item() == math.inf
+    assert info.cross_entropy(p_logits=p, q_logits=q).item() == math.inf
+    assert info.kl_divergence(p_logits=q, q_logits=p).item() == 0
+
+
+def test_mutual_information_of_masked_pairs_has_finite_gradients() -> None:
+    z = torch.tensor([[0.0, 1.0], [-math.inf, -math.inf]], requires_grad=True)
+    value = info.mutual_information(logits=z)
+    assert value.item() == 0
+    assert torch.autograd.grad(value, z)[0].isfinite().all()
 
 
 def test_a_nan_stays_a_nan() -> None:
@@ -367,13 +383,13 @@ def test_softmax_output_passes_validation_at_any_size() -> None:
 
 def test_wrong_arguments() -> None:
     p = torch.tensor([0.5, 0.5])
-    with pytest.raises(TypeError, match="not both"):
+    with pytest.raises(TypeError, match="both were given"):
         info.entropy(p, logits=p)
-    with pytest.raises(TypeError, match="not neither"):
+    with pytest.raises(TypeError, match="neither was given"):
         info.cross_entropy(p)
     with pytest.raises(ValueError, match="unit is 'bits', expected one of 'nat', 'bit', 'hartley'"):
         info.entropy(p, unit="bits")
-    with pytest.raises(ValueError, match=r"p\[1\] is 1.5, expected a probability"):
+    with pytest.raises(ValueError, match=r"p\[1\] is 1.5, expected a number in"):
         info.information([0.5, 1.5])
     with pytest.raises(ValueError, match="p has 2 classes along dim -1 and q has 3"):
         info.kl_divergence(p, [0.2, 0.3, 0.5])
@@ -381,5 +397,11 @@ def test_wrong_arguments() -> None:
         info.entropy(p + 0j)
     with pytest.raises(ValueError, match="two different axes"):
         info.mutual_information(torch.full((2, 2), 0.25), dim=(1, -1))
-    with pytest.raises(IndexError):
+    with pytest.raises(IndexError, match=r"dim is 3, expected an axis of p, which has shape \(2,\)"):
         info.entropy(p, dim=3)
+    with pytest.raises(IndexError, match=r"dim is -1, expected an axis of p, which has shape \(\)"):
+        info.entropy(1.0)
+    with pytest.raises(TypeError, match="p is 'abc', expected a tensor or a list of numbers"):
+        info.entropy("abc")
+    with pytest.raises(ValueError, match=r"p \(2, 2\) and q \(3, 2\) do not broadcast"):
+        info.kl_divergence(p.expand(2, 2), p.expand(3, 2))

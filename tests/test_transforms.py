@@ -102,6 +102,39 @@ def test_compiled_by_inductor_without_a_graph_break(name: str) -> None:
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_with_dynamic_shapes(name: str) -> None:
+    torch.compiler.reset()
+    function, make = CASES[name]
+    inputs = make()
+    compiled = torch.compile(function, fullgraph=True, dynamic=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*inputs), function(*inputs))
+
+
+def test_compiled_with_numbers_that_vary() -> None:
+    torch.compiler.reset()
+    x, y = torch.randn(N, C), torch.tensor([0, 1, 2, 3])
+    settings = [
+        {"label_smoothing": e, "z_loss": e, "softcap": 3 + e, "logit_scale": 1 + e, "denominator": d}
+        for e, d in ((0.1, 3), (0.2, 4), (0.3, 5.5))
+    ]
+    compiled = torch.compile(F.cross_entropy, fullgraph=True, backend="aot_eager")
+    for setting in settings:
+        torch.testing.assert_close(compiled(x, y, **setting), F.cross_entropy(x, y, **setting))
+    batch = torch.compile(lambda z, t: F.cross_entropy(z, t, denominator=len(z)), fullgraph=True, backend="aot_eager")
+    for n in (2, 3, 4):
+        torch.testing.assert_close(batch(x[:n], y[:n]), F.cross_entropy(x[:n], y[:n]))
+
+
+def test_compiled_with_deprecated_arguments() -> None:
+    torch.compiler.reset()
+    x, y = torch.randn(N, C), torch.tensor([0, 1, 2, 3])
+    compiled = torch.compile(F.cross_entropy, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, y, size_average=False), F.cross_entropy(x, y, reduction="sum"))
+    implicit = torch.compile(lambda z: F.log_softmax(z), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(implicit(x), F.log_softmax(x, 1))
+
+
 def test_compiled_modules_and_labels_out_of_range() -> None:
     torch.compiler.reset()
     loss = nn.CrossEntropyLoss(label_smoothing=0.1, validate=True)

@@ -2,12 +2,11 @@
 
 Everything a caller can get wrong about a loss is found here, before any arithmetic: each message names the argument,
 what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
-
-torch raises RuntimeError for many a bad value or dtype; the errors here are a ValueError, TypeError or IndexError *and*
-a RuntimeError, so that code written for either catches them.
 """
 
 import math
+import operator
+import sys
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from crossentropy._logspace import wide
 from crossentropy._values import check_probabilities, first, position, readable
 
@@ -29,16 +29,8 @@ _INTEGERS = {
 }  # fmt: skip
 
 
-class ArgumentValueError(ValueError, RuntimeError):
-    """A value or shape that the function cannot take."""
-
-
-class ArgumentIndexError(IndexError, ValueError, RuntimeError):
-    """A label outside its range of classes."""
-
-
-class ArgumentTypeError(TypeError, RuntimeError):
-    """A type or dtype that the function cannot take."""
+_LARGEST = sys.float_info.max
+"""Larger numbers are infinite. (Compared with, because math.isfinite cannot be traced by torch.compile.)"""
 
 
 @dataclass(frozen=True)
@@ -114,7 +106,8 @@ class LossSpec:
 def check_floating(name: str, tensor: object) -> Tensor:
     """`tensor` itself, if it is a tensor of a real floating dtype."""
     if not isinstance(tensor, Tensor):
-        raise ArgumentTypeError(f"{name} is a {type(tensor).__name__}, expected a torch.Tensor")
+        convert = f" — use torch.as_tensor({name})" if hasattr(tensor, "__array__") else ""
+        raise ArgumentTypeError(f"{name} is a {type(tensor).__name__}, expected a torch.Tensor{convert}")
     if not tensor.is_floating_point():
         raise ArgumentTypeError(
             f"{name} has dtype {tensor.dtype}, expected a real floating dtype — convert with {name}.float()"
@@ -123,7 +116,7 @@ def check_floating(name: str, tensor: object) -> Tensor:
 
 
 def check_same_device(**tensors: object) -> None:
-    """All tensors, given by their argument names, are on the device of the first."""
+    """All tensors, given by their argument names, are on the device of the first. What is no tensor is left out."""
     (first_name, reference), *others = ((name, t) for name, t in tensors.items() if isinstance(t, Tensor))
     for name, tensor in others:
         if tensor.device != reference.device:
@@ -192,15 +185,6 @@ def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -
         )
 
 
-def check_broadcast(**tensors: Tensor) -> None:
-    """The shapes of all tensors, given by their argument names, broadcast."""
-    try:
-        torch.broadcast_shapes(*(t.shape for t in tensors.values()))
-    except RuntimeError:
-        shapes = " and ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
-        raise ArgumentValueError(f"the shapes of {shapes} do not broadcast, expected the same shape") from None
-
-
 def _transposed_hint(name: str, hidden: Tensor, head: Tensor) -> str:
     return f" — the head is (C, D): use {name}.T" if head.dim() == 2 and head.shape[0] == hidden.shape[-1] else ""
 
@@ -211,8 +195,6 @@ def check_target(
     """The target, and whether it holds class probabilities (else indices), for logits of the given shape."""
     if not isinstance(target, Tensor):
         raise ArgumentTypeError(f"target is a {type(target).__name__}, expected a torch.Tensor")
-    if shape[class_dim] == 0:
-        raise ArgumentIndexError(f"input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
     rows = without(shape, class_dim)
     if target.shape == shape and probabilities_allowed:
         if target.is_floating_point():
@@ -293,16 +275,21 @@ def check_denominator(denominator: object, reduction: str) -> None:
     if denominator is None:
         return
     if reduction != "mean":
-        raise ArgumentValueError(
-            f"denominator divides the 'mean', and reduction is {reduction!r}: leave out one of them"
-        )
+        raise ArgumentValueError(f"denominator divides the 'mean', and reduction is {reduction!r}: leave one out")
     if isinstance(denominator, Tensor):
         if denominator.numel() != 1 or denominator.is_complex():
             raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
         if not readable(denominator):
             return
         denominator = denominator.item()
-    check_number("denominator", denominator, low=0.0)
+    if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
+        number("denominator", denominator, low=0.0)
+
+
+def long(target: Tensor) -> Tensor:
+    """The labels as int64; those of uint64 that do not fit are out of any range."""
+    labels = target.long()
+    return labels.masked_fill(labels < 0, torch.iinfo(torch.int64).max) if target.dtype == torch.uint64 else labels
 
 
 def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> None:
@@ -312,7 +299,7 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
     offence = first(((target < 0) | (target >= num_classes)) & (target != ignore_index))
     if offence is None:
         return
-    label = int(target[offence])
+    label = int(target[offence].item())
     if label == num_classes:
         hint = " — labels that start at 1? use target - 1"
     elif label < 0 or label == 255:
@@ -328,35 +315,30 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 
-def check_number(name: str, value: object, *, low: float = -math.inf, high: float = math.inf, hint: str = "") -> None:
-    """A finite Python number in [low, high]."""
-    if not isinstance(value, (int, float, Real)) or isinstance(value, bool):
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, expected a Python number{hint}")
-    number = float(value)
-    if not (low <= number <= high and math.isfinite(number)):
-        limits = (
-            f" in [{low:g}, {high:g}]" if math.isfinite(low + high) else f" ≥ {low:g}" if math.isfinite(low) else ""
-        )
+def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _LARGEST, above: bool = False) -> float:
+    """`value` as a Python number, finite and in [low, high], or in (low, high] with `above`."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Real, torch.SymInt, torch.SymFloat)):
+        learned = " — for a learned scale multiply the logits or hidden states by it" if "scale" in name else ""
+        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, expected a Python number{learned}")
+    if not isinstance(value, (torch.SymInt, torch.SymFloat)) and type(value) not in (int, float):
+        value = float(value)  # NumPy's numbers and fractions
+    if not low <= value <= high or (above and value == low):  # pyright: ignore[reportOperatorIssue]
+        limits = f" in [{low:g}, {high:g}]" if high < _LARGEST else ""
+        limits = limits or (f" {'>' if above else '≥'} {low:g}" if low > -_LARGEST else "")
         raise ArgumentValueError(f"{name} is {value}, expected a finite number{limits}")
+    return value  # pyright: ignore[reportReturnType]
 
 
-def check_numbers(
-    label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *, prefix: str = ""
-) -> None:
-    """The settings of a loss that are plain numbers."""
-    learned = " — for a learned scale multiply the logits or hidden states by it"
-    check_number("label_smoothing", label_smoothing, low=0.0, high=1.0)
-    check_number("z_loss", z_loss, low=0.0)
-    check_number(f"{prefix}logit_scale", logit_scale, hint=learned)
-    if softcap is not None:
-        check_positive(f"{prefix}softcap", softcap)
+def smoothing(label_smoothing: object) -> float:
+    """Label smoothing, a number in [0, 1] or, as torch allows, a tensor of one."""
+    if isinstance(label_smoothing, Tensor) and label_smoothing.dim() == 0 and not label_smoothing.requires_grad:
+        label_smoothing = label_smoothing.item()
+    return number("label_smoothing", label_smoothing, low=0.0, high=1.0)
 
 
-def check_positive(name: str, value: object) -> None:
-    """A finite Python number > 0."""
-    check_number(name, value, low=0.0)
-    if value == 0:
-        raise ArgumentValueError(f"{name} is 0, expected a number > 0")
+def cap(name: str, softcap: object) -> float | None:
+    """A softcap > 0, or None."""
+    return None if softcap is None else number(name, softcap, low=0.0, above=True)
 
 
 def check_out_dtype(out_dtype: object) -> None:
@@ -365,22 +347,37 @@ def check_out_dtype(out_dtype: object) -> None:
         raise ArgumentTypeError(f"out_dtype is {out_dtype!r}, expected a floating torch.dtype or None")
 
 
-def check_ignore_index(ignore_index: object, *, probabilities: bool) -> None:
-    """ignore_index is an integer, and has no meaning for class probabilities."""
-    if not isinstance(ignore_index, int) or isinstance(ignore_index, bool):
-        raise ArgumentTypeError(f"ignore_index is {ignore_index!r}, expected an integer")
-    if probabilities and ignore_index >= 0:
+def check_extras(z_loss: object, softcap: object, logit_scale: object, out_dtype: object, options: object) -> None:
+    """The settings of a loss module that torch does not have."""
+    number("z_loss", z_loss, low=0.0)
+    cap("softcap", softcap)
+    number("logit_scale", logit_scale)
+    check_out_dtype(out_dtype)
+    check_options(options)
+
+
+def label_to_ignore(ignore_index: object, *, probabilities: bool = False) -> int:
+    """ignore_index as an int. It has no meaning for class probabilities."""
+    try:
+        index = operator.index(ignore_index)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        raise ArgumentTypeError(f"ignore_index is {ignore_index!r}, expected an integer") from None
+    if probabilities and index >= 0:
         raise ArgumentValueError(
-            f"ignore_index is {ignore_index}, and class probabilities have no index to ignore — "
-            "give such rows token_weight 0"
+            f"ignore_index is {index}, and class probabilities have no index to ignore — give such rows token_weight 0"
         )
+    return index
 
 
 def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
     """The reduction's name, after torch's deprecated size_average and reduce (with torch's warning)."""
-    if size_average is not None or reduce is not None:
+    if size_average is None and reduce is None:
+        return reduction
+    if not torch.compiler.is_compiling():
         return _reduction.legacy_get_string(size_average, reduce)
-    return reduction
+    if reduce is not None and not reduce:  # the same without the warning, which would break the graph
+        return "none"
+    return "mean" if size_average is None or size_average else "sum"
 
 
 def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean", "sum")) -> None:
@@ -402,8 +399,10 @@ def under_autocast(input: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-def dtypes(input: Tensor, others: tuple[Tensor | None, ...], out_dtype: torch.dtype | None) -> dict[str, torch.dtype]:
-    """The accumulation and result dtypes of a LossSpec.
+def dtypes(
+    input: Tensor, others: tuple[Tensor | None, ...], out_dtype: torch.dtype | None
+) -> tuple[torch.dtype, torch.dtype]:
+    """The accumulation and the result dtype of a loss.
 
     The result has the promoted dtype of `input` and the `others`, or float32 under autocast, as torch's loss has; sums
     are accumulated in float32 or wider.
@@ -414,7 +413,7 @@ def dtypes(input: Tensor, others: tuple[Tensor | None, ...], out_dtype: torch.dt
             natural = torch.promote_types(natural, other.dtype)
     if out_dtype is None:
         out_dtype = wide(natural) if under_autocast(input) else natural
-    return {"dtype": wide(natural), "out_dtype": out_dtype}
+    return wide(natural), out_dtype
 
 
 # --- all of it ----------------------------------------------------------------------------------------------------
@@ -425,6 +424,7 @@ def resolve(
     shape: torch.Size,
     class_dim: int,
     *,
+    prefix: str = "",
     target_kind: Literal["any", "indices", "none"] = "any",
     reduction: str = "mean",
     ignore_index: int = -100,
@@ -437,33 +437,37 @@ def resolve(
     options: object = None,
 ) -> tuple[LossTensors, LossSpec]:
     """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
-    check_same_device(**{name: t for name, t in tensors._asdict().items() if name != "denominator"})
+    named = tensors._replace(denominator=None)._asdict().items()
+    check_same_device(**{prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named})
     check_reduction(reduction)
-    check_numbers(label_smoothing, z_loss, softcap, logit_scale)
     check_out_dtype(out_dtype)
     check_options(options)
     num_classes, target, probabilities = shape[class_dim], tensors.target, False
+    if num_classes == 0:
+        raise ArgumentIndexError(f"{prefix}input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
     check_class_weight(tensors.weight, num_classes)
     check_token_weight(tensors.token_weight, without(shape, class_dim))
     check_denominator(tensors.denominator, reduction)
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
-        check_ignore_index(ignore_index, probabilities=probabilities)
-        if not probabilities:
-            target = target.long()
-            check_labels(target, num_classes, ignore_index)
+    ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
+    if target is not None and not probabilities:
+        target = long(target)
+        check_labels(target, num_classes, ignore_index)
+    dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
     spec = LossSpec(
         class_dim=class_dim,
         num_classes=num_classes,
         probabilities=probabilities,
-        **dtypes(tensors.input, (tensors.linear_weight, target), out_dtype),
+        dtype=dtype,
+        out_dtype=out_dtype,
         reduction=reduction,
         ignore_index=ignore_index,
-        label_smoothing=label_smoothing,
-        z_loss=z_loss,
-        softcap=softcap,
-        logit_scale=logit_scale,
-        temperature=temperature,
+        label_smoothing=smoothing(label_smoothing),
+        z_loss=number("z_loss", z_loss, low=0.0),
+        softcap=cap(f"{prefix}softcap", softcap),
+        logit_scale=number(f"{prefix}logit_scale", logit_scale),
+        temperature=number("temperature", temperature, low=0.0, above=True),
     )
     return tensors._replace(target=target), spec
 
@@ -471,26 +475,32 @@ def resolve(
 # --- values, only when asked (validate=True) ----------------------------------------------------------------------
 
 
-def validate_target(target: Tensor, shape: torch.Size, class_dim: int, ignore_index: int) -> None:
+def validate_target(
+    target: Tensor, shape: torch.Size, class_dim: int, ignore_index: int, token_weight: Tensor | None = None
+) -> None:
     """Class probabilities are distributions and class indices are in range, even if a device must be waited for."""
     if not readable(target, wait=True):
         return
-    if target.shape == shape:
-        check_probabilities("target", target, class_dim)
-    else:
-        check_labels(target, shape[class_dim], ignore_index, wait=True)
+    if target.shape != shape:
+        check_labels(long(target), shape[class_dim], ignore_index, wait=True)
+        return
+    p = target.detach()
+    if token_weight is not None:
+        p = _filled(p, token_weight == 0, class_dim)
+    check_probabilities("target", p, class_dim, hint="divide each row by its sum")
 
 
 def validate_log_probabilities(input: Tensor, target: Tensor, class_dim: int, ignore_index: int) -> None:
     """Rows that are not ignored are logarithms of distributions."""
     if not readable(input, target, wait=True):
         return
-    ignored = (target == ignore_index).unsqueeze(class_dim)
-    p = input.detach().exp().masked_fill(ignored, 1 / input.shape[class_dim])
-    try:
-        check_probabilities("exp(input)", p, class_dim)
-    except ValueError as error:
-        raise ArgumentValueError(f"input holds no log-probabilities — apply log_softmax to logits: {error}") from None
+    p = _filled(input.detach().exp(), long(target) == ignore_index, class_dim)
+    check_probabilities("exp(input)", p, class_dim, hint="input must be log-probabilities: apply log_softmax to logits")
+
+
+def _filled(p: Tensor, rows: Tensor, class_dim: int) -> Tensor:
+    """P with the uniform distribution in rows that are not to be checked."""
+    return p.masked_fill(rows.unsqueeze(class_dim), 1 / p.shape[class_dim])
 
 
 def validate_range(name: str, tensor: Tensor, low: float, high: float, what: str, hint: str) -> None:

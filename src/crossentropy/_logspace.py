@@ -47,8 +47,10 @@ def logsumexp(z: Tensor, dim: int) -> Tensor:
     z is near 1e4. Shifting by the maximum first makes the derivative exp(z − m) / Σ exp(z − m).
     """
     shift = z.amax(dim, keepdim=True).detach()
-    shift = shift.masked_fill(shift == -torch.inf, 0.0)  # a row of −inf: log 0, not nan
-    return (z - shift).exp().sum(dim).log() + shift.squeeze(dim)
+    shift = shift.masked_fill(shift.isinf(), 0.0)
+    total = (z - shift).exp().sum(dim)
+    empty = total == 0  # a row of −inf: its logarithm is −inf, with gradient 0 and not nan
+    return total.masked_fill(empty, 1.0).log().masked_fill(empty, -torch.inf) + shift.squeeze(dim)
 
 
 def product(p: Tensor | float, log_q: Tensor) -> Tensor:

@@ -2,24 +2,27 @@
 
     E_p[f] = ∫ p(x) f(x) dx = ∫ p f (x(v)) dx/dv dv        v in a bounded interval, see `_Axis`
 
-1. Panels: a grid in v cut at the quantiles of p, so that no peak of p falls between nodes.
+1. Panels: a grid in v, cut at quantiles and ends of p, of q and of the components of mixtures.
 2. Gauss–Kronrod on every panel; halve the panels whose error is too large, all at once, until none is.
 3. The integral once more on the final panels, with gradients: the nodes move with the ends of the support and are
    otherwise fixed.
 
 Reported rather than hidden: the error estimate includes what lies beyond the cut tails and the mass of p that the
-nodes did not see; an integral that diverges, or mass of p where f is infinite, gives inf; a density that does not
-integrate to 1 raises NotImplementedError. P panels · E = P + 1 edges · (…) the batch shape of p and q.
+nodes did not see; an integral that diverges, or mass of p where q has none, gives inf; a density of p that does not
+integrate to 1, or one of q that over- or underflows where p has mass, raises NotImplementedError.
+
+P panels · E = P + 1 edges · (…) the batch shape of p and q.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, MixtureSameFamily, TransformedDistribution, biject_to, constraints
+from torch.distributions import Distribution, Transform, biject_to, constraints
 
-from crossentropy._density import is_discrete, log_prob, samples_of
+from crossentropy._density import inside, is_composed, is_discrete, is_mixture, log_prob, samples_of
 
 Integrand: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """f as a function of log p(x) and log q(x)."""
@@ -45,6 +48,7 @@ _GAUSS = (
 _FAR = 1e130, 300.0  # where the axis is cut: in x on the whole line (x² must not overflow), in log x next to a bound
 _TOLERANCE = 1e-11  # of the error, relative to the integral of the absolute value
 _MASS_TOLERANCE = 1e-5  # how far from 1 the density may integrate: parameters in float32 are rounded to 1e-7
+_LEVELS = 32  # quantiles of a distribution at which panels are cut
 _ROUNDS, _MOST_PANELS = 40, 4096
 
 
@@ -52,22 +56,14 @@ def quadrature(p: Distribution, q: Distribution, f: Integrand) -> tuple[Tensor, 
     """E_p[f] over one real variable, and an estimate of its error."""
     if p.event_shape or is_discrete(p):
         raise NotImplementedError("it needs events that are single real numbers")
-    axis = _Axis(p, torch.broadcast_shapes(p.batch_shape, q.batch_shape))
-
-    def integrands(v: Tensor) -> Tensor:
-        """At x(v), and times dx/dv: p f where that is finite, p, and p where f is infinite."""
-        log_density, value = _at(p, q, f, axis, v)
-        density = log_density.exp()
-        finite = (density > 0) & value.isfinite()
-        infinite = (density > 0) & (value == torch.inf)
-        return torch.stack(
-            [density * torch.where(finite, value, 0.0), density, torch.where(infinite, density.detach(), 0.0)]
-        )
-
+    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    axis = _Axis(p, q, batch)
+    at = _Integrands(p, q, f, axis)
     with torch.no_grad():
-        edges = _refined(integrands, axis.edges())
-        diverges, tail = _tails(lambda v: _at(p, q, f, axis, v), axis.end)
-    totals, errors, _ = _gauss_kronrod(integrands, edges)
+        edges = _refined(at, axis.edges())
+        at.check_resolved(edges)
+        diverges, tail = _tails(at, axis.end)
+    totals, errors, _ = _gauss_kronrod(at, edges)
     (value, mass, forbidden), (error, _, _) = totals.sum(1), errors.sum(1).detach()
 
     missing = (mass.detach() - 1).abs()
@@ -82,13 +78,41 @@ def quadrature(p: Distribution, q: Distribution, f: Integrand) -> tuple[Tensor, 
     return value, torch.where(infinite, 0.0, error)
 
 
-def _at(p: Distribution, q: Distribution, f: Integrand, axis: "_Axis", v: Tensor) -> tuple[Tensor, Tensor]:
-    """log(p dx/dv) and f at x(v). Far out p underflows where p dx/dv does not."""
-    x, log_dx = axis.x(v)
-    log_p, log_q = log_prob(p, x), log_prob(q, x)
-    log_density = torch.where(log_p.isfinite(), log_p + log_dx, -torch.inf)
-    present = log_density > -torch.inf
-    return log_density, f(torch.where(present, log_p, 0.0), torch.where(present, log_q, 0.0))
+@dataclass(frozen=True)
+class _Integrands:
+    """What is integrated over v: p f where f is finite, p, and p where q has no mass; each times dx/dv."""
+
+    p: Distribution
+    q: Distribution
+    f: Integrand
+    axis: "_Axis"
+
+    def __call__(self, v: Tensor) -> Tensor:
+        log_density, value, forbidden = self.parts(v)
+        density = log_density.exp()
+        finite = torch.where((density > 0) & value.isfinite(), value, 0.0)
+        return torch.stack([density * finite, density, torch.where(forbidden, density.detach(), 0.0)])
+
+    def parts(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """log(p dx/dv), f, and whether p has mass where q has none. Far out p underflows where p dx/dv does not."""
+        x, log_dx = self.axis.x(v)
+        log_p, log_q = log_prob(self.p, x), log_prob(self.q, x)
+        log_density = torch.where(log_p.isfinite(), log_p + log_dx, -torch.inf)
+        present = log_density > -torch.inf
+        value = self.f(torch.where(present, log_p, 0.0), torch.where(present, log_q, 0.0))
+        return log_density, value, present & ~inside(self.q, x)
+
+    def check_resolved(self, edges: Tensor) -> None:
+        """Refuse an f that over- or underflows inside q's support, unless the integrand has vanished before."""
+        v = _nodes(edges).transpose(0, 1).flatten(0, 1)  # ascending
+        log_density, value, forbidden = self.parts(v)
+        lost = (log_density > -torch.inf) & value.isinf() & ~forbidden
+        size = log_density.exp() * value.abs().where(value.isfinite(), 0.0)
+        beside = torch.zeros_like(lost)
+        beside[1:] |= lost[:-1]
+        beside[:-1] |= lost[1:]
+        if bool(((beside & (size > 1e-9 * size.amax(0))).any(0) & ~forbidden.any(0)).any()):
+            raise NotImplementedError("the density of q over- or underflows where p has mass")
 
 
 class _Axis:
@@ -99,19 +123,31 @@ class _Axis:
     before it. What is algebraic in x, a heavy tail or a singularity at an end, is then exponential in sinh v.
     """
 
-    def __init__(self, p: Distribution, batch: torch.Size) -> None:
+    def __init__(self, p: Distribution, q: Distribution, batch: torch.Size) -> None:
+        if 0 in batch:
+            raise NotImplementedError("the batch is empty")
         self.lower, self.upper = (bound.expand(batch) for bound in _bounds(p))
-        support, far = _interval(self.lower, self.upper)
+        support, self.far = _interval(self.lower, self.upper)
         self.bijection = biject_to(support)
-        samples = samples_of(p, 1024)
-        samples = samples.reshape(samples.shape[:1] + (1,) * (len(batch) - samples.dim() + 1) + p.batch_shape)
-        levels = torch.linspace(0, 1, 33, dtype=torch.float64, device=samples.device)
         with torch.no_grad():
-            y = self.bijection.inv(samples.expand(len(samples), *batch)).clamp(-far, far)
-            self.quantiles = y.quantile(levels, 0)
-        self.center = self.quantiles[16]
-        self.scale = (self.quantiles[24] - self.quantiles[8]).clamp(min=1e-100)
-        self.end = (far / self.scale).asinh().asinh()
+            own, *others = (self._landmarks(part) for part in (*_parts(p), *_parts(q)))
+        self.center = own[_LEVELS // 2]
+        self.scale = (own[3 * _LEVELS // 4] - own[_LEVELS // 4]).clamp(min=1e-100)
+        self.end = (self.far / self.scale).asinh().asinh()
+        self.landmarks = torch.cat([own, *others])
+
+    def _landmarks(self, distribution: Distribution) -> Tensor:
+        """Quantiles and ends of a distribution, or of all components of a mixture, before the bijection: (…, batch)."""
+        samples = samples_of(distribution, 1024)
+        levels = torch.linspace(0, 1, _LEVELS + 1, dtype=torch.float64, device=samples.device)
+        points = torch.cat([samples.quantile(levels, 0), torch.stack(_bounds(distribution))])
+        batch = self.lower.shape
+        if distribution.batch_shape[len(batch) :]:  # components
+            points = points.movedim(-1, 1)
+        else:
+            points = points.reshape((len(points),) + (1,) * (1 + len(batch) - points.dim() + 1) + points.shape[1:])
+        y = self.bijection.inv(points.expand(len(points), -1, *batch)).nan_to_num(0.0)
+        return y.clamp(-self.far, self.far).flatten(0, 1)
 
     def x(self, v: Tensor) -> tuple[Tensor, Tensor]:
         """Point of the support and log dx/dv."""
@@ -121,25 +157,35 @@ class _Axis:
         return x, self.bijection.log_abs_det_jacobian(y, x) + (self.scale * t.cosh() * v.cosh()).log()
 
     def edges(self) -> Tensor:
-        """Edges of the first panels, (E, …): a regular grid and the quantiles of p, graded towards narrow panels."""
+        """Edges of the first panels, (E, …): a regular grid and the landmarks, graded towards narrow panels."""
         grid = torch.linspace(-1, 1, 33, dtype=torch.float64, device=self.end.device)
         grid = grid.reshape((-1,) + (1,) * self.end.dim()) * self.end
-        quantiles = ((self.quantiles - self.center) / self.scale).asinh().asinh()
-        return _graded(torch.cat([grid, quantiles]).sort(0).values)
+        landmarks = ((self.landmarks - self.center) / self.scale).asinh().asinh()
+        return _graded(torch.cat([grid, landmarks]).sort(0).values)
+
+
+def _parts(distribution: Distribution) -> list[Distribution]:
+    """The distribution and, of a mixture, its components: where the density changes fastest."""
+    return [distribution, distribution.component_distribution] if is_mixture(distribution) else [distribution]
 
 
 def _graded(edges: Tensor) -> Tensor:
     """Edges with no panel over 8 times wider than a neighbour: a wide one would hide the flank of a narrow peak."""
-    for _ in range(_ROUNDS):
+    while True:
         width = edges.diff(dim=0)
-        known = width.where(width > 0, torch.inf)
-        aside = torch.full_like(known[:1], torch.inf)
-        narrowest = torch.minimum(torch.cat([aside, known[:-1]]), torch.cat([known[1:], aside]))
+        narrowest = torch.minimum(_before(width), _before(width.flip(0)).flip(0))
         split = (width > 8 * narrowest).reshape(len(width), -1).any(1)
         if not bool(split.any()):
-            break
+            return edges
         edges = _halve(edges, split)
-    return edges
+
+
+def _before(width: Tensor) -> Tensor:
+    """Width of the nearest panel before each that is not empty; inf if there is none."""
+    place = torch.arange(len(width), device=width.device).reshape((-1,) + (1,) * (width.dim() - 1)).expand_as(width)
+    last = place.where(width > 0, -1).cummax(0).values
+    before = torch.cat([torch.full_like(last[:1], -1), last[:-1]])
+    return width.gather(0, before.clamp(min=0)).where(before >= 0, torch.inf)
 
 
 def _halve(edges: Tensor, split: Tensor) -> Tensor:
@@ -150,20 +196,47 @@ def _halve(edges: Tensor, split: Tensor) -> Tensor:
 
 def _bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
     """Ends of the interval that supports a distribution over the reals, in its batch shape."""
-    if isinstance(distribution, MixtureSameFamily):
+    if is_mixture(distribution):
         lower, upper = _bounds(distribution.component_distribution)
         return lower.amin(-1), upper.amax(-1)
-    if type(distribution) is TransformedDistribution:
+    if is_composed(distribution):
         ends = _bounds(distribution.base_dist)
         for transform in distribution.transforms:
-            ends = tuple(cast(Tensor, transform(end)) for end in ends)
-        return torch.minimum(*ends), torch.maximum(*ends)
+            ends = _image(transform, ends)
+        return ends
     support = distribution.support
-    if support is not constraints.real and not isinstance(support, _INTERVALS):
+    if not _is_interval(support):
         raise NotImplementedError(f"the support of {type(distribution).__name__} is not an interval")
     like = samples_of(distribution, 1)[0]
-    lower = getattr(support, "lower_bound", -torch.inf) + torch.zeros_like(like)
-    upper = getattr(support, "upper_bound", torch.inf) + torch.zeros_like(like)
+    lower, upper = _ends(support)
+    return lower + torch.zeros_like(like), upper + torch.zeros_like(like)
+
+
+def _image(transform: Transform, ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ends of the image of an interval. An end of the domain goes to one of the codomain, not to a rounded number."""
+    for part in getattr(transform, "parts", ()):  # a composition
+        ends = _image(part, ends)
+    if hasattr(transform, "parts"):
+        return ends
+    if not (_is_interval(transform.domain) and _is_interval(transform.codomain)):
+        raise NotImplementedError(f"{type(transform).__name__} does not map intervals to intervals")
+    domain, codomain = _ends(transform.domain), _ends(transform.codomain)
+    rising = torch.as_tensor(transform.sign, device=ends[0].device) > 0
+    mapped = []
+    for end, place, (at_rising, at_falling) in zip(ends, domain, (codomain, codomain[::-1])):
+        limit = torch.where(rising, at_rising, at_falling)
+        mapped.append(torch.where(end == place, limit, cast(Tensor, transform(end))))
+    return torch.where(rising, mapped[0], mapped[1]), torch.where(rising, mapped[1], mapped[0])
+
+
+def _is_interval(constraint: object) -> bool:
+    return constraint is constraints.real or isinstance(constraint, _INTERVALS)
+
+
+def _ends(interval: object) -> tuple[Tensor, Tensor]:
+    """Lower and upper end of a constraint, infinite where it has none."""
+    bounds = (getattr(interval, "lower_bound", -torch.inf), getattr(interval, "upper_bound", torch.inf))
+    lower, upper = (torch.as_tensor(bound, dtype=torch.float64) for bound in bounds)
     return lower, upper
 
 
@@ -191,20 +264,24 @@ def _interval(lower: Tensor, upper: Tensor) -> tuple[constraints.Constraint, flo
     return constraints.interval(lower, upper), _FAR[1]
 
 
+def _nodes(edges: Tensor) -> Tensor:
+    """The nodes of all panels, (15, P, …)."""
+    return (edges[:-1] + edges[1:]) / 2 + edges.diff(dim=0) / 2 * _both_halves(_NODES, edges, -1)
+
+
 def _gauss_kronrod(integrands: Callable[[Tensor], Tensor], edges: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Integral, error and integral of the absolute value, of each of the integrands, over each panel: (…, P, …)."""
-    shape = (-1,) + (1,) * edges.dim()
-
-    def both_halves(numbers: tuple[float, ...], sign: int = 1) -> Tensor:
-        numbers = (*(sign * n for n in numbers), *reversed(numbers[:-1]))
-        return torch.tensor(numbers, dtype=torch.float64, device=edges.device).reshape(shape)
-
-    middle, half = (edges[:-1] + edges[1:]) / 2, edges.diff(dim=0) / 2
-    v = middle + half * both_halves(_NODES, -1)
-    values = integrands(v.flatten(0, 1)).unflatten(1, v.shape[:2]) * half
-    kronrod, gauss = both_halves(_KRONROD), both_halves(_GAUSS)
+    v = _nodes(edges)
+    values = integrands(v.flatten(0, 1)).unflatten(1, v.shape[:2]) * edges.diff(dim=0) / 2
+    kronrod, gauss = _both_halves(_KRONROD, edges), _both_halves(_GAUSS, edges)
     integral = (values * kronrod).sum(1)
     return integral, (integral - (values * gauss).sum(1)).abs(), (values.abs() * kronrod).sum(1)
+
+
+def _both_halves(numbers: tuple[float, ...], edges: Tensor, sign: int = 1) -> Tensor:
+    """The numbers of a rule for all 15 nodes, (15, 1, …), from those for the nodes ≥ 0."""
+    numbers = (*(sign * n for n in numbers), *reversed(numbers[:-1]))
+    return torch.tensor(numbers, dtype=torch.float64, device=edges.device).reshape((-1,) + (1,) * edges.dim())
 
 
 def _refined(integrands: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
@@ -219,7 +296,7 @@ def _refined(integrands: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
     return edges
 
 
-def _tails(at: Callable[[Tensor], tuple[Tensor, Tensor]], end: Tensor) -> tuple[Tensor, Tensor]:
+def _tails(at: _Integrands, end: Tensor) -> tuple[Tensor, Tensor]:
     """Whether the integral diverges at an end of the axis and, if not, about how much of it lies beyond.
 
     In t = sinh v an integrable tail falls like e^(−a t), of which ∫ beyond the end is its last value over a; a ≤ 0 is
@@ -227,7 +304,7 @@ def _tails(at: Callable[[Tensor], tuple[Tensor, Tensor]], end: Tensor) -> tuple[
     """
     log_values, t = [], []
     for v in (0.9 * end, end):
-        log_density, value = at(torch.stack([-v, v]))
+        log_density, value, _ = at.parts(torch.stack([-v, v]))
         log_values.append(log_density + value.abs().log() - v.cosh().log())
         t.append(v.sinh())
     present = log_values[1].isfinite()

@@ -9,10 +9,18 @@ import torch
 from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
+from crossentropy._errors import ArgumentIndexError, ArgumentValueError
+
+_OWN_VALUES = getattr(Tensor, "__torch_dispatch__")  # noqa: B009
+_TRACING = torch._C._TorchDispatchModeKey  # pyright: ignore[reportAttributeAccessIssue]
+
 
 def readable(*tensors: Tensor, wait: bool = False) -> bool:
     """Whether the values of all `tensors` can be read now: without waiting for a device, unless `wait` is true."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return False
+    mode = torch._C._get_dispatch_mode  # pyright: ignore[reportAttributeAccessIssue]
+    if mode(_TRACING.FAKE) is not None or mode(_TRACING.PROXY) is not None:
         return False
     return all(_is_readable(tensor, wait) for tensor in tensors)
 
@@ -22,8 +30,9 @@ def _is_readable(tensor: Tensor, wait: bool) -> bool:
         if _functorch.is_batchedtensor(tensor):
             return False
         tensor = _functorch.get_unwrapped(tensor)
-    ordinary = type(tensor) in (Tensor, torch.nn.Parameter)  # a fake or sharded tensor has no values of its own
-    return ordinary and (tensor.device.type == "cpu" or (wait and tensor.device.type != "meta"))
+    if getattr(type(tensor), "__torch_dispatch__") is not _OWN_VALUES:  # noqa: B009 (pyright takes it for a method)
+        return False  # a fake or a sharded tensor
+    return tensor.device.type == "cpu" or (wait and tensor.device.type != "meta")
 
 
 def first(mask: Tensor) -> tuple[int, ...] | None:
@@ -38,25 +47,45 @@ def position(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
-def check_probabilities(name: str, p: Tensor, dim: int) -> None:
-    """Raise ValueError unless every entry of `p` is at least 0 and every row along `dim` sums to 1."""
+def axis(name: str, tensor: Tensor, dim: int) -> int:
+    """The axis `dim` of a tensor, counted from the front."""
+    if not -tensor.dim() <= dim < tensor.dim():
+        raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
+    return dim % tensor.dim()
+
+
+def check_broadcast(**tensors: Tensor) -> None:
+    """The shapes of all tensors, given by their argument names, broadcast."""
+    try:
+        torch.broadcast_shapes(*(t.shape for t in tensors.values()))
+    except RuntimeError:
+        shapes = " and ".join(f"{name} {tuple(t.shape)}" for name, t in tensors.items())
+        raise ArgumentValueError(f"the shapes of {shapes} do not broadcast, expected the same shape") from None
+
+
+def check_probabilities(name: str, p: Tensor, dim: int, *, hint: str) -> None:
+    """Raise ArgumentValueError unless every entry of `p` is at least 0 and every row along `dim` sums to 1."""
     rows = p.detach().movedim(dim, -1)
     offence = first(~(rows >= 0))  # a nan fails every comparison
     if offence is not None:
-        *row, entry = offence
-        raise ValueError(
-            f"{name}: row {position(tuple(row))} holds {rows[offence].item():.6g} at class {entry}; "
-            f"probabilities are at least 0. {_show(rows[tuple(row)])} — if these are logits, "
-            "apply softmax or pass them as logits"
+        row, value = rows[offence[:-1]], rows[offence].item()
+        raise ArgumentValueError(
+            f"{name}{_row(offence[:-1])} holds {value:.6g} at class {offence[-1]}, expected probabilities ≥ 0: "
+            f"{_show(row)} — {hint}"
         )
     totals = rows.sum(-1, dtype=torch.float64)
     tolerance = _sum_tolerance(rows)
     offence = first((totals - 1).abs() > tolerance)
     if offence is not None:
-        raise ValueError(
-            f"{name}: row {position(offence)} sums to {totals[offence].item():.6g}, expected 1 (± {tolerance:.1g}). "
-            f"{_show(rows[offence])} — divide counts by their sum, pass logits as logits"
+        total = totals[offence].item()
+        amount = f"1 {total - 1:+.1g}" if abs(total - 1) < 1e-4 else f"{total:.6g}"
+        raise ArgumentValueError(
+            f"{name}{_row(offence)} sums to {amount}, expected 1 (± {tolerance:.1g}): {_show(rows[offence])} — {hint}"
         )
+
+
+def _row(index: tuple[int, ...]) -> str:
+    return f": row {position(index)}" if index else ""
 
 
 def _sum_tolerance(rows: Tensor) -> float:

@@ -4,10 +4,13 @@
     cross_entropy  h(p, q)  = −∫ p(x) log q(x) dx
     kl_divergence  KL(p‖q)  =  ∫ p(x) log(p(x) / q(x)) dx      = h(p, q) − h(p) ≥ 0
 
-p, q are torch.distributions objects with one batch shape (…) and one event shape. Cut the line into bins of width δ:
-a density p gives them probabilities ≈ p(x) δ, whose discrete entropy is ≈ h(p) − log δ and has no limit as δ → 0;
-h(p) is what remains when log δ is dropped, and so depends on the unit of x. In the KL divergence of two densities the
-two log δ cancel: it is the limit of the discrete one, and keeps its meaning. docs/continuous.md has the derivation.
+p, q are torch.distributions objects, over the same events, with batch shapes (…) that broadcast. (Discrete ones are
+taken as well, by closed form or Monte Carlo; for probabilities see `crossentropy.information`.)
+
+Cut the line into bins of width δ: a density p gives them probabilities ≈ p(x) δ, whose discrete entropy is
+≈ h(p) − log δ and has no limit as δ → 0; h(p) is what it has beyond −log δ, and so depends on the unit of x. In the KL
+divergence of two densities the two log δ cancel: it is the limit of the discrete one, and keeps its meaning.
+docs/continuous.md has the derivation.
 
 Each is an expectation under p, E_p[f(x)], found by the first of these that applies:
 
@@ -26,10 +29,11 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import ContinuousBernoulli, Distribution, Uniform
 from torch.distributions.kl import kl_divergence as _torch_kl_divergence
 
-from crossentropy._density import exact, is_discrete, log_prob, tensors_of
+from crossentropy._density import exact, is_composed, is_discrete, log_prob, tensors_of
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._quadrature import Integrand, quadrature
 from crossentropy._values import readable
 from crossentropy.information import Unit, per_nat
@@ -197,12 +201,14 @@ def _estimate(
     unit: Unit,
     samples: int,
 ) -> Estimate:
-    _check(p, q, method)
+    _check(p, q, method, samples)
     scale, tensors = per_nat(unit), [*tensors_of(p), *tensors_of(q)]
     dtype, seen = _dtype(tensors), readable(*tensors, wait=True)
     p64, q64 = exact(p), exact(q)
 
     def by_formula() -> tuple[Tensor, Tensor]:
+        if (type(p), type(q)) in _WRONG_IN_TORCH:
+            raise NotImplementedError("torch's is wrong")
         value = closed_form(p64, q64)
         return value, torch.zeros_like(value)
 
@@ -223,11 +229,11 @@ def _estimate(
         try:
             value, stderr = run()
         except NotImplementedError as reason:
-            reasons.append(f"{name}: {reason or 'torch has none'}")
+            reasons.append(f"{name}: {str(reason) or 'torch has none'}")
             continue
         return Estimate((value * scale).to(dtype), (stderr.detach() * scale).to(dtype), name)
     verdict = "no method applies" if method is None else f"method {method!r} does not apply"
-    raise ValueError(f"{verdict} to {type(p).__name__} and {type(q).__name__} — {'; '.join(reasons)}")
+    raise ArgumentValueError(f"{verdict} to {type(p).__name__} and {type(q).__name__} — {'; '.join(reasons)}")
 
 
 def _dtype(tensors: list[Tensor]) -> torch.dtype:
@@ -236,18 +242,33 @@ def _dtype(tensors: list[Tensor]) -> torch.dtype:
     return functools.reduce(torch.promote_types, dtypes) if dtypes else torch.get_default_dtype()
 
 
-def _check(p: Distribution, q: Distribution, method: str | None) -> None:
+_WRONG_IN_TORCH = {(ContinuousBernoulli, Uniform), (Uniform, ContinuousBernoulli)}  # gives inf on equal supports
+
+
+def _check(p: Distribution, q: Distribution, method: str | None, samples: int) -> None:
     for name, distribution in (("p", p), ("q", q)):
         if not isinstance(distribution, Distribution):
-            raise TypeError(f"{name} is a {type(distribution).__name__}, expected a torch.distributions.Distribution")
+            raise ArgumentTypeError(
+                f"{name} is a {type(distribution).__name__}, expected a torch.distributions.Distribution"
+            )
     if method is not None and method not in _METHODS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(map(repr, _METHODS))}, or None")
+        raise ArgumentValueError(f"method is {method!r}, expected one of {', '.join(map(repr, _METHODS))}, or None")
     if p.event_shape != q.event_shape:
-        raise ValueError(f"p has events of shape {tuple(p.event_shape)} and q of shape {tuple(q.event_shape)}")
+        raise ArgumentValueError(f"p has events of shape {tuple(p.event_shape)} and q of shape {tuple(q.event_shape)}")
+    try:
+        torch.broadcast_shapes(p.batch_shape, q.batch_shape)
+    except RuntimeError:
+        shapes = f"p's {tuple(p.batch_shape)} and q's {tuple(q.batch_shape)}"
+        raise ArgumentValueError(f"the batch shapes, {shapes}, do not broadcast") from None
+    if not isinstance(samples, int) or samples < 2:
+        raise ArgumentValueError(f"samples is {samples}, expected a whole number ≥ 2")
+    for name, distribution in (("p", p), ("q", q)):
+        if is_composed(distribution) and not all(t.bijective for t in distribution.transforms):
+            raise ArgumentValueError(f"{name} has a transform that is not one-to-one: torch does not know its density")
     discrete = [is_discrete(d) for d in (p, q)]
     if discrete[0] != discrete[1]:
         kinds = ["discrete" if d else "continuous" for d in discrete]
-        raise TypeError(f"p is {kinds[0]} and q is {kinds[1]}: there is no divergence between them")
+        raise ArgumentTypeError(f"p is {kinds[0]} and q is {kinds[1]}: there is no divergence between them")
 
 
 def _monte_carlo(p: Distribution, q: Distribution, f: Integrand, samples: int) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,7 @@ Names, order and defaults are torch's, so that `import crossentropy.functional a
 
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, NoReturn, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -47,6 +47,7 @@ from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, LossTensors
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
+from crossentropy._values import axis, check_broadcast
 
 __all__ = [
     "TokenStatistics",
@@ -138,14 +139,21 @@ def log_softmax(
     References:
         torch.nn.functional.log_softmax.
     """
-    if dtype is not None:
+    if dtype is None:
+        contract.check_floating("input", input)
+        dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
+    else:
         input = input.to(dtype)
-    contract.check_floating("input", input)
     if dim is None:
-        choose = F._get_softmax_dim  # pyright: ignore[reportAttributeAccessIssue]
-        dim = cast(int, choose("log_softmax", input.dim(), _stacklevel + 1))
-    out_dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
-    return _log_softmax(input.to(wide(input.dtype)), dim).to(out_dtype)
+        dim = _implicit_axis(input, _stacklevel + 2)
+    return _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
+
+
+def _implicit_axis(input: Tensor, stacklevel: int) -> int:
+    """The class axis that torch chooses where none is given, with its warning (which torch.compile cannot trace)."""
+    if torch.compiler.is_compiling():
+        return 0 if input.dim() in (0, 1, 3) else 1
+    return F._get_softmax_dim("log_softmax", input.dim(), stacklevel)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 @_overridable
@@ -194,10 +202,11 @@ def nll_loss(
         torch.nn.functional.nll_loss.
     """
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
+    class_dim = contract.class_axis(input, target)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight),
         input.shape,
-        contract.class_axis(input, target),
+        class_dim,
         target_kind="indices",
         reduction=reduction,
         ignore_index=ignore_index,
@@ -420,14 +429,14 @@ def kl_div(
     contract.check_floating("input", input)
     contract.check_floating("target", target)
     contract.check_same_device(input=input, target=target)
-    contract.check_broadcast(input=input, target=target)
+    check_broadcast(input=input, target=target)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warnings.warn(
             "reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence",
             stacklevel=3,
         )
     loss = reference.kl_div(input, target, log_target)
-    out_dtype = contract.dtypes(input, (target,), None)["out_dtype"]
+    out_dtype = contract.dtypes(input, (target,), None)[1]
     if reduction == "mean":
         loss = loss.mean()
     elif reduction != "none":
@@ -506,8 +515,6 @@ def linear_kl_div(
     teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
     teacher_shape = contract.check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
     contract.check_distillation(shape, teacher_shape, linear_weight)
-    contract.check_positive("temperature", temperature)
-    contract.check_numbers(0.0, 0.0, teacher_softcap, teacher_logit_scale, prefix="teacher_")
     contract.check_same_device(input=input, teacher_input=teacher_input)
     student, spec = contract.resolve(
         LossTensors(
@@ -531,6 +538,7 @@ def linear_kl_div(
         LossTensors(teacher_input, linear_weight=teacher_weight, linear_bias=teacher_bias),
         teacher_shape,
         input.dim() - 1,
+        prefix="teacher_",
         target_kind="none",
         softcap=teacher_softcap,
         logit_scale=teacher_logit_scale,
@@ -552,7 +560,6 @@ class TokenStatistics(NamedTuple):
     """Index of the largest logit, int64; not differentiable."""
 
 
-@_overridable
 def token_statistics(
     input: Tensor,
     target: Tensor | None = None,
@@ -595,12 +602,10 @@ def token_statistics(
         `cross_entropy`; `crossentropy.information.entropy`.
     """
     contract.check_floating("input", input)
-    if not -input.dim() <= dim < input.dim():
-        raise IndexError(f"dim is {dim}, expected an axis of input, which has shape {tuple(input.shape)}")
     tensors, spec = contract.resolve(
         LossTensors(input, target),
         input.shape,
-        dim % input.dim(),
+        axis("input", input, dim),
         target_kind="none" if target is None else "indices",
         reduction="none",
         ignore_index=ignore_index,
@@ -609,3 +614,11 @@ def token_statistics(
         out_dtype=wide(input.dtype) if out_dtype is None else out_dtype,
     )
     return TokenStatistics(*reference.token_statistics(tensors, spec))
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Say where the rest of torch.nn.functional is."""
+    hint = (
+        f": it is in torch.nn.functional, this module has the losses ({', '.join(__all__)})" if hasattr(F, name) else ""
+    )
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

@@ -12,9 +12,12 @@ p is the truth (or the target), q the belief (or the prediction); both are proba
 classes, and broadcast against each other. Where probabilities come from a model, give its logits z instead, by
 keyword: p = softmax(z) is then never rounded to 0 or 1 on the way to its logarithm.
 
-Conventions, for every function: 0 · log 0 = 0 · p > 0 where q = 0 gives +inf · gradients are finite wherever the
-quantity is, so at p = 0, where the slope of p log p is infinite, the gradient is 0 · half precision is computed in
-float32 and rounded once · `unit` is "nat" (natural logarithm), "bit" (base 2) or "hartley" (base 10).
+Conventions, for every function:
+
+- A class with p = 0 contributes 0; a class with p > 0 and q = 0 contributes +inf.
+- Gradients are finite wherever the quantity is: at p = 0, where the slope of p log p is infinite, the gradient is 0.
+- Half precision is computed in float32 and rounded once.
+- `unit` is "nat" (natural logarithm), "bit" (base 2) or "hartley" (base 10).
 """
 
 import math
@@ -24,8 +27,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
-from crossentropy._values import check_probabilities, first, position, readable
+from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable
 
 __all__ = [
     "cross_entropy",
@@ -39,7 +43,7 @@ __all__ = [
 
 Unit: TypeAlias = Literal["nat", "bit", "hartley"]
 Numbers: TypeAlias = Tensor | float | Sequence[Any]
-"""A tensor, or what torch.as_tensor makes one of: a number, a list, a NumPy array."""
+"""A tensor, or what torch.as_tensor makes one of: a number, or a list of them. (A NumPy array works as well.)"""
 
 _PER_NAT = {"nat": 1.0, "bit": 1 / math.log(2), "hartley": 1 / math.log(10)}
 
@@ -80,7 +84,7 @@ def information(p: Numbers, *, unit: Unit = "nat", validate: bool = True) -> Ten
     if validate and readable(p, wait=True):
         offence = first(~((p >= 0) & (p <= 1)))
         if offence is not None:
-            raise ValueError(f"p{position(offence)} is {p[offence].item():.6g}, expected a probability in [0, 1]")
+            raise ArgumentValueError(f"p{position(offence)} is {p[offence].item():.9g}, expected a number in [0, 1]")
     return (0 - p.to(wide(p.dtype)).log() * per_nat(unit)).to(p.dtype)  # 0 − x, not −x: no negative zero
 
 
@@ -176,7 +180,8 @@ def cross_entropy(
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 2.
     """
     p_, q_ = _pair(p, q, p_logits, q_logits, dim, validate)
-    return _sum(product(p_.p, -q_.log_where((p_.p != 0) | q_.present)), p_, dim, keepdim, unit)
+    terms = product(p_.p, -q_.log_where((p_.p != 0) | q_.present))
+    return _sum(terms.masked_fill(_impossible(p_, q_), torch.inf), p_, dim, keepdim, unit)
 
 
 def kl_divergence(
@@ -363,15 +368,15 @@ def mutual_information(
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 2.
     """
     name, x = _given("joint", joint, "logits", logits)
-    rows, columns = (d % x.dim() if -x.dim() <= d < x.dim() else d for d in dim)
+    rows, columns = (axis(name, x, d) for d in dim)
     if rows == columns:
-        raise ValueError(f"dim is {dim}: expected two different axes, one of X and one of Y")
+        raise ArgumentValueError(f"dim is {dim}: expected two different axes, one of X and one of Y")
     pairs = x.movedim((rows, columns), (-2, -1))
     pxy = _normalised(name, pairs.flatten(-2), logits is not None, -1, validate, x.dtype)
     independent = _product_of_marginals(pxy, pairs.shape[-2:])
     result = _sum(_kl_terms(pxy, independent), pxy, -1, False, unit, nonnegative=True)
-    for axis in sorted((rows, columns)) if keepdim else ():
-        result = result.unsqueeze(axis)
+    for reduced in sorted((rows, columns)) if keepdim else ():
+        result = result.unsqueeze(reduced)
     return result
 
 
@@ -417,7 +422,12 @@ def _kl_terms(p: _Distribution, q: _Distribution) -> Tensor:
     near = occurs & (d.abs() < 1)
     small, large = torch.where(near, d, 0.0), torch.where(near, 0.0, d)
     far = torch.where(occurs, q.p - p.p - p.p * large, q.p)
-    return torch.where(near, p.p * (small.expm1() - small), far)
+    return torch.where(near, p.p * (small.expm1() - small), far).masked_fill(_impossible(p, q), torch.inf)
+
+
+def _impossible(p: _Distribution, q: _Distribution) -> Tensor:
+    """Where q is 0 and p, though it has underflowed to 0, is not."""
+    return p.present & (p.p == 0) & ~q.present
 
 
 def _sum(terms: Tensor, p: _Distribution, dim: int, keepdim: bool, unit: str, *, nonnegative: bool = False) -> Tensor:
@@ -433,22 +443,24 @@ def _sum(terms: Tensor, p: _Distribution, dim: int, keepdim: bool, unit: str, *,
 def per_nat(unit: str) -> float:
     """How many of the unit make one nat."""
     if unit not in _PER_NAT:
-        raise ValueError(f"unit is {unit!r}, expected one of {', '.join(map(repr, _PER_NAT))}")
+        raise ArgumentValueError(f"unit is {unit!r}, expected one of {', '.join(map(repr, _PER_NAT))}")
     return _PER_NAT[unit]
 
 
 def _as_real(name: str, x: Numbers) -> Tensor:
-    tensor = torch.as_tensor(x)
+    try:
+        tensor = torch.as_tensor(x)
+    except (TypeError, ValueError, RuntimeError):
+        raise ArgumentTypeError(f"{name} is {x!r:.60}, expected a tensor or a list of numbers") from None
     if tensor.is_complex():
-        raise TypeError(f"{name} is {tensor.dtype}, expected real numbers")
+        raise ArgumentTypeError(f"{name} is {tensor.dtype}, expected real numbers")
     return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
 
 
 def _given(name: str, p: Numbers | None, logits_name: str, logits: Tensor | None) -> tuple[str, Tensor]:
     if (p is None) == (logits is None):
-        raise TypeError(
-            f"give either {name} (probabilities) or {logits_name}, not {'both' if p is not None else 'neither'} of them"
-        )
+        came = "both were" if p is not None else "neither was"
+        raise ArgumentTypeError(f"{came} given of {name} (probabilities) and {logits_name}: expected one of them")
     if p is not None:
         return name, _as_real(name, p)
     assert logits is not None
@@ -456,11 +468,12 @@ def _given(name: str, p: Numbers | None, logits_name: str, logits: Tensor | None
 
 
 def _normalised(name: str, x: Tensor, is_logits: bool, dim: int, validate: bool, dtype: torch.dtype) -> _Distribution:
+    dim = axis(name, x, dim)
     if is_logits:
         log_p = log_softmax(x.to(wide(dtype)), dim)
         return _Distribution(log_p.exp(), log_p, dtype)
     if validate and readable(x, wait=True):
-        check_probabilities(name, x, dim)
+        check_probabilities(name, x, dim, hint="divide by the sum; logits go by keyword; validate=False skips this")
     return _Distribution(x.to(wide(dtype)), None, dtype)
 
 
@@ -483,8 +496,12 @@ def _pair(
     q_name, q_ = _given("q", q, "q_logits", q_logits)
     rank = max(p_.dim(), q_.dim())
     p_, q_ = (x.reshape((1,) * (rank - x.dim()) + x.shape) for x in (p_, q_))
-    if rank and p_.shape[dim] != q_.shape[dim]:
-        raise ValueError(f"{p_name} has {p_.shape[dim]} classes along dim {dim} and {q_name} has {q_.shape[dim]}")
+    classes = [x.shape[axis(name, x, dim)] for name, x in ((p_name, p_), (q_name, q_))]
+    if classes[0] != classes[1]:
+        raise ArgumentValueError(
+            f"{p_name} has {classes[0]} classes along dim {dim} and {q_name} has {classes[1]}: expected the same"
+        )
+    check_broadcast(**{p_name: p_, q_name: q_})
     dtype = torch.promote_types(p_.dtype, q_.dtype)
     return (
         _normalised(p_name, p_, p_logits is not None, dim, validate, dtype),

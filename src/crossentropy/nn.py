@@ -4,17 +4,20 @@
     LinearCrossEntropyLoss  linear_cross_entropy        LogSoftmax   log_softmax
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
 
-Constructors, attributes and state_dict keys are torch's, and where torch has the class ours is a subclass of it, so
-`isinstance` and checkpoints go on working. A class holds the settings of its function; see `crossentropy.functional`
-for formulae, shapes and errors. Beyond torch, the losses take
+Constructors, attributes and state_dict keys are torch's, so checkpoints go on working, and so does `isinstance`: each
+is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.12). A class holds
+the settings of its function; see `crossentropy.functional` for formulae, shapes and errors. Beyond torch, the losses
+take
 
 - the settings `z_loss, softcap, logit_scale, out_dtype, options`, in the constructor;
 - `token_weight` and `denominator`, which differ from batch to batch, in the call;
 - `validate=True`: check the *values* of each batch as well, waiting for the device if need be. Class probabilities
-  must be distributions, labels in range, log-probabilities normalised.
+  must be distributions, labels in range, log-probabilities normalised (for KLDivLoss, whose class axis is not known,
+  at most 0).
 """
 
 import math
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -247,6 +250,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         options: AnyOptions = None,
         validate: bool = False,
     ) -> None:
+        contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
         self.z_loss = z_loss
         self.softcap = softcap
@@ -280,8 +284,16 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             options=self.options,
         )
         if self.validate:
-            contract.validate_target(target, input.shape, contract.class_axis(input, target), self.ignore_index)
+            class_dim = contract.class_axis(input, target)
+            contract.validate_target(target, input.shape, class_dim, self.ignore_index, token_weight)
         return loss
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return (
+            f"reduction={self.reduction}, ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, "
+            f"{_extras(self)}"
+        )
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
@@ -347,9 +359,11 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         validate: bool = False,
     ) -> None:
         contract.check_class_weight(weight, num_classes)
-        contract.check_numbers(label_smoothing, z_loss, softcap, logit_scale)
         contract.check_reduction(reduction)
-        contract.check_options(options)
+        contract.smoothing(label_smoothing)
+        if ignore_index is not None:
+            contract.label_to_ignore(ignore_index)
+        contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__()
         self.register_buffer("weight", weight)
         self.weight: Tensor | None
@@ -398,13 +412,27 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         if self.validate:
             shape = torch.Size((*input.shape[:-1], *positions))
             ignore_index = -100 if self.ignore_index is None else self.ignore_index
-            contract.validate_target(target, shape, input.dim() - 1, ignore_index)
+            contract.validate_target(target, shape, input.dim() - 1, ignore_index, token_weight)
         return loss
 
     def extra_repr(self) -> str:
-        """The settings, as torch's class prints them."""
+        """The settings, as torch's class prints them, and those that torch does not have."""
         return (
             f"in_features={self.linear.in_features}, num_classes={self.num_classes}, "
             f"out_features={self.out_features}, bias={self.linear.bias is not None}, reduction={self.reduction}, "
-            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, options={self.options}"
+            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, {_extras(self)}"
         )
+
+
+def _extras(module: CrossEntropyLoss | LinearCrossEntropyLoss) -> str:
+    """The settings that torch does not have."""
+    return (
+        f"z_loss={module.z_loss}, softcap={module.softcap}, logit_scale={module.logit_scale}, "
+        f"out_dtype={module.out_dtype}, options={module.options}"
+    )
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Say where the rest of torch.nn is."""
+    hint = f": it is in torch.nn, this module has the losses ({', '.join(__all__)})" if hasattr(torch.nn, name) else ""
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")

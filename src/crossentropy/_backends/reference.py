@@ -9,10 +9,14 @@ p the target: one-hot at class y for indices · ε label_smoothing · w weight �
 row counts in the mean: w_y for indices, 1 for probabilities. A row of weight t counts as t rows of weight 1.
 
 Three rules keep infinities and nans where they belong:
-- An ignored row is replaced by zeros *before* any arithmetic, so what it holds reaches neither loss nor gradient.
+
+- A row that is skipped, because it is ignored or because its token weight is 0 and its loss is not finite, is replaced
+  by zeros *before* any arithmetic: what it holds reaches neither loss nor gradient.
 - A zero weight or probability annihilates an infinite log-probability (`product`).
 - A label outside [0, C) that could not be refused, because its value could not be read, makes loss and gradient nan.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -25,87 +29,59 @@ from crossentropy.information import kl_divergence
 
 def cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
     """Loss of logits (…, C, …) against a target."""
-    skipped = _skipped(tensors, spec)
-    return _logits_loss(_blank(tensors.input, skipped, spec.class_dim), skipped, tensors, spec)
+    return _reduce(lambda skipped: _logits_rows(tensors.input, skipped, tensors, spec), tensors, spec)
 
 
 def linear_cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
     """Loss of the logits input @ linear_weight.T + linear_bias against a target."""
-    skipped = _skipped(tensors, spec)
-    return _logits_loss(_linear_logits(tensors, skipped), skipped, tensors, spec)
+
+    def rows(skipped: Tensor) -> tuple[Tensor, Tensor]:
+        return _logits_rows(_linear_logits(tensors, skipped), skipped, tensors, spec)
+
+    return _reduce(rows, tensors, spec)
 
 
 def nll_loss(tensors: LossTensors, spec: LossSpec) -> Tensor:
     """Loss of log-probabilities (…, C, …) against class indices."""
-    skipped = _skipped(tensors, spec)
-    log_p = _blank(tensors.input, skipped, spec.class_dim).to(spec.dtype)
-    loss, count = _index_rows(log_p, skipped, tensors, spec)
-    return _reduce(loss, count, skipped, tensors, spec)
+
+    def rows(skipped: Tensor) -> tuple[Tensor, Tensor]:
+        log_p = _blank(tensors.input, skipped, spec.class_dim).to(spec.dtype)
+        return _index_rows(log_p, skipped, tensors, spec)
+
+    return _reduce(rows, tensors, spec)
 
 
 def linear_kl_div(student: LossTensors, teacher: LossTensors, spec: LossSpec, teacher_spec: LossSpec) -> Tensor:
     """Loss KL(teacher‖student) of a student's hidden states and head against a teacher's."""
-    skipped = torch.zeros(student.input.shape[:-1], dtype=torch.bool, device=student.input.device)
-    if student.token_weight is not None:
-        skipped = (student.token_weight == 0) & (_poisoned(student, spec) | _poisoned(teacher, spec))
-    q = _transform(_linear_logits(student, skipped), spec)
-    p = _transform(_linear_logits(teacher, skipped), teacher_spec)
-    loss = kl_divergence(p_logits=p, q_logits=q, dim=spec.class_dim)
-    return _reduce(loss, torch.ones_like(loss), skipped, student, spec)
+
+    def rows(skipped: Tensor) -> tuple[Tensor, Tensor]:
+        q = _transform(_linear_logits(student, skipped), spec)
+        p = _transform(_linear_logits(teacher, skipped), teacher_spec)
+        loss = kl_divergence(p_logits=p, q_logits=q, dim=spec.class_dim)
+        return loss, torch.ones_like(loss)
+
+    return _reduce(rows, student, spec)
 
 
 def kl_div(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
     """Terms p (log p − input), which are 0 where p = 0, in the accumulation dtype."""
     dtype = wide(torch.promote_types(input.dtype, target.dtype))
     input, target = input.to(dtype), target.to(dtype)
-    present = target != (-torch.inf if log_target else 0.0)  # nan is present
-    log_p = torch.where(present, target, 0.0) if log_target else torch.where(present, target, 1.0).log()
+    absent = target == (-torch.inf if log_target else 0.0)
+    log_p = target.masked_fill(absent, 0.0) if log_target else target.masked_fill(absent, 1.0).log()
     p = target.exp() if log_target else target
-    return product(p, log_p - torch.where(present, input, 0.0))
+    return p * (log_p - input.masked_fill(absent & input.isinf(), 0.0))
 
 
 def token_statistics(tensors: LossTensors, spec: LossSpec) -> tuple[Tensor | None, Tensor, Tensor, Tensor]:
     """Log-probability of the target (if there is one), entropy, logsumexp and argmax of each row of logits."""
-    z = _transform(tensors.input, spec)
-    log_p = log_softmax(z, spec.class_dim)
-    entropy = -product(log_p.exp(), log_p).sum(spec.class_dim)
-    log_prob = None
+    c, log_prob = spec.class_dim, None
     if tensors.target is not None:
-        log_prob = 0 - nll_loss(tensors._replace(input=log_p), spec)  # 0 − x, not −x: no negative zero
-    return (
-        None if log_prob is None else log_prob.to(spec.out_dtype),
-        entropy.to(spec.out_dtype),
-        logsumexp(z, spec.class_dim).to(spec.out_dtype),
-        z.argmax(spec.class_dim),
-    )
-
-
-# --- rows that count for nothing ----------------------------------------------------------------------------------
-
-
-def _skipped(tensors: LossTensors, spec: LossSpec) -> Tensor:
-    """Rows that are not read: ignored ones, and those of token weight 0 that hold nan or inf."""
-    assert tensors.target is not None
-    if spec.probabilities:
-        skipped = torch.zeros_like(tensors.target.select(spec.class_dim, 0), dtype=torch.bool)
-    else:
-        skipped = tensors.target == spec.ignore_index
-    if tensors.token_weight is None:
-        return skipped
-    return skipped | ((tensors.token_weight == 0) & _poisoned(tensors, spec))
-
-
-def _poisoned(tensors: LossTensors, spec: LossSpec) -> Tensor:
-    """Rows whose logits or hidden states make the loss nan. A logit of −inf does not: it masks a class."""
-    if tensors.linear_weight is None:
-        return ~(tensors.input < torch.inf).all(spec.class_dim)
-    finite = tensors.input.isfinite().all(-1)
-    return ~finite.reshape(finite.shape + (1,) * (tensors.linear_weight.dim() - 2))
-
-
-def _blank(x: Tensor, rows: Tensor, dim: int) -> Tensor:
-    """X with zeros in the given rows, across axis `dim`."""
-    return x.masked_fill(rows.unsqueeze(dim), 0.0)
+        log_prob = 0 - cross_entropy(tensors, spec)  # 0 − x, not −x: no negative zero
+    z = _transform(tensors.input, spec)
+    log_p = log_softmax(z, c)
+    entropy = -product(log_p.exp(), log_p).sum(c)
+    return log_prob, entropy.to(spec.out_dtype), logsumexp(z, c).to(spec.out_dtype), z.argmax(c)
 
 
 # --- logits -------------------------------------------------------------------------------------------------------
@@ -124,8 +100,7 @@ def _linear_logits(tensors: LossTensors, skipped: Tensor) -> Tensor:
     logits = F.linear(
         hidden.to(dtype), weight.flatten(0, -2).to(dtype), None if bias is None else bias.reshape(-1).to(dtype)
     )
-    logits = logits.unflatten(-1, weight.shape[:-1])
-    return _blank(logits, skipped, 1) if positions else logits
+    return logits.unflatten(-1, weight.shape[:-1])
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
@@ -140,19 +115,23 @@ def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
     return z
 
 
-# --- loss of each row, and what the row counts in the mean --------------------------------------------------------
+def _blank(x: Tensor, rows: Tensor, dim: int) -> Tensor:
+    """X with zeros in the given rows, across axis `dim`."""
+    return x.masked_fill(rows.unsqueeze(dim), 0.0)
 
 
-def _logits_loss(logits: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> Tensor:
-    z = _transform(logits, spec)
+# --- loss of each row, and what the row counts in the mean; both 0 in rows that are skipped ------------------------
+
+
+def _logits_rows(logits: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
+    z = _transform(_blank(logits, skipped, spec.class_dim), spec)
     log_p = log_softmax(z, spec.class_dim)
-    if spec.probabilities:
-        loss, count = _probability_rows(log_p, tensors, spec)
-    else:
-        loss, count = _index_rows(log_p, skipped, tensors, spec)
+    rows = _probability_rows if spec.probabilities else _index_rows
+    loss, count = rows(log_p, skipped, tensors, spec)
     if spec.z_loss:
-        loss = loss + spec.z_loss * product(count, logsumexp(z, spec.class_dim).square())
-    return _reduce(loss, count, skipped, tensors, spec)
+        squares = logsumexp(z, spec.class_dim).square().masked_fill(skipped, 0.0)
+        loss = loss + spec.z_loss * product(count, squares)
+    return loss, count
 
 
 def _index_rows(log_p: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
@@ -160,24 +139,25 @@ def _index_rows(log_p: Tensor, skipped: Tensor, tensors: LossTensors, spec: Loss
     assert target is not None
     in_range = (target >= 0) & (target < spec.num_classes)
     label = torch.where(skipped | ~in_range, 0, target)
-    nll = -log_p.gather(c, label.unsqueeze(c)).squeeze(c)
+    nll = -log_p.gather(c, label.unsqueeze(c)).squeeze(c).masked_fill(skipped, 0.0)
     count = torch.ones_like(nll)
     if tensors.weight is not None:
         count = tensors.weight.to(spec.dtype).gather(0, label.flatten()).reshape(label.shape)
+    count = count.masked_fill(skipped, 0.0)
     loss = product(count, nll)
     if spec.label_smoothing:
-        uniform = _class_sum(1 / spec.num_classes, log_p, tensors, spec)
+        uniform = _class_sum(1 / spec.num_classes, log_p, tensors, spec).masked_fill(skipped, 0.0)
         loss = product(1 - spec.label_smoothing, loss) + spec.label_smoothing * uniform
     return loss * torch.ones_like(loss).masked_fill(~(skipped | in_range), torch.nan), count
 
 
-def _probability_rows(log_p: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
+def _probability_rows(log_p: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
     assert tensors.target is not None
-    p = tensors.target.to(spec.dtype)
+    p = _blank(tensors.target, skipped, spec.class_dim).to(spec.dtype)
     if spec.label_smoothing:
         p = (1 - spec.label_smoothing) * p + spec.label_smoothing / spec.num_classes
-    loss = _class_sum(p, log_p, tensors, spec)
-    return loss, torch.ones_like(loss)
+    loss = _class_sum(p, log_p, tensors, spec).masked_fill(skipped, 0.0)
+    return loss, torch.ones_like(loss).masked_fill(skipped, 0.0)
 
 
 def _class_sum(p: Tensor | float, log_p: Tensor, tensors: LossTensors, spec: LossSpec) -> Tensor:
@@ -190,22 +170,49 @@ def _class_sum(p: Tensor | float, log_p: Tensor, tensors: LossTensors, spec: Los
 # --- reduction ----------------------------------------------------------------------------------------------------
 
 
-def _reduce(loss: Tensor, count: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> Tensor:
-    """The row losses under the token weights, reduced, and rounded once."""
+def _reduce(rows: Callable[[Tensor], tuple[Tensor, Tensor]], tensors: LossTensors, spec: LossSpec) -> Tensor:
+    """The losses of the rows under the token weights, reduced, and rounded once.
+
+    Args:
+        rows: Gives the losses and counts of the rows when told which ones to skip.
+        tensors: Their token weights, target and denominator.
+        spec: Their reduction, ignore_index and dtypes.
+    """
+    skipped = _ignored(tensors, spec)
+    weightless = skipped
     if tensors.token_weight is not None:
-        token_weight = tensors.token_weight.to(spec.dtype)
-        loss, count = product(token_weight, loss), token_weight * count
-    loss = loss.masked_fill(skipped, 0.0)
+        weightless = tensors.token_weight == 0
+        with torch.no_grad():
+            hopeless = ~rows(skipped)[0].isfinite()
+        skipped = skipped | (weightless & hopeless)
+    loss, count = rows(skipped)
+    if tensors.token_weight is not None:
+        token_weight = tensors.token_weight.to(spec.dtype).masked_fill(skipped, 0.0)
+        loss, count = token_weight * loss, token_weight * count
     if spec.reduction == "mean":
-        loss = loss.sum() / _denominator(count.masked_fill(skipped, 0.0), skipped, tensors)
+        loss = _mean(loss, count, (skipped | weightless).all(), tensors.denominator)
     elif spec.reduction == "sum":
         loss = loss.sum()
     return loss.to(spec.out_dtype)
 
 
-def _denominator(count: Tensor, skipped: Tensor, tensors: LossTensors) -> Tensor:
-    """What "mean" divides by. An explicit 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0."""
-    if tensors.denominator is None:
-        return count.sum()
-    denominator = torch.as_tensor(tensors.denominator, dtype=count.dtype, device=count.device).reshape(())
-    return denominator.masked_fill(skipped.all() & (denominator == 0), 1.0)
+def _ignored(tensors: LossTensors, spec: LossSpec) -> Tensor:
+    """Rows whose class index is ignore_index."""
+    if tensors.target is None:  # distillation: rows of hidden states
+        return torch.zeros(tensors.input.shape[:-1], dtype=torch.bool, device=tensors.input.device)
+    if spec.probabilities:
+        return torch.zeros_like(tensors.target.select(spec.class_dim, 0), dtype=torch.bool)
+    return tensors.target == spec.ignore_index
+
+
+def _mean(loss: Tensor, count: Tensor, nothing: Tensor, denominator: Tensor | float | None) -> Tensor:
+    """Sum of the losses by the sum of the counts, nan with zero gradients if that is 0, or by the denominator.
+
+    An explicit denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0.
+    """
+    if denominator is None:
+        total = count.sum()
+        empty = total == 0
+        return (loss.sum() / total.masked_fill(empty, 1.0)).masked_fill(empty, torch.nan)
+    divisor = torch.as_tensor(denominator, dtype=count.dtype, device=count.device).reshape(())
+    return loss.sum() / divisor.masked_fill(nothing & (divisor == 0), 1.0)

@@ -17,7 +17,7 @@ LABELS = (1, 3, 4)
 P, Q = [0.0, 1.0, 0.0], [0.1, 0.2, 0.7]
 DISTRIBUTIONS = {
     "a certain outcome": [1.0, 0.0],
-    "a coin that shows heads 9 times in 10": [0.9, 0.1],
+    "a coin, 9 heads to 1 tail": [0.9, 0.1],
     "a fair coin": [0.5, 0.5],
     "a die loaded to half sixes": [0.1, 0.1, 0.1, 0.1, 0.1, 0.5],
     "a fair die": [1 / 6] * 6,
@@ -70,7 +70,7 @@ def batch(seed: int) -> tuple[Tensor, list[Line]]:
     return logits, [
         Line("probabilities", "softmax(z)", p, torch_functional.softmax(logits, 1)),
         Line("log-probabilities", "log_softmax(z)", log_p, torchs),
-        Line("those of the labels 1, 3, 4", "log_softmax(z)[i, yᵢ]", log_p[rows, target], torchs[rows, target]),
+        Line("those of labels 1, 3, 4", "… [i, yᵢ]", log_p[rows, target], torchs[rows, target]),
         Line(
             "minus their mean",
             "nll_loss",
@@ -88,7 +88,7 @@ def batch(seed: int) -> tuple[Tensor, list[Line]]:
 
 def section(quantities: list[Line], logits: Tensor, steps: list[Line]) -> Section:
     """The act as text, tables and its curve."""
-    header = ("what", "formula", "value", "torch agrees")
+    header = ("what", "formula", "value", "= torch")
     return Section(
         "1. The chain",
         (
@@ -111,7 +111,8 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 
 def _numbers(row: Tensor) -> str:
-    return "  ".join(f"{x:.4f}" for x in row.tolist())
+    digits = 4 if len(row) == 1 else 3
+    return " ".join(f"{x:{digits + 3}.{digits}f}" for x in row.tolist())
 
 
 def _curve() -> Figure:

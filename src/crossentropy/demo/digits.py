@@ -109,12 +109,13 @@ def section(runs: list[Run]) -> Section:
             f"digits: only the loss differs. A blind guess costs ln 10 = {math.log(10):.4f} nat.",
             table,
             _curves(runs),
-            f"Cross entropy on logits reads nine of ten test scans {_passed(right)}, squared error "
+            f"To read nine of ten test scans takes cross entropy on logits {_passed(right)}, squared error "
             f"{_passed(squared)}, cross entropy on softmax outputs {_passed(twice)}.",
             f"Applying softmax before cross_entropy is wrong without an error: the loss cannot fall below "
             f"{SOFTMAX_FLOOR:.4f} however good the network is, and its gradient is flattened twice.",
-            "Squared error on softmax outputs multiplies its gradient by p (1 − p), which vanishes where the network "
-            "is confidently wrong; the gradient of cross entropy on logits is p − y, largest just there.",
+            "The gradient of squared error on softmax outputs is multiplied by the Jacobian of the softmax, "
+            "diag(p) − ppᵀ, which vanishes where the network is confidently wrong; the gradient of cross entropy on "
+            "logits is p − y, largest just there.",
         ),
     )
 
@@ -123,8 +124,8 @@ def _passed(run: Run, accuracy: float = 0.9) -> str:
     """When a run first reached an accuracy."""
     epoch = next((i for i, a in enumerate(run.accuracies, start=1) if a >= accuracy), None)
     if epoch is None:
-        return f"not within {len(run.accuracies)} epochs"
-    return f"after {epoch} epoch{'s' if epoch > 1 else ''}"
+        return f"more than {len(run.accuracies)} epochs"
+    return f"{epoch} epoch{'s' if epoch > 1 else ''}"
 
 
 def _curves(runs: list[Run]) -> Figure:

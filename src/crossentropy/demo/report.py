@@ -77,7 +77,8 @@ def _row(tag: str, cells: tuple[str, ...]) -> str:
 _STYLE = """
 body { font: 16px/1.55 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+table { display: block; overflow-x: auto; border-collapse: collapse; margin: 1rem 0; }
+td { font-variant-numeric: tabular-nums; }
 th, td { text-align: left; white-space: pre-line; padding: .25rem .8rem; border-bottom: 1px solid #ddd; }
 figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; } figcaption { color: #555; }
 """
