@@ -3,6 +3,7 @@
 import argparse
 import json
 import platform
+import re
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ import crossentropy.functional as F
 from crossentropy.testing import peak_bytes
 
 Pass = Callable[[], object]
+RESULTS = Path(__file__).parent / "results"
 
 
 def dense(case: Dense) -> tuple[Pass, Pass, str]:
@@ -63,17 +65,27 @@ def interleaved(ours: Pass, torchs: Pass, repeat: int) -> tuple[float, float, fl
     return statistics.median(times[0]) / statistics.median(times[1]), low, high
 
 
+def processor() -> str:
+    """The processor's name, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def main() -> None:
     """Measure every case, print a table and store it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=15, metavar="N", help="rounds per case (default: 15)")
-    repeat = parser.parse_args().repeat
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / "local.json", metavar="FILE", help="where to store results"
+    )
+    options = parser.parse_args()
     results = []
     print(f"{'case':38}{'time, ours / torch':>28}{'memory, ours / torch':>24}")
     for case in (*DENSE, *LINEAR):
         torch.manual_seed(0)
         ours, torchs, shape = dense(case) if isinstance(case, Dense) else linear(case)
-        ratio, low, high = interleaved(ours, torchs, repeat)
+        ratio, low, high = interleaved(ours, torchs, options.repeat)
         memory = peak_bytes(ours), peak_bytes(torchs)
         name = f"{case.name} {shape} {case.dtype}"
         print(f"{name:44.44}{ratio:8.2f} ({low:.2f} … {high:.2f}){memory[0] / memory[1]:14.2f}")
@@ -81,17 +93,16 @@ def main() -> None:
             {"case": name, "time_ratio": ratio, "quartiles": [low, high], "bytes": memory[0], "torch_bytes": memory[1]}
         )
     machine = {
-        "processor": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "processor": f"{processor()}, {torch.get_num_threads()} threads",
         "versions": {
             "python": platform.python_version(), "torch": torch.__version__, "crossentropy": crossentropy.__version__
         },
         "date": date.today().isoformat(),
         "command": " ".join(["python", *sys.argv]),
     }  # fmt: skip
-    file = Path(__file__).parent / "results" / "time_and_memory.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps({**machine, "results": results}, indent=1) + "\n")
-    print(f"stored in {file}")
+    options.out.parent.mkdir(exist_ok=True)
+    options.out.write_text(json.dumps({**machine, "results": results}, indent=1) + "\n")
+    print(f"stored in {options.out}")
 
 
 if __name__ == "__main__":

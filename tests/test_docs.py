@@ -1,6 +1,7 @@
 """The examples run, the two READMEs show the same code, and no document has outgrown its size."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -37,6 +38,16 @@ def statements(readme: str) -> list[str]:
 def test_both_readmes_show_the_same_code() -> None:
     assert statements("README.md") == statements("README.zh-CN.md")
     assert len(statements("README.md")) > 10
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.zh-CN.md"])
+def test_the_readmes_figures_are_those_of_the_results(readme: str) -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "time_and_memory.xeon-2-cores.json").read_text("utf-8"))[
+        "results"
+    ]
+    measured = [(f"{r['time_ratio']:.1f}", f"{r['bytes'] / r['torch_bytes']:.1f}") for r in results]
+    shown = re.findall(r"^\| .*×.* \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / readme).read_text("utf-8"), re.MULTILINE)
+    assert shown == measured
 
 
 @pytest.mark.parametrize(("document", "most"), [("ARCHITECTURE.md", 150), ("CONTRIBUTING.md", 60)])
