@@ -111,6 +111,18 @@ def test_compiled_with_dynamic_shapes(name: str) -> None:
     torch.testing.assert_close(compiled(*inputs), function(*inputs))
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_exported(name: str) -> None:
+    function, make = CASES[name]
+
+    class Model(torch.nn.Module):
+        def forward(self, *inputs: Tensor) -> Tensor:
+            return function(*inputs)
+
+    inputs = make()
+    torch.testing.assert_close(torch.export.export(Model(), inputs).module()(*inputs), function(*inputs))
+
+
 def test_compiled_with_numbers_that_vary() -> None:
     torch.compiler.reset()
     x, y = torch.randn(N, C), torch.tensor([0, 1, 2, 3])
