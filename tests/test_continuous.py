@@ -320,6 +320,18 @@ def test_batches_are_computed_entry_by_entry() -> None:
     assert swapped.value.shape == (3, 2)
 
 
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_mixture_broadcasts_against_a_batch(parts: int) -> None:
+    p = mixture(*((1 / parts, 3.0 * k, 0.5 + k) for k in range(parts)))
+    scales = f64(1.0, 2.0, 3.0)
+    forward = continuous.kl_divergence(p, Normal(f64(0.0), scales))
+    backward = continuous.kl_divergence(Normal(f64(0.0), scales), p)
+    for i in range(3):
+        q = Normal(f64(0.0), scales[i])
+        assert forward.value[i].item() == pytest.approx(continuous.kl_divergence(p, q).value.item(), abs=1e-9)
+        assert backward.value[i].item() == pytest.approx(continuous.kl_divergence(q, p).value.item(), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("p", "q"),
     [

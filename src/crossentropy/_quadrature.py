@@ -130,23 +130,21 @@ class _Axis:
         support, self.far = _interval(self.lower, self.upper)
         self.bijection = biject_to(support)
         with torch.no_grad():
-            own, *others = (self._landmarks(part) for part in (*_parts(p), *_parts(q)))
+            own, *others = (self._landmarks(*part) for part in (*_parts(p), *_parts(q)))
         self.center = own[_LEVELS // 2]
         self.scale = (own[3 * _LEVELS // 4] - own[_LEVELS // 4]).clamp(min=1e-100)
         self.end = (self.far / self.scale).asinh().asinh()
         self.landmarks = torch.cat([own, *others])
 
-    def _landmarks(self, distribution: Distribution) -> Tensor:
+    def _landmarks(self, distribution: Distribution, components: bool) -> Tensor:
         """Quantiles and ends of a distribution, or of all components of a mixture, before the bijection: (…, batch)."""
         samples = samples_of(distribution, 1024)
         levels = torch.linspace(0, 1, _LEVELS + 1, dtype=torch.float64, device=samples.device)
         points = torch.cat([samples.quantile(levels, 0), torch.stack(_bounds(distribution))])
+        points = points.movedim(-1, 1) if components else points.unsqueeze(1)
         batch = self.lower.shape
-        if distribution.batch_shape[len(batch) :]:  # components
-            points = points.movedim(-1, 1)
-        else:
-            points = points.reshape((len(points),) + (1,) * (1 + len(batch) - points.dim() + 1) + points.shape[1:])
-        y = self.bijection.inv(points.expand(len(points), -1, *batch)).nan_to_num(0.0)
+        points = points.reshape(points.shape[:2] + (1,) * (len(batch) - points.dim() + 2) + points.shape[2:])
+        y = self.bijection.inv(points.expand(-1, -1, *batch)).nan_to_num(0.0)
         return y.clamp(-self.far, self.far).flatten(0, 1)
 
     def x(self, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,9 +162,10 @@ class _Axis:
         return _graded(torch.cat([grid, landmarks]).sort(0).values)
 
 
-def _parts(distribution: Distribution) -> list[Distribution]:
-    """The distribution and, of a mixture, its components: where the density changes fastest."""
-    return [distribution, distribution.component_distribution] if is_mixture(distribution) else [distribution]
+def _parts(distribution: Distribution) -> list[tuple[Distribution, bool]]:
+    """The distribution and, of a mixture, its components (True): where the density changes fastest."""
+    whole: list[tuple[Distribution, bool]] = [(distribution, False)]
+    return [*whole, (distribution.component_distribution, True)] if is_mixture(distribution) else whole
 
 
 def _graded(edges: Tensor) -> Tensor:
