@@ -112,7 +112,7 @@ def test_cross_entropy_is_the_quantity_of_information_theory() -> None:
 def test_the_rest_of_torchs_modules_is_pointed_to() -> None:
     with pytest.raises(AttributeError, match=r"it is in torch\.nn\.functional, this module has .*cross_entropy"):
         F.relu
-    with pytest.raises(AttributeError, match=r"it is in torch\.nn, this module has the losses"):
+    with pytest.raises(AttributeError, match=r"it is in torch\.nn, this module has CrossEntropyLoss"):
         nn.Linear
     with pytest.raises(AttributeError, match=r"has no attribute 'crossentropy'$"):
         F.crossentropy
@@ -543,6 +543,16 @@ def test_linear_kl_div_leaves_padding_out_and_reaches_the_teacher() -> None:
     loss = F.linear_kl_div(*tensors, token_weight=torch.tensor([1.0, 1.0, 0.0]))
     torch.testing.assert_close(loss, expected)
     assert all(x.isfinite().all() and x.any() for x in gradient(loss, *tensors))
+
+
+def test_a_class_that_only_the_student_masks_stays_in_its_row() -> None:
+    # the row of weight 0 is infinite with blank hidden states too: its bias masks what the teacher does not
+    h, w, g, v = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((2, 4), (3, 4), (2, 4), (3, 4)))
+    bias = torch.tensor([-torch.inf, 0.0, 0.0], dtype=torch.float64)
+    settings = {"linear_bias": bias, "token_weight": torch.tensor([0.0, 0.0]), "reduction": "sum"}
+    loss = F.linear_kl_div(h, w, g, v, **settings)
+    assert loss.item() == 0
+    assert not any(x.any() for x in gradient(loss, h, w, g, v))
 
 
 def test_token_statistics(device: str) -> None:

@@ -171,6 +171,23 @@ def test_backward_twice_with_different_upstreams_and_through_a_checkpoint() -> N
     torch.testing.assert_close(torch.autograd.grad(again, x, torch.ones(N))[0], first)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_through_a_checkpoint_and_under_autocast(name: str) -> None:
+    function, make = CASES[name]
+    inputs = [x.requires_grad_() for x in make()]
+    expected = torch.autograd.grad(function(*inputs).sum(), inputs)
+    again = checkpoint(function, *inputs, use_reentrant=False)
+    assert isinstance(again, Tensor)
+    torch.testing.assert_close(torch.autograd.grad(again.sum(), inputs), expected)
+    single = [x.detach().float().requires_grad_() for x in inputs]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = function(*single)
+    assert value.dtype == torch.float32
+    # a linear head is multiplied in bfloat16, which has 8 bits; everything else is float32
+    torch.testing.assert_close(value.double(), function(*inputs), rtol=0.05, atol=0.05)
+    assert all(g.isfinite().all() for g in torch.autograd.grad(value.sum(), single))
+
+
 @pytest.mark.parametrize("frozen", ["input", "weight", "both"])
 def test_frozen_input_or_head(frozen: str) -> None:
     h, w = torch.randn(N, D), torch.randn(C, D)

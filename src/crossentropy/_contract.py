@@ -152,6 +152,10 @@ def check_linear(
     names: tuple[str, str, str] = ("input", "linear_weight", "linear_bias"),
 ) -> torch.Size:
     """The shape of the logits of hidden states (…, D) under a head (C, d1, …, dK, D) with a bias (C, d1, …, dK)."""
+    if isinstance(linear_weight, Tensor) and linear_weight.dtype in _INTEGERS:
+        raise ArgumentTypeError(
+            f"{names[1]} has dtype {linear_weight.dtype}: the arguments look swapped — the head comes before the target"
+        )
     hidden, head = check_floating(names[0], input), check_floating(names[1], linear_weight)
     if hidden.dim() < 1:
         raise ArgumentValueError(f"{names[0]} has no axes, expected (D) or (…, D)")
@@ -246,14 +250,14 @@ def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], g
     return ""
 
 
-def check_class_weight(weight: object, num_classes: int, *, name: str = "weight") -> None:
+def check_class_weight(weight: object, num_classes: int) -> None:
     """Class weights are one floating number per class."""
     if weight is None:
         return
-    tensor = check_floating(name, weight)
+    tensor = check_floating("weight", weight)
     if tensor.shape != (num_classes,):
         raise ArgumentValueError(
-            f"{name} has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
+            f"weight has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
             f"{num_classes} classes"
         )
 
@@ -499,7 +503,7 @@ def validate_log_probabilities(input: Tensor, target: Tensor, class_dim: int, ig
 
 
 def _filled(p: Tensor, rows: Tensor, class_dim: int) -> Tensor:
-    """P with the uniform distribution in rows that are not to be checked."""
+    """Probabilities p with the uniform distribution in rows that are not to be checked."""
     return p.masked_fill(rows.unsqueeze(class_dim), 1 / p.shape[class_dim])
 
 

@@ -20,7 +20,7 @@ from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Transform, biject_to, constraints
+from torch.distributions import ComposeTransform, Distribution, Transform, biject_to, constraints
 
 from crossentropy._density import inside, is_composed, is_discrete, is_mixture, log_prob, samples_of
 
@@ -213,9 +213,9 @@ def _bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
 
 def _image(transform: Transform, ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Ends of the image of an interval. An end of the domain goes to one of the codomain, not to a rounded number."""
-    for part in getattr(transform, "parts", ()):  # a composition
-        ends = _image(part, ends)
-    if hasattr(transform, "parts"):
+    if isinstance(transform, ComposeTransform):
+        for part in transform.parts:
+            ends = _image(part, ends)
         return ends
     if not (_is_interval(transform.domain) and _is_interval(transform.codomain)):
         raise NotImplementedError(f"{type(transform).__name__} does not map intervals to intervals")

@@ -94,7 +94,7 @@ def entropy(p: Distribution, *, method: Method | None = None, unit: Unit = "nat"
         An `Estimate`, its tensors in p's batch shape.
 
     Raises:
-        ValueError: No method, or not the forced one, applies, or a name is unknown.
+        ValueError: No method, or not the forced one, applies; a name is unknown; or `samples` is below 2.
         TypeError: p is not a distribution.
 
     Examples:
@@ -130,7 +130,8 @@ def cross_entropy(
         An `Estimate`, its tensors in the batch shape; +inf where p has mass and q has none.
 
     Raises:
-        ValueError: No method, or not the forced one, applies; the events differ; or a name is unknown.
+        ValueError: No method, or not the forced one, applies; the events differ or the batches do not broadcast; a name
+            is unknown; or `samples` is below 2.
         TypeError: p or q is not a distribution, or one is discrete and the other continuous.
 
     Examples:
@@ -172,7 +173,8 @@ def kl_divergence(
         An `Estimate`, its tensors in the batch shape.
 
     Raises:
-        ValueError: No method, or not the forced one, applies; the events differ; or a name is unknown.
+        ValueError: No method, or not the forced one, applies; the events differ or the batches do not broadcast; a name
+            is unknown; or `samples` is below 2.
         TypeError: p or q is not a distribution, or one is discrete and the other continuous.
 
     Examples:

@@ -45,6 +45,7 @@ from torch.overrides import wrap_torch_function
 from crossentropy import _contract as contract
 from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, LossTensors
+from crossentropy._errors import no_attribute
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
 from crossentropy._values import axis, check_broadcast
@@ -618,7 +619,4 @@ def token_statistics(
 
 def __getattr__(name: str) -> NoReturn:
     """Say where the rest of torch.nn.functional is."""
-    hint = (
-        f": it is in torch.nn.functional, this module has the losses ({', '.join(__all__)})" if hasattr(F, name) else ""
-    )
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise no_attribute(__name__, name, F, __all__)

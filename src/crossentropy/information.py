@@ -117,6 +117,7 @@ def entropy(
 
     Raises:
         ValueError: A row of p is no distribution (the message shows it), or `unit` is unknown.
+        IndexError: `dim` is not an axis.
         TypeError: Both or neither of p and logits were given, or they are not real.
 
     Examples:
@@ -166,7 +167,8 @@ def cross_entropy(
         H(p, q), of the broadcast shape without `dim`, in the promoted dtype; +inf where some q = 0 has p > 0.
 
     Raises:
-        ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
+        ValueError: A row is no distribution, the shapes do not broadcast, the classes differ, or `unit` is unknown.
+        IndexError: `dim` is not an axis.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
     Examples:
@@ -218,7 +220,8 @@ def kl_divergence(
         KL(p‖q), of the broadcast shape without `dim`, in the promoted dtype; +inf where some q = 0 has p > 0.
 
     Raises:
-        ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
+        ValueError: A row is no distribution, the shapes do not broadcast, the classes differ, or `unit` is unknown.
+        IndexError: `dim` is not an axis.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
     Examples:
@@ -266,7 +269,8 @@ def js_divergence(
         JS(p, q), of the broadcast shape without `dim`, in the promoted dtype.
 
     Raises:
-        ValueError: A row is no distribution, the class axes differ, or `unit` is unknown.
+        ValueError: A row is no distribution, the shapes do not broadcast, the classes differ, or `unit` is unknown.
+        IndexError: `dim` is not an axis.
         TypeError: Both or neither of p and p_logits (q and q_logits) were given, or they are not real.
 
     Examples:
@@ -311,6 +315,7 @@ def perplexity(
 
     Raises:
         ValueError: A row of p is no distribution.
+        IndexError: `dim` is not an axis.
         TypeError: Both or neither of p and logits were given, or they are not real.
 
     Examples:
@@ -355,6 +360,7 @@ def mutual_information(
 
     Raises:
         ValueError: joint is no distribution, the two axes are the same, or `unit` is unknown.
+        IndexError: `dim` holds no axis.
         TypeError: Both or neither of joint and logits were given, or they are not real.
 
     Examples:

@@ -25,6 +25,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
+from crossentropy._errors import no_attribute
 
 __all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
 
@@ -434,5 +435,4 @@ def _extras(module: CrossEntropyLoss | LinearCrossEntropyLoss) -> str:
 
 def __getattr__(name: str) -> NoReturn:
     """Say where the rest of torch.nn is."""
-    hint = f": it is in torch.nn, this module has the losses ({', '.join(__all__)})" if hasattr(torch.nn, name) else ""
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    raise no_attribute(__name__, name, torch.nn, __all__)

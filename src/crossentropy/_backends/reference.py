@@ -29,7 +29,11 @@ from crossentropy.information import kl_divergence
 
 def cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
     """Loss of logits (…, C, …) against a target."""
-    return _reduce(lambda skipped: _logits_rows(tensors.input, skipped, tensors, spec), tensors, spec)
+
+    def rows(skipped: Tensor) -> tuple[Tensor, Tensor]:
+        return _logits_rows(_blank(tensors.input, skipped, spec.class_dim), skipped, tensors, spec)
+
+    return _reduce(rows, tensors, spec)
 
 
 def linear_cross_entropy(tensors: LossTensors, spec: LossSpec) -> Tensor:
@@ -90,7 +94,8 @@ def token_statistics(tensors: LossTensors, spec: LossSpec) -> tuple[Tensor | Non
 def _linear_logits(tensors: LossTensors, skipped: Tensor) -> Tensor:
     """Logits (…, C, d1, …, dK) of hidden states (…, D) under a head (C, d1, …, dK, D), in float32 or wider.
 
-    Under autocast the product runs in autocast's dtype, as torch's would.
+    Under autocast the product runs in autocast's dtype, as torch's would. In rows that are skipped hidden states are
+    blanked for the sake of the head's gradient, and logits because a bias may be infinite.
     """
     weight, bias = tensors.linear_weight, tensors.linear_bias
     assert weight is not None
@@ -100,7 +105,7 @@ def _linear_logits(tensors: LossTensors, skipped: Tensor) -> Tensor:
     logits = F.linear(
         hidden.to(dtype), weight.flatten(0, -2).to(dtype), None if bias is None else bias.reshape(-1).to(dtype)
     )
-    return logits.unflatten(-1, weight.shape[:-1])
+    return _blank(logits.unflatten(-1, weight.shape[:-1]), skipped, tensors.input.dim() - 1)
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
@@ -116,7 +121,7 @@ def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
 
 
 def _blank(x: Tensor, rows: Tensor, dim: int) -> Tensor:
-    """X with zeros in the given rows, across axis `dim`."""
+    """The tensor x with zeros in the given rows, across axis `dim`."""
     return x.masked_fill(rows.unsqueeze(dim), 0.0)
 
 
@@ -124,7 +129,7 @@ def _blank(x: Tensor, rows: Tensor, dim: int) -> Tensor:
 
 
 def _logits_rows(logits: Tensor, skipped: Tensor, tensors: LossTensors, spec: LossSpec) -> tuple[Tensor, Tensor]:
-    z = _transform(_blank(logits, skipped, spec.class_dim), spec)
+    z = _transform(logits, spec)
     log_p = log_softmax(z, spec.class_dim)
     rows = _probability_rows if spec.probabilities else _index_rows
     loss, count = rows(log_p, skipped, tensors, spec)
