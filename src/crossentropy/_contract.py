@@ -4,10 +4,11 @@ Everything a caller can get wrong about a loss is found here, before any arithme
 what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
 """
 
+import functools
 import math
 import operator
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 AnyOptions: TypeAlias = "Options | LinearCrossEntropyOptions | None"
 
-_INTEGERS = {
+INTEGERS = {
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
 }  # fmt: skip
 
@@ -38,11 +39,14 @@ class Options:
     """How a loss is executed; never what it computes.
 
     Args:
-        backend: "auto" chooses; "reference" is the plain composition of torch operators that everything else is
-            tested against. Any other name raises ValueError: an explicit choice never falls back.
+        backend: "auto" chooses. "chunked" computes the loss and its gradient over pieces of the logits, in one pass and
+            in place. "reference" is the plain composition of torch operators that everything else is tested against.
+            An explicit choice never falls back: it raises ValueError where it cannot be followed.
+        memory_budget: Bytes of workspace for the logits of a linear head. Default: 64 MB on a CPU, 512 MB elsewhere.
+            Less makes smaller pieces, down to one row; the result changes by its rounding at most.
 
     Raises:
-        ValueError: `backend` is not known.
+        ValueError: `backend` is not known, or `memory_budget` is no number of bytes.
 
     Examples:
         >>> import torch, crossentropy
@@ -54,11 +58,15 @@ class Options:
         torch.nn.LinearCrossEntropyOptions, which is accepted wherever this is.
     """
 
-    backend: Literal["auto", "reference"] = "auto"
+    backend: Literal["auto", "reference", "chunked"] = "auto"
+    memory_budget: int | None = None
 
     def __post_init__(self) -> None:
-        if self.backend not in ("auto", "reference"):
-            raise ArgumentValueError(f"backend is {self.backend!r}, expected 'auto' or 'reference'")
+        if self.backend not in ("auto", "reference", "chunked"):
+            raise ArgumentValueError(f"backend is {self.backend!r}, expected 'auto', 'reference' or 'chunked'")
+        budget = self.memory_budget
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
+            raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")
 
 
 class LossTensors(NamedTuple):
@@ -80,6 +88,32 @@ class LossTensors(NamedTuple):
     """Bias (C,) or (C, d1, …, dK)."""
 
 
+class Side(NamedTuple):
+    """Where logits come from: they are given, or a head makes them. A loss has one side; a distillation has two."""
+
+    input: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    spec: "LossSpec"
+    autocast: torch.dtype | None = None
+    """The dtype of products under autocast."""
+
+
+class Loss(NamedTuple):
+    """One loss for a backend: rows to compute from the logits of its sides, before any reduction."""
+
+    kind: Literal["cross_entropy", "nll", "statistics", "divergence"]
+    sides: tuple[Side, ...]
+    shape: torch.Size
+    """That of the logits."""
+    target: Tensor | None = None
+    weight: Tensor | None = None
+    budget: int | None = None
+    """Bytes of workspace."""
+    most_rows: int | None = None
+    """Upper bound of a chunk."""
+
+
 @dataclass(frozen=True)
 class LossSpec:
     """Everything about one loss that is not a tensor."""
@@ -89,15 +123,18 @@ class LossSpec:
     probabilities: bool
     """Whether the target holds class probabilities rather than class indices."""
     dtype: torch.dtype
-    """The dtype of logits, sums, normalisers and losses until the one rounding to `out_dtype`."""
-    out_dtype: torch.dtype
-    reduction: str = "mean"
+    """The dtype of logits, sums, normalisers and losses until the one rounding of the result."""
     ignore_index: int = -100
     label_smoothing: float = 0.0
     z_loss: float = 0.0
     softcap: float | None = None
     logit_scale: float = 1.0
     temperature: float = 1.0
+    ignores: bool = True
+    """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
+    reduction: str = "mean"
+    out_dtype: torch.dtype = torch.float32
+    """The dtype of the result."""
 
 
 # --- tensors ------------------------------------------------------------------------------------------------------
@@ -131,7 +168,7 @@ def class_axis(input: object, target: object) -> int:
     if (
         isinstance(input, Tensor)
         and isinstance(target, Tensor)
-        and input.dtype in _INTEGERS
+        and input.dtype in INTEGERS
         and target.is_floating_point()
     ):
         raise ArgumentTypeError(
@@ -152,7 +189,7 @@ def check_linear(
     names: tuple[str, str, str] = ("input", "linear_weight", "linear_bias"),
 ) -> torch.Size:
     """The shape of the logits of hidden states (…, D) under a head (C, d1, …, dK, D) with a bias (C, d1, …, dK)."""
-    if isinstance(linear_weight, Tensor) and linear_weight.dtype in _INTEGERS:
+    if isinstance(linear_weight, Tensor) and linear_weight.dtype in INTEGERS:
         raise ArgumentTypeError(
             f"{names[1]} has dtype {linear_weight.dtype}: the arguments look swapped — the head comes before the target"
         )
@@ -211,7 +248,7 @@ def check_target(
         )
     if target.shape != rows:
         raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
-    if target.dtype not in _INTEGERS:
+    if target.dtype not in INTEGERS:
         raise ArgumentTypeError(
             f"target has dtype {target.dtype} and shape {tuple(target.shape)}: class indices are integers — "
             "convert with target.long(), or pass class probabilities of shape " + str(tuple(shape))
@@ -296,13 +333,22 @@ def long(target: Tensor) -> Tensor:
     return labels.masked_fill(labels < 0, torch.iinfo(torch.int64).max) if target.dtype == torch.uint64 else labels
 
 
-def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> None:
-    """Class indices, where they can be read, are in [0, C) or equal to ignore_index."""
+def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> bool:
+    """Class indices, where they can be read, are in [0, C) or equal to ignore_index.
+
+    Returns:
+        Whether there may be others than those in [0, C): ignored ones, or unread ones.
+    """
     if not readable(target, wait=wait):
-        return
+        return True
+    if target.numel() == 0:
+        return False
+    least, most = (int(x) for x in target.aminmax())
+    if least >= 0 and most < num_classes:
+        return least <= ignore_index <= most
     offence = first(((target < 0) | (target >= num_classes)) & (target != ignore_index))
     if offence is None:
-        return
+        return True
     label = int(target[offence].item())
     if label == num_classes:
         hint = " — labels that start at 1? use target - 1"
@@ -455,9 +501,10 @@ def resolve(
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
     ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
+    ignores = False
     if target is not None and not probabilities:
         target = long(target)
-        check_labels(target, num_classes, ignore_index)
+        ignores = check_labels(target, num_classes, ignore_index)
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
     spec = LossSpec(
         class_dim=class_dim,
@@ -465,6 +512,7 @@ def resolve(
         probabilities=probabilities,
         dtype=dtype,
         out_dtype=out_dtype,
+        ignores=ignores,
         reduction=reduction,
         ignore_index=ignore_index,
         label_smoothing=smoothing(label_smoothing),
@@ -474,6 +522,50 @@ def resolve(
         temperature=number("temperature", temperature, low=0.0, above=True),
     )
     return tensors._replace(target=target), spec
+
+
+def make_loss(
+    kind: Literal["cross_entropy", "nll", "statistics", "divergence"],
+    shape: torch.Size,
+    sides: "tuple[tuple[LossTensors, LossSpec], ...]",
+    options: AnyOptions = None,
+) -> Loss:
+    """The loss of resolved tensors and specs, one pair for each side; target and class weights are the first's."""
+    dtype = functools.reduce(torch.promote_types, (spec.dtype for _, spec in sides))
+
+    def side(tensors: LossTensors, spec: LossSpec) -> Side:
+        x = tensors.input
+        autocast = torch.get_autocast_dtype(x.device.type) if under_autocast(x) else None
+        return Side(x, tensors.linear_weight, tensors.linear_bias, replace(spec, dtype=dtype), autocast)
+
+    tensors = sides[0][0]
+    return Loss(
+        kind,
+        tuple(side(*pair) for pair in sides),
+        shape,
+        tensors.target,
+        tensors.weight,
+        options.memory_budget if isinstance(options, Options) else None,
+        _most_rows(options, tensors) if tensors.linear_weight is not None else None,
+    )
+
+
+def backend(options: AnyOptions) -> str:
+    """The backend that was asked for."""
+    return options.backend if isinstance(options, Options) else "auto"
+
+
+def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:
+    """The chunk size that torch's options ask for, which is an upper bound of ours; None if they leave it open."""
+    if options is None or isinstance(options, Options):
+        return None
+    method = options.chunking_method
+    if options.batch_chunk_size is not None or method in (None, "auto"):
+        return options.batch_chunk_size
+    assert tensors.linear_weight is not None
+    ratio = -(-tensors.linear_weight[..., 0].numel() // tensors.linear_weight.shape[-1])
+    rows = -(-tensors.input[..., 0].numel() // ratio)
+    return max(1, (1 << (rows - 1).bit_length()) // int(method.partition(":")[2] or 1))
 
 
 # --- values, only when asked (validate=True) ----------------------------------------------------------------------

@@ -17,12 +17,20 @@ _TRACING = torch._C._TorchDispatchModeKey  # pyright: ignore[reportAttributeAcce
 
 def readable(*tensors: Tensor, wait: bool = False) -> bool:
     """Whether the values of all `tensors` can be read now: without waiting for a device, unless `wait` is true."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
-        return False
-    mode = torch._C._get_dispatch_mode  # pyright: ignore[reportAttributeAccessIssue]
-    if mode(_TRACING.FAKE) is not None or mode(_TRACING.PROXY) is not None:
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or tracing():  # pyright: ignore[reportPrivateImportUsage]
         return False
     return all(_is_readable(tensor, wait) for tensor in tensors)
+
+
+def tracing() -> bool:
+    """Whether operators are recorded, or computed without values."""
+    mode = torch._C._get_dispatch_mode  # pyright: ignore[reportAttributeAccessIssue]
+    return mode(_TRACING.FAKE) is not None or mode(_TRACING.PROXY) is not None
+
+
+def own_values(tensor: Tensor) -> bool:
+    """Whether a tensor is what it seems: neither fake nor sharded, nor another class that redefines operators."""
+    return getattr(type(tensor), "__torch_dispatch__") is _OWN_VALUES  # noqa: B009 (pyright takes it for a method)
 
 
 def _is_readable(tensor: Tensor, wait: bool) -> bool:
@@ -30,8 +38,8 @@ def _is_readable(tensor: Tensor, wait: bool) -> bool:
         if _functorch.is_batchedtensor(tensor):
             return False
         tensor = _functorch.get_unwrapped(tensor)
-    if getattr(type(tensor), "__torch_dispatch__") is not _OWN_VALUES:  # noqa: B009 (pyright takes it for a method)
-        return False  # a fake or a sharded tensor
+    if not own_values(tensor):
+        return False
     return tensor.device.type == "cpu" or (wait and tensor.device.type != "meta")
 
 

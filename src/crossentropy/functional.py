@@ -33,6 +33,7 @@ Names, order and defaults are torch's, so that `import crossentropy.functional a
     options       crossentropy.Options or torch.nn.LinearCrossEntropyOptions: how to execute, never what to compute
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn, TypeVar, cast
@@ -42,12 +43,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import wrap_torch_function
 
+from crossentropy import _autograd, _tiny
 from crossentropy import _contract as contract
 from crossentropy._backends import reference
-from crossentropy._contract import AnyOptions, LossTensors
+from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
 from crossentropy._errors import no_attribute
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
+from crossentropy._reduction import reduce
 from crossentropy._values import axis, check_broadcast
 
 __all__ = [
@@ -212,7 +215,7 @@ def nll_loss(
         reduction=reduction,
         ignore_index=ignore_index,
     )
-    return reference.nll_loss(tensors, spec)
+    return _reduce(contract.make_loss("nll", input.shape, ((tensors, spec),)), tensors, spec, Options("reference"))
 
 
 @_overridable
@@ -281,6 +284,11 @@ def cross_entropy(
         torch.nn.functional.cross_entropy; C. Szegedy et al., Rethinking the Inception Architecture, 2015 (smoothing);
         A. Chowdhery et al., PaLM, 2022 (z-loss).
     """
+    plain = weight is None and size_average is None and reduce is None and token_weight is None and denominator is None
+    if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
+        loss = _tiny.cross_entropy(input, target, ignore_index, reduction)
+        if loss is not None:
+            return loss
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
     class_dim = contract.class_axis(input, target)
     tensors, spec = contract.resolve(
@@ -296,7 +304,9 @@ def cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    return reference.cross_entropy(tensors, spec)
+    return _reduce(
+        contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options), tensors, spec, options
+    )
 
 
 @_overridable
@@ -364,6 +374,12 @@ def linear_cross_entropy(
         torch.nn.functional.linear_cross_entropy; E. Wijmans et al., Cut Your Losses in Large-Vocabulary Language
         Models, 2024.
     """
+    plain = weight is None and token_weight is None and denominator is None
+    if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
+        ignored = -100 if ignore_index is None else ignore_index
+        loss = _tiny.linear_cross_entropy(input, linear_weight, linear_bias, target, ignored, reduction)
+        if loss is not None:
+            return loss
     shape = contract.check_linear(input, linear_weight, linear_bias)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
@@ -378,7 +394,26 @@ def linear_cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    return reference.linear_cross_entropy(tensors, spec)
+    return _reduce(contract.make_loss("cross_entropy", shape, ((tensors, spec),), options), tensors, spec, options)
+
+
+def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *others: object) -> bool:
+    """Whether settings have their defaults; a tensor is no default, whatever it holds."""
+    return (
+        type(label_smoothing) is float
+        and label_smoothing == 0.0
+        and type(z_loss) is float
+        and z_loss == 0.0
+        and type(logit_scale) is float
+        and logit_scale == 1.0
+        and softcap is None
+        and others == (None, None)
+    )
+
+
+def _reduce(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
+    execute = functools.partial(_autograd.execute, backend=contract.backend(options))
+    return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
 
 
 @_overridable
@@ -545,7 +580,8 @@ def linear_kl_div(
         logit_scale=teacher_logit_scale,
         temperature=temperature,
     )
-    return reference.linear_kl_div(student, teacher, spec, teacher_spec)
+    loss = contract.make_loss("divergence", shape, ((student, spec), (teacher, teacher_spec)), options)
+    return _reduce(loss, student, spec, options)
 
 
 class TokenStatistics(NamedTuple):
@@ -614,7 +650,10 @@ def token_statistics(
         logit_scale=logit_scale,
         out_dtype=wide(input.dtype) if out_dtype is None else out_dtype,
     )
-    return TokenStatistics(*reference.token_statistics(tensors, spec))
+    loss = contract.make_loss("statistics", input.shape, ((tensors, spec),))
+    (log_prob, entropy, logsumexp), argmax = _autograd.statistics(loss)
+    entropy, logsumexp = entropy.to(spec.out_dtype), logsumexp.to(spec.out_dtype)
+    return TokenStatistics(None if target is None else log_prob.to(spec.out_dtype), entropy, logsumexp, argmax)
 
 
 def __getattr__(name: str) -> NoReturn:

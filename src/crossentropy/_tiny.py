@@ -1,0 +1,131 @@
+"""Tiny problems, which torch's own operators solve before a chunk could be planned.
+
+Up to 2^20 logits the memory is small and the cost is that of calls, so torch computes the loss wherever its result is
+as accurate as promised. That is looked at, not hoped for:
+
+    no gradient    the loss is at least 1/8: each row is off by a few roundings of 1 + its loss
+    gradient       no log-probability is above −1/8: p_y − 1 loses at most 3 bits
+    gradient       none is above −2^−26 in float64, where p_y − 1 keeps float32's bits
+
+Otherwise, for a nan, and for arguments that torch refuses, `cross_entropy` gives None: the caller goes the long way.
+Measured for (32, 10): the look costs 3 µs of 35 with a gradient, under 2 of 7 without.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
+
+from crossentropy._contract import INTEGERS, long
+
+MOST = 1 << 20
+"""Logits up to which torch is as fast: (1024, 1000) on two cores."""
+MOST_IN_FLOAT64 = 1 << 16
+
+_transform = _functorch.peek_interpreter_stack
+_modes = torch._C._len_torch_dispatch_stack  # pyright: ignore[reportAttributeAccessIssue]
+_tracer = torch._C._get_tracing_state  # pyright: ignore[reportAttributeAccessIssue]
+_torch_nll_loss = torch._C._nn.nll_loss_nd  # pyright: ignore[reportAttributeAccessIssue]
+_torch_cross_entropy = torch._C._nn.cross_entropy_loss  # pyright: ignore[reportAttributeAccessIssue]
+
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
+_SINGLE = {torch.float32, torch.float64}
+_DTYPES = {*_SINGLE, torch.float16, torch.bfloat16}
+_CLASSES = {Tensor, torch.nn.Parameter}
+
+
+def cross_entropy(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
+    """Cross entropy of logits against class indices, if torch computes it accurately; else None."""
+    if (
+        is_compiling()
+        or type(input) not in _CLASSES
+        or type(target) is not Tensor
+        or input.dtype not in _DTYPES
+        or target.dtype not in INTEGERS
+        or input.numel() > MOST
+        or not (input.is_cpu and target.is_cpu)
+        or forward_ad._current_level >= 0
+        or _transform() is not None
+        or _modes()
+        or _tracer() is not None
+    ):
+        return None
+    if target.dtype is not torch.int64:
+        target = long(target)
+    try:
+        if input.requires_grad and torch.is_grad_enabled():
+            return _with_gradient(input, target, ignore_index, reduction)
+        return _without(input, target, ignore_index, reduction)
+    except (IndexError, RuntimeError, TypeError, ValueError, KeyError):
+        return None  # the long way finds out what is wrong, and says it
+
+
+def linear_cross_entropy(
+    input: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, ignore_index: int, reduction: str
+) -> Tensor | None:
+    """Cross entropy of a head's logits against class indices, if they are few; else None."""
+    if (
+        is_compiling()
+        or type(weight) not in _CLASSES
+        or not (bias is None or type(bias) in _CLASSES)
+        or not (weight.is_cpu and input.is_cpu)
+        or weight.dim() != 2
+        or input.dim() == 0
+        or input.dtype == torch.float16
+        or (input.numel() // max(weight.shape[1], 1)) * weight.shape[0] > MOST
+        or input.shape[:-1] != target.shape
+    ):
+        return None
+    if input.dim() == 2:
+        return _of_head(input, weight, bias, target, ignore_index, reduction)
+    loss = _of_head(input.reshape(-1, input.shape[-1]), weight, bias, target.reshape(-1), ignore_index, reduction)
+    return loss.reshape(target.shape) if loss is not None and reduction == "none" else loss
+
+
+def _of_head(
+    input: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, ignore_index: int, reduction: str
+) -> Tensor | None:
+    try:
+        logits = F.linear(input, weight, bias)
+    except RuntimeError:
+        return None
+    return cross_entropy(logits, target, ignore_index, reduction)
+
+
+def _without(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
+    loss = _loss(input if input.dtype in _SINGLE else input.float(), target, ignore_index, reduction)
+    if reduction == "mean":
+        least = loss.item()
+    else:
+        least = loss.min().item() if reduction == "none" else loss.item() / max(target.numel(), 1)
+    return _rounded(loss, input) if least >= 0.125 else None
+
+
+def _with_gradient(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
+    log_p = (input if input.dtype in _SINGLE else input.float()).log_softmax(1)
+    if log_p.detach().max().item() <= -0.125:
+        return _rounded(_nll(log_p, target, ignore_index, reduction), input)
+    if input.dtype == torch.float64 or input.numel() > MOST_IN_FLOAT64:
+        return None
+    log_p = input.double().log_softmax(1)
+    if log_p.detach().max().item() <= -(2**-26):
+        return _rounded(_nll(log_p, target, ignore_index, reduction), input)
+    return None
+
+
+def _loss(z: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor:
+    return _torch_cross_entropy(z, target, None, _REDUCTIONS[reduction], ignore_index)
+
+
+def _nll(log_p: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor:
+    return _torch_nll_loss(log_p, target, None, _REDUCTIONS[reduction], ignore_index)
+
+
+def _rounded(loss: Tensor, input: Tensor) -> Tensor:
+    """The loss in the dtype it is promised in: the input's, or float32 under autocast."""
+    dtype = input.dtype
+    if dtype not in _SINGLE and torch.is_autocast_enabled("cpu"):
+        dtype = torch.float32
+    return loss if loss.dtype is dtype else loss.to(dtype)
