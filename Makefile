@@ -23,7 +23,7 @@ docs: .venv/.docs
 	mkdocs build --strict
 
 bench: .venv/.demo
-	python benchmarks/time_and_memory.py $(ARGS)
+	python benchmarks/run.py $(ARGS)
 
 clean:
 	rm -rf .venv site dist

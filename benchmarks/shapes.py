@@ -1,42 +1,82 @@
-"""Shapes of losses in real models: rows N, classes C (vocabulary V), features D of the head.
+"""Shapes of losses in real models: N rows, C classes (a vocabulary V), D features of the head.
 
-Row counts are scaled down from a training batch to what a CPU does in about a second; a ratio to torch hardly depends
-on them.
+Rows are scaled to what two cores do in about a second, which the names state; a ratio to torch hardly depends on them.
+`targets` are the most that ours may take of a contender's time, or of memory in bytes, on two CPU cores.
 """
 
-from dataclasses import dataclass
+from crossentropy._benchmark import Case
+
+ALL = {"class_weight": True, "label_smoothing": 0.1, "softcap": 30.0, "z_loss": 1e-4}
+HEAD = 4 * (1024 * 768 + 32_000 * 768)  # bytes of the gradients of hidden states and head
 
 
-@dataclass(frozen=True)
-class Dense:
-    """Logits (N, C, d1, …, dK)."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-
-
-@dataclass(frozen=True)
-class Linear:
-    """Hidden states (N, D) and a head (V, D)."""
-
-    name: str
-    rows: int
-    features: int
-    vocabulary: int
-    dtype: str = "float32"
+def logits(*shape: int, size: int = 4) -> float:
+    """Bytes of 1.1 times the logits."""
+    count = 1.1 * size
+    for n in shape:
+        count *= n
+    return count
 
 
-DENSE = (
-    Dense("small classifier", (32, 10)),
-    Dense("ImageNet-1k", (1024, 1000)),
-    Dense("ImageNet-1k", (1024, 1000), "bfloat16"),
-    Dense("segmentation, 21 classes", (2, 21, 128, 128)),
-    Dense("32k vocabulary", (512, 32_000)),
-    Dense("32k vocabulary", (512, 32_000), "bfloat16"),
+TARGETS = (
+    Case(
+        "32k vocabulary", (4096, 32_000), targets={"torch": 0.25, "torch.compile": 0.5, "bytes": logits(4096, 32_000)}
+    ),
+    Case(
+        "32k vocabulary",
+        (4096, 32_000),
+        "bfloat16",
+        targets={"torch": 0.4, "torch.compile": 0.75, "bytes": logits(4096, 32_000, size=2)},
+    ),
+    Case("ImageNet-1k", (65_536, 1000), targets={"torch": 0.3, "torch.compile": 0.6, "bytes": logits(65_536, 1000)}),
+    Case("segmentation, 21 classes", (8, 21, 256, 256), targets={"torch": 0.5, "bytes": logits(8, 21, 256, 256)}),
+    Case("32k vocabulary", (4096, 32_000), gradient=False, targets={"torch": 0.6, "bytes": 8e6}),
+    *(
+        Case(name, shape, gradient=gradient, targets={"torch": 1.2 if gradient else 1.4})
+        for name, shape in (
+            ("digits", (32, 10)),
+            ("CIFAR-100", (128, 100)),
+            ("ImageNet-1k, one device", (256, 1000)),
+            ("ImageNet-1k", (1024, 1000)),
+        )
+        for gradient in (True, False)
+    ),
+    Case(
+        "32k vocabulary head",
+        (1024, 768, 32_000),
+        targets={"torch": 1.05, "torch chunked": 0.75, "bytes": 64e6 + HEAD},
+    ),
+    Case(
+        "32k vocabulary head",
+        (1024, 768, 32_000),
+        "bfloat16",
+        targets={"torch": 1.0, "torch chunked": 0.2, "bytes": 64e6 + HEAD / 2},
+    ),
+    Case(
+        "32k vocabulary head, class weights, smoothing, softcap, z-loss",
+        (1024, 768, 32_000),
+        settings=ALL,
+        targets={"crossentropy, plain": 1.15, "bytes": 64e6 + HEAD},
+    ),
+    Case(
+        "32k vocabulary head",
+        (1024, 768, 32_000),
+        gradient=False,
+        targets={"one product": 1.05, "bytes": 64e6},
+    ),
 )
 
-LINEAR = (
-    Linear("GPT-2 head", 256, 768, 50_257),
-    Linear("32k vocabulary head", 256, 768, 32_000),
+MODELS = (
+    Case("GPT-2 (256 tokens)", (256, 768, 50_257)),
+    Case("Qwen2.5-0.5B (256 tokens)", (256, 896, 151_936), "bfloat16"),
+    Case("Qwen3-0.6B (256 tokens)", (256, 1024, 151_936), "bfloat16"),
+    Case("Llama-3-8B (256 tokens)", (256, 4096, 128_256), "bfloat16"),
+    Case("Gemma-2-2B (256 tokens), softcap", (256, 2304, 256_000), "bfloat16", settings={"softcap": 30.0}),
+)
+
+ACCELERATOR = (
+    Case("Llama-3-8B", (4096, 4096, 128_256), "bfloat16"),
+    Case("Llama-3-8B", (8192, 4096, 128_256), "bfloat16"),
+    Case("ImageNet-1k", (65_536, 1000), "bfloat16"),
+    Case("32k vocabulary", (4096, 32_000), "bfloat16"),
 )

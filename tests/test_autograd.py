@@ -358,3 +358,48 @@ def test_what_is_not_supported_says_what_to_use() -> None:
         torch.func.jvp(ours, tensors, tensors)
     with pytest.raises(ValueError, match=r"vmap has rules for plain operators — use 'auto'"):
         torch.func.vmap(ours)(torch.stack(tensors))
+
+
+@FORMS
+def test_gradients_are_no_part_of_the_graph(form: Callable) -> None:
+    ours, _, tensors = form(0.0, "mean")
+    inputs = leaves(tensors)
+    loss = ours(*inputs)
+    for retain in (True, False):
+        assert not any(g.requires_grad for g in torch.autograd.grad(loss, inputs, retain_graph=retain))
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        loss.backward()
+
+
+@FORMS
+def test_logits_may_change_in_place_after_the_loss(form: Callable) -> None:
+    ours, torchs, tensors = form(0.1, "mean")
+    inputs, again = leaves(tensors), leaves(tensors)
+    changed = [x * 1 for x in inputs]
+    loss = ours(*changed)
+    for x in changed:
+        x.zero_()
+    loss.backward()
+    torch.testing.assert_close([x.grad for x in inputs], list(torch.autograd.grad(torchs(*again), again)))
+
+
+def test_second_derivatives_of_token_weights_leave_out_what_is_not_finite() -> None:
+    h = torch.randn(3, 2, dtype=torch.float64)
+    h[1] = torch.nan
+    results = []
+    for backend in ("chunked", "reference"):
+        hidden, w = h.clone().requires_grad_(), torch.ones(4, 2, dtype=torch.float64).mul_(0.3).requires_grad_()
+        t = torch.tensor([1.0, 0.0, 2.0], dtype=torch.float64, requires_grad=True)
+        y, options = torch.tensor([0, 1, 2]), Options(backend=backend)
+        loss = F.linear_cross_entropy(hidden, w, y, token_weight=t, reduction="sum", options=options)
+        (g,) = torch.autograd.grad(loss, t, create_graph=True)
+        results.append(torch.autograd.grad(g.sum(), (hidden, w)))
+    torch.testing.assert_close(*results)
+    assert all(g.isfinite().all() for g in results[0])
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
+def test_traced_programs() -> None:
+    x, h, w = torch.randn(N, C), torch.randn(N, D), torch.randn(C, D)
+    for f, inputs in ((lambda a: F.cross_entropy(a, Y), (x,)), (lambda a, b: F.linear_cross_entropy(a, b, Y), (h, w))):
+        torch.testing.assert_close(torch.jit.trace(f, inputs)(*inputs), f(*inputs))

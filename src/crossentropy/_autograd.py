@@ -79,6 +79,8 @@ class _Context(Protocol):
 
     static: _Static
     numbers: Sequence[float] | None
+    ready: list[Tensor] | None
+    """The rows and the computed gradients, apart from the graph."""
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
 
@@ -116,8 +118,10 @@ def _use_reference(loss: Loss, backend: str) -> bool:
 def _transforms() -> tuple[str, ...]:
     """Transforms that need the rules of plain operators."""
     if torch.compiler.is_compiling():
-        active = torch._C._are_functorch_transforms_active()  # pyright: ignore[reportAttributeAccessIssue]
-        return ("a transform of torch.func inside torch.compile is traced through plain operators",) if active else ()
+        traced = "a transform of torch.func inside torch.compile is traced through plain operators"
+        return (traced,) if _transformed() else ()
+    if torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return ("torch.jit.trace records plain operators",)
     if forward_ad._current_level >= 0:
         return ("forward-mode derivatives have rules for plain operators",)
     reverse = (_functorch.TransformType.Grad, _functorch.TransformType.Functionalize)
@@ -251,7 +255,7 @@ def _dot(coefficient: Tensor, rows: Tensor) -> Tensor:
 
 def _keep(ctx: _Context, static: _Static, numbers: Numbers, tensors: _Tensors, output: tuple[Tensor, ...]) -> None:
     """Store what derivatives need; absent upstreams stay None and cost nothing."""
-    ctx.static, ctx.numbers, kept = static, None, None
+    ctx.static, ctx.numbers, ctx.ready, kept = static, None, None, None
     if isinstance(numbers, Tensor):
         kept = numbers
     else:
@@ -262,12 +266,16 @@ def _keep(ctx: _Context, static: _Static, numbers: Numbers, tensors: _Tensors, o
 
 def _differentiate(ctx: _Context, upstream: tuple[Tensor | None, ...], wants: Sequence[bool]) -> list[Tensor | None]:
     """Gradients of the coefficients and the six slots, as `wants` tells them wanted."""
+    if ctx.ready is not None and _ordinary(ctx.static, upstream, wants):
+        return _finish(ctx, upstream[0], wants)
     saved = ctx.saved_tensors  # once: a checkpoint computes them anew
     static, tensors = ctx.static, _Tensors.of(saved)
     kept, rows, *computed = saved[3 + SLOTS :]
     numbers, coefficient = kept if ctx.numbers is None else ctx.numbers, tensors.coefficient
     of_sum, of_rows, _, *of_computed = upstream
     result: list[Tensor | None] = [None] * (1 + SLOTS)
+    if static.summed and of_rows is not None and coefficient is not None:
+        of_rows = of_rows.masked_fill((coefficient == 0) & (rows == 0), 0.0)  # rows that were left out
     if of_sum is not None and static.summed:
         assert coefficient is not None
         if wants[0]:
@@ -275,7 +283,7 @@ def _differentiate(ctx: _Context, upstream: tuple[Tensor | None, ...], wants: Se
         if any(want and not ready for want, ready in zip(wants[1:], static.wanted)):
             of_rows = _sum(of_rows, of_sum * coefficient)
         else:
-            result[1:] = [_scale(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
+            result[1:] = [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
     if of_rows is not None and any(wants[1:]):
         again = _again(static, numbers, tensors._replace(coefficient=of_rows), wants[1:])
         result[1:] = map(_sum, result[1:], again)
@@ -303,7 +311,7 @@ def _plain(static: _Static, numbers: Numbers, tensors: _Tensors, wants: Sequence
         return reference.execute(_with(static, numbers, tensors, chosen, some), torch.ones(()), False)[1]
 
     values = [tensors.slots[i] for i in chosen]
-    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportAttributeAccessIssue]
+    if _transformed():
         gradients = torch.func.vjp(rows, *values)[1](tensors.coefficient)
     else:
         with torch.enable_grad():
@@ -359,20 +367,41 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-def _scale(gradient: Tensor, upstream: Tensor) -> Tensor:
-    """Gradient times upstream; in place if nothing else can ever see the gradient."""
-    on_cpu = gradient.device.type == "cpu"
-    if (
-        torch.is_grad_enabled()
-        or torch.compiler.is_compiling()
-        or type(gradient) is not Tensor
-        or torch._C._are_functorch_transforms_active()  # pyright: ignore[reportAttributeAccessIssue]
-        or _is_batched(upstream)
-        or tracing()
-        or torch._C._autograd._get_current_graph_task_keep_graph()  # pyright: ignore[reportAttributeAccessIssue]
-    ):
-        return (gradient * upstream).to(gradient.dtype)
-    return gradient if on_cpu and upstream == 1 else gradient.mul_(upstream)
+def _ordinary(static: _Static, upstream: tuple[Tensor | None, ...], wants: Sequence[bool]) -> bool:
+    """Whether this is a first derivative of the sum alone, all of whose gradients were computed."""
+    of_sum, *others = upstream
+    return (
+        of_sum is not None
+        and static.summed
+        and not any(g is not None for g in others)
+        and not any(want and not ready for want, ready in zip(wants[1:], static.wanted))
+        and not (torch.is_grad_enabled() or _transformed() or tracing() or _is_batched(of_sum))
+    )
+
+
+def _finish(ctx: _Context, of_sum: Tensor | None, wants: Sequence[bool]) -> list[Tensor | None]:
+    """Such a derivative. Where the graph is freed the gradients are scaled in place: no one else will see them.
+
+    What autograd saved is not touched, so the logits may have been changed since; but a second call without a retained
+    graph finds nothing ready, looks for what autograd saved, and so raises as usual.
+    """
+    assert ctx.ready is not None
+    assert of_sum is not None
+    rows, *computed = ctx.ready
+    result = [of_sum * rows if wants[0] else None]
+    if torch._C._autograd._get_current_graph_task_keep_graph():  # pyright: ignore[reportAttributeAccessIssue]
+        return result + [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
+    ctx.ready = None
+    same = of_sum.is_cpu and of_sum.item() == 1.0
+    return result + [(g if same else g.mul_(of_sum)) if want else None for g, want in zip(computed, wants[1:])]
+
+
+def _scaled(gradient: Tensor, upstream: Tensor) -> Tensor:
+    return (gradient * upstream).to(gradient.dtype)
+
+
+def _transformed() -> bool:
+    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _is_batched(x: Tensor) -> bool:
@@ -401,6 +430,9 @@ class _Function(torch.autograd.Function):
     ) -> None:
         static, numbers, *tensors = inputs
         _keep(ctx, static, numbers, _Tensors.of(tensors), output)  # pyright: ignore[reportArgumentType]
+        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)  # pyright: ignore[reportAttributeAccessIssue]
+        if hooks is None and not _transformed():  # a checkpoint, say, decides itself what to keep
+            ctx.ready = [output[1].detach(), *(x.detach() for x in output[3:])]
         ctx.mark_non_differentiable(output[2])
 
     @staticmethod

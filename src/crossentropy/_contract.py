@@ -215,6 +215,16 @@ def check_linear(
     return torch.Size((*hidden.shape[:-1], *head.shape[:-1]))
 
 
+def check_statistics_head(input: Tensor, linear_weight: object, linear_bias: object, dim: int) -> torch.Size:
+    """The shape of the logits of a plain (C, D) head, whose classes are the last axis."""
+    shape = check_linear(input, linear_weight, linear_bias)
+    if not isinstance(linear_weight, Tensor) or linear_weight.dim() != 2:
+        raise ArgumentValueError(f"linear_weight has axes {tuple(shape[input.dim() - 1 :])} and D, expected (C, D)")
+    if dim not in (-1, input.dim() - 1):
+        raise ArgumentValueError(f"dim is {dim}: with linear_weight the classes are the last axis, -1")
+    return shape
+
+
 def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -> None:
     """Student and teacher speak of the same rows and classes, under plain (C, D) heads."""
     if head.dim() != 2:
@@ -563,8 +573,8 @@ def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:
     if options.batch_chunk_size is not None or method in (None, "auto"):
         return options.batch_chunk_size
     assert tensors.linear_weight is not None
-    ratio = -(-tensors.linear_weight[..., 0].numel() // tensors.linear_weight.shape[-1])
-    rows = -(-tensors.input[..., 0].numel() // ratio)
+    ratio = -(-math.prod(tensors.linear_weight.shape[:-1]) // max(tensors.linear_weight.shape[-1], 1))
+    rows = max(1, -(-math.prod(tensors.input.shape[:-1]) // max(ratio, 1)))
     return max(1, (1 << (rows - 1).bit_length()) // int(method.partition(":")[2] or 1))
 
 

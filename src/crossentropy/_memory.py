@@ -2,7 +2,9 @@
 
 A fresh buffer costs a page fault for every 4 kB that is written: for the gradient of 4096 × 32000 float32 logits
 (524 MB) more than all arithmetic on it. Linux backs an aligned range with pages of 2 MB when it is asked to, which
-`empty` does. Measured on two cores of an x86-64 server, filling 524 MB: 105 ms without, 45 ms with.
+`empty` does; and it touches the pages at once, because threads that first touch one huge page together wait for each
+other. Measured on two cores of an x86-64 server, that gradient: 105 ms to fill on small pages, 45 ms on huge ones; loss
+and gradient in 190 ms when the pages are touched tile by tile, in 166 ms when at once.
 """
 
 import ctypes
@@ -26,6 +28,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> T
         if advise is not None:
             begin = -(-tensor.data_ptr() // mmap.PAGESIZE) * mmap.PAGESIZE
             advise(begin, tensor.data_ptr() + tensor.nbytes - begin)
+            tensor.view(-1)[:: mmap.PAGESIZE // tensor.itemsize].zero_()
     return tensor
 
 

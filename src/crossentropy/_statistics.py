@@ -3,13 +3,14 @@
     m = max z      o = Σ_{c≠k} exp(z_c − m)      z_k      t = Σ τ_c (z_c − m)      T = Σ τ_c
     e = Σ exp(z_c − m)(z_c − m)      s = o + exp(z_k − m)
 
-    lse = m + log s      −log p_k = (m − z_k) + log s      −Σ τ_c log p_c = T log s − t      H = log s − e/s
+    lse = m + log s      −log p_k = log s + (m − z_k)      −Σ τ_c log p_c = T log s − t      H = log s − e/s
 
 z logits of one row · k the class that is kept apart: the target, or the largest · τ what a target or class weights put
 on each class · p = softmax(z) · H its entropy.
 
-Keeping a class apart keeps relative accuracy. Where k is almost certain, log s is log1p(o), a sum of small numbers;
-log(o + 1) would lose them in the rounding of 1. So the loss −log p_k = (m − z_k) + log s has every digit, at any size.
+Keeping a class apart keeps relative accuracy. Where k is more likely than all others together, −log p_k is
+log1p(o / exp(z_k − m)): a logarithm near 1 of a sum of small numbers, which log(s) would lose in its rounding. So the
+loss has every digit, at any size. The maximum m may be any number near it: it only keeps exponentials in range.
 
 Statistics of two disjoint sets of classes `merge` exactly, whatever divides the classes: a block of them or a device.
 """
@@ -71,8 +72,16 @@ def total(row: RowStatistics) -> Tensor:
 
 def log_total(row: RowStatistics) -> Tensor:
     """Logarithm of s, accurate relative to itself where the class apart is the largest."""
-    certain = row.apart >= row.maximum
-    return torch.where(certain, torch.log1p(row.others), total(row).log())
+    above = row.apart - row.maximum
+    apart = above.exp()
+    return torch.where(apart > row.others, above + torch.log1p(row.others / apart), (row.others + apart).log())
+
+
+def information(row: RowStatistics) -> Tensor:
+    """Information −log p_k of the class apart, accurate relative to itself."""
+    above = row.apart - row.maximum
+    apart = above.exp()
+    return torch.where(apart > row.others, torch.log1p(row.others / apart), (row.others + apart).log() - above)
 
 
 def logsumexp(row: RowStatistics) -> Tensor:

@@ -68,11 +68,14 @@ def linear_cross_entropy(
     """Cross entropy of a head's logits against class indices, if they are few; else None."""
     if (
         is_compiling()
+        or type(input) not in _CLASSES
         or type(weight) not in _CLASSES
+        or type(target) is not Tensor
         or not (bias is None or type(bias) in _CLASSES)
         or not (weight.is_cpu and input.is_cpu)
         or weight.dim() != 2
         or input.dim() == 0
+        or input.shape[-1] == 0
         or input.dtype == torch.float16
         or (input.numel() // max(weight.shape[1], 1)) * weight.shape[0] > MOST
         or input.shape[:-1] != target.shape

@@ -1,4 +1,4 @@
-"""The command line: `crossentropy demo`. The only module that prints.
+"""The command line: `crossentropy demo | bench | plan`. The only module that prints.
 
 Exit codes: 0 done · 1 a check failed · 2 wrong arguments or unusable files, with one line that says what to do.
 """
@@ -6,6 +6,8 @@ Exit codes: 0 done · 1 a check failed · 2 wrong arguments or unusable files, w
 import argparse
 import contextlib
 import io
+import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -48,7 +50,56 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
+    _add_measuring(commands)
     return parser
+
+
+def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="time, memory and error of a loss on this machine, against torch",
+        description="Measure forward and backward of one shape: ours, torch's eager and compiled functions and, for a "
+        "head, torch's chunked one; on CUDA also peers that are installed.",
+    )
+    plan = commands.add_parser(
+        "plan",
+        help="how a loss of some shape would be executed, without running it",
+        description="Print strategy, pieces, bytes, FLOPs and, from measured rates, the time to expect.",
+    )
+    for command in (bench, plan):
+        command.add_argument(
+            "--shape", type=_shape, required=True, help="N,C or N,C,d1,d2 of logits; N,D,V of hidden states and a head"
+        )
+        command.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
+        command.add_argument("--forward", action="store_true", help="forward alone, without gradients")
+        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    bench.add_argument("--repeat", type=_positive, default=15, metavar="N", help="rounds (default: 15)")
+    bench.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="also store the results")
+    plan.add_argument("--memory", type=_bytes, metavar="SIZE", help="workspace, as 64MB or 2GB (default: by device)")
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    sizes = text.replace("x", ",").replace("×", ",").split(",")
+    if len(sizes) < 2 or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shape, expected positive numbers as in 4096,32000")
+    return tuple(map(int, sizes))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number ≥ 1")
+    return int(text)
+
+
+def _bytes(text: str) -> int:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", text.strip())
+    size = 0
+    if found:
+        size = int(float(found[1]) * (1024 if found[3] else 1000) ** " kMG".index(found[2] or " "))
+    if size < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size, expected a number of bytes as in 64MB or 2GiB")
+    return size
 
 
 def _seed(text: str) -> int:
@@ -65,16 +116,73 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     options = _parser().parse_args(arguments)
     try:
+        return {"demo": _run_demo, "bench": _bench, "plan": _plan}[options.command](options)
+    except KeyboardInterrupt:
+        print(f"crossentropy {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from crossentropy import _benchmark
+
+    missing = _missing_device(options)
+    if missing:
+        return _fail(missing)
+    if options.json is not None:
+        try:
+            _check_writable(options.json)
+        except OSError as error:
+            return _fail(f"crossentropy bench: --json: cannot write {options.json}: {error.strerror}")
+    case = _benchmark.Case("shape", options.shape, options.dtype, not options.forward)
+    try:
+        report = _benchmark.measure(case, device=options.device, repeat=options.repeat, compiled=not options.no_compile)
+    except (MemoryError, RuntimeError) as error:
+        if "memory" not in str(error) and not isinstance(error, MemoryError):
+            raise
+        return _fail(f"crossentropy bench: {case} does not fit into memory: {error}")
+    print(report)
+    if options.json is not None:
+        stored = {**_benchmark.machine(), "cases": [report.to_dict()]}
+        options.json.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    import torch
+
+    from crossentropy import _benchmark
+
+    missing = _missing_device(options)
+    if missing:
+        return _fail(missing)
+    case = _benchmark.Case("shape", options.shape, options.dtype, not options.forward)
+    chosen = _benchmark.plan_of(case, options.device, options.memory)
+    rates = _benchmark.Rates.measured(getattr(torch, options.dtype), options.device)
+    seconds = _benchmark.predicted_seconds(case, chosen, rates)
+    print(f"{case}\n{chosen}")
+    print(
+        f"about {seconds:.2g} s at the measured {rates.flops / 1e9:,.0f} GFLOP/s of products and "
+        f"{rates.bytes / 1e9:,.0f} GB/s of copies"
+    )
+    return 0
+
+
+def _missing_device(options: argparse.Namespace) -> str | None:
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        return f"crossentropy {options.command}: --device cuda: this machine, or this build of torch, has none"
+    return None
+
+
+def _run_demo(options: argparse.Namespace) -> int:
+    try:
         import matplotlib  # noqa: F401
         import rich  # noqa: F401
         import sklearn  # noqa: F401
     except ImportError as error:
         return _fail(f"crossentropy demo: {error.name} is missing — install the extra, as in pip install '.[demo]'")
-    try:
-        return _demo(options.quick, options.seed, options.out, options.text)
-    except KeyboardInterrupt:
-        print("crossentropy demo: interrupted", file=sys.stderr)
-        return 130
+    return _demo(options.quick, options.seed, options.out, options.text)
 
 
 def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:

@@ -47,7 +47,7 @@ from crossentropy import _autograd, _tiny
 from crossentropy import _contract as contract
 from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
-from crossentropy._errors import no_attribute
+from crossentropy._errors import ArgumentValueError, no_attribute
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
 from crossentropy._reduction import reduce
@@ -332,8 +332,9 @@ def linear_cross_entropy(
 
         L = cross_entropy(input @ linear_weight.T + linear_bias, target)
 
-    The loss of a classifier or language model from its last hidden states and its head. Half precision is multiplied
-    in float32 (under autocast in autocast's dtype) and the gradients are rounded once.
+    The loss of a classifier or language model from its last hidden states and its head, in chunks: the logits are never
+    built, and memory beside the gradients stays within `options.memory_budget`. Products are in the promoted dtype
+    (under autocast in autocast's; float16 on a CPU in float32), sums in float32, and each gradient is rounded once.
 
     Args:
         input: Hidden states (D), (N, D) or, beyond torch, (…, D).
@@ -601,26 +602,33 @@ def token_statistics(
     input: Tensor,
     target: Tensor | None = None,
     *,
+    linear_weight: Tensor | None = None,
+    linear_bias: Tensor | None = None,
     dim: int = -1,
     ignore_index: int = -100,
     softcap: float | None = None,
     logit_scale: float = 1.0,
     out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
 ) -> TokenStatistics:
     """Statistics of rows of logits: log-probability of a target, entropy, logsumexp and argmax.
 
         log_prob = z_y − lse(z)      entropy = −Σ p log p,  p = softmax(z)      logsumexp = lse(z)
 
-    What policy gradients, distillation and evaluation need of each token. All fields are differentiable but argmax.
+    What policy gradients, distillation and evaluation need of each token, in one pass; all but argmax differentiable.
+    With a head the logits input @ linear_weight.T + linear_bias are never built.
 
     Args:
-        input: Logits, (…, C, …), the classes along `dim`.
+        input: Logits, (…, C, …), the classes along `dim`; with a head, hidden states (…, D).
         target: Class indices in the rows' shape (input's without `dim`), any integer dtype.
-        dim: The class axis; the last by default, as language models have it.
+        linear_weight: Head (C, D).
+        linear_bias: Bias (C).
+        dim: The class axis; the last by default, as language models have it, and always with a head.
         ignore_index: A target value whose rows have log_prob 0. Their other statistics do not depend on the target.
         softcap: c of the cap c · tanh(z / c).
         logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
         out_dtype: Dtype of the statistics. Default: float32 for half precision, which holds 3 digits; else the input's.
+        options: `crossentropy.Options`.
 
     Returns:
         `TokenStatistics(log_prob, entropy, logsumexp, argmax)`, each in the rows' shape.
@@ -639,21 +647,28 @@ def token_statistics(
         `cross_entropy`; `crossentropy.information.entropy`.
     """
     contract.check_floating("input", input)
+    shape, class_dim = input.shape, axis("input", input, dim)
+    if linear_weight is not None:
+        shape = contract.check_statistics_head(input, linear_weight, linear_bias, dim)
+    elif linear_bias is not None:
+        raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")
     tensors, spec = contract.resolve(
-        LossTensors(input, target),
-        input.shape,
-        axis("input", input, dim),
+        LossTensors(input, target, linear_weight=linear_weight, linear_bias=linear_bias),
+        shape,
+        class_dim,
         target_kind="none" if target is None else "indices",
         reduction="none",
         ignore_index=ignore_index,
         softcap=softcap,
         logit_scale=logit_scale,
-        out_dtype=wide(input.dtype) if out_dtype is None else out_dtype,
+        out_dtype=out_dtype,
+        options=options,
     )
-    loss = contract.make_loss("statistics", input.shape, ((tensors, spec),))
-    (log_prob, entropy, logsumexp), argmax = _autograd.statistics(loss)
-    entropy, logsumexp = entropy.to(spec.out_dtype), logsumexp.to(spec.out_dtype)
-    return TokenStatistics(None if target is None else log_prob.to(spec.out_dtype), entropy, logsumexp, argmax)
+    loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
+    (log_prob, entropy, logsumexp), argmax = _autograd.statistics(loss, backend=contract.backend(options))
+    dtype = wide(spec.out_dtype) if out_dtype is None else out_dtype
+    entropy, logsumexp = entropy.to(dtype), logsumexp.to(dtype)
+    return TokenStatistics(None if target is None else log_prob.to(dtype), entropy, logsumexp, argmax)
 
 
 def __getattr__(name: str) -> NoReturn:

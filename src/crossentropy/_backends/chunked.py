@@ -12,6 +12,7 @@ blocks (N, C), or (N, C, P) where the classes are not innermost; what belongs to
 one index cuts both.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from crossentropy import _memory
 from crossentropy._contract import Loss, Side
 from crossentropy._kernels import Kernel, make
 from crossentropy._planner import Plan, Workload, plan
+from crossentropy._reduction import ignored
 
 Index: TypeAlias = tuple[slice, ...]
 Gradients: TypeAlias = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -69,20 +71,23 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
             input_gradient=input_gradient,
             scratch=scratch,
         )
-    positions = side.weight[0].numel() // side.weight.shape[-1]
-    dtype = product_dtype(side)
+    positions = math.prod(side.weight.shape[1:-1])
+    dtypes = [(product_dtype(s), s.weight.dtype) for s in loss.sides if s.weight is not None]
+    dtype = functools.reduce(torch.promote_types, (product for product, _ in dtypes))
+    # one head that cannot accumulate its gradient decides for both
+    head_dtype = next((head for product, head in dtypes if product != head or head.itemsize == 2), dtype)
     return Workload(
-        rows=rows // positions,
+        rows=rows // max(positions, 1),
         classes=spec.num_classes * len(loss.sides),
         dtype=dtype,
         positions=positions,
         features=side.weight.shape[-1],
-        head_dtype=side.weight.dtype,
+        head_dtype=head_dtype,
         device=side.input.device.type,
         input_gradient=input_gradient,
         head_gradient=head_gradient,
         scratch=scratch,
-        converted=side.input.dtype != dtype or side.weight.dtype != dtype,
+        converted=any(s.input.dtype != p or head != p for s, (p, head) in zip(loss.sides, dtypes)),
     )
 
 
@@ -102,10 +107,31 @@ def product_dtype(side: Side) -> torch.dtype:
 def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) -> Result:
     """The rows of a loss and the wanted gradients of Σ coefficient · rows, which has shape (K, rows) or (1, rows)."""
     with torch.no_grad(), torch.autocast(loss.sides[0].input.device.type, enabled=False):
+        if not loss.shape.numel():
+            return _nothing(loss, wanted)
         pieces = plan(workload(loss, wanted), loss.budget, loss.most_rows)
         if loss.sides[0].weight is None:
             return _dense(loss, coefficient, wanted, pieces)
         return _linear(loss, coefficient, wanted, pieces)
+
+
+def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
+    """The result of a loss without rows."""
+    tensors = [x for side in loss.sides for x in side[:3]]
+    gradients = [torch.zeros_like(x) if x is not None and want else None for x, want in zip(tensors, wanted)]
+    shape = _rows_shape(loss)
+    statistics = loss.kind == "statistics"
+    x = loss.sides[0].input
+    return Result(
+        x.new_zeros((3 if statistics else 1, *shape), dtype=loss.sides[0].spec.dtype),
+        x.new_zeros(shape, dtype=torch.int64) if statistics else None,
+        tuple((gradients[i], gradients[i + 1], gradients[i + 2]) for i in range(0, len(gradients), 3)),
+    )
+
+
+def _rows_shape(loss: Loss) -> tuple[int, ...]:
+    c = loss.sides[0].spec.class_dim
+    return (*loss.shape[:c], *loss.shape[c + 1 :])
 
 
 # --- logits that are given ----------------------------------------------------------------------------------------
@@ -158,7 +184,7 @@ def _dense(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...], pie
     side = loss.sides[0]
     layout = _Layout.of(side.input, side.spec.class_dim)
     z = layout.blocks(side.input)
-    kernel = make(loss, coefficient, layout.rows, layout.blocks, pieces)
+    kernel = make(loss, coefficient if wanted[0] else None, layout.rows, layout.blocks, pieces)
     gradient = _memory.empty(tuple(z.shape), z.dtype, z.device) if wanted[0] else None
     in_place = gradient is not None and gradient.dtype == kernel.dtype
     scratch = None if in_place else z.new_empty(pieces.tile, dtype=kernel.dtype)
@@ -184,7 +210,7 @@ def _tiles(shape: torch.Size, most: int) -> Iterator[Index]:
 
 
 def _result(kernel: Kernel, loss: Loss, gradients: tuple[Gradients, ...]) -> Result:
-    shape = (*loss.shape[: loss.sides[0].spec.class_dim], *loss.shape[loss.sides[0].spec.class_dim + 1 :])
+    shape = _rows_shape(loss)
     results, argmax = kernel.results()
     rows = [row.reshape(1, *shape) for row in results]
     return Result(
@@ -202,18 +228,16 @@ class _Head:
         assert side.weight is not None
         self.side = side
         self.dtype = product_dtype(side)
-        self.hidden = side.input.reshape(-1, side.input.shape[-1])
+        self.hidden = side.input.reshape(math.prod(side.input.shape[:-1]), side.input.shape[-1])
         self.classes = side.weight.shape[0]
         self.head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)  # (C, P, D)
-        self.bias = None if side.bias is None else side.bias.reshape(self.classes, -1)  # (C, P)
         self.positions = self.head.shape[1]
+        self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
         self.input_gradient = self._new(self.hidden) if wanted[0] else None
         self.head_gradient = self._new(self.head) if wanted[1] else None
         wide = torch.float64 if self.dtype == torch.float64 else torch.float32
         self.bias_gradient = self.head.new_zeros(self.classes, self.positions, dtype=wide) if wanted[2] else None
         self.wants_head = wanted[1] or wanted[2]
-        if self.head_gradient is not None and not self.hidden.shape[0]:
-            self.head_gradient.zero_()
 
     @staticmethod
     def _new(like: Tensor) -> Tensor:
@@ -233,13 +257,17 @@ class _Head:
         return self.shaped(out)
 
     def shaped(self, logits: Tensor) -> Tensor:
-        return logits if self.positions == 1 else logits.unflatten(1, (-1, self.positions))
+        if self.positions == 1:
+            return logits
+        return logits.view(logits.shape[0], logits.shape[1] // max(self.positions, 1), self.positions)
 
     def _blocks(self, begin: int, classes: int, rows: int) -> Iterator[tuple[int, int, Tensor]]:
         """The head's rows for some classes in the product's dtype; converted piece by piece, else at once."""
         step = classes
         if self.head.dtype != self.dtype:
-            step = max(16, rows * classes // (8 * self.head.shape[2]))  # a piece no larger than an eighth of the logits
+            step = max(
+                16, rows * classes // max(8 * self.head.shape[2], 1)
+            )  # a piece no larger than an eighth of the logits
         for i in range(begin, begin + classes, max(step, 1)):
             j = min(i + step, begin + classes)
             yield i, j, self.head[i:j].flatten(0, 1).to(self.dtype)
@@ -266,7 +294,7 @@ class _Head:
             self.bias_gradient[classes] += gradient.sum(0, dtype=self.bias_gradient.dtype).view(-1, self.positions)
         if self.head_gradient is None:
             return
-        out = self.head_gradient[classes].view(-1, hidden.shape[1])
+        out = self.head_gradient[classes].flatten(0, 1)
         if not first:
             out.addmm_(gradient.T, hidden)
         elif out.dtype == gradient.dtype:
@@ -289,22 +317,47 @@ class _Head:
 
 def _linear(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...], pieces: Plan) -> Result:
     heads = [_Head(side, wanted[3 * i : 3 * i + 3]) for i, side in enumerate(loss.sides)]
-    positions, classes = heads[0].positions, heads[0].classes
+    count, positions, classes = heads[0].hidden.shape[0], heads[0].positions, heads[0].classes
 
     def rows(x: Tensor) -> Tensor:
-        return x.reshape(-1, 1) if positions == 1 else x.reshape(-1, 1, positions)
+        return x.reshape((count, 1) if positions == 1 else (count, 1, positions))
 
     def blocks(x: Tensor) -> Tensor:
-        return x.reshape(-1, classes) if positions == 1 else x.reshape(-1, classes, positions)
+        return x.reshape((count, classes) if positions == 1 else (count, classes, positions))
 
-    kernel = make(loss, coefficient, rows, blocks, pieces)
+    poisoned = _poisoned(loss, coefficient, heads)
+    if poisoned is not None:
+        for head in heads:
+            head.hidden = head.hidden.masked_fill(poisoned.unsqueeze(1), 0.0)
+    kernel = make(loss, coefficient if any(wanted) else None, rows, blocks, pieces)
     if pieces.strategy == "statistics" and kernel.merges:
         _sweep_statistics(kernel, heads[0], pieces)
     else:
         _sweep_rows(kernel, heads, pieces, any(wanted))
         if pieces.second_sweep:
             _sweep_classes(kernel, heads, pieces)
-    return _result(kernel, loss, tuple(head.gradients() for head in heads))
+    result = _result(kernel, loss, tuple(head.gradients() for head in heads))
+    if poisoned is not None:
+        result.rows.view(-1, *poisoned.shape, positions).masked_fill_(poisoned.unsqueeze(1), 0.0)
+    return result
+
+
+def _poisoned(loss: Loss, coefficient: Tensor | None, heads: list[_Head]) -> Tensor | None:
+    """Hidden states (N,) that are not finite and count for nothing: no product may see them; None if there are none.
+
+    They count for nothing if all their rows are ignored or have a coefficient of 0. (An ignored row has statistics.)
+    """
+    idle = ignored(loss) if loss.kind != "statistics" else None
+    if coefficient is not None:
+        silent = (coefficient == 0).all(0)
+        idle = silent if idle is None else idle | silent
+    if idle is None:
+        return None
+    idle = idle.reshape(len(heads[0].hidden), heads[0].positions).all(1)
+    if idle.is_cpu and not bool(idle.any()):
+        return None
+    poisoned = idle & ~functools.reduce(torch.logical_and, (head.hidden.isfinite().all(1) for head in heads))
+    return poisoned if not poisoned.is_cpu or bool(poisoned.any()) else None
 
 
 def _sweep_rows(kernel: Kernel, heads: list[_Head], pieces: Plan, gradient: bool) -> None:
@@ -328,18 +381,19 @@ def _sweep_rows(kernel: Kernel, heads: list[_Head], pieces: Plan, gradient: bool
             for head, h, z in zip(heads, hidden, flat):
                 head.collect_input(rows, z)
                 if head.wants_head and not pieces.second_sweep:
-                    head.collect_head(z, part.blank(h), 0, first=begin == 0)
+                    head.collect_head(z, h, 0, first=begin == 0)
 
 
 def _sweep_classes(kernel: Kernel, heads: list[_Head], pieces: Plan) -> None:
     """Blocks of classes: gradients of the heads, from the statistics that the rows have by now."""
-    hidden = [kernel.blank(head.hidden.to(head.dtype)) for head in heads]
+    hidden = [head.hidden.to(head.dtype) for head in heads]
     step = pieces.block
     buffers = [h.new_empty(h.shape[0] * step * head.positions) for h, head in zip(hidden, heads)]
     scratches = _scratches(kernel, heads, pieces)
     for begin in range(0, heads[0].classes, step):
         count = min(step, heads[0].classes - begin)
-        flat = [b[: len(h) * count * head.positions].view(len(h), -1) for b, h, head in zip(buffers, hidden, heads)]
+        widths = [count * head.positions for head in heads]
+        flat = [b[: len(h) * width].view(len(h), width) for b, h, width in zip(buffers, hidden, widths)]
         logits = [head.logits(h, z, begin) for head, h, z in zip(heads, hidden, flat)]
         for index in _tiles(logits[0].shape, pieces.tile):
             tiles = tuple(z[index] for z in logits)
@@ -357,8 +411,8 @@ def _sweep_statistics(kernel: Kernel, head: _Head, pieces: Plan) -> None:
     buffer = hidden.new_empty(hidden.shape[0] * step * head.positions)
     scratches = _scratches(kernel, [head], pieces)
     for begin in range(0, head.classes, step):
-        count = min(step, head.classes - begin)
-        logits = head.logits(hidden, buffer[: len(hidden) * count * head.positions].view(len(hidden), -1), begin)
+        width = min(step, head.classes - begin) * head.positions
+        logits = head.logits(hidden, buffer[: len(hidden) * width].view(len(hidden), width), begin)
         for index in _tiles(logits.shape, pieces.tile):
             tile = logits[index]
             kernel.at(index).accumulate(tile, _works((tile,), scratches)[0], begin)

@@ -30,8 +30,10 @@ def execute(loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tenso
     skipped = ignored(loss)
     if loss.kind != "statistics":
         with torch.no_grad():
-            silent = (coefficient == 0).all(0)
-            skipped = skipped | (silent & ~rows(loss, skipped)[0].isfinite())
+            silent, hopeless = (coefficient == 0).all(0), ~rows(loss, skipped)[0].isfinite()
+            for side in loss.sides:
+                hopeless = hopeless | ~_finite(side, skipped)
+            skipped = skipped | (silent & hopeless)
     result = rows(loss, skipped)
     return weigh(coefficient, result).sum() if summed else result.new_zeros(()), result
 
@@ -118,6 +120,14 @@ def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
     if spec.temperature != 1.0:
         z = z / spec.temperature
     return z
+
+
+def _finite(side: Side, like: Tensor) -> Tensor:
+    """Rows of finite input. A softcap hides infinite ones from the loss, but not from the head's gradient."""
+    if side.weight is None:
+        return side.input.isfinite().all(side.spec.class_dim)
+    finite = side.input.isfinite().all(-1)
+    return finite.reshape((*finite.shape, *[1] * (like.dim() - finite.dim()))).expand_as(like)
 
 
 def _blank(x: Tensor, rows: Tensor, dim: int) -> Tensor:

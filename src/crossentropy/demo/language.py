@@ -203,8 +203,8 @@ def section(corpus: Corpus, trainings: list[Training]) -> Section:
             _curve(trainings, corpus.unigram_nats),
             f"For the same parameters the two losses agree to {disagreement:.0e}: one rounding of float32 is 6e-08. "
             "Two trainings from one seed drift apart slowly, because roundings differ.",
-            "This version executes the loss as a plain composition of torch operators: accurate, in more passes over "
-            "the logits than torch makes, hence the time and memory shown.",
+            "Our loss never builds the logits: it makes them chunk by chunk and turns each chunk into gradients at "
+            "once, hence the memory shown.",
             "Cross entropy per word in nats, divided by ln 2, is bits per word; its exponential is the perplexity, the "
             "number of equally likely words among which the model is left to guess.",
         ),

@@ -1,0 +1,154 @@
+"""Results as tables and a figure: writes docs/benchmarks.md, docs/benchmarks.svg and the READMEs' tables."""
+
+import argparse
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+DEFAULT = ROOT / "benchmarks" / "results" / "xeon-2-cores.json"
+CONTENDERS = ("torch", "torch.compile", "torch chunked", "one product", "crossentropy, plain")
+
+
+def title(case: dict[str, Any]) -> str:
+    """A case in a few words."""
+    forward = "" if case["gradient"] else ", forward"
+    return f"{case['name']} {'×'.join(map(str, case['shape']))} {case['dtype']}{forward}"
+
+
+def time_ratio(case: dict[str, Any], contender: str) -> float | None:
+    """Our time relative to a contender's."""
+    results = case["results"]
+    if contender not in results:
+        return None
+    return results["crossentropy"]["milliseconds"] / results[contender]["milliseconds"]
+
+
+def cell(case: dict[str, Any], contender: str) -> str:
+    """Our time relative to a contender's, with the target if there is one and a mark where it is missed."""
+    ratio, target = time_ratio(case, contender), case["targets"].get(contender)
+    if ratio is None:
+        return "–"
+    if target is None:
+        return f"{ratio:.2f}"
+    return f"{ratio:.2f} (≤ {target:g}{'' if ratio <= target else ', missed'})"
+
+
+def memory(case: dict[str, Any], contender: str) -> str:
+    """A contender's memory above the inputs."""
+    results = case["results"]
+    return f"{results[contender]['bytes'] / 1e6:,.1f}" if contender in results else "–"
+
+
+def error(case: dict[str, Any], contender: str) -> str:
+    """A contender's gradient error, or the loss's if there is no gradient."""
+    result = case["results"][contender]
+    value = result["gradient_error"] if case["gradient"] else result["loss_error"]
+    return "–" if math.isnan(value) else f"{value:.0e}"
+
+
+def page(results: dict[str, Any]) -> str:
+    """docs/benchmarks.md."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "What a loss costs here, against what one would use instead. Written by `benchmarks/report.py` from "
+        "`benchmarks/results/`; how it was measured is in `benchmarks/README.md`.",
+        "",
+        f"{results['processor']} · torch {results['torch']} · Python {results['python']} · {results['date']} · "
+        f"`{results['command']}`",
+        "",
+        "Time of `crossentropy` relative to each contender, medians of interleaved rounds, forward and backward unless "
+        "it says forward. In brackets the target that was set; misses are explained below.",
+        "",
+        f"| case | {' | '.join(CONTENDERS)} |",
+        f"|---|{'---|' * len(CONTENDERS)}",
+    ]
+    lines += [f"| {title(c)} | {' | '.join(cell(c, name) for name in CONTENDERS)} |" for c in results["cases"]]
+    lines += [
+        "",
+        "Memory above the inputs, gradients included, in MB; and the relative error of all gradients (forward: of the "
+        "loss) against float64.",
+        "",
+        "| case | ours | torch | torch chunked | error, ours | error, torch |",
+        "|---|---|---|---|---|---|",
+    ]
+    for c in results["cases"]:
+        sizes = " | ".join(memory(c, name) for name in ("crossentropy", "torch", "torch chunked"))
+        lines.append(f"| {title(c)} | {sizes} | {error(c, 'crossentropy')} | {error(c, 'torch')} |")
+    lines += ["", "![Time and memory relative to torch](benchmarks.svg)", ""]
+    notes = ROOT / "benchmarks" / "results" / "notes.md"
+    return "\n".join(lines) + "\n" + notes.read_text("utf-8")
+
+
+def readme_rows(results: dict[str, Any]) -> list[str]:
+    """The rows of the READMEs' table."""
+    chosen = [c for c in results["cases"] if c["targets"] and c["gradient"] and math.prod(c["shape"]) > 2e6]
+    rows = []
+    for c in chosen:
+        base = c["results"]["torch"]
+        sizes = c["results"]["crossentropy"]["bytes"] / base["bytes"]
+        chunked = time_ratio(c, "torch chunked")
+        shown = "–" if chunked is None else f"{chunked:.2f}"
+        rows.append(f"| {title(c)} | {time_ratio(c, 'torch'):.2f} | {shown} | {sizes:.2f} |")
+    return rows
+
+
+CHINESE = {
+    "32k vocabulary head, class weights, smoothing, softcap, z-loss": "32k 词表输出层,类别权重、平滑、softcap、z-loss",
+    "32k vocabulary head": "32k 词表输出层",
+    "32k vocabulary": "32k 词表",
+    "segmentation, 21 classes": "语义分割(21 类)",
+}
+
+
+def write_readme(path: Path, rows: list[str]) -> None:
+    """Replace the rows of the table of results."""
+    for english, chinese in CHINESE.items() if "zh" in path.name else ():
+        rows = [row.replace(f"| {english} ", f"| {chinese} ") for row in rows]
+    text = path.read_text("utf-8")
+    begin = re.search(r"<!-- results -->\n\|.*\n\|.*\n", text)
+    assert begin is not None
+    end = text.index("\n\n", begin.end())
+    path.write_text(text[: begin.end()] + "\n".join(rows) + text[end:], "utf-8")
+
+
+def figure(results: dict[str, Any], path: Path) -> None:
+    """Bars: time and memory relative to torch."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "crossentropy"
+    from matplotlib import pyplot
+
+    cases = [c for c in results["cases"] if c["targets"]]
+    labels = [title(c) for c in cases]
+    times = [time_ratio(c, "torch") or 0.0 for c in cases]
+    sizes = [c["results"]["crossentropy"]["bytes"] / max(c["results"]["torch"]["bytes"], 1) for c in cases]
+    drawing, axes = pyplot.subplots(figsize=(9, 0.42 * len(cases) + 1.2), layout="constrained")
+    places = range(len(cases))
+    axes.barh([p + 0.2 for p in places], times, 0.38, label="time", color="#2a6f97")
+    axes.barh([p - 0.2 for p in places], sizes, 0.38, label="memory", color="#f4a259", hatch="//")
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_yticks(list(places), labels, fontsize=7)
+    axes.invert_yaxis()
+    axes.set_xlabel("crossentropy / torch (1 is torch)")
+    axes.legend()
+    drawing.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Write everything that shows results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("results", type=Path, nargs="?", default=DEFAULT)
+    results = json.loads(parser.parse_args().results.read_text("utf-8"))
+    (ROOT / "docs" / "benchmarks.md").write_text(page(results), "utf-8")
+    figure(results, ROOT / "docs" / "benchmarks.svg")
+    for name in ("README.md", "README.zh-CN.md"):
+        write_readme(ROOT / name, readme_rows(results))
+
+
+if __name__ == "__main__":
+    main()

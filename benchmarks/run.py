@@ -1,0 +1,45 @@
+"""What does a loss cost, forward and backward, against what one would use instead? See README.md for the protocol."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import torch
+from shapes import ACCELERATOR, MODELS, TARGETS
+
+from crossentropy import _benchmark
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def main() -> None:
+    """Measure the cases, print each, store all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=15, metavar="N", help="rounds per case (default: 15)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="cases whose description contains the text")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--out", type=Path, default=RESULTS / "local.json", metavar="FILE", help="where to store results"
+    )
+    options = parser.parse_args()
+    stored = {**_benchmark.machine(), "command": " ".join(["python", *sys.argv]), "cases": []}
+    for case in ACCELERATOR if options.device == "cuda" else (*TARGETS, *MODELS):
+        if options.only in str(case):
+            torch.compiler.reset()
+            large = case in MODELS
+            report = _benchmark.measure(
+                case,
+                device=options.device,
+                repeat=min(options.repeat, 5) if large else options.repeat,
+                compiled=not large,
+            )
+            print(report, flush=True)
+            stored["cases"].append(report.to_dict())
+            options.out.parent.mkdir(exist_ok=True)
+            options.out.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+    print(f"stored in {options.out}")
+
+
+if __name__ == "__main__":
+    main()

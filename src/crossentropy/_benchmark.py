@@ -1,0 +1,377 @@
+"""Measuring losses: interleaved ratios in one process, peak memory in fresh ones, errors against float64.
+
+    ratio      median time of a contender / that of torch's own function, all contenders taking turns
+    bytes      most memory held above the inputs during one pass, in a process that does nothing else
+    errors     of the loss, relative; of all gradients together, ‖g − exact‖ / ‖exact‖; on at most 256 rows
+
+A pass is forward and backward, or forward alone. Shapes are those of logits (N, C) or (N, C, d1, …, dK), or three
+numbers N, D, V of hidden states (N, D) and a head (V, D).
+"""
+
+import importlib.util
+import math
+import multiprocessing
+import platform
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as torch_functional
+from torch import Tensor
+
+import crossentropy
+from crossentropy import functional
+from crossentropy._planner import Plan, Workload, plan
+from crossentropy.testing import peak_bytes
+
+LossFunction = Callable[..., Tensor]
+
+BASELINE = "torch"
+ERROR_ROWS = 256
+"""Rows on which errors are computed: float64 logits of all rows would take twice the memory of everything else."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One question: which loss, of which shape, with or without a gradient."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    gradient: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Keywords of ours that torch does not have."""
+    targets: Mapping[str, float] = field(default_factory=dict)
+    """Contender → most that ours may take of its time; "bytes" → most memory of ours."""
+
+    @property
+    def linear(self) -> bool:
+        """Whether the shape is N, D, V of a head."""
+        return len(self.shape) == 3
+
+    def __str__(self) -> str:
+        what = "" if self.gradient else ", forward only"
+        return f"{self.name} {'×'.join(map(str, self.shape))}, {self.dtype}{what}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one contender took."""
+
+    milliseconds: float
+    ratio: float
+    """Of its median time to the baseline's."""
+    quartiles: tuple[float, float]
+    """Of the ratios of each round."""
+    bytes: int
+    loss_error: float
+    gradient_error: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All contenders of one case."""
+
+    case: Case
+    measurements: dict[str, Measurement]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON can hold it."""
+        case = {"name": self.case.name, "shape": list(self.case.shape), "dtype": self.case.dtype}
+        case |= {
+            "gradient": self.case.gradient,
+            "settings": dict(self.case.settings),
+            "targets": dict(self.case.targets),
+        }
+        return case | {"results": {name: asdict(m) for name, m in self.measurements.items()}}
+
+    def __str__(self) -> str:
+        lines = [str(self.case)]
+        heading = ("", "ms", "of torch", "quartiles", "MB above inputs", "loss error", "gradient error")
+        widths = (22, 10, 10, 16, 17, 12, 16)
+        lines.append(
+            "  " + "".join(f"{h:{'<' if i == 0 else '>'}{w}}" for i, (h, w) in enumerate(zip(heading, widths)))
+        )
+        for name, m in self.measurements.items():
+            quartiles = f"{m.quartiles[0]:.2f} … {m.quartiles[1]:.2f}"
+            lines.append(
+                f"  {name:22}{m.milliseconds:10.2f}{m.ratio:10.2f}{quartiles:>16}{m.bytes / 1e6:17.1f}"
+                f"{m.loss_error:12.1e}{m.gradient_error:16.1e}"
+            )
+        return "\n".join(lines)
+
+
+# --- contenders ---------------------------------------------------------------------------------------------------
+
+
+def contenders(case: Case, device: str, *, compiled: bool = True) -> dict[str, LossFunction]:
+    """What a user would choose among: torch's functions, ours, and peers that are installed."""
+    base, ours = (_linear, functional.linear_cross_entropy) if case.linear else (_dense, functional.cross_entropy)
+    found: dict[str, LossFunction] = {BASELINE: base}
+    if case.settings:
+        plain = ours
+        found["crossentropy, plain"] = plain
+        ours = _with_settings(ours, case.settings)
+    found["crossentropy"] = ours
+    if not case.settings:
+        if compiled:
+            found["torch.compile"] = torch.compile(base)
+        if case.linear and hasattr(torch.nn, "LinearCrossEntropyOptions"):
+            found["torch chunked"] = _torch_chunked
+        if case.linear and not case.gradient:
+            found["one product"] = _product
+        if device == "cuda":
+            found |= _peers(case)
+    return found
+
+
+def _dense(logits: Tensor, target: Tensor) -> Tensor:
+    return torch_functional.cross_entropy(logits, target)
+
+
+def _linear(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+    return torch_functional.cross_entropy(torch_functional.linear(hidden, head), target)
+
+
+def _torch_chunked(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+    return torch_functional.linear_cross_entropy(
+        hidden, head, target, options=torch.nn.LinearCrossEntropyOptions(allow_retain_graph=False)
+    )
+
+
+def _product(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+    return hidden @ head.T
+
+
+def _with_settings(function: LossFunction, settings: Mapping[str, Any]) -> LossFunction:
+    def loss(*tensors: Tensor) -> Tensor:
+        extra = dict(settings)
+        if extra.pop("class_weight", False):
+            classes = tensors[1].shape[0] if len(tensors) == 3 else tensors[0].shape[1]
+            extra["weight"] = torch.linspace(0.5, 1.5, classes, device=tensors[0].device)
+        return function(*tensors, **extra)
+
+    return loss
+
+
+def _peers(case: Case) -> dict[str, LossFunction]:
+    """Losses of other packages, on CUDA, where they are installed."""
+    found: dict[str, LossFunction] = {}
+    if importlib.util.find_spec("liger_kernel"):
+        from liger_kernel.transformers import functional as liger  # pyright: ignore[reportMissingImports]
+
+        found["liger-kernel"] = liger.liger_fused_linear_cross_entropy if case.linear else liger.liger_cross_entropy
+    if case.linear and importlib.util.find_spec("cut_cross_entropy"):
+        from cut_cross_entropy import linear_cross_entropy  # pyright: ignore[reportMissingImports]
+
+        found["cut-cross-entropy"] = linear_cross_entropy
+    if len(case.shape) == 2 and importlib.util.find_spec("quack"):
+        from quack.cross_entropy import cross_entropy  # pyright: ignore[reportMissingImports]
+
+        found["quack-kernels"] = cross_entropy
+    return found
+
+
+# --- passes -------------------------------------------------------------------------------------------------------
+
+
+def inputs(case: Case, device: str) -> tuple[Tensor, ...]:
+    """Random tensors of a case: those that may need a gradient, and the target."""
+    generator = torch.Generator().manual_seed(0)
+    dtype = getattr(torch, case.dtype)
+    if case.linear:
+        n, d, v = case.shape
+        hidden, head = torch.randn(n, d, generator=generator), torch.randn(v, d, generator=generator) / d**0.5
+        tensors, classes, rows = (hidden, head), v, (n,)
+    else:
+        tensors, classes = (torch.randn(case.shape, generator=generator),), case.shape[1]
+        rows = (case.shape[0], *case.shape[2:])
+    target = torch.randint(0, classes, rows, generator=generator).to(device)
+    return (*(x.to(device, dtype).requires_grad_(case.gradient) for x in tensors), target)
+
+
+def step(function: LossFunction, tensors: tuple[Tensor, ...]) -> Callable[[], object]:
+    """One pass."""
+    leaves = [x for x in tensors if x.requires_grad]
+    if not leaves:
+        return lambda: function(*tensors)
+    return lambda: torch.autograd.grad(function(*tensors), leaves)
+
+
+def measure(case: Case, *, device: str = "cpu", repeat: int = 15, compiled: bool = True, memory: bool = True) -> Report:
+    """Time, memory and errors of all contenders of a case."""
+    tensors = inputs(case, device)
+    functions = contenders(case, device, compiled=compiled)
+    steps = {name: step(function, tensors) for name, function in functions.items()}
+    times = _interleaved(steps, repeat, device)
+    base = times[BASELINE]
+    errors = {name: _errors(function, case, tensors) for name, function in functions.items()}
+    measurements = {}
+    for name, taken in times.items():
+        low, _, high = statistics.quantiles([a / b for a, b in zip(taken, base)], n=4)
+        median = statistics.median(taken)
+        measurements[name] = Measurement(
+            milliseconds=1e3 * median,
+            ratio=median / statistics.median(base),
+            quartiles=(low, high),
+            bytes=_bytes_in_fresh_process(case, name, device) if memory else _bytes(steps[name], device),
+            loss_error=errors[name][0],
+            gradient_error=errors[name][1],
+        )
+    return Report(case, measurements)
+
+
+def _interleaved(steps: dict[str, Callable[[], object]], repeat: int, device: str) -> dict[str, list[float]]:
+    """Seconds per pass of each, in turns. A short pass is repeated for a millisecond at least."""
+    calls = {}
+    for name, run in steps.items():
+        run()
+        calls[name] = max(1, int(1e-3 / max(_seconds(run, 1, device), 1e-7)))
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(max(repeat, 2)):
+        for name, run in steps.items():
+            times[name].append(_seconds(run, calls[name], device))
+    return times
+
+
+def _seconds(run: Callable[[], object], calls: int, device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(calls):
+        run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - begin) / calls
+
+
+def _bytes(run: Callable[[], object], device: str) -> int:
+    if device != "cuda":
+        return peak_bytes(run)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _bytes_in_fresh_process(case: Case, name: str, device: str) -> int:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_second_pass, (case, name, device))
+
+
+def _second_pass(case: Case, name: str, device: str) -> int:
+    """Peak of a pass after a first one, which compiles and fills caches."""
+    tensors = inputs(case, device)
+    run = step(contenders(case, device)[name], tensors)
+    run()
+    return _bytes(run, device)
+
+
+def _errors(function: LossFunction, case: Case, tensors: tuple[Tensor, ...]) -> tuple[float, float]:
+    """Relative errors of the loss and of all gradients together, on the first rows; (nan, nan) if there is no loss."""
+    if function is _product:
+        return float("nan"), float("nan")
+    some = [x.detach()[:ERROR_ROWS] for x in tensors]
+    if case.linear:
+        some[1] = tensors[1].detach()
+    target = some.pop()
+    exact_function: LossFunction = _linear if case.linear else _dense
+    if case.settings and function not in (functional.linear_cross_entropy, functional.cross_entropy, exact_function):
+        ours = functional.linear_cross_entropy if case.linear else functional.cross_entropy
+        exact_function = _with_settings(ours, {**case.settings, "options": crossentropy.Options("reference")})
+    leaves = [x.requires_grad_(case.gradient) for x in some]
+    exact_leaves = [x.detach().double().requires_grad_(case.gradient) for x in some]
+    loss, exact = function(*leaves, target), exact_function(*exact_leaves, target)
+    loss_error = abs(loss.detach().item() - exact.detach().item()) / abs(exact.detach().item())
+    if not case.gradient:
+        return loss_error, float("nan")
+    gradients = torch.autograd.grad(loss, leaves)
+    exact_gradients = torch.autograd.grad(exact, exact_leaves)
+    difference = math.hypot(*((g - e).norm().item() for g, e in zip(gradients, exact_gradients)))
+    return loss_error, difference / math.hypot(*(e.norm().item() for e in exact_gradients))
+
+
+def machine() -> dict[str, Any]:
+    """What results depend on: processor, threads, versions, date."""
+    described = {
+        "processor": f"{_processor()}, {torch.get_num_threads()} threads",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "crossentropy": crossentropy.__version__,
+        "date": date.today().isoformat(),
+    }
+    if torch.cuda.is_available():
+        described["gpu"] = torch.cuda.get_device_name()
+    return described
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+def plan_of(case: Case, device: str, budget: int | None) -> Plan:
+    """The plan of a case, without running it."""
+    dtype = getattr(torch, case.dtype)
+    if case.linear:
+        n, d, v = case.shape
+        product = torch.float32 if dtype == torch.float16 and device == "cpu" else dtype
+        work = Workload(
+            rows=n,
+            classes=v,
+            dtype=product,
+            features=d,
+            head_dtype=dtype,
+            device=device,
+            input_gradient=case.gradient,
+            head_gradient=case.gradient,
+            converted=product != dtype,
+        )
+    else:
+        work = Workload(
+            rows=case.shape[0],
+            classes=case.shape[1],
+            dtype=dtype,
+            positions=math.prod(case.shape[2:]),
+            device=device,
+            input_gradient=case.gradient,
+        )
+    return plan(work, budget)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a machine does: products, and bytes moved."""
+
+    flops: float
+    bytes: float
+
+    @classmethod
+    def measured(cls, dtype: torch.dtype, device: str) -> "Rates":
+        """Rates of a product of (512, 1024) and (1024, 4096), and of copying 64 MB, the best of five."""
+        a, b = (torch.randn(s, device=device).to(dtype) for s in ((512, 1024), (1024, 4096)))
+        x, y = torch.zeros(1 << 24, device=device), torch.zeros(1 << 24, device=device)
+        product = _interleaved({"product": lambda: torch.mm(a, b)}, 5, device)["product"]
+        copy = _interleaved({"copy": lambda: y.copy_(x)}, 5, device)["copy"]
+        return cls(2 * 512 * 1024 * 4096 / min(product), 2 * x.nbytes / min(copy))
+
+
+def predicted_seconds(case: Case, chosen: Plan, rates: Rates) -> float:
+    """Time of a plan: its products, and its passes over the logits, each as if it moved 4 bytes per logit.
+
+    Passes were counted by fitting measurements of two cores: 4 forward, 5 for a gradient, 5 for a second sweep.
+    """
+    logits = case.shape[0] * case.shape[2] if case.linear else math.prod(case.shape)
+    passes = 4 + 5 * case.gradient + 5 * chosen.second_sweep
+    return chosen.flops / rates.flops + 4 * passes * logits / rates.bytes

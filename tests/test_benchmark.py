@@ -1,0 +1,104 @@
+"""`crossentropy bench` and `crossentropy plan`: what they print and store, and wrong input. No time is tested."""
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from crossentropy import _benchmark, cli
+from crossentropy._benchmark import BASELINE, Case
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_bench_measures_and_stores(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    shape = ["bench", "--shape", "8,4,30", "--dtype", "bfloat16"]
+    assert cli.main([*shape, "--repeat", "2", "--no-compile", "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    stored = json.loads(file.read_text("utf-8"))
+    (case,) = stored["cases"]
+    assert {"processor", "torch", "date"} <= stored.keys()
+    assert case["shape"] == [8, 4, 30]
+    for name, result in case["results"].items():
+        assert name in printed
+        assert result["milliseconds"] > 0
+        assert result["bytes"] > 0
+        assert 0 <= result["loss_error"] < 0.05
+        assert 0 <= result["gradient_error"] < 0.05
+    assert case["results"][BASELINE]["ratio"] == 1
+
+
+def test_measured_memory_and_errors_are_those_of_the_contender() -> None:
+    case = Case("test", (64, 500))
+    report = _benchmark.measure(case, repeat=2, compiled=False, memory=False)
+    ours, torchs = report.measurements["crossentropy"], report.measurements[BASELINE]
+    assert torchs.bytes >= 3 * 64 * 500 * 4
+    assert ours.bytes >= 64 * 500 * 4
+    assert max(ours.gradient_error, torchs.gradient_error) < 1e-6
+    forward = _benchmark.measure(Case("test", (16, 8, 60), gradient=False), repeat=2, compiled=False, memory=False)
+    assert {"one product", "crossentropy"} <= forward.measurements.keys()
+    assert math.isnan(forward.measurements["one product"].loss_error)
+    settings = {"class_weight": True, "label_smoothing": 0.1, "softcap": 5.0}
+    every = _benchmark.measure(Case("test", (16, 8, 60), settings=settings), repeat=2, compiled=False, memory=False)
+    assert every.measurements["crossentropy"].loss_error < 1e-6
+    assert "crossentropy, plain" in str(every)
+
+
+def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> None:
+    shape = ["plan", "--shape", "4096,4096,128256", "--dtype", "bfloat16"]
+    assert cli.main([*shape, "--memory", "256MB"]) == 0
+    printed = capsys.readouterr().out
+    assert "rows, then classes" in printed
+    assert "FLOP" in printed
+    assert "about" in printed
+    assert cli.main(["plan", "--shape", "8x21x64x64", "--forward"]) == 0
+    assert "the logits are read once" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shape", "5"], "'5' is no shape, expected positive numbers as in 4096,32000"),
+        (["--shape", "5,0"], "'5,0' is no shape"),
+        (["--shape", "5,a"], "'5,a' is no shape"),
+        (["--shape", "5,3", "--memory", "lots"], "'lots' is no size, expected a number of bytes"),
+        (["--shape", "5,3", "--memory", "0"], "'0' is no size"),
+        (["--shape", "5,3", "--dtype", "int8"], "invalid choice: 'int8'"),
+        ([], "required: --shape"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["plan", *arguments])
+    error = capsys.readouterr().err
+    assert exit.value.code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_wrong_files_and_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--shape", "4,5", "--json", str(tmp_path)]) == 2
+    assert "cannot write" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        for command in ("bench", "plan"):
+            assert cli.main([command, "--shape", "4,5", "--device", "cuda"]) == 2
+            assert "--device cuda: this machine" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("text", "size"), [("7", 7), ("2kB", 2000), ("1.5MB", 1_500_000), ("1 GiB", 2**30)])
+def test_sizes(text: str, size: int) -> None:
+    assert cli._bytes(text) == size
+
+
+def test_the_cases_of_make_bench_can_be_planned() -> None:
+    spec = importlib.util.spec_from_file_location("shapes", ROOT / "benchmarks" / "shapes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    shapes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(shapes)
+    for case in (*shapes.TARGETS, *shapes.MODELS):
+        assert _benchmark.plan_of(case, "cpu", None).workspace <= 64_000_000

@@ -1,0 +1,503 @@
+"""The chunked backend's promises: accuracy at any number of chunks, memory within the budget, every option on it."""
+
+import ctypes
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as TF
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+import crossentropy.functional as F
+from crossentropy import Options, _memory
+from crossentropy import _statistics as statistics
+from crossentropy._backends import chunked
+from crossentropy._logspace import log_softmax
+from crossentropy._planner import CPU_BUDGET, Workload, plan
+from crossentropy._statistics import RowStatistics
+from crossentropy.testing import assert_accurate, hostile_logits, peak_bytes
+
+DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
+
+
+def in_chunks(count: int, rows: int, row_bytes: int) -> Options:
+    """Options that cut `rows` into about `count` chunks."""
+    return Options(backend="chunked", memory_budget=max(1, rows * row_bytes // count))
+
+
+# --- statistics ---------------------------------------------------------------------------------------------------
+
+
+def measured(z: Tensor, label: Tensor, weights: Tensor, begin: int, end: int) -> RowStatistics:
+    """Statistics of the classes begin … end, by their definitions; the label's class apart."""
+    part, w = z[:, begin:end], weights[begin:end]
+    maximum = part.amax(1).clamp(min=statistics.lowest(z.dtype))
+    inside = (label >= begin) & (label < end)
+    index = (label - begin).clamp(0, end - begin - 1)[:, None]
+    apart = torch.where(inside, part.gather(1, index)[:, 0], -torch.inf)
+    d = part - maximum[:, None]
+    others = d.exp().scatter(1, index, torch.where(inside[:, None], 0.0, d.exp().gather(1, index))).sum(1)
+    energy = (d.exp() * d.clamp(min=-1000)).sum(1)
+    return RowStatistics(maximum, others, apart, (w * d).sum(1), w.sum().expand(len(z)), energy)
+
+
+@given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(["ordinary", "flat", "peaked", "tiny", "one-hot"]))
+def test_statistics_of_disjoint_classes_merge(first: int, second: int, kind: str) -> None:
+    z = hostile_logits(5, 10, torch.float64)[kind]
+    label, weights = torch.tensor([0, 9, 4, 1, 0]), torch.rand(10, dtype=torch.float64)
+    a, b = sorted((min(first, 9), min(first + second, 9)))
+    cuts = [0, a, b, 10] if a < b else [0, a, 10]
+    parts = [measured(z, label, weights, i, j) for i, j in itertools.pairwise(cuts)]
+    whole = measured(z, label, weights, 0, 10)
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = statistics.merge(merged, part)
+    for actual, expected in zip(merged, whole):
+        assert actual is not None
+        assert expected is not None
+        torch.testing.assert_close(actual, expected)
+    assert_accurate(statistics.logsumexp(merged), z.logsumexp(1), roundings=64)
+    exact = -torch.log_softmax(z, 1).gather(1, label[:, None])[:, 0]
+    torch.testing.assert_close(statistics.information(merged), exact)
+    p = z.softmax(1)
+    torch.testing.assert_close(statistics.entropy(merged), torch.special.entr(p).sum(1))
+
+
+def test_classes_that_are_all_masked_merge() -> None:
+    masked = RowStatistics(torch.tensor([statistics.lowest(torch.float32)]), torch.zeros(1), torch.tensor([-torch.inf]))
+    row = RowStatistics(torch.tensor([2.0]), torch.tensor([1.5]), torch.tensor([1.0]))
+    for a, b in ((masked, row), (row, masked)):
+        torch.testing.assert_close(tuple(statistics.merge(a, b)[:3]), tuple(row[:3]))
+    assert statistics.logsumexp(statistics.merge(masked, masked)).item() == -torch.inf
+
+
+# --- plans --------------------------------------------------------------------------------------------------------
+
+
+HEADS = st.builds(
+    Workload,
+    rows=st.integers(0, 5000),
+    classes=st.integers(1, 200_000),
+    dtype=st.sampled_from(DTYPES[:3]),
+    positions=st.integers(1, 3),
+    features=st.integers(1, 5000),
+    head_dtype=st.sampled_from(DTYPES),
+    input_gradient=st.booleans(),
+    head_gradient=st.booleans(),
+    scratch=st.integers(0, 3),
+    converted=st.booleans(),
+)
+
+
+@given(HEADS, st.one_of(st.none(), st.integers(1, 10**9)), st.one_of(st.none(), st.integers(1, 500)))
+def test_plans_keep_the_budget(work: Workload, budget: int | None, most_rows: int | None) -> None:
+    chosen = plan(work, budget, most_rows)
+    assert chosen == plan(work, budget, most_rows)
+    assert 0 <= chosen.chunk <= max(work.rows, 0)
+    assert most_rows is None or chosen.chunk <= most_rows
+    assert chosen.chunk >= min(work.rows, 1)
+    assert 1 <= chosen.block <= work.classes
+    smallest = chosen.chunk <= 1 or chosen.block <= 16
+    assert smallest or chosen.workspace <= (budget or CPU_BUDGET)
+    if chosen.second_sweep:
+        assert work.head_gradient
+        assert work.head_dtype != work.dtype or work.dtype == torch.bfloat16
+    assert chosen.strategy in str(chosen)
+    assert chosen.to_dict()["strategy"] == chosen.strategy
+
+
+def test_what_a_plan_of_a_language_model_says() -> None:
+    work = Workload(
+        rows=4096, classes=128_256, dtype=torch.bfloat16, features=4096, input_gradient=True, head_gradient=True
+    )
+    product = 2 * 4096 * 128_256 * 4096
+    assert plan(work).flops == 4 * product
+    assert plan(work, 2 * 10**9).flops == 3 * product  # one chunk
+    assert plan(work).workspace <= CPU_BUDGET
+    assert plan(work, most_rows=100).chunk <= 100
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+N, D, V = 256, 16, 8000
+OPTIONS: dict[str, Callable[[], dict[str, Any]]] = {
+    "plain": dict,
+    "class weights": lambda: {"weight": torch.rand(V)},
+    "ignored rows": dict,
+    "label smoothing": lambda: {"label_smoothing": 0.1},
+    "smoothed class weights": lambda: {"label_smoothing": 0.1, "weight": torch.rand(V)},
+    "bias": lambda: {"linear_bias": torch.randn(V, requires_grad=True)},
+    "softcap and scale": lambda: {"softcap": 5.0, "logit_scale": 0.5},
+    "z-loss": lambda: {"z_loss": 0.01},
+    "token weights": lambda: {"token_weight": torch.rand(N)},
+    "learned token weights": lambda: {"token_weight": torch.rand(N, requires_grad=True)},
+    "denominator": lambda: {"denominator": 77.0},
+    "out_dtype": lambda: {"out_dtype": torch.float64},
+    "rows": lambda: {"reduction": "none"},
+    "sum": lambda: {"reduction": "sum"},
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("name", OPTIONS)
+def test_no_option_builds_the_logits(name: str, dtype: torch.dtype) -> None:
+    h, w = torch.randn(N, D).to(dtype).requires_grad_(), torch.randn(V, D).to(dtype).requires_grad_()
+    y = torch.randint(0, V, (N,))
+    if name == "ignored rows":
+        y[::3] = -100
+    settings, budget = OPTIONS[name](), 1_000_000
+    bias = settings.get("linear_bias")
+    if bias is not None:
+        settings["linear_bias"] = bias = bias.detach().to(dtype).requires_grad_()
+    leaves = [h, w] if bias is None else [h, w, bias]
+
+    def step(**more: Any) -> tuple[Tensor, ...]:
+        loss = F.linear_cross_entropy(h, w, y, **settings, **more)
+        return torch.autograd.grad(loss.sum(), leaves)
+
+    logits = N * V * dtype.itemsize
+    gradients = sum(x.nbytes for x in leaves)
+    peak = peak_bytes(lambda: step(options=Options(backend="chunked", memory_budget=budget)))
+    # vectors of classes and rows, and the upstream's products, beside the workspace
+    assert peak <= gradients + budget + 40 * (N + V) * 4
+    assert peak < logits + gradients
+    for actual, expected in zip(step(options=Options("chunked", budget)), step(options=Options("reference"))):
+        # bfloat16 logits are rounded by 2^-9 of up to 20, so probabilities by a few percent, and averaged
+        near = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 2e-3}[dtype]
+        assert (actual.float() - expected.float()).norm() <= near * expected.float().norm()
+
+
+def test_forward_alone_keeps_nothing() -> None:
+    h, w, y = torch.randn(N, D), torch.randn(V, D), torch.randint(0, V, (N,))
+    x = torch.randn(4 * N, V)
+    budget = Options(backend="chunked", memory_budget=1_000_000)
+    assert peak_bytes(lambda: F.linear_cross_entropy(h, w, y, options=budget)) <= 1_000_000 + 40 * (N + V)
+    assert peak_bytes(lambda: F.cross_entropy(x, y.repeat(4))) <= 2_500_000
+    h.requires_grad_()
+    with torch.no_grad():
+        assert peak_bytes(lambda: F.linear_cross_entropy(h, w, y, options=budget)) <= 1_000_000 + 40 * (N + V)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("layout", ["rows", "images", "channels last", "sequences"])
+def test_dense_gradients_take_one_buffer(layout: str, dtype: torch.dtype) -> None:
+    shape = (1024, 2000) if layout == "rows" else (4, 50, 100, 100)
+    x = torch.randn(shape).to(dtype)
+    if layout == "channels last":
+        x = x.to(memory_format=torch.channels_last)
+    if layout == "sequences":
+        x = torch.randn(8, 128, 2000).to(dtype).transpose(1, 2)
+    x.requires_grad_()
+    y = torch.randint(0, x.shape[1], (x.shape[0], *x.shape[2:]))
+    result: list[Tensor] = []
+    peak = peak_bytes(lambda: result.extend(torch.autograd.grad(F.cross_entropy(x, y), x)))
+    # a tile of 2 or 8 MB for half precision, and a few vectors of the rows
+    tile = 0 if dtype == torch.float32 else (8 << 20 if layout == "images" else 2 << 20)
+    assert peak <= 1.02 * x.nbytes + tile + 16 * y.nbytes
+    assert result[0].stride() == x.stride()
+    exact = x.detach().double().requires_grad_()
+    (expected,) = torch.autograd.grad(TF.cross_entropy(exact, y), exact)
+    # one rounding to the dtype, and float32 arithmetic
+    assert_accurate(result[0], expected, roundings=2 if dtype == torch.bfloat16 else 40)
+
+
+def test_a_system_without_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, device = (1 << 21, 2), torch.device("cpu")
+    for broken in (lambda _: (_ for _ in ()).throw(OSError("no libc")), lambda _: object()):
+        _memory._madvise.cache_clear()
+        monkeypatch.setattr(ctypes, "CDLL", broken)
+        assert _memory.empty(shape, torch.float32, device).fill_(1.0).sum() == 1 << 22
+    monkeypatch.undo()
+    _memory._madvise.cache_clear()
+    assert _memory.empty(shape, torch.float32, device).fill_(1.0).sum() == 1 << 22
+
+
+# --- accuracy -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_the_loss_does_not_depend_on_the_chunks(dtype: torch.dtype, smoothing: float) -> None:
+    n, v = 256, 2000
+    h, w, y = torch.randn(n, 32).to(dtype), torch.randn(v, 32).to(dtype), torch.randint(0, v, (n,))
+    h.requires_grad_()
+    size = max(4, dtype.itemsize)
+    losses = [
+        F.linear_cross_entropy(h, w, y, label_smoothing=smoothing, options=in_chunks(count, n, 2 * v * size))
+        for count in (1, 7, 64, 10**6)
+    ]
+    exact = TF.cross_entropy(h.detach().double() @ w.double().T, y, label_smoothing=smoothing)
+    for loss in losses:
+        # one rounding of the result
+        assert (loss.double() - losses[0].double()).abs() <= torch.finfo(dtype).eps * exact
+        # a rounding of the logits, of size 20 at most, averaged over the rows, and one of the loss
+        torch.testing.assert_close(loss.double(), exact, rtol=2 * torch.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
+@pytest.mark.parametrize("kind", ["ordinary", "peaked", "flat", "huge", "tiny", "one-hot"])
+def test_gradients_are_as_accurate_in_many_chunks_as_in_one(kind: str, dtype: torch.dtype) -> None:
+    n, d, v = 256, 24, 500
+    # hidden states and a head whose logits have the given character
+    scale = {"ordinary": 1.0, "peaked": 30.0, "flat": 0.0, "huge": 1e3, "tiny": 1e-7, "one-hot": 5.0}[kind]
+    h, w, y = torch.randn(n, d), torch.randn(v, d) / d**0.5, torch.randint(0, v, (n,))
+    if kind == "one-hot":
+        h = w[y] * d**0.5
+    h, w = (scale * h).to(dtype).requires_grad_(), w.to(dtype).requires_grad_()
+    h64, w64 = (x.detach().double().requires_grad_() for x in (h, w))
+    exact = torch.autograd.grad(TF.cross_entropy(h64 @ w64.T, y), (h64, w64))
+
+    def errors(count: int) -> list[float]:
+        loss = F.linear_cross_entropy(h, w, y, options=in_chunks(count, n, 2 * v * max(4, dtype.itemsize)))
+        gradients = torch.autograd.grad(loss, (h, w))
+        return [(g.double() - e).norm().item() for g, e in zip(gradients, exact)]
+
+    once = errors(1)
+    floor = [0.5 * torch.finfo(dtype).eps * e.norm().item() for e in exact]
+    for count in (4, 16, 64, 256):
+        for error, single, rounding in zip(errors(count), once, floor):
+            assert error <= 1.25 * max(single, rounding)
+
+
+def test_float16_gradients_survive_a_loss_scale() -> None:
+    n, d, v = 512, 16, 3000
+    h, w, y = torch.randn(n, d).half(), torch.randn(v, d).half(), torch.randint(0, v, (n,))
+    scale = 2.0**12
+    for linear in (False, True):
+        leaves = [x.requires_grad_() for x in ((h, w) if linear else ((h @ w.T).detach(),))]
+        exact_leaves = [x.detach().double().requires_grad_() for x in leaves]
+        loss = F.linear_cross_entropy(*leaves, y) if linear else F.cross_entropy(leaves[0], y)
+        logits = exact_leaves[0] @ exact_leaves[1].T if linear else exact_leaves[0]
+        gradients = torch.autograd.grad(scale * loss.float(), leaves)
+        exact = torch.autograd.grad(scale * TF.cross_entropy(logits, y), exact_leaves)
+        for g, e in zip(gradients, exact):
+            representable = e.abs() > torch.finfo(torch.float16).smallest_normal
+            assert (g[representable] != 0).all()
+            assert (g.double() - e).norm() <= 1e-3 * e.norm()
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_two_runs_are_bit_equal(dtype: torch.dtype) -> None:
+    h, w, y = torch.randn(300, 20).to(dtype), torch.randn(3000, 20).to(dtype), torch.randint(0, 3000, (300,))
+    h.requires_grad_()
+    w.requires_grad_()
+    x = (h @ w.T).detach().requires_grad_()
+    options = Options(memory_budget=500_000)
+
+    def run() -> list[Tensor]:
+        first, second = F.linear_cross_entropy(h, w, y, options=options), F.cross_entropy(x, y, z_loss=0.1)
+        return [first, second, *torch.autograd.grad(first, (h, w)), *torch.autograd.grad(second, x)]
+
+    assert all(map(torch.equal, run(), run()))
+
+
+def test_more_than_2_to_the_31_logits() -> None:
+    row = torch.randn(1, 32_768).bfloat16()
+    x = row.expand(65_537, -1)
+    y = torch.zeros(65_537, dtype=torch.long)
+    expected = TF.cross_entropy(row.float(), y[:1])
+    with torch.no_grad():
+        torch.testing.assert_close(F.cross_entropy(x, y, out_dtype=torch.float32), expected)
+    leaf = row.float().requires_grad_()
+    rows = F.cross_entropy(leaf.expand(65_537, -1), y, reduction="none")
+    torch.testing.assert_close(rows, expected.expand(65_537))
+
+
+@pytest.mark.parametrize("kind", ["ordinary", "flat", "peaked", "huge", "tiny", "one-hot", "masked"])
+def test_statistics_and_distillation_of_hostile_logits(kind: str) -> None:
+    z = hostile_logits(6, 9)[kind].requires_grad_()
+    z64 = z.detach().double().requires_grad_()
+    y = torch.tensor([0, 2, 4, 0, 2, 4])
+    ours = F.token_statistics(z, y)
+    exact = log_softmax(z64, 1)  # torch's gives 0 for −1e−26
+    p = exact.exp()
+    entropy = -(p * exact.masked_fill(p == 0, 0.0)).sum(1)
+    spread = (z64.masked_fill(z64.isinf(), 0).amax(1) - z64.masked_fill(z64.isinf(), 0).amin(1)).max().item()
+    work = 2 * spread + 40
+    assert ours.log_prob is not None
+    assert_accurate(ours.log_prob, exact.gather(1, y[:, None])[:, 0], roundings=work, magnitude=1e-30)
+    assert_accurate(ours.entropy, entropy, roundings=work, magnitude=1e-6)
+    assert_accurate(ours.logsumexp, z64.logsumexp(1), roundings=work)
+    assert torch.equal(ours.argmax, z.argmax(1))
+    (gradient,) = torch.autograd.grad((ours.log_prob + 2 * ours.entropy + 3 * ours.logsumexp).sum(), z)
+    total = exact.gather(1, y[:, None]).sum() + 2 * entropy.sum() + 3 * z64.logsumexp(1).sum()
+    (expected,) = torch.autograd.grad(total, z64)
+    assert_accurate(gradient, expected, roundings=work, magnitude=4.0)
+
+
+# --- statistics of a head -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_statistics_of_a_head_are_those_of_its_logits(dtype: torch.dtype) -> None:
+    h, w, b = (torch.randn(s, dtype=torch.float64).to(dtype).requires_grad_() for s in ((3, 7, 4), (50, 4), (50,)))
+    y = torch.randint(0, 50, (3, 7))
+    y[0, 0] = -100
+    ours = F.token_statistics(h, y, linear_weight=w, linear_bias=b, softcap=4.0, options=Options(memory_budget=2_000))
+    with torch.no_grad():
+        again = F.token_statistics(
+            h, y, linear_weight=w, linear_bias=b, softcap=4.0, options=Options(memory_budget=2_000)
+        )
+    h64, w64, b64 = (x.detach().double().requires_grad_() for x in (h, w, b))
+    logits = h64 @ w64.T + b64
+    expected = F.token_statistics(logits, y, softcap=4.0)
+    near = {"rtol": 1e-9, "atol": 1e-9} if dtype == torch.float64 else {"rtol": 0.02, "atol": 0.05}
+    for first, second, true in zip(ours[:3], again[:3], expected[:3]):
+        torch.testing.assert_close(first.double(), true, **near)
+        torch.testing.assert_close(second.double(), true, **near)
+    if dtype == torch.float64:
+        assert torch.equal(ours.argmax, expected.argmax)
+        assert torch.equal(again.argmax, expected.argmax)
+    total, true_total = (s.log_prob.sum() + 2 * s.entropy.sum() + s.logsumexp.square().sum() for s in (ours, expected))
+    actual = torch.autograd.grad(total, (h, w, b))
+    for g, e in zip(actual, torch.autograd.grad(true_total, (h64, w64, b64))):
+        assert g.dtype == dtype
+        assert (g.double() - e).norm() <= (1e-9 if dtype == torch.float64 else 0.05) * e.norm()
+
+
+def test_statistics_and_distillation_never_build_the_logits() -> None:
+    h, w, y = torch.randn(N, D, requires_grad=True), torch.randn(V, D, requires_grad=True), torch.randint(0, V, (N,))
+    teacher, head = torch.randn(N, D), torch.randn(V, D)
+    gradients, logits = h.nbytes + w.nbytes, N * V * 4
+
+    def statistics_step() -> None:
+        s = F.token_statistics(h, y, linear_weight=w, options=Options(memory_budget=1_000_000))
+        torch.autograd.grad(s.log_prob.sum() + s.entropy.sum(), (h, w))
+
+    def distillation_step() -> None:
+        loss = F.linear_kl_div(h, w, teacher, head, options=Options(memory_budget=1_000_000))
+        torch.autograd.grad(loss, (h, w))
+
+    for step in (statistics_step, distillation_step):
+        assert peak_bytes(step) <= gradients + 1_000_000 + 60 * (N + V) * 4 < logits
+
+
+# --- what adversarial use found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_no_rows_at_all(dtype: torch.dtype, reduction: str) -> None:
+    w = torch.randn(5, 4).to(dtype)
+    expected = {"mean": torch.tensor(torch.nan), "sum": torch.tensor(0.0), "none": torch.zeros(0)}[reduction]
+    for options in (None, Options(backend="chunked"), Options(backend="chunked", memory_budget=1)):
+        for needs in (False, True):
+            h, head = torch.zeros(0, 4, dtype=dtype, requires_grad=needs), w.clone().requires_grad_(needs)
+            losses = (
+                F.linear_cross_entropy(h, head, torch.zeros(0).long(), reduction=reduction, options=options),
+                F.linear_kl_div(h, head, h.detach(), head.detach(), reduction=reduction, options=options),
+            )
+            for loss in losses:
+                torch.testing.assert_close(loss.detach().float(), expected, equal_nan=True)
+                if needs:
+                    gradients = torch.autograd.grad(loss.sum(), (h, head))
+                    assert gradients[1].eq(0).all()
+
+
+@pytest.mark.parametrize(("input", "head"), [("float32", "bfloat16"), ("float64", "float32"), ("bfloat16", "bfloat16")])
+def test_teachers_of_other_dtypes(input: str, head: str) -> None:
+    tensors = (
+        torch.randn(64, 3),
+        torch.randn(50, 3),
+        torch.randn(64, 2).to(getattr(torch, input)),
+        torch.randn(50, 2).to(getattr(torch, head)),
+    )
+    leaves = [x.requires_grad_() for x in tensors]
+    exact_leaves = [x.detach().double().requires_grad_() for x in tensors]
+    exact = torch.autograd.grad(F.linear_kl_div(*exact_leaves), exact_leaves)
+    for budget in (1, 10_000, 10**7):
+        loss = F.linear_kl_div(*leaves, options=Options("chunked", budget))
+        for g, e, x in zip(torch.autograd.grad(loss, leaves), exact, leaves):
+            near = 0.03 if "bfloat16" in (input, head) else 1e-5  # logits rounded to 8 bits, or not
+            assert g.dtype == x.dtype
+            assert (g.double() - e).norm() <= near * e.norm()
+
+
+@pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
+@pytest.mark.parametrize("poison", [torch.nan, torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("ignore", [True, False])
+def test_hidden_states_that_are_left_out_reach_nothing(
+    ignore: bool, dtype: torch.dtype, poison: float, backend: str
+) -> None:
+    h, w, y = torch.randn(33, 5).to(dtype), torch.randn(40, 5).to(dtype).requires_grad_(), torch.arange(33)
+    h[7, 2] = poison
+    settings = {"softcap": 5.0, "options": Options(backend=backend)}
+    if ignore:
+        y[7] = -100
+    else:
+        settings["token_weight"] = torch.ones(33).index_fill(0, torch.tensor([7]), 0.0)
+    h.requires_grad_()
+    rows = F.linear_cross_entropy(h, w, y, reduction="none", **settings)
+    assert rows[torch.arange(33) != 7].isfinite().all()
+    for loss in (rows.sum(), F.linear_cross_entropy(h, w, y, **settings)):
+        for g in torch.autograd.grad(loss, (h, w)):
+            assert g.isfinite().all()
+    assert F.linear_cross_entropy(h.detach(), w.detach(), y, **settings).isfinite()
+
+
+def test_scales_of_zero_and_smoothing_of_one() -> None:
+    tensors = [torch.randn(s, requires_grad=True) for s in ((6, 3), (5, 3), (6, 3), (5, 3))]
+    results = []
+    for backend in ("chunked", "reference"):
+        loss = F.linear_kl_div(*tensors, logit_scale=0.0, options=Options(backend=backend))
+        results.append((loss, *torch.autograd.grad(loss, tensors)))
+    torch.testing.assert_close(*results)
+    z = torch.tensor([[-torch.inf, 0.0, 1.0]])
+    assert F.cross_entropy(z, torch.tensor([0]), label_smoothing=1.0, options=Options("chunked")).item() == torch.inf
+
+
+@pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_heads_without_features_or_positions(dtype: torch.dtype, backend: str) -> None:
+    options = Options(backend=backend)
+    for shape in ((4, 0), (2, 2, 0)):
+        h, w = torch.zeros(shape, dtype=dtype, requires_grad=True), torch.zeros(5, 0, dtype=dtype, requires_grad=True)
+        y = torch.zeros(shape[:-1]).long()
+        for settings in ({}, {"options": options}):
+            loss = F.linear_cross_entropy(h, w, y, **settings)
+            assert loss.item() == pytest.approx(math.log(5), rel=1e-2)
+            loss.backward()
+    h, w = torch.zeros(4, 3, dtype=dtype, requires_grad=True), torch.zeros(5, 0, 3, dtype=dtype)
+    assert F.linear_cross_entropy(h, w, torch.zeros(4, 0).long(), reduction="sum", options=options).item() == 0.0
+    if hasattr(torch.nn, "LinearCrossEntropyOptions"):
+        aspect = torch.nn.LinearCrossEntropyOptions(chunking_method="aspect_ratio:2")
+        h, w = torch.zeros(4, 0, dtype=dtype), torch.zeros(5, 0, dtype=dtype)
+        assert F.linear_cross_entropy(h, w, torch.zeros(4).long(), options=aspect).isfinite()
+
+
+def test_lists_and_arrays_are_refused_by_name() -> None:
+    h, w = torch.randn(4, 3), torch.randn(5, 3)
+    for target in ([0, 1, 2, 3], None):
+        with pytest.raises(TypeError, match="target is a"):
+            F.linear_cross_entropy(h, w, target)
+        with pytest.raises(TypeError, match="target is a"):
+            F.cross_entropy(h, target)
+    for input in ([[1.0, 2.0, 3.0]], h.numpy()):
+        with pytest.raises(TypeError, match="input is a"):
+            F.linear_cross_entropy(input, w, torch.tensor([0]))
+
+
+def test_torchs_chunk_size_is_an_upper_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not hasattr(torch.nn, "LinearCrossEntropyOptions"):
+        pytest.skip("torch has them since 2.12")
+    seen: list[int] = []
+    original = chunked.plan
+    monkeypatch.setattr(chunked, "plan", lambda *a: seen.append((p := original(*a)).chunk) or p)
+    h, w, y = (
+        torch.randn(64, 4, requires_grad=True),
+        torch.randn(50, 4, requires_grad=True),
+        torch.randint(0, 50, (64,)),
+    )
+    make = torch.nn.LinearCrossEntropyOptions
+    for options, most in (
+        (make(batch_chunk_size=10, chunking_method=None), 10),
+        (make(chunking_method="aspect_ratio:2"), 4),
+    ):
+        F.linear_cross_entropy(h, w, y, options=options)
+        assert seen[-1] <= most
