@@ -208,11 +208,13 @@ def test_dense_gradients_take_one_buffer(layout: str, dtype: torch.dtype) -> Non
 
 def test_a_system_without_huge_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     shape, device = (1 << 21, 2), torch.device("cpu")
+    monkeypatch.setattr(_memory, "_WORTHWHILE", 1 << 20)
     for broken in (lambda _: (_ for _ in ()).throw(OSError("no libc")), lambda _: object()):
         _memory._madvise.cache_clear()
         monkeypatch.setattr(ctypes, "CDLL", broken)
         assert _memory.empty(shape, torch.float32, device).fill_(1.0).sum() == 1 << 22
     monkeypatch.undo()
+    monkeypatch.setattr(_memory, "_WORTHWHILE", 1 << 20)
     _memory._madvise.cache_clear()
     assert _memory.empty(shape, torch.float32, device).fill_(1.0).sum() == 1 << 22
 

@@ -47,6 +47,8 @@ class Case:
     gradient: bool = True
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Keywords of ours that torch does not have."""
+    without: tuple[str, ...] = ()
+    """Contenders that are left out."""
     targets: Mapping[str, float] = field(default_factory=dict)
     """Contender → most that ours may take of its time; "bytes" → most memory of ours."""
 
@@ -128,7 +130,7 @@ def contenders(case: Case, device: str, *, compiled: bool = True) -> dict[str, L
             found["one product"] = _product
         if device == "cuda":
             found |= _peers(case)
-    return found
+    return {name: function for name, function in found.items() if name not in case.without}
 
 
 def _dense(logits: Tensor, target: Tensor) -> Tensor:
@@ -228,7 +230,11 @@ def measure(case: Case, *, device: str = "cpu", repeat: int = 15, compiled: bool
 
 
 def _interleaved(steps: dict[str, Callable[[], object]], repeat: int, device: str) -> dict[str, list[float]]:
-    """Seconds per pass of each, in turns. A short pass is repeated for a millisecond at least."""
+    """Seconds per pass of each, in turns. A short pass is repeated for a millisecond at least.
+
+    In its turn each takes one pass that is not timed: it then finds memory as it left it itself, as in a program that
+    uses it alone, and not as a contender did.
+    """
     calls = {}
     for name, run in steps.items():
         run()
@@ -236,6 +242,7 @@ def _interleaved(steps: dict[str, Callable[[], object]], repeat: int, device: st
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(max(repeat, 2)):
         for name, run in steps.items():
+            run()
             times[name].append(_seconds(run, calls[name], device))
     return times
 

@@ -41,7 +41,7 @@ from typing import NamedTuple, NoReturn, TypeVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import wrap_torch_function
+from torch.overrides import handle_torch_function, has_torch_function
 
 from crossentropy import _autograd, _tiny
 from crossentropy import _contract as contract
@@ -71,7 +71,15 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def _overridable(function: _Function) -> _Function:
     """Let tensor subclasses and tracers among the arguments override the function, as they can torch's own."""
-    return cast(_Function, wrap_torch_function(lambda *args, **kwargs: (*args, *kwargs.values()))(function))
+
+    @functools.wraps(function)
+    def overridable(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
+        relevant = (*args, *kwargs.values()) if kwargs else args
+        if has_torch_function(relevant):
+            return handle_torch_function(overridable, relevant, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return cast(_Function, overridable)
 
 
 @_overridable

@@ -45,6 +45,8 @@ class Result(NamedTuple):
 def eligible(loss: Loss) -> tuple[str, ...]:
     """Reasons why this backend cannot execute a loss; none if it can."""
     reasons = []
+    if not torch.is_grad_enabled():
+        return ()
     if loss.weight is not None and loss.weight.requires_grad:
         reasons.append("class weights that require gradients need every log-probability")
     if loss.target is not None and loss.target.requires_grad:
