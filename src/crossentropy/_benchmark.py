@@ -24,10 +24,14 @@ from typing import Any
 import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import crossentropy
+from crossentropy import _contract as contract
 from crossentropy import functional
-from crossentropy._planner import Plan, Workload, plan
+from crossentropy._backends import chunked
+from crossentropy._contract import LossTensors
+from crossentropy._planner import Plan, plan
 from crossentropy.testing import peak_bytes
 
 LossFunction = Callable[..., Tensor]
@@ -329,32 +333,20 @@ def _processor() -> str:
 
 
 def plan_of(case: Case, device: str, budget: int | None) -> Plan:
-    """The plan of a case, without running it."""
+    """The plan of a case, from tensors without storage."""
     dtype = getattr(torch, case.dtype)
-    if case.linear:
-        n, d, v = case.shape
-        product = torch.float32 if dtype == torch.float16 and device == "cpu" else dtype
-        work = Workload(
-            rows=n,
-            classes=v,
-            dtype=product,
-            features=d,
-            head_dtype=dtype,
-            device=device,
-            input_gradient=case.gradient,
-            head_gradient=case.gradient,
-            converted=product != dtype,
-        )
-    else:
-        work = Workload(
-            rows=case.shape[0],
-            classes=case.shape[1],
-            dtype=dtype,
-            positions=math.prod(case.shape[2:]),
-            device=device,
-            input_gradient=case.gradient,
-        )
-    return plan(work, budget)
+    with FakeTensorMode():
+        if case.linear:
+            n, d, v = case.shape
+            hidden, head = (torch.empty(s, dtype=dtype, device=device) for s in ((n, d), (v, d)))
+            shape, rows, class_dim, linear_weight = torch.Size((n, v)), (n,), 1, head
+        else:
+            hidden, linear_weight = torch.empty(case.shape, dtype=dtype, device=device), None
+            shape, rows, class_dim = hidden.shape, (case.shape[0], *case.shape[2:]), 1
+        target = torch.empty(rows, dtype=torch.int64, device=device)
+        pair = contract.resolve(LossTensors(hidden, target, linear_weight=linear_weight), shape, class_dim)
+        wanted = (case.gradient, case.gradient and case.linear, False)
+        return plan(chunked.workload(contract.make_loss("cross_entropy", shape, (pair,)), wanted), budget)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class Options:
             in place. "reference" is the plain composition of torch operators that everything else is tested against.
             An explicit choice never falls back: it raises ValueError where it cannot be followed.
         memory_budget: Bytes of workspace for the logits of a linear head. Default: 64 MB on a CPU, 512 MB elsewhere.
-            Less makes smaller pieces, down to one row; the result changes by its rounding at most.
+            Less makes smaller pieces, down to one row; the result changes by its rounding at most. Hidden states that
+            must be converted (autocast, float16 on a CPU) are copied once on top of it.
 
     Raises:
         ValueError: `backend` is not known, or `memory_budget` is no number of bytes.
@@ -112,6 +113,11 @@ class Loss(NamedTuple):
     """Bytes of workspace."""
     most_rows: int | None = None
     """Upper bound of a chunk."""
+
+    @property
+    def rows_shape(self) -> torch.Size:
+        """The shape of the rows: that of the logits without the class axis."""
+        return without(self.shape, self.sides[0].spec.class_dim)
 
 
 @dataclass(frozen=True)

@@ -187,8 +187,7 @@ def _prepare(loss: Loss, coefficient: Tensor | None, rows: View, names: Sequence
     `ignored` and `unknown` are left out where no label can be either, as the contract found.
     """
     spec, device = loss.sides[0].spec, loss.sides[0].input.device
-    shape = (*loss.shape[: spec.class_dim], *loss.shape[spec.class_dim + 1 :])
-    prepared = {name: rows(torch.empty(shape, dtype=spec.dtype, device=device)) for name in names}
+    prepared = {name: rows(torch.empty(loss.rows_shape, dtype=spec.dtype, device=device)) for name in names}
     if loss.target is not None and not spec.probabilities:
         label = rows(loss.target)
         if spec.ignores:

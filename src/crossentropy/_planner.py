@@ -21,6 +21,8 @@ from typing import Any
 
 import torch
 
+from crossentropy._logspace import wide
+
 CPU_BUDGET = 64_000_000
 """Bytes of workspace for a linear head on a CPU: larger chunks are not faster there."""
 ACCELERATOR_BUDGET = 512_000_000
@@ -59,11 +61,6 @@ class Workload:
     """Tiles beside the one that is worked on: for a softcap, for class probabilities, for a teacher."""
     converted: bool = False
     """Whether input and head are converted to `dtype`, by chunks and blocks."""
-
-    @property
-    def wide(self) -> torch.dtype:
-        """Dtype of a tile."""
-        return torch.float64 if self.dtype == torch.float64 else torch.float32
 
 
 @dataclass(frozen=True)
@@ -119,11 +116,11 @@ def plan(work: Workload, budget: int | None = None, most_rows: int | None = None
     budget = budget or (CPU_BUDGET if on_cpu else ACCELERATOR_BUDGET)
     cache = CPU_TILE if work.positions == 1 else CPU_TILE_ACROSS
     tile_bytes = min(cache if on_cpu else ACCELERATOR_TILE, max(budget // (4 * (1 + work.scratch)), 1))
-    tile = max(tile_bytes // work.wide.itemsize, work.classes)
-    in_place = work.dtype == work.wide
+    tile = max(tile_bytes // wide(work.dtype).itemsize, work.classes)
+    in_place = work.dtype == wide(work.dtype)
     if work.features is None:
         return _dense(work, tile, in_place)
-    tiles = tile * work.wide.itemsize * (work.scratch + (not in_place))
+    tiles = tile * wide(work.dtype).itemsize * (work.scratch + (not in_place))
     return _linear(work, tile, budget - tiles, tiles, most_rows, on_cpu)
 
 
@@ -132,7 +129,7 @@ def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
     scratch = work.scratch + (not (in_place and work.input_gradient))
     gradient = work.rows * work.positions * work.classes * work.dtype.itemsize * work.input_gradient
     reason = "the gradient is computed with the loss, in place" if gradient else "the logits are read once"
-    return Plan("dense", tile, 0, 0, tile * work.wide.itemsize * scratch, gradient, 0, reason)
+    return Plan("dense", tile, 0, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)
 
 
 def _linear(work: Workload, tile: int, budget: int, tiles: int, most_rows: int | None, on_cpu: bool) -> Plan:
@@ -147,6 +144,7 @@ def _linear(work: Workload, tile: int, budget: int, tiles: int, most_rows: int |
     block = max(16, min(budget // 2, CPU_BLOCK if on_cpu else budget) // max(per_class, 1))
     block = min(block, work.classes)
     per_row = int(width * logit + conversion)
+    hidden = work.rows * conversion  # of all rows, for a sweep over classes: beside the budget, no piece can shrink it
     cap = max(1, min(work.rows, budget // max(per_row, 1), most_rows or work.rows))
     chunk = _even(work.rows, cap)
     chunks = -(-work.rows // max(chunk, 1))
@@ -155,17 +153,17 @@ def _linear(work: Workload, tile: int, budget: int, tiles: int, most_rows: int |
     product = 2 * work.rows * width * work.features
     flops = product * (1 + work.input_gradient + work.head_gradient)
     if not (work.input_gradient or work.head_gradient):
-        workspace = block * per_class + tiles
+        workspace = block * per_class + tiles + hidden
         return Plan(
             "statistics", tile, chunk, block, workspace, 0, flops, "blocks of classes merge; the head is read once"
         )
     workspace = chunk * per_row + tiles
     if not work.head_gradient:
         return Plan("rows", tile, chunk, block, workspace, gradients, flops, "only the input needs a gradient")
-    if work.dtype == head_dtype and (chunks == 1 or work.dtype == work.wide):
+    if work.dtype == head_dtype and (chunks == 1 or work.dtype == wide(work.dtype)):
         why = "one chunk" if chunks == 1 else f"the head's gradient accumulates in {_name(head_dtype)}"
         return Plan("rows", tile, chunk, block, workspace, gradients, flops, why)
-    workspace = max(workspace, block * per_class + tiles)
+    workspace = max(workspace, block * per_class + tiles) + hidden
     why = f"a head in {_name(head_dtype)} gets each entry of its gradient from one product, rounded once"
     return Plan("rows, then classes", tile, chunk, block, workspace, gradients, flops + product, why)
 

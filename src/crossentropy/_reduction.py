@@ -24,8 +24,7 @@ def ignored(loss: Loss) -> Tensor:
     spec = loss.sides[0].spec
     if spec.ignores and loss.target is not None:
         return loss.target == spec.ignore_index
-    shape = (*loss.shape[: spec.class_dim], *loss.shape[spec.class_dim + 1 :])
-    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(shape)
+    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(loss.rows_shape)
 
 
 def picked(loss: Loss, skipped: Tensor) -> Tensor:
@@ -78,5 +77,4 @@ def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _of_rows(coefficient: Tensor, loss: Loss) -> Tensor:
     """Coefficients in the shape (1, rows)."""
-    c = loss.sides[0].spec.class_dim
-    return coefficient.expand(1, *loss.shape[:c], *loss.shape[c + 1 :])
+    return coefficient.expand(1, *loss.rows_shape)

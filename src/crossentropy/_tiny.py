@@ -8,7 +8,7 @@ as accurate as promised. That is looked at, not hoped for:
     gradient       none is above −2^−26 in float64, where p_y − 1 keeps float32's bits
 
 Otherwise, for a nan, and for arguments that torch refuses, `cross_entropy` gives None: the caller goes the long way.
-Measured for (32, 10): the look costs 3 µs of 35 with a gradient, under 2 of 7 without.
+Measured for (32, 10), all calls in between included: 2.4 µs beside torch's 6.4 without a gradient.
 """
 
 import torch

@@ -340,9 +340,10 @@ def linear_cross_entropy(
 
         L = cross_entropy(input @ linear_weight.T + linear_bias, target)
 
-    The loss of a classifier or language model from its last hidden states and its head, in chunks: the logits are never
-    built, and memory beside the gradients stays within `options.memory_budget`. Products are in the promoted dtype
-    (under autocast in autocast's; float16 on a CPU in float32), sums in float32, and each gradient is rounded once.
+    The loss of a classifier or language model from its last hidden states and its head, in chunks: more than 2^20
+    logits are never built, and memory beside the gradients stays within `options.memory_budget`. Products are in the
+    promoted dtype (under autocast in autocast's; float16 on a CPU in float32), sums in float32, and each gradient is
+    rounded once.
 
     Args:
         input: Hidden states (D), (N, D) or, beyond torch, (…, D).

@@ -24,6 +24,7 @@ from torch import Tensor
 from crossentropy import _memory
 from crossentropy._contract import Loss, Side
 from crossentropy._kernels import Kernel, make
+from crossentropy._logspace import wide
 from crossentropy._planner import Plan, Workload, plan
 from crossentropy._reduction import ignored
 
@@ -63,7 +64,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
     scratch = capped + (spec.probabilities or loss.kind != "cross_entropy") + 2 * (len(loss.sides) - 1)
     if side.weight is None:
         layout = _Layout.of(side.input, spec.class_dim)
-        positions = 1 if layout.flat else layout.shape[layout.class_dim + 1 :].numel()
+        positions = 1 if layout.flat else math.prod(layout.shape[layout.class_dim + 1 :])
         return Workload(
             rows=rows // max(positions, 1),
             positions=positions,
@@ -121,7 +122,7 @@ def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
     """The result of a loss without rows."""
     tensors = [x for side in loss.sides for x in side[:3]]
     gradients = [torch.zeros_like(x) if x is not None and want else None for x, want in zip(tensors, wanted)]
-    shape = _rows_shape(loss)
+    shape = loss.rows_shape
     statistics = loss.kind == "statistics"
     x = loss.sides[0].input
     return Result(
@@ -129,11 +130,6 @@ def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
         x.new_zeros(shape, dtype=torch.int64) if statistics else None,
         tuple((gradients[i], gradients[i + 1], gradients[i + 2]) for i in range(0, len(gradients), 3)),
     )
-
-
-def _rows_shape(loss: Loss) -> tuple[int, ...]:
-    c = loss.sides[0].spec.class_dim
-    return (*loss.shape[:c], *loss.shape[c + 1 :])
 
 
 # --- logits that are given ----------------------------------------------------------------------------------------
@@ -212,7 +208,7 @@ def _tiles(shape: torch.Size, most: int) -> Iterator[Index]:
 
 
 def _result(kernel: Kernel, loss: Loss, gradients: tuple[Gradients, ...]) -> Result:
-    shape = _rows_shape(loss)
+    shape = loss.rows_shape
     results, argmax = kernel.results()
     rows = [row.reshape(1, *shape) for row in results]
     return Result(
@@ -237,8 +233,9 @@ class _Head:
         self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
         self.input_gradient = self._new(self.hidden) if wanted[0] else None
         self.head_gradient = self._new(self.head) if wanted[1] else None
-        wide = torch.float64 if self.dtype == torch.float64 else torch.float32
-        self.bias_gradient = self.head.new_zeros(self.classes, self.positions, dtype=wide) if wanted[2] else None
+        self.bias_gradient = None
+        if wanted[2]:
+            self.bias_gradient = self.head.new_zeros(self.classes, self.positions, dtype=wide(self.dtype))
         self.wants_head = wanted[1] or wanted[2]
 
     @staticmethod
@@ -248,11 +245,7 @@ class _Head:
     def logits(self, hidden: Tensor, out: Tensor, begin: int = 0) -> Tensor:
         """Logits (R, B, P), or (R, B), of `hidden` (R, D) for the classes of `out` (R, B · P) from `begin` on."""
         for i, j, weight in self._blocks(begin, out.shape[1] // self.positions, hidden.shape[0]):
-            part = (
-                out
-                if j - i == out.shape[1] // self.positions
-                else out[:, (i - begin) * self.positions :][:, : len(weight)]
-            )
+            part = out if len(weight) == out.shape[1] else out[:, (i - begin) * self.positions :][:, : len(weight)]
             torch.mm(hidden, weight.T, out=part)
             if self.bias is not None:
                 part.add_(self.bias[i:j].flatten().to(part.dtype))
@@ -267,9 +260,8 @@ class _Head:
         """The head's rows for some classes in the product's dtype; converted piece by piece, else at once."""
         step = classes
         if self.head.dtype != self.dtype:
-            step = max(
-                16, rows * classes // max(8 * self.head.shape[2], 1)
-            )  # a piece no larger than an eighth of the logits
+            # a piece no larger than an eighth of the logits
+            step = max(16, rows * classes // max(8 * self.head.shape[2], 1))
         for i in range(begin, begin + classes, max(step, 1)):
             j = min(i + step, begin + classes)
             yield i, j, self.head[i:j].flatten(0, 1).to(self.dtype)
@@ -282,12 +274,10 @@ class _Head:
         if self.head.dtype == self.dtype == out.dtype:
             torch.mm(gradient, self.head.flatten(0, 1), out=out)
             return
-        wide = torch.zeros(
-            out.shape, dtype=gradient.dtype if gradient.dtype.itemsize > 2 else torch.float32, device=out.device
-        )
+        total = torch.zeros(out.shape, dtype=wide(gradient.dtype), device=out.device)
         for i, j, weight in self._blocks(0, self.classes, gradient.shape[0]):
-            wide += torch.mm(gradient[:, i * self.positions : j * self.positions], weight)
-        out.copy_(wide)
+            total += torch.mm(gradient[:, i * self.positions : j * self.positions], weight)
+        out.copy_(total)
 
     def collect_head(self, gradient: Tensor, hidden: Tensor, begin: int, *, first: bool) -> None:
         """The gradient of head and bias for the classes of `gradient` (R, B · P): set, or added if not `first`."""

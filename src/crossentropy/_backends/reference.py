@@ -22,18 +22,20 @@ from torch import Tensor
 from crossentropy._contract import Loss, LossSpec, Side
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
 from crossentropy._reduction import ignored, picked, weigh
+from crossentropy._values import readable
 from crossentropy.information import kl_divergence
 
 
 def execute(loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
     """Σ coefficient · rows, and the rows (K, rows), which are 0 where they are skipped."""
     skipped = ignored(loss)
-    if loss.kind != "statistics":
+    silent = (coefficient == 0).all(0) & ~skipped
+    if loss.kind != "statistics" and not (readable(silent) and not silent.any()):
         with torch.no_grad():
-            silent, hopeless = (coefficient == 0).all(0), ~rows(loss, skipped)[0].isfinite()
+            hopeless = ~rows(loss, skipped)[0].isfinite()
             for side in loss.sides:
                 hopeless = hopeless | ~_finite(side, skipped)
-            skipped = skipped | (silent & hopeless)
+        skipped = skipped | (silent & hopeless)
     result = rows(loss, skipped)
     return weigh(coefficient, result).sum() if summed else result.new_zeros(()), result
 
