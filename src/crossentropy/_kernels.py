@@ -51,12 +51,16 @@ class Kernel(Protocol):
         """Whether blocks of classes can be accumulated."""
         ...
 
+    def chunk(self, index: tuple[slice, ...]) -> "Kernel":
+        """The kernel of some of the rows, with room for their statistics."""
+        ...
+
     def at(self, index: tuple[slice, ...]) -> "Kernel":
-        """The kernel of some of the rows."""
+        """The kernel of some of the rows of a chunk."""
         ...
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
-        """Store the results of complete rows; leave gradients in `works` if wanted."""
+        """Store the statistics of complete rows; leave gradients in `works` if wanted."""
         ...
 
     def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
@@ -68,7 +72,7 @@ class Kernel(Protocol):
         ...
 
     def conclude(self) -> None:
-        """Store the results of rows whose classes were all accumulated."""
+        """Store the results of the rows of a chunk, which have their statistics."""
         ...
 
     def results(self) -> tuple[Tensors, Tensor | None]:
@@ -110,10 +114,13 @@ class _Rows:
     def at(self: "_Kind", index: tuple[slice, ...]) -> "_Kind":
         return replace(self, rows={name: tensor[index] for name, tensor in self.rows.items()})
 
+    def chunk(self: "_Kind", index: tuple[slice, ...]) -> "_Kind":
+        return self.at(index)
+
     def _store(self, **values: Tensor) -> None:
         """Store what there is room for, because something later needs it."""
         for name, value in values.items():
-            if name in self.rows:
+            if name in self.rows and value is not self.rows[name]:
                 self.rows[name].copy_(value)
 
     def _clean(self, gradient: Tensor, witness: Tensor | None = None) -> None:
@@ -187,7 +194,7 @@ def _prepare(loss: Loss, coefficient: Tensor | None, rows: View, names: Sequence
     `ignored` and `unknown` are left out where no label can be either, as the contract found.
     """
     spec, device = loss.sides[0].spec, loss.sides[0].input.device
-    prepared = {name: rows(torch.empty(loss.rows_shape, dtype=spec.dtype, device=device)) for name in names}
+    prepared = {name: rows(torch.zeros(loss.rows_shape, dtype=spec.dtype, device=device)) for name in names}
     if loss.target is not None and not spec.probabilities:
         label = rows(loss.target)
         if spec.ignores:
@@ -245,6 +252,9 @@ class CrossEntropy(_Rows):
     """What smoothing puts on all classes together: ε times the mean class weight."""
     spare: Tensor | None = None
     """A tile for τ, against class probabilities."""
+    room: tuple[str, ...] = ("maximum", "others", "apart")
+    """Statistics that the rows of a chunk have until they are concluded; no more, because where there are few classes
+    they are as large as logits."""
     modest: list[bool] = field(default_factory=lambda: [True])
     """Whether no row was met so far whose exponentials need a maximum."""
 
@@ -252,11 +262,7 @@ class CrossEntropy(_Rows):
     def of(cls, loss: Loss, coefficient: Tensor | None, rows: View, blocks: View, plan: Plan) -> "CrossEntropy":
         """The kernel of a loss."""
         spec, x = loss.sides[0].spec, loss.sides[0].input
-        names = ["loss"]
-        if plan.strategy == "statistics":
-            names += ["maximum", "others", "apart", *(["weighted"] if spec.label_smoothing else [])]
-        if plan.second_sweep:
-            names += ["maximum", "alpha", "peak"]
+        names = ["loss", *(("maximum", "alpha", "peak") if plan.second_sweep else ())]
         prepared = _prepare(loss, coefficient, rows, names)
         weight, uniform, spare = None, spec.label_smoothing, None
         if loss.weight is not None:
@@ -269,7 +275,17 @@ class CrossEntropy(_Rows):
             spare = x.new_empty(plan.tile, dtype=spec.dtype)
         elif weight is not None:
             prepared["picked"] = weight.flatten()[prepared["label"]]
-        return cls(spec, prepared, _slopes(loss, coefficient, plan), weight, uniform, spare)
+        room = (
+            *cls.room,
+            *(("weighted",) if spec.probabilities or spec.label_smoothing else ()),
+            *(("weight",) if spec.probabilities else ()),
+        )
+        return cls(spec, prepared, _slopes(loss, coefficient, plan), weight, uniform, spare, room)
+
+    def chunk(self, index: tuple[slice, ...]) -> "CrossEntropy":
+        part = self.at(index)
+        room = {name: torch.zeros_like(part.rows["loss"]) for name in self.room}
+        return replace(part, rows=room | part.rows)
 
     @property
     def merges(self) -> bool:
@@ -285,10 +301,10 @@ class CrossEntropy(_Rows):
         row = self._measure_as_is(logits[0], work, tau, slope)
         if row is None:
             row = self._measure(_load(logits[0], work, self.spec, slope), work, tau, label, None)
-        self._conclude(row)
+            self._keep(row)
         if gradient:
             alpha, peak = self._pull(row, tau)
-            self._store(maximum=row.maximum, alpha=alpha, peak=peak)
+            self._store(alpha=alpha, peak=peak)
             self._derive(work, tau, (alpha, peak), label, None, slope)
             self._clean(work, alpha)
 
@@ -307,13 +323,11 @@ class CrossEntropy(_Rows):
         if begin:
             before = RowStatistics(r["maximum"], r["others"], r["apart"], r.get("weighted"), self._smoothed(0, begin))
             row = statistics.merge(before, row._replace(weight=self._smoothed(begin, classes)))
-        self._store(maximum=row.maximum, others=row.others, apart=row.apart)
-        if row.weighted is not None:
-            self._store(weighted=row.weighted)
+        self._keep(row)
 
-    def conclude(self) -> None:
-        r = self.rows
-        self._conclude(RowStatistics(r["maximum"], r["others"], r["apart"], r.get("weighted")))
+    def _keep(self, row: RowStatistics) -> None:
+        """Store the statistics of rows until they are concluded."""
+        self._store(**{name: value for name, value in row._asdict().items() if value is not None})
 
     def _tau(self, begin: int, work: Tensor) -> Tensor | float | None:
         """What target or smoothing put on each class of a block, but for the label; a number if the same on all."""
@@ -372,19 +386,19 @@ class CrossEntropy(_Rows):
         if tau is not None or not self.modest[0] or work.data_ptr() == logits.data_ptr() or not work.is_cpu:
             return None
         z = _load(logits, work, self.spec, slope)
-        label = self.rows["label"]
-        apart = z.gather(1, label)
+        label, maximum, others, apart = (self.rows[name] for name in ("label", "maximum", "others", "apart"))
+        torch.gather(z, 1, label, out=apart)
         torch.exp(z, out=work).scatter_(1, label, 0.0)
-        others = work.sum(1, keepdim=True)
+        torch.sum(work, 1, keepdim=True, out=others)
         least, most = (others + apart.exp()).aminmax()
         if not (least.item() >= 2.0**-23 and most.item() <= 2.0**23):
             self.modest[0] = False
             return None
-        return RowStatistics(torch.zeros_like(apart), others, apart)
+        return RowStatistics(maximum, others, apart)
 
-    def _conclude(self, row: RowStatistics) -> None:
-        """Store the loss of complete rows."""
+    def conclude(self) -> None:
         r, spec = self.rows, self.spec
+        row = RowStatistics(r["maximum"], r["others"], r["apart"], r.get("weighted"), r.get("weight"))
         if spec.probabilities:
             assert row.weighted is not None
             assert row.weight is not None
@@ -469,7 +483,6 @@ class Statistics(_Rows):
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
         slope = self._slope(0, works[0]) if gradient else None
         self._measure(_load(logits[0], works[0], self.spec, slope), works[0], 0)
-        self.conclude()
         if gradient:
             self._derive(works[0], 0, slope)
 
@@ -574,7 +587,7 @@ class Divergence(_Rows):
         raise NotImplementedError("terms of a divergence need both rows complete")
 
     def conclude(self) -> None:
-        raise NotImplementedError("terms of a divergence need both rows complete")
+        """Nothing: the gradient needed the loss already."""
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
         r, slopes = self.rows, []

@@ -1,10 +1,10 @@
 """Plans: how the logits of a loss are cut into pieces. A pure function of shapes, dtypes, the device and a budget.
 
     tile      logits that are worked on at once, in the accumulation dtype; they stay in cache
-    chunk     rows whose logits under all classes exist at once, for a linear head
+    chunk     rows whose logits under all classes exist at once, for a linear head; whose losses are concluded together
     block     classes whose logits of all rows exist at once, for a linear head
 
-Logits that are given (dense) need tiles only. Those of a linear head are made by one or two sweeps:
+Logits that are given (dense) need no more than that. Those of a linear head are made by one or two sweeps:
 
     statistics            N × block    forward alone: blocks merge                                   2 NVD FLOP
     rows                  chunk × V    loss and gradients; the head's accumulates over the chunks    6 NVD FLOP
@@ -34,6 +34,9 @@ ACCELERATOR_TILE = 1 << 26
 CPU_TILE_ACROSS = 1 << 23
 """The same where classes do not lie innermost: rows lie together, and gathering needs many of them to use all cores.
 (8, 21, 256, 256), two cores: 14 ms in tiles of 5.5 MB, 21 ms in tiles of 2 MB."""
+DENSE_CHUNK = 1 << 15
+"""Rows of given logits whose losses are concluded together: a dozen operators, not worth their calls for one tile; and
+few enough that their statistics are small beside logits of any size."""
 CPU_BLOCK = 8 << 20
 """Bytes of a block of logits on a CPU: its shared cache. 1024 × 768 × 32000 bfloat16: the products take 22 ms in
 blocks of 4000 classes and 52 ms at once."""
@@ -72,7 +75,7 @@ class Plan:
     tile: int
     """Logits in a tile."""
     chunk: int
-    """Rows of hidden states in a chunk."""
+    """Rows of hidden states, or of outer axes of dense logits, in a chunk."""
     block: int
     """Classes in a block."""
     workspace: int
@@ -126,10 +129,11 @@ def plan(work: Workload, budget: int | None = None, most_rows: int | None = None
 
 def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
     tile = min(tile, work.rows * work.positions * work.classes)
+    chunk = min(work.rows, max(tile // max(work.classes, 1), DENSE_CHUNK) // max(work.positions, 1) or 1)
     scratch = work.scratch + (not (in_place and work.input_gradient))
     gradient = work.rows * work.positions * work.classes * work.dtype.itemsize * work.input_gradient
     reason = "the gradient is computed with the loss, in place" if gradient else "the logits are read once"
-    return Plan("dense", tile, 0, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)
+    return Plan("dense", tile, chunk, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)
 
 
 def _linear(work: Workload, tile: int, budget: int, tiles: int, most_rows: int | None, on_cpu: bool) -> Plan:

@@ -186,13 +186,21 @@ def _dense(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...], pie
     gradient = _memory.empty(tuple(z.shape), z.dtype, z.device) if wanted[0] else None
     in_place = gradient is not None and gradient.dtype == kernel.dtype
     scratch = None if in_place else z.new_empty(pieces.tile, dtype=kernel.dtype)
-    for index in _tiles(z.shape, pieces.tile):
-        logits, out = z[index], None if gradient is None else gradient[index]
-        work = _work(logits if out is None else out, scratch)
-        kernel.at(index).tile((logits,), (work,), gradient=wanted[0])
-        if out is not None and work is not out:
-            out.copy_(work)
+    for rows in _chunks(z.shape[0], pieces.chunk):
+        part, chunk, derived = kernel.chunk((rows,)), z[rows], None if gradient is None else gradient[rows]
+        for index in _tiles(chunk.shape, pieces.tile):
+            logits, out = chunk[index], None if derived is None else derived[index]
+            work = _work(logits if out is None else out, scratch)
+            part.at(index).tile((logits,), (work,), gradient=wanted[0])
+            if out is not None and work is not out:
+                out.copy_(work)
+        part.conclude()
     return _result(kernel, loss, ((None if gradient is None else layout.restore(gradient), None, None),))
+
+
+def _chunks(rows: int, most: int) -> Iterator[slice]:
+    """Slices of at most `most` rows."""
+    return (slice(i, min(i + most, rows)) for i in range(0, rows, max(most, 1)))
 
 
 def _tiles(shape: torch.Size, most: int) -> Iterator[Index]:
@@ -357,9 +365,8 @@ def _sweep_rows(kernel: Kernel, heads: list[_Head], pieces: Plan, gradient: bool
     total = heads[0].hidden.shape[0]
     buffers = [_memory.empty((pieces.chunk, h.classes * h.positions), h.dtype, h.hidden.device) for h in heads]
     scratches = _scratches(kernel, heads, pieces)
-    for begin in range(0, total, max(pieces.chunk, 1)):
-        rows = slice(begin, min(begin + pieces.chunk, total))
-        part = kernel.at((rows,))
+    for rows in _chunks(total, pieces.chunk):
+        part = kernel.chunk((rows,))
         hidden = [head.hidden[rows].to(head.dtype) for head in heads]
         flat = [buffer[: len(h)] for buffer, h in zip(buffers, hidden)]
         logits = [head.logits(h, z) for head, h, z in zip(heads, hidden, flat)]
@@ -369,11 +376,12 @@ def _sweep_rows(kernel: Kernel, heads: list[_Head], pieces: Plan, gradient: bool
             part.at(index).tile(tiles, works, gradient=gradient)
             if gradient:
                 _store(works, tiles)
+        part.conclude()
         if gradient:
             for head, h, z in zip(heads, hidden, flat):
                 head.collect_input(rows, z)
                 if head.wants_head and not pieces.second_sweep:
-                    head.collect_head(z, h, 0, first=begin == 0)
+                    head.collect_head(z, h, 0, first=rows.start == 0)
 
 
 def _sweep_classes(kernel: Kernel, heads: list[_Head], pieces: Plan) -> None:
@@ -400,6 +408,7 @@ def _sweep_classes(kernel: Kernel, heads: list[_Head], pieces: Plan) -> None:
 def _sweep_statistics(kernel: Kernel, head: _Head, pieces: Plan) -> None:
     """Blocks of classes, forward alone: statistics merge, and the head is read once."""
     hidden, step = head.hidden.to(head.dtype), pieces.block
+    part = kernel.chunk((slice(None),))
     buffer = hidden.new_empty(hidden.shape[0] * step * head.positions)
     scratches = _scratches(kernel, [head], pieces)
     for begin in range(0, head.classes, step):
@@ -407,8 +416,8 @@ def _sweep_statistics(kernel: Kernel, head: _Head, pieces: Plan) -> None:
         logits = head.logits(hidden, buffer[: len(hidden) * width].view(len(hidden), width), begin)
         for index in _tiles(logits.shape, pieces.tile):
             tile = logits[index]
-            kernel.at(index).accumulate(tile, _works((tile,), scratches)[0], begin)
-    kernel.conclude()
+            part.at(index).accumulate(tile, _works((tile,), scratches)[0], begin)
+    part.conclude()
 
 
 def _scratches(kernel: Kernel, heads: list[_Head], pieces: Plan) -> list[Tensor | None]:
