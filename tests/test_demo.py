@@ -48,12 +48,14 @@ def test_the_three_losses_on_digits() -> None:
     assert "1.4612" in text
 
 
-def test_a_language_model_with_each_loss(text_file: Path) -> None:
+def test_a_language_model_with_each_program(text_file: Path) -> None:
     corpus = language.load(text_file)
     assert corpus.vocabulary <= 60
     seen = []
-    ours, torchs = language.run(corpus, 30, 0, lambda what, done, total: seen.append((what, done, total)))
-    assert seen[29] == (ours.loss_name, 30, 30)
+    ours, torchs, fused = language.run(corpus, 30, 0, lambda what, done, total: seen.append((what, done, total)))
+    assert seen[29] == (ours.program, 30, 30)
+    assert fused.losses == pytest.approx(ours.losses, rel=1e-4)
+    assert fused.peak_bytes <= ours.peak_bytes
     assert ours.losses[0] == pytest.approx(torchs.losses[0], rel=1e-6)
     assert ours.losses[-1] < corpus.unigram_nats < ours.losses[0]
     assert ours.disagreement < 1e-6

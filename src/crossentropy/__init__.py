@@ -6,12 +6,27 @@ crossentropy.information   the quantities on discrete distributions
 crossentropy.continuous    the same quantities for densities
 crossentropy.functional    losses, drop-in for torch.nn.functional
 crossentropy.nn            losses, drop-in for torch.nn
+crossentropy.fuse          one line for a model that exists: its loss never builds the logits
+crossentropy.lazy          how: logits that are not computed, and what became of them
 """
 
-from crossentropy import continuous, functional, information, nn
+from crossentropy import continuous, functional, information, lazy, nn
 from crossentropy._contract import Options
 from crossentropy.functional import TokenStatistics
+from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
 
-__all__ = ["Options", "TokenStatistics", "continuous", "functional", "information", "nn"]
+__all__ = [
+    "LazyLogits",
+    "Options",
+    "TokenStatistics",
+    "continuous",
+    "functional",
+    "fuse",
+    "fused",
+    "information",
+    "lazy",
+    "nn",
+    "unfuse",
+]
 
 __version__ = "0.1.0"

@@ -607,6 +607,7 @@ class TokenStatistics(NamedTuple):
     """Index of the largest logit, int64; not differentiable."""
 
 
+@_overridable
 def token_statistics(
     input: Tensor,
     target: Tensor | None = None,

@@ -1,8 +1,8 @@
-"""Act 3, a language model: a tied head over many words, with the linear loss and with torch's on full logits.
+"""Act 3, a language model: a tied head over many words, with torch's loss on full logits and with ours, two ways.
 
     hᵢ = GRU(E[words before i])        logits = h Eᵀ        loss = −log softmax(logits)[word i], per word
 
-E the embedding (V, D), which is the head too. Each loss trains the same model from the same seed.
+E the embedding (V, D), which is the head too. Each program trains the same model from the same seed.
 """
 
 import math
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
 
-from crossentropy import functional, information
+from crossentropy import functional, fuse, information
 from crossentropy.demo.report import Figure, Progress, Section, Table, draw
 from crossentropy.testing import peak_bytes
 
@@ -57,7 +57,7 @@ class Corpus:
 class Training:
     """What one training came to."""
 
-    loss_name: str
+    program: str
     losses: tuple[float, ...]
     test_nats: float
     test_words: int
@@ -65,11 +65,11 @@ class Training:
     peak_bytes: int
     """Most memory held at one time by the tensors that one step, forward and backward, makes."""
     disagreement: float
-    """Largest difference between the two losses for the same parameters, on test words; relative above 1 nat."""
+    """Largest difference between ours and torch's loss for the same parameters, on test words; relative above 1 nat."""
 
     @property
     def agrees(self) -> bool:
-        """Whether the two losses are equal to rounding: a sum of V terms in float32, in two orders."""
+        """Whether the losses are equal to rounding: a sum of V terms in float32, in two orders."""
         return self.disagreement < 1e-5
 
 
@@ -101,48 +101,61 @@ def load(path: Path | None) -> Corpus:
 
 
 class Model(torch.nn.Module):
-    """A recurrent language model up to its last hidden states; the head is the embedding."""
+    """A recurrent language model, whose head is its embedding."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
         self.embedding: torch.nn.Embedding = torch.nn.Embedding(vocabulary, FEATURES)
         torch.nn.init.normal_(self.embedding.weight, std=FEATURES**-0.5)
         self.recurrence: torch.nn.GRU = torch.nn.GRU(FEATURES, FEATURES, batch_first=True)
+        self.head: torch.nn.Linear = torch.nn.Linear(FEATURES, vocabulary, bias=False)
+        self.head.weight = self.embedding.weight
 
-    def forward(self, words: Tensor) -> Tensor:
+    def hidden(self, words: Tensor) -> Tensor:
         """Hidden states (N, T, D) that predict the word after each of `words` (N, T)."""
         return self.recurrence(self.embedding(words))[0]
 
+    def forward(self, words: Tensor) -> Tensor:
+        """Logits (N, T, V)."""
+        return self.head(self.hidden(words))
 
-def linear_loss(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+
+def linear_loss(model: Model, words: Tensor, target: Tensor) -> Tensor:
     """Our loss: hidden states and head, in one function."""
-    return functional.linear_cross_entropy(hidden, head, target)
+    return functional.linear_cross_entropy(model.hidden(words), model.head.weight, target)
 
 
-def full_logits_loss(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+def full_logits_loss(model: Model, words: Tensor, target: Tensor) -> Tensor:
     """The loss of torch, of the full logits."""
-    logits = hidden @ head.T
-    return torch_functional.cross_entropy(logits.flatten(0, 1), target.flatten())
+    return torch_functional.cross_entropy(model(words).flatten(0, 1), target.flatten())
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "crossentropy.functional.linear_cross_entropy": linear_loss,
-    "torch.nn.functional.cross_entropy": full_logits_loss,
+@dataclass(frozen=True)
+class Program:
+    """A way to train the model."""
+
+    loss: Callable[[Model, Tensor, Tensor], Tensor]
+    prepare: Callable[[Model], Model]
+
+
+PROGRAMS = {
+    "ours: linear_cross_entropy": Program(linear_loss, lambda model: model),
+    "torch: cross_entropy on full logits": Program(full_logits_loss, lambda model: model),
+    "torch's program and one line: fuse(model)": Program(full_logits_loss, fuse),
 }
 
 
-def train(corpus: Corpus, loss_name: str, steps: int, seed: int, progress: Progress) -> Training:
-    """Train with one of the losses."""
+def train(corpus: Corpus, name: str, steps: int, seed: int, progress: Progress) -> Training:
+    """Train with one of the programs."""
     cut = len(corpus.words) // HELD_OUT
     test_words, training_words = corpus.words[:cut], corpus.words[cut:]
-    loss_function = LOSSES[loss_name]
+    program = PROGRAMS[name]
     torch.manual_seed(seed)
-    model = Model(corpus.vocabulary)
-    head = model.embedding.weight
+    model = program.prepare(Model(corpus.vocabulary))
     optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
 
     def forward_and_backward(text: Tensor) -> Tensor:
-        loss = loss_function(model(text[:, :-1]), head, text[:, 1:])
+        loss = program.loss(model, text[:, :-1], text[:, 1:])
         optimizer.zero_grad()
         loss.backward()
         return loss
@@ -154,7 +167,7 @@ def train(corpus: Corpus, loss_name: str, steps: int, seed: int, progress: Progr
         losses.append(forward_and_backward(text).item())
         optimizer.step()
         seconds += time.perf_counter() - begin
-        progress(loss_name, step + 1, steps)
+        progress(name, step + 1, steps)
     optimizer.zero_grad()
     peak = peak_bytes(lambda: forward_and_backward(text))
 
@@ -163,11 +176,13 @@ def train(corpus: Corpus, loss_name: str, steps: int, seed: int, progress: Progr
     with torch.no_grad():
         for some in starts.split(SENTENCES):
             text = _excerpts(test_words, some)
-            ours, torchs = (f(model(text[:, :-1]), head, text[:, 1:]).item() for f in LOSSES.values())
-            nats += ours * len(some) / len(starts)
-            disagreements.append(abs(ours - torchs) / max(torchs, 1.0))
+            value = program.loss(model, text[:, :-1], text[:, 1:]).item()
+            logits = model.hidden(text[:, :-1]) @ model.head.weight.T
+            torchs = torch_functional.cross_entropy(logits.flatten(0, 1), text[:, 1:].flatten()).item()
+            nats += value * len(some) / len(starts)
+            disagreements.append(abs(value - torchs) / max(torchs, 1.0))
     speed = steps * SENTENCES * WORDS / seconds
-    return Training(loss_name, tuple(losses), nats, len(starts) * WORDS, speed, peak, max(disagreements))
+    return Training(name, tuple(losses), nats, len(starts) * WORDS, speed, peak, max(disagreements))
 
 
 def _excerpts(words: Tensor, starts: Tensor) -> Tensor:
@@ -176,8 +191,8 @@ def _excerpts(words: Tensor, starts: Tensor) -> Tensor:
 
 
 def run(corpus: Corpus, steps: int, seed: int, progress: Progress) -> list[Training]:
-    """Train with each of the two losses."""
-    return [train(corpus, name, steps, seed, progress) for name in LOSSES]
+    """Train with each of the programs."""
+    return [train(corpus, name, steps, seed, progress) for name in PROGRAMS]
 
 
 def section(corpus: Corpus, trainings: list[Training]) -> Section:
@@ -199,12 +214,13 @@ def section(corpus: Corpus, trainings: list[Training]) -> Section:
             f"Trained on {corpus.source}: {len(corpus.words):,} words, a vocabulary of {corpus.vocabulary:,}. A "
             f"recurrent model with {FEATURES} features and a tied head, {steps} steps of {SENTENCES} × {WORDS} words. "
             f"Knowing only how frequent each word is costs {corpus.unigram_nats:.4f} nat per word.",
-            Table(("", "ours: linear_cross_entropy", "torch: cross_entropy on full logits"), rows),
+            Table(("", *(t.program for t in trainings)), rows),
             _curve(trainings, corpus.unigram_nats),
-            f"For the same parameters the two losses agree to {disagreement:.0e}: one rounding of float32 is 6e-08. "
-            "Two trainings from one seed drift apart slowly, because roundings differ.",
+            f"For the same parameters the losses agree to {disagreement:.0e}: one rounding of float32 is 6e-08. "
+            "Trainings from one seed drift apart slowly, because roundings differ.",
             "Our loss never builds the logits: it makes them chunk by chunk and turns each chunk into gradients at "
-            "once, hence the memory shown.",
+            "once, hence the memory shown. The last column is torch's program, unchanged but for crossentropy.fuse: "
+            "the model's head returns logits that wait to be asked for, and the loss does not ask.",
             "Cross entropy per word in nats, divided by ln 2, is bits per word; its exponential is the perplexity, the "
             "number of equally likely words among which the model is left to guess.",
         ),
@@ -214,10 +230,10 @@ def section(corpus: Corpus, trainings: list[Training]) -> Section:
 def _curve(trainings: list[Training], unigram_nats: float) -> Figure:
     def paint(canvas: "MatplotlibFigure") -> None:
         axes = canvas.subplots()
-        for training, style in zip(trainings, ("-", ":")):
-            axes.plot(range(1, len(training.losses) + 1), training.losses, style, label=training.loss_name)
-        axes.axhline(unigram_nats, color="gray", linestyle="--", label="word frequencies alone")
+        for training, style in zip(trainings, ("-", ":", "--")):
+            axes.plot(range(1, len(training.losses) + 1), training.losses, style, label=training.program)
+        axes.axhline(unigram_nats, color="gray", linestyle="-.", label="word frequencies alone")
         axes.set(xlabel="step", ylabel="nats per word", title="training loss")
         axes.legend(fontsize="small")
 
-    return draw("The two trainings, from the same seed.", paint)
+    return draw("The trainings, from the same seed.", paint)

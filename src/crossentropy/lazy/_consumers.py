@@ -1,0 +1,365 @@
+"""What fuses: functions of torch whose result follows from hidden states and head, without the logits.
+
+cross_entropy, nll_loss, kl_div · gather, logsumexp, entropy · argmax, max, topk
+
+A handler takes the arguments of torch's function, and gives NotImplemented where only the logits will do.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn._reduction import legacy_get_string
+
+from crossentropy import _planner as planner
+from crossentropy import functional
+from crossentropy.lazy._derivations import loss_dtype, methods, on_classes, tidy, viewed
+from crossentropy.lazy._expression import Expression
+from crossentropy.lazy._tensor import LazyLogits, derive, implements
+
+# --- losses -------------------------------------------------------------------------------------------------------
+
+
+@implements(F.cross_entropy, functional.cross_entropy)
+def _cross_entropy(func: Any, input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:
+    names = ("size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
+    kwargs = {**dict(zip(names, args)), **kwargs}
+    if len(args) > len(names) or not isinstance(input, LazyLogits) or input._expression.kind != "logits":
+        return NotImplemented
+    if isinstance(target, Tensor) and target.is_floating_point():
+        if target.shape != input.shape:
+            return NotImplemented
+        target = target.movedim(1 if input.dim() > 1 else 0, -1)
+    return _loss(func, input, target, weight=weight, **kwargs)
+
+
+@implements(F.nll_loss, functional.nll_loss)
+def _nll_loss(func: Any, input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:
+    names = ("size_average", "ignore_index", "reduce", "reduction")
+    kwargs = {**dict(zip(names, args)), **kwargs}
+    if len(args) > len(names) or not isinstance(input, LazyLogits) or input._expression.kind != "log_probs":
+        return NotImplemented
+    if not isinstance(target, Tensor) or target.is_floating_point():
+        return NotImplemented
+    return _loss(func, input, target, weight=weight, **kwargs)
+
+
+def _loss(
+    func: Any,
+    input: LazyLogits,
+    target: Any,
+    *,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    ignore_index: int = -100,
+    out_dtype: torch.dtype | None = None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+    **ours: Any,
+) -> Any:
+    """Cross entropy of lazy logits, or of their log-probabilities, against classes or probabilities (classes last)."""
+    e = input._expression
+    unlike = not isinstance(target, Tensor) or isinstance(target, LazyLogits) or target.device != input.device
+    if unlike or isinstance(ours.get("weight"), LazyLogits) or input.dim() == 0 or not input.numel():
+        return NotImplemented
+    axis = 1 if input.dim() > 1 else 0
+    if e.class_dim != axis or (e.softcap is not None and (softcap is not None or logit_scale != 1.0)):
+        return NotImplemented
+    if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
+        return NotImplemented
+    if size_average is not None or reduce is not None:
+        reduction = legacy_get_string(size_average, reduce)
+    input.record(func, fused=True)
+    return _of_head(
+        e,
+        target,
+        reduction=reduction,
+        ignore_index=ignore_index,
+        out_dtype=out_dtype or loss_dtype(input),
+        logit_scale=logit_scale,
+        softcap=softcap,
+        **ours,
+    )
+
+
+def _of_head(
+    e: Expression, target: Tensor, *, logit_scale: float = 1.0, softcap: float | None = None, **options: Any
+) -> Tensor:
+    e.check()
+    weight, bias = e.head()
+    with e.autocast():
+        return functional.linear_cross_entropy(
+            e.rows(),
+            weight,
+            target,
+            linear_bias=bias,
+            logit_scale=e.scale * logit_scale,
+            softcap=e.softcap if softcap is None else softcap,
+            **options,
+        )
+
+
+@implements(F.kl_div, functional.kl_div)
+def _kl_div(
+    func: Any,
+    input: Any,
+    target: Any,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Any:
+    if not isinstance(input, LazyLogits) or not isinstance(target, LazyLogits) or input.shape != target.shape:
+        return NotImplemented
+    student, teacher = input._expression, target._expression
+    if (student.kind, teacher.kind) != ("log_probs", "log_probs" if log_target else "probs"):
+        return NotImplemented
+    if student.class_dim != teacher.class_dim or student.product != teacher.product:
+        return NotImplemented
+    if size_average is not None or reduce is not None:
+        reduction = legacy_get_string(size_average, reduce)
+    if reduction not in ("batchmean", "mean", "sum"):  # "none" has a number for each class
+        return NotImplemented
+    (weight, bias), (teacher_weight, teacher_bias) = student.head(), teacher.head()
+    student.check()
+    teacher.check()
+    input.record(func, fused=True)
+    with student.autocast():
+        total = functional.linear_kl_div(
+            student.rows(),
+            weight,
+            teacher.rows(),
+            teacher_weight,
+            linear_bias=bias,
+            teacher_bias=teacher_bias,
+            reduction="sum",
+            softcap=student.softcap,
+            teacher_softcap=teacher.softcap,
+            logit_scale=student.scale,
+            teacher_logit_scale=teacher.scale,
+            out_dtype=torch.promote_types(input.dtype, target.dtype),
+        )
+    return total / {"batchmean": input.shape[0], "mean": input.numel(), "sum": 1}[reduction]
+
+
+# --- statistics of rows -------------------------------------------------------------------------------------------
+
+
+def _statistics(
+    z: LazyLogits,
+    target: Tensor | None = None,
+    ignore_index: int = torch.iinfo(torch.int64).min,
+    out_dtype: torch.dtype | None = None,
+) -> functional.TokenStatistics:
+    e = z._expression
+    weight, bias = e.head()
+    e.check()
+    with e.autocast():
+        return functional.token_statistics(
+            e.rows(),
+            target,
+            linear_weight=weight,
+            linear_bias=bias,
+            softcap=e.softcap,
+            logit_scale=e.scale,
+            ignore_index=ignore_index,
+            out_dtype=out_dtype or _wide(z),
+        )
+
+
+def _wide(z: Tensor) -> torch.dtype:
+    return torch.promote_types(z.dtype, torch.float32)
+
+
+def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
+    """Logits (…, k) of some classes (…, k) of each row, as products of hidden states with theirs rows of the head."""
+    e = z._expression
+    weight, bias = e.head()
+    e.check()
+    found = (weight[classes].to(_wide(rows)) @ rows.to(_wide(rows)).unsqueeze(-1)).squeeze(-1)
+    found = found if bias is None else found + bias[classes]
+    found = found * e.scale
+    return found if e.softcap is None else e.softcap * torch.tanh(found / e.softcap)
+
+
+def _chosen(func: Any, z: LazyLogits, rows: Tensor, classes: Tensor) -> Any:
+    """Logits or log-probabilities of one class of each of some rows (…, D)."""
+    classes, rows = torch.broadcast_tensors(classes.long().unsqueeze(-1), rows)
+    classes = classes[..., :1]
+    if not classes.numel():
+        return NotImplemented
+    if z.device.type == "cpu" and bool((classes < 0).any()):
+        classes = torch.where(classes < 0, classes + z.shape[-1], classes)
+    found = _gathered(func, derive(z, z._expression.of_rows(rows, rows.dim() - 1)), classes)
+    return found if found is NotImplemented else found.squeeze(-1)
+
+
+def _gathered(func: Any, z: LazyLogits, index: Tensor) -> Any:
+    """Values (…, k) of classes (…, k), classes last."""
+    kind, count = z._expression.kind, index.shape[-1]
+    large = count > 1 and count * z._expression.hidden.shape[1] > z.shape[-1]  # than the logits would be
+    if kind not in ("logits", "log_probs", "information") or large:
+        return NotImplemented
+    if z.device.type == "cpu" and bool(((index < 0) | (index >= z.shape[-1])).any()):
+        return NotImplemented  # elsewhere the device finds out
+    if kind != "logits" and count == 1:
+        found = _statistics(z, index.squeeze(-1)).log_prob
+        assert found is not None
+        found = found.unsqueeze(-1)
+    else:
+        found = _logit(z, z._expression.rows(), index)
+        if kind != "logits":
+            found = found - _statistics(z).logsumexp.unsqueeze(-1)
+    z.record(func, fused=True)
+    return (-found if kind == "information" else found).to(z.dtype)
+
+
+@implements(Tensor.__getitem__)
+def _getitem(func: Any, z: Any, index: Any) -> Any:
+    if not isinstance(z, LazyLogits):
+        return NotImplemented
+    parts = index if isinstance(index, tuple) else (index,)
+    if not any(isinstance(x, (Tensor, list)) or type(x).__module__ == "numpy" for x in parts):
+        return viewed(z, lambda x: x[index])
+    if any(isinstance(x, LazyLogits) for x in parts) or z._expression.class_dim != z.dim() - 1:
+        return NotImplemented
+    if _labelled(z, parts):
+        return _chosen(func, z, z._expression.rows()[parts[:-1]], parts[-1])
+    reach = sum(x.dim() if isinstance(x, Tensor) and x.dtype == torch.bool else x is not None for x in parts)
+    if Ellipsis in [x for x in parts if not isinstance(x, Tensor)] or reach >= z.dim():
+        return NotImplemented
+    try:
+        rows = z._expression.rows()[index]
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return NotImplemented
+    return derive(z, z._expression.of_rows(rows, rows.dim() - 1))
+
+
+def _labelled(z: LazyLogits, parts: tuple[Any, ...]) -> bool:
+    """Whether each axis has its own integer index: one class for each of some rows."""
+    return len(parts) == z.dim() and all(
+        isinstance(x, Tensor) and not x.is_floating_point() and x.dtype != torch.bool for x in parts
+    )
+
+
+@implements(*methods("gather", "take_along_dim"))
+def _gather(func: Any, z: Any, dim: Any, index: Any, **kwargs: Any) -> Any:
+    if func in methods("take_along_dim"):
+        dim, index = index if isinstance(index, int) else None, dim
+    if not tidy(kwargs) or not on_classes(z, dim) or not isinstance(index, Tensor) or index.dim() != z.dim():
+        return NotImplemented
+    axis = z._expression.class_dim
+    assert axis is not None
+    last, index = z.movedim(axis, -1), index.movedim(axis, -1)
+    if index.shape[:-1] != last.shape[:-1] or not index.numel() or index.dtype != torch.int64:
+        return NotImplemented
+    found = _gathered(func, last, index)
+    return found if found is NotImplemented else found.movedim(-1, axis)
+
+
+@implements(*methods("logsumexp"), torch.special.logsumexp)
+def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any) -> Any:
+    if kwargs or not on_classes(z, dim) or z._expression.kind != "logits":
+        return NotImplemented
+    z.record(func, fused=True)
+    found = _statistics(z).logsumexp.to(z.dtype)
+    if keepdim:
+        found = found.unsqueeze(z._expression.class_dim)
+        found._logsumexp_of = z._expression  # pyright: ignore[reportAttributeAccessIssue]
+    return found
+
+
+@implements(*methods("eq", "ne"), Tensor.__eq__, Tensor.__ne__)
+def _against_itself(func: Any, z: Any, other: Any) -> Any:
+    """Whether logits equal themselves: all of them, where no row's logsumexp is nan."""
+    if z is not other or z._expression.class_dim is None or z._expression.kind not in ("logits", "log_probs"):
+        return NotImplemented
+    with torch.no_grad():
+        if bool(_statistics(z).logsumexp.isnan().any()):
+            return NotImplemented
+    z.record(func, fused=True)
+    equal = func in (torch.eq, Tensor.eq, Tensor.__eq__)
+    return torch.tensor(equal, device=z.device).expand(z.shape)
+
+
+@implements(*methods("sum"))
+def _sum(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    """Of p log p: minus the entropy; of log p: C times minus the loss of a label that is smoothed over all classes."""
+    if not tidy(kwargs, "dtype") or not on_classes(z, dim):
+        return NotImplemented
+    e, dtype = z._expression, kwargs.get("dtype") or z.dtype
+    if e.kind == "p_log_p":
+        found = -_statistics(z).entropy
+    elif e.kind in ("log_probs", "information"):
+        label = torch.zeros(e.rows().shape[:-1], dtype=torch.int64, device=z.device)
+        found = _of_head(e, label, reduction="none", label_smoothing=1.0, out_dtype=_wide(z))
+        found = found * (z.shape[e.class_dim or 0] if e.kind == "information" else -z.shape[e.class_dim or 0])
+    else:
+        return NotImplemented
+    z.record(func, fused=True)
+    found = found.to(dtype)
+    return found.unsqueeze(e.class_dim) if keepdim else found
+
+
+@implements(*methods("argmax"))
+def _argmax(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
+        return NotImplemented
+    with torch.no_grad():
+        found = _statistics(z).argmax
+    z.record(func, fused=True)
+    return found.unsqueeze(z._expression.class_dim) if keepdim else found
+
+
+@implements(*methods("max"))
+def _max(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
+    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs"):
+        return NotImplemented
+    axis = z._expression.class_dim
+    with torch.no_grad():
+        index = _statistics(z).argmax.unsqueeze(axis)
+    values = _gather(func, z, axis, index)
+    if values is NotImplemented:
+        return NotImplemented
+    found = (values, index) if keepdim else (values.squeeze(axis), index.squeeze(axis))
+    return torch.return_types.max(found)
+
+
+@implements(*methods("amax"))
+def _amax(func: Any, z: Any, dim: Any = (), keepdim: bool = False, **kwargs: Any) -> Any:
+    if z.requires_grad and torch.is_grad_enabled():
+        return NotImplemented  # its gradient goes to all that are largest
+    found = _max(func, z, dim[0] if isinstance(dim, (tuple, list)) and len(dim) == 1 else dim, keepdim, **kwargs)
+    return found if found is NotImplemented else found[0]
+
+
+@implements(functional.token_statistics)
+def _token_statistics(func: Any, input: Any, target: Any = None, *, dim: int = -1, **kwargs: Any) -> Any:
+    e = input._expression if isinstance(input, LazyLogits) else None
+    if e is None or e.kind != "logits" or not on_classes(input, dim) or {*kwargs} - {"ignore_index", "out_dtype"}:
+        return NotImplemented
+    input.record(func, fused=True)
+    return _statistics(input, target, **kwargs)
+
+
+@implements(*methods("topk"))
+def _topk(func: Any, z: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool = True, **kwargs: Any) -> Any:
+    """By chunks of rows."""
+    if kwargs or not on_classes(z, dim) or z._expression.kind != "logits" or not 0 < k <= z.shape[dim]:
+        return NotImplemented
+    axis = z._expression.class_dim
+    assert axis is not None
+    last = z.movedim(axis, -1)
+    rows = last.reshape(-1, last.shape[-1]).split(max(1, planner.CPU_BUDGET // (4 * last.shape[-1])))
+    with torch.no_grad():
+        found = [part._expression.dense().topk(k, -1, largest, sorted) for part in rows]
+    values, index = (torch.cat(x).view(*last.shape[:-1], k).movedim(-1, axis) for x in zip(*found))
+    if z.requires_grad:
+        values = _gather(func, z, axis, index)
+        if values is NotImplemented:
+            return NotImplemented
+    else:
+        z.record(func, fused=True)
+    return torch.return_types.topk((values, index))

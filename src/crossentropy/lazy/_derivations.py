@@ -1,0 +1,386 @@
+"""What keeps logits lazy: functions of torch whose result is an expression again.
+
+views and selections of rows · casts and copies · scale, cap, bias · log_softmax, softmax, their product
+
+A handler takes the arguments of torch's function, and gives NotImplemented where only the logits will do: then torch
+itself answers, with its own errors.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossentropy import functional
+from crossentropy.lazy._expression import Expression
+from crossentropy.lazy._tensor import LazyLogits, derive, implements
+
+
+def methods(*names: str) -> tuple[Callable[..., Any], ...]:
+    """Functions and methods of torch of these names."""
+    return tuple(getattr(place, name) for name in names for place in (torch, Tensor) if hasattr(place, name))
+
+
+def getter(name: str) -> Callable[..., Any]:
+    """What torch calls for an attribute."""
+    return getattr(Tensor, name).__get__
+
+
+def tidy(keywords: dict[str, Any], *known: str) -> bool:
+    """Whether no keyword is given but for the known ones."""
+    return not any(value is not None and name not in known for name, value in keywords.items())
+
+
+# --- views and rows -----------------------------------------------------------------------------------------------
+
+_VIEWS = methods(
+    *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "swapaxes", "swapdims", "t"),
+    *("movedim", "moveaxis", "permute", "select", "narrow", "expand", "expand_as", "view_as", "reshape_as"),
+)
+_DETACHED = (Tensor.detach, torch.detach, getter("data"))
+_PIECES = methods("chunk", "split", "tensor_split", "unbind", "hsplit", "vsplit", "dsplit", "split_with_sizes")
+
+
+@implements(*_VIEWS, getter("mT"), getter("T"), *_DETACHED)
+def _view(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(z, LazyLogits) or any(isinstance(x, LazyLogits) for x in (*args, *kwargs.values())):
+        return NotImplemented
+    if func in _DETACHED:
+        return derive(z, z._expression.detached(), Tensor.detach)
+    return viewed(z, lambda x: func(x, *args, **kwargs))
+
+
+def viewed(z: LazyLogits, view: Callable[[Tensor], Any]) -> Any:
+    expression = z._expression.viewed(view)
+    if expression is None:
+        return _reshaped(z, view)
+    return z if expression.twin is z._expression.twin else derive(z, expression, view)
+
+
+def _reshaped(z: LazyLogits, reshape: Callable[[Tensor], Any]) -> Any:
+    """A copy in another shape, which only rows that are not contiguous need."""
+    e = z._expression
+    try:
+        twin = reshape(e.twin)
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return NotImplemented
+    copied = isinstance(twin, Tensor) and twin.untyped_storage()._cdata != e.twin.untyped_storage()._cdata
+    if not copied or e.class_dim != z.dim() - 1 or twin.shape[-1:] != z.shape[-1:]:
+        return NotImplemented
+    rows = e.rows()
+    return derive(z, e.of_rows(rows.reshape(*twin.shape[:-1], rows.shape[-1]), twin.dim() - 1))
+
+
+@implements(*_PIECES, Tensor.__iter__)
+def _pieces(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(z, LazyLogits):
+        return NotImplemented
+    func = Tensor.unbind if func is Tensor.__iter__ else func
+    try:
+        count = len(func(z._expression.twin, *args, **kwargs))
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return NotImplemented
+    found = tuple(viewed(z, lambda x, i=i: func(x, *args, **kwargs)[i]) for i in range(count))
+    return NotImplemented if NotImplemented in [x for x in found if not isinstance(x, Tensor)] else found
+
+
+@implements(*methods("index_select"))
+def _index_select(func: Any, z: Any, dim: int, index: Tensor) -> Any:
+    if not isinstance(z, LazyLogits) or not on_rows(z, dim):
+        return NotImplemented
+    e = z._expression
+    return derive(z, e.of_rows(func(e.laid_out(), dim, index), e.class_dim or 0))
+
+
+@implements(torch.cat, torch.concat, torch.concatenate, torch.stack)
+def _join(func: Any, tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
+    first = tensors[0] if len(tensors) else None
+    if not tidy(kwargs) or not isinstance(first, LazyLogits):
+        return NotImplemented
+    if not all(isinstance(z, LazyLogits) and _alike(first._expression, z._expression) for z in tensors):
+        return NotImplemented
+    class_dim = first._expression.class_dim
+    assert class_dim is not None
+    dim += first.dim() + (func is torch.stack) if dim < 0 else 0
+    if func is not torch.stack and dim == class_dim:
+        return NotImplemented
+    joined = func([z._expression.laid_out() for z in tensors], dim)
+    return derive(first, first._expression.of_rows(joined, class_dim + (func is torch.stack and dim <= class_dim)))
+
+
+def _alike(a: Expression, b: Expression) -> bool:
+    """Whether two expressions differ in their rows only."""
+    return (
+        a.class_dim is not None
+        and a.class_dim == b.class_dim
+        and a.steps == b.steps
+        and a.kind == b.kind
+        and all(x is y or (x is not None and y is not None and _same_view(x, y)) for x, y in zip(a.head(), b.head()))
+        and (a.scale, a.softcap, a.dtype, a.product) == (b.scale, b.softcap, b.dtype, b.product)
+    )
+
+
+def _same_view(x: Tensor, y: Tensor) -> bool:
+    return (x.data_ptr(), x.shape, x.stride(), x.dtype, x.grad_fn is None) == (
+        y.data_ptr(),
+        y.shape,
+        y.stride(),
+        y.dtype,
+        y.grad_fn is None,
+    )
+
+
+def _axis(z: LazyLogits, dim: Any) -> int | None:
+    return dim % z.dim() if isinstance(dim, int) and -z.dim() <= dim < z.dim() else None
+
+
+def on_rows(z: LazyLogits, dim: Any) -> bool:
+    axis = _axis(z, dim)
+    return axis is not None and z._expression.class_dim is not None and axis != z._expression.class_dim
+
+
+def on_classes(z: Any, dim: Any) -> bool:
+    """Whether `dim`, perhaps in a sequence of one, is the class axis."""
+    if not isinstance(z, LazyLogits):
+        return False
+    if isinstance(dim, (tuple, list)) and len(dim) == 1:
+        dim = dim[0]
+    axis = _axis(z, dim)
+    return axis is not None and axis == z._expression.class_dim
+
+
+# --- casts and copies ---------------------------------------------------------------------------------------------
+
+
+@implements(Tensor.float, Tensor.double, Tensor.half, Tensor.bfloat16)
+def _cast(func: Any, z: Any, **kwargs: Any) -> Any:
+    dtypes = {"float": torch.float32, "double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16}
+    return _to_dtype(z, dtypes[func.__name__]) if tidy(kwargs) else NotImplemented
+
+
+@implements(Tensor.type)
+def _type(func: Any, z: LazyLogits, dtype: Any = None, **kwargs: Any) -> Any:
+    if dtype is None and not kwargs:
+        return torch.empty(0, dtype=z.dtype, device=z.device).type()
+    return _to_dtype(z, dtype) if isinstance(dtype, torch.dtype) and not kwargs else NotImplemented
+
+
+@implements(Tensor.to)
+def _to(func: Any, z: Any, *args: Any, copy: bool = False, **kwargs: Any) -> Any:
+    if not isinstance(z, LazyLogits) or any(isinstance(x, LazyLogits) for x in args):
+        return NotImplemented
+    try:
+        device, dtype, _, memory_format = torch._C._nn._parse_to(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+    except (RuntimeError, TypeError):
+        return NotImplemented
+    if memory_format is not None or (device is not None and torch.device(device) != z.device):
+        return NotImplemented
+    return _to_dtype(z, dtype or z.dtype, copy=copy)
+
+
+def _to_dtype(z: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:
+    if not isinstance(z, LazyLogits) or not dtype.is_floating_point:
+        return NotImplemented
+    if dtype == z.dtype and not copy:
+        return z
+    return derive(z, z._expression.then(Tensor.to, dtype, False, True, dtype=dtype))
+
+
+@implements(*methods("clone"), Tensor.contiguous)
+def _copied(func: Any, z: Any, *, memory_format: torch.memory_format | None = None) -> Any:
+    e = z._expression
+    if memory_format not in (None, torch.contiguous_format, torch.preserve_format) or e.class_dim is None:
+        return NotImplemented
+    if func is Tensor.contiguous and z.is_contiguous():
+        return z
+    if e.class_dim == z.dim() - 1:
+        return derive(z, e.of_rows(e.rows(), e.class_dim))
+    copied = e.then(torch.clone)
+    if func is Tensor.contiguous or memory_format is torch.contiguous_format:
+        copied = replace(copied, contiguous=True)
+    return derive(z, copied)
+
+
+@implements(
+    Tensor.new_tensor, Tensor.new_zeros, Tensor.new_ones, Tensor.new_full, Tensor.new_empty, Tensor.new_empty_strided
+)
+def _new(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(z, LazyLogits):
+        return NotImplemented
+    return func(torch.empty(0, dtype=z.dtype, device=z.device), *args, **kwargs)
+
+
+# --- scale, cap, bias ---------------------------------------------------------------------------------------------
+
+_MULTIPLICATIONS = {*methods("mul", "multiply"), Tensor.__mul__, Tensor.__rmul__}
+_DIVISIONS = {*methods("div", "divide", "true_divide"), Tensor.__truediv__}
+
+
+@implements(*_MULTIPLICATIONS, *_DIVISIONS)
+def _scaled(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
+    if kwargs:
+        return NotImplemented
+    if func in _MULTIPLICATIONS and isinstance(z, LazyLogits) and isinstance(other, LazyLogits):
+        return _energy(z, other)
+    if func in _MULTIPLICATIONS and isinstance(other, LazyLogits):
+        z, other = other, z
+    if not isinstance(z, LazyLogits) or isinstance(other, LazyLogits) or z._expression.kind != "logits":
+        return NotImplemented
+    e, by = z._expression, torch.mul if func in _MULTIPLICATIONS else torch.div
+    if isinstance(other, Tensor) and (other.requires_grad or other.device.type != "cpu"):
+        return _scaled_by_tensor(z, other, by)
+    factor = _number(other)
+    if factor is None or (by is torch.div and factor == 0.0):
+        return NotImplemented
+    factor = factor if by is torch.mul else 1.0 / factor
+    if e.softcap is not None:  # k c tanh(s x / c) has the cap k c and the scale k s
+        if factor <= 0.0 or not math.isfinite(factor):
+            return NotImplemented
+        changes = {"softcap": e.softcap * factor, "scale": e.scale * factor}
+    else:
+        changes = {"scale": e.scale * factor}
+    if not math.isfinite(e.scale * factor) or e.scale * factor == 0.0:
+        return NotImplemented
+    return derive(z, e.then(by, other, dtype=_promoted(z, other), **changes))
+
+
+def _scaled_by_tensor(z: LazyLogits, other: Tensor, by: Callable[..., Tensor]) -> Any:
+    """Scaled by a tensor whose value may not be read, or has a gradient: the hidden states are scaled instead."""
+    e = z._expression
+    if other.numel() != 1 or not other.is_floating_point() or e.softcap is not None or other.dim() > z.dim():
+        return NotImplemented
+    if other.dtype != z.dtype and e.product is not None:
+        return NotImplemented
+    dtype = _promoted(z, other)
+    factor = other.reshape(())
+    hidden = by(e.hidden, factor)
+    bias = None if e.bias is None else by(e.bias, factor)
+    return derive(z, e.rescaled(hidden, bias, dtype))
+
+
+def _number(x: Any) -> float | None:
+    """The number that stands for a scalar or a tensor of one element, on the CPU and without a gradient."""
+    if isinstance(x, Tensor):
+        return float(x) if x.numel() == 1 and x.dim() <= 1 and not x.is_complex() else None
+    return float(x) if isinstance(x, (int, float)) and not isinstance(x, bool) else None
+
+
+def _promoted(z: LazyLogits, other: Any) -> torch.dtype:
+    """The dtype of what torch makes of logits and another."""
+    return torch.result_type(torch.empty((1,) * max(z.dim(), 1), dtype=z.dtype, device=z.device), other)
+
+
+@implements(*methods("tanh"))
+def _capped(func: Any, z: LazyLogits) -> Any:
+    e = z._expression
+    if e.kind != "logits" or e.softcap is not None or not e.scale > 0.0:
+        return NotImplemented
+    return derive(z, e.then(torch.tanh, softcap=1.0))
+
+
+@implements(*methods("add"), Tensor.__add__, Tensor.__radd__)
+def _biased(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
+    if isinstance(other, LazyLogits):
+        z, other = other, z
+    if kwargs or isinstance(other, LazyLogits) or not isinstance(other, Tensor) or not isinstance(z, LazyLogits):
+        return NotImplemented
+    e, classes = z._expression, len(z._expression.weight)
+    alone = other.dim() <= z.dim() and other.shape[-1:] == (classes,) and other.numel() == classes
+    if not alone or e.kind != "logits" or e.softcap is not None or e.class_dim != z.dim() - 1:
+        return NotImplemented
+    if z.shape[-1] != classes or not other.dtype == e.weight.dtype == z.dtype:
+        return NotImplemented
+    bias = other.reshape(classes) / e.scale
+    return derive(z, e.rescaled(e.hidden, bias if e.bias is None else e.bias + bias, z.dtype))
+
+
+# --- softmax ------------------------------------------------------------------------------------------------------
+
+
+@implements(*methods("log_softmax"), F.log_softmax, torch.special.log_softmax, functional.log_softmax)
+def _log_softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return _normalized("log_probs", torch.log_softmax, z, dim, *args, **kwargs)
+
+
+@implements(*methods("softmax"), F.softmax, torch.special.softmax, functional.softmax)
+def _softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> Any:
+    return _normalized("probs", torch.softmax, z, dim, *args, **kwargs)
+
+
+def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    if args and isinstance(args[-1], torch.dtype):
+        dtype = args[-1]
+    if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim):
+        return NotImplemented
+    if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax
+        return NotImplemented
+    dtype = dtype or loss_dtype(z)
+    return derive(z, z._expression.then(function, -1, dtype, dtype=dtype, kind=kind))
+
+
+def loss_dtype(z: Tensor) -> torch.dtype:
+    """The dtype of losses of logits: theirs, or float32 under autocast."""
+    half = z.dtype in (torch.float16, torch.bfloat16)
+    return torch.float32 if half and torch.is_autocast_enabled(z.device.type) else z.dtype
+
+
+@implements(*methods("neg", "negative"), Tensor.__neg__)
+def _negated(func: Any, z: LazyLogits) -> Any:
+    if z._expression.kind != "log_probs":
+        return NotImplemented
+    return derive(z, z._expression.then(torch.neg, kind="information"))
+
+
+@implements(*methods("exp"))
+def _exp(func: Any, z: LazyLogits) -> Any:
+    if z._expression.kind != "log_probs":
+        return NotImplemented
+    return derive(z, z._expression.then(torch.exp, kind="probs"))
+
+
+def _energy(a: LazyLogits, b: LazyLogits) -> Any:
+    """The product of softmax and log_softmax of the same logits, whose sum is minus the entropy."""
+    probs, log_probs = (a, b) if a._expression.kind == "probs" else (b, a)
+    p, q = probs._expression, log_probs._expression
+    if (p.kind, q.kind) != ("probs", "log_probs") or not p.same(q) or p.dtype != q.dtype:
+        return NotImplemented
+    return derive(log_probs, q.then(_times_exp, kind="p_log_p"))
+
+
+def _times_exp(log_probs: Tensor) -> Tensor:
+    return log_probs.exp() * log_probs
+
+
+@implements(*methods("sub", "subtract"), Tensor.__sub__)
+def _minus_logsumexp(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
+    """Logits minus their logsumexp, which is log_softmax."""
+    of = getattr(other, "_logsumexp_of", None)
+    if kwargs or of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
+        return NotImplemented
+    e = z._expression
+    if e.kind != "logits" or e.class_dim != z.dim() - 1 or other.shape != (*z.shape[:-1], 1):
+        return NotImplemented
+    return derive(z, e.then(torch.log_softmax, -1, kind="log_probs"))
+
+
+@implements(*methods("clamp", "clip", "clamp_min"))
+def _clamp(func: Any, z: Any, min: Any = None, max: Any = None) -> Any:
+    """A bound below all numbers, for log-probabilities which may be −inf."""
+    lowest = torch.finfo(z.dtype).min if isinstance(z, LazyLogits) else None
+    if max is not None or lowest is None or min != lowest or z._expression.kind != "log_probs":
+        return NotImplemented
+    return derive(z, z._expression.then(torch.clamp, min))
+
+
+@implements(torch.broadcast_tensors, torch.functional.broadcast_tensors)
+def _broadcast(func: Any, *tensors: Any) -> Any:
+    tensors = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
+    lazy = [z for z in tensors if isinstance(z, LazyLogits)]
+    if len(lazy) != 1 or torch.broadcast_shapes(*(x.shape for x in tensors)) != lazy[0].shape:
+        return NotImplemented
+    found = [x if isinstance(x, LazyLogits) else x.expand(lazy[0].shape) for x in tensors]
+    return found if func is torch.broadcast_tensors else tuple(found)

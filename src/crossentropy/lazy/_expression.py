@@ -1,0 +1,212 @@
+"""What logits that do not exist would be: an expression of hidden states and a head.
+
+    z = c · tanh(s · (h Wᵀ + b) / c)      and then log p, −log p, p or p log p of p = softmax(z)
+
+h (N, D) rows of hidden states · W (V, D) head · b (V) bias · s scale · c cap, or none.
+
+Rows and classes can be viewed in any way that torch knows: a `twin` on the meta device, of shape and strides but no
+memory, undergoes the same views, and its strides then tell which rows and which classes are meant. Row strides are
+multiples of V, the class axis has the stride that is less. So no view needs a rule of its own, and what torch refuses
+is refused.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Kind = Literal["logits", "log_probs", "information", "probs", "p_log_p"]
+Step: TypeAlias = tuple[Any, ...]
+"""A function that acts on rows one by one, classes last, and its further arguments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """Logits to come, or what follows from them."""
+
+    hidden: Tensor
+    """h (N, D); D lies innermost."""
+    weight: Tensor
+    bias: Tensor | None
+    twin: Tensor
+    """Shape and strides, as a view of contiguous (N, V) logits."""
+    dtype: torch.dtype
+    product: torch.dtype | None
+    """The dtype in which autocast multiplied, or None."""
+    versions: tuple[int, ...]
+    """Those of the tensors, when the head was called."""
+    kind: Kind = "logits"
+    scale: float = 1.0
+    softcap: float | None = None
+    steps: tuple[Step, ...] = ()
+    """What was done to the product, step by step: the dense result repeats it to the bit."""
+    contiguous: bool = False
+    """Whether the dense result is a contiguous copy rather than a view."""
+
+    @classmethod
+    def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> "Expression":
+        """Logits of hidden states (…, D)."""
+        device, dtype, product = hidden.device.type, torch.promote_types(hidden.dtype, weight.dtype), None
+        if torch.is_autocast_enabled(device) and dtype != torch.float64:
+            dtype = product = torch.get_autocast_dtype(device)
+        rows = hidden.reshape(hidden.shape[:-1].numel(), hidden.shape[-1])
+        if rows.stride(1) != 1:
+            rows = rows.contiguous()
+        twin = torch.empty((*hidden.shape[:-1], len(weight)), dtype=torch.uint8, device="meta")
+        return cls(rows, weight, bias, twin, dtype, product, _versions(rows, weight, bias))
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that it depends on."""
+        return (self.hidden, self.weight) if self.bias is None else (self.hidden, self.weight, self.bias)
+
+    @property
+    def class_dim(self) -> int | None:
+        """The class axis; None where views have taken it away."""
+        axes = _class_axes(self.twin, len(self.weight))
+        return axes[0] if axes else None
+
+    def rows(self) -> Tensor:
+        """Hidden states in the shape of the rows: (…, D)."""
+        class_dim = self.class_dim
+        axes = [d for d in range(self.twin.dim()) if d != class_dim]
+        shape = [self.twin.shape[d] for d in axes]
+        strides = [self.twin.stride(d) // len(self.weight) for d in axes]
+        features, pitch = self.hidden.shape[1], self.hidden.stride(0)
+        if torch.Size(shape).numel() == len(self.hidden) and _are_contiguous(shape, strides):
+            return self.hidden.view(*shape, features)
+        offset = self.hidden.storage_offset() + int(self.twin.storage_offset()) // len(self.weight) * pitch
+        return self.hidden.as_strided((*shape, features), (*(s * pitch for s in strides), 1), offset)
+
+    def head(self) -> tuple[Tensor, Tensor | None]:
+        """Head and bias of the classes that are in view."""
+        classes, class_dim = len(self.weight), self.class_dim
+        begin = self.twin.storage_offset() % classes
+        count, step = (1, 1) if class_dim is None else (self.twin.shape[class_dim], self.twin.stride(class_dim))
+        if count == classes:
+            return self.weight, self.bias
+        part = slice(begin, begin + (count - 1) * step + 1, step)
+        return self.weight[part], None if self.bias is None else self.bias[part]
+
+    def dense(self) -> Tensor:
+        """The result of the expression, as if it had been computed at once."""
+        self.check()
+        weight, bias = self.head()
+        with self.autocast():
+            z = F.linear(self.rows(), weight, bias)
+        for function, *arguments in self.steps:
+            z = function(z, *arguments)
+        class_dim = self.class_dim
+        if class_dim is None:
+            z = z.squeeze(-1)
+        elif class_dim != z.dim() - 1:
+            z = z.movedim(-1, class_dim)
+        return z.contiguous() if self.contiguous else z
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which the head was called."""
+        device = self.hidden.device.type
+        if self.product is not None:
+            return torch.autocast(device, dtype=self.product)
+        return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+    def check(self) -> None:
+        """Refuse to compute with tensors that were changed since the head was called."""
+        if _versions(*self.inputs) != self.versions:
+            raise RuntimeError(
+                "lazy logits are looked at after their hidden states or head were changed in place (by an optimizer's "
+                "step?), so what they were can no longer be computed. Use them before the change, keep "
+                "`logits.detach().clone()` that was looked at, or call `crossentropy.unfuse(model)`."
+            )
+        if not self.weight.untyped_storage().size() and self.weight.numel():
+            raise RuntimeError(
+                "the head's weight has no memory any more: it is sharded and was freed after the forward pass. Compute "
+                "the loss inside the wrapped module's forward, or do not fuse this model."
+            )
+
+    def same(self, other: "Expression") -> bool:
+        """Whether both stand for the same logits, of whatever kind."""
+        return (
+            self.hidden is other.hidden
+            and self.weight is other.weight
+            and self.bias is other.bias
+            and (self.scale, self.softcap) == (other.scale, other.softcap)
+            and self.twin.shape == other.twin.shape
+            and self.twin.stride() == other.twin.stride()
+            and self.twin.storage_offset() == other.twin.storage_offset()
+        )
+
+    # --- what follows from it ---------------------------------------------------------------------------------------
+
+    def viewed(self, view: Callable[[Tensor], Tensor]) -> "Expression | None":
+        """The expression under a view of the logits; None where it would be a copy, or torch refuses it."""
+        try:
+            twin = view(self.twin)
+        except (RuntimeError, IndexError, TypeError, ValueError):
+            return None
+        if not isinstance(twin, Tensor) or twin.untyped_storage()._cdata != self.twin.untyped_storage()._cdata:
+            return None
+        if _class_axes(twin, len(self.weight)) is None:
+            return None
+        found = replace(self, twin=twin)
+        classes = found.class_dim
+        if self.kind != "logits" and (classes is None or twin.shape[classes] != self._classes()):
+            return None  # a softmax is over all its classes
+        return found
+
+    def _classes(self) -> int:
+        return self.twin.shape[-1 if self.class_dim is None else self.class_dim]
+
+    def laid_out(self) -> Tensor:
+        """Hidden states laid out like the logits, with D in place of the classes."""
+        assert self.class_dim is not None
+        return self.rows().movedim(-1, self.class_dim)
+
+    def of_rows(self, laid_out: Tensor, class_dim: int) -> "Expression":
+        """The expression of other rows, with their features along `class_dim`."""
+        rows = laid_out.movedim(class_dim, -1)
+        hidden = rows.reshape(rows.shape[:-1].numel(), rows.shape[-1])
+        weight, bias = self.head()
+        twin = torch.empty((*rows.shape[:-1], len(weight)), dtype=torch.uint8, device="meta").movedim(-1, class_dim)
+        versions = _versions(hidden, weight, bias)
+        return replace(self, hidden=hidden, weight=weight, bias=bias, twin=twin, versions=versions)
+
+    def then(self, *step: Any, **changes: Any) -> "Expression":
+        """The expression after a step."""
+        return replace(self, steps=(*self.steps, step), **changes)
+
+    def rescaled(self, hidden: Tensor, bias: Tensor | None, dtype: torch.dtype) -> "Expression":
+        """The expression of changed hidden states and bias."""
+        versions = _versions(hidden, self.weight, bias)
+        return replace(self, hidden=hidden, bias=bias, dtype=dtype, versions=versions)
+
+    def detached(self) -> "Expression":
+        """The expression without its history."""
+        bias = None if self.bias is None else self.bias.detach()
+        return replace(self, hidden=self.hidden.detach(), weight=self.weight.detach(), bias=bias)
+
+
+def _class_axes(twin: Tensor, classes: int) -> list[int] | None:
+    """The axis along which classes lie, if there is one; None where an axis leads through classes and rows."""
+    axes = [d for d, (n, s) in enumerate(zip(twin.shape, twin.stride())) if n > 1 and s % classes]
+    begin = int(twin.storage_offset()) % classes
+    fits = all(begin + (twin.shape[d] - 1) * twin.stride(d) < classes for d in axes)
+    return axes if len(axes) < 2 and fits else None
+
+
+def _are_contiguous(shape: list[int], strides: list[int]) -> bool:
+    step = 1
+    for n, stride in zip(reversed(shape), reversed(strides)):
+        if n != 1 and stride != step:
+            return False
+        step *= n
+    return True
+
+
+def _versions(*tensors: Tensor | None) -> tuple[int, ...]:
+    """How often tensors were changed in place; inference mode does not count."""
+    return tuple(-1 if x is None or x.is_inference() else x._version for x in tensors if x is not None)

@@ -1,0 +1,362 @@
+"""`LazyLogits`: a tensor that stands for logits and computes them only if somebody looks.
+
+It has the shape, dtype, device, strides and gradient of the logits. Every function of torch that meets it comes to
+`__torch_function__`, which knows three kinds:
+
+    keeps     the result is lazy again: views, casts, slices, scale, cap, softmax          (see _derivations)
+    fuses     the result follows from hidden states and head: losses, statistics           (see _consumers)
+    the rest  computes the logits once, remembers them, and calls the function with them
+
+What reaches torch from beneath Python (a custom autograd function, say) finds an ordinary node of the graph, whose
+backward multiplies what comes by the head; so no gradient is lost, whichever way was taken.
+
+An operation in place computes the logits of the first of its views, and all other views of the same follow.
+"""
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from crossentropy import _contract as contract
+from crossentropy.lazy._compiler import not_compiled
+from crossentropy.lazy._expression import Expression
+
+Handler = Callable[..., Any]
+_Function = Callable[..., Any]
+
+HANDLERS: dict[_Function, Handler] = {}
+"""What keeps or fuses, by torch's function. A handler gives NotImplemented for arguments that are not for it."""
+
+_log = logging.getLogger("crossentropy.lazy")
+_observers: list[list["Event"]] = []
+
+
+def implements(*functions: _Function) -> Callable[[Handler], Handler]:
+    """Register a handler for functions of torch."""
+
+    def register(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(functions, handler))
+        return handler
+
+    return register
+
+
+@dataclass(frozen=True)
+class Event:
+    """A use of lazy logits that gave numbers."""
+
+    operation: str
+    """Name of torch's function."""
+    where: str
+    """File and line that called it."""
+    fused: bool
+    """Whether it was computed without the logits."""
+    shape: tuple[int, ...]
+    """That of the logits."""
+
+    def __str__(self) -> str:
+        return f"{self.operation} at {self.where}: {'fused' if self.fused else f'needed {list(self.shape)} logits'}"
+
+
+@dataclass(frozen=True)
+class History:
+    """What became of lazy logits and of all that was derived from them."""
+
+    events: tuple[Event, ...]
+
+    @property
+    def materialized(self) -> tuple[Event, ...]:
+        """The uses that needed the logits."""
+        return tuple(event for event in self.events if not event.fused)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.events)) or "not used yet"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON can hold them."""
+        return asdict(self)
+
+
+@contextmanager
+def observe() -> Iterator[list[Event]]:
+    """Collect the events of all lazy logits."""
+    events: list[Event] = []
+    _observers.append(events)
+    try:
+        yield events
+    finally:
+        _observers[:] = [observer for observer in _observers if observer is not events]
+
+
+class LazyLogits(Tensor):
+    """Logits hidden @ weight.T + bias that are not computed until they must be.
+
+        z = hidden Wᵀ + b
+
+    A tensor like any other. Losses and statistics of it are computed from hidden states and head, in chunks; views,
+    casts, slices, a scale, a softcap and softmax stay lazy; everything else computes the logits, once.
+    `crossentropy.lazy.explain` tells what happened.
+
+    Args:
+        hidden: Hidden states (…, D).
+        weight: Head (C, D).
+        bias: Bias (C).
+
+    Returns:
+        Logits (…, C) in the promoted dtype of hidden states and head, under autocast in autocast's.
+
+    Raises:
+        ValueError: Shapes or devices do not fit together.
+        TypeError: Not floating tensors.
+
+    Examples:
+        >>> hidden, head = torch.randn(8, 16), torch.randn(1000, 16, requires_grad=True)
+        >>> logits = LazyLogits(hidden, head)
+        >>> logits.shape, logits.requires_grad
+        (torch.Size([8, 1000]), True)
+        >>> loss = torch.nn.functional.cross_entropy(logits, torch.arange(8))
+        >>> print(explain(logits).events[0].operation, explain(logits).materialized)
+        cross_entropy ()
+
+    See Also:
+        `crossentropy.fuse`, which lets a model return them; `crossentropy.functional.linear_cross_entropy`.
+    """
+
+    _expression: Expression
+    _parent: "tuple[LazyLogits, Callable[[Tensor], Tensor]] | None"
+    _logits: Tensor | None
+    _events: list[Event]
+    _node: Any
+    """Its node in the graph as it was made. A custom autograd function that returns lazy logits gives them another."""
+
+    @staticmethod
+    @not_compiled("lazy logits")
+    def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
+        contract.check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
+        if weight.dim() != 2:
+            raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
+        tensors = [x for x in (hidden, weight, bias) if x is not None]
+        if len({x.device for x in tensors}) > 1:
+            raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+        return _stand_for(Expression.of(hidden, weight, bias))
+
+    @classmethod
+    @not_compiled("a function of lazy logits")
+    def __torch_function__(
+        cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _PASSIVE and not args[0]._known():
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        handler = HANDLERS.get(func)
+        if handler is not None and not any(z._known() or z._adopted() for z in _lazy(args, kwargs)):
+            found = handler(func, *args, **kwargs)
+            if found is not NotImplemented:
+                return found
+        return _materialized(func, args, kwargs)
+
+    @classmethod
+    @not_compiled("a function of lazy logits")
+    def __torch_dispatch__(
+        cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
+        return func(*dense_args, **dense_kwargs)
+
+    def _dense(self, func: _Function | str) -> Tensor:
+        """The logits, which are computed once; `func` wants them. As a view where what they view exists."""
+        if self._parent is not None and self._parent[0]._known():
+            parent, view = self._parent
+            with torch.set_grad_enabled(self._node is not None):
+                values = view(parent._dense(func))
+            return values if self._node is not None else values.detach()
+        if self._logits is None:
+            self.record(func, fused=False)
+            # looked at without gradients first, they may be needed with gradients next; and a checkpoint that runs this
+            # again, when they are there, must not miss what they saved
+            with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), _UNHOOKED():
+                values = self._expression.dense()
+            self._logits = _Reveal.apply(self, values) if self._adopted() else values
+        assert self._logits is not None
+        return self._logits
+
+    def _known(self) -> bool:
+        """Whether the logits, or those that these are a view of, exist already."""
+        return self._logits is not None or (self._parent is not None and self._parent[0]._known())
+
+    def _adopted(self) -> bool:
+        """Whether a custom autograd function has given these a node of its own, through which gradients must go."""
+        with torch._C.DisableTorchFunctionSubclass():
+            return self.grad_fn is not self._node
+
+    def _first(self) -> "LazyLogits":
+        return self if self._parent is None else self._parent[0]._first()
+
+    def record(self, func: _Function | str, *, fused: bool) -> None:
+        name = func if isinstance(func, str) else torch.overrides.resolve_name(func) or getattr(func, "__name__", "?")
+        event = Event(name.removeprefix("torch.").removeprefix("nn.functional."), _where(), fused, tuple(self.shape))
+        self._events.append(event)
+        for observer in _observers:
+            observer.append(event)
+        _log.debug("%s", event)
+
+
+def explain(logits: Tensor) -> History:
+    """Tell what was computed of lazy logits: which uses were fused, and which needed the logits, with file and line.
+
+    Args:
+        logits: `LazyLogits`, or any tensor.
+
+    Returns:
+        `History(events)`; `print` it. Of an ordinary tensor it is empty.
+
+    Raises:
+        Nothing.
+
+    Examples:
+        >>> logits = LazyLogits(torch.randn(2, 4), torch.randn(10, 4))
+        >>> deviation = logits.std()
+        >>> explain(logits).materialized[0].operation
+        'Tensor.std'
+
+    See Also:
+        `crossentropy.fuse`.
+    """
+    return History(tuple(logits._events) if isinstance(logits, LazyLogits) else ())
+
+
+# --- making them --------------------------------------------------------------------------------------------------
+
+
+class _Stand(torch.autograd.Function):
+    """The node of lazy logits in the graph: forward computes nothing, backward what the logits would give."""
+
+    @staticmethod
+    def forward(ctx: Any, expression: Expression, *tensors: Tensor) -> Tensor:
+        ctx.expression = expression
+        return _wrap(expression)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        expression, create_graph = ctx.expression, torch.is_grad_enabled()
+        wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
+        with torch.enable_grad():
+            found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
+        return (None, *(next(found) if want else None for want in ctx.needs_input_grad[1:]))
+
+
+class _Reveal(torch.autograd.Function):
+    """The values of lazy logits as a function of them."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, values: Tensor) -> Tensor:
+        return values.view_as(values)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return gradients[0], None
+
+
+def _wrap(expression: Expression) -> Tensor:
+    """A wrapper tensor without memory."""
+    twin = expression.twin
+    strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
+    return torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+        LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
+    )
+
+
+def _stand_for(
+    expression: Expression,
+    parent: "tuple[LazyLogits, Callable[[Tensor], Tensor]] | None" = None,
+    events: list[Event] | None = None,
+) -> LazyLogits:
+    if torch.is_grad_enabled() and any(x.requires_grad for x in expression.inputs):
+        stand = _Stand.apply(expression, *expression.inputs)
+    else:
+        expression = expression.detached()
+        stand = _wrap(expression)
+    assert isinstance(stand, LazyLogits)
+    stand._expression, stand._parent, stand._logits = expression, parent, None
+    stand._events = [] if events is None else events
+    with torch._C.DisableTorchFunctionSubclass():
+        stand._node = stand.grad_fn
+    return stand
+
+
+def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], Tensor] | None = None) -> LazyLogits:
+    """Lazy logits that follow from others; as a view of them, if `view` is what makes them."""
+    return _stand_for(expression, None if view is None else (logits, view), logits._events)
+
+
+# --- computing them -----------------------------------------------------------------------------------------------
+
+
+def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call a function with the logits."""
+    target = args[0] if args and isinstance(args[0], LazyLogits) and _in_place(func) else kwargs.get("out")
+    if isinstance(target, LazyLogits):
+        target._first()._dense(func)  # this and its other views are views of that from now on
+    dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
+    result = func(*dense_args, **dense_kwargs)
+    for z in _lazy(args, kwargs):
+        if z._parent is not None and not z._parent[0]._known() and _shares_memory(result, z._dense(func)):
+            z._first()._dense(func)
+            return _materialized(func, args, kwargs)
+    return target if isinstance(target, LazyLogits) and isinstance(result, Tensor) else result
+
+
+def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
+    return [z for z in tree_leaves((args, kwargs)) if isinstance(z, LazyLogits)]
+
+
+def _shares_memory(result: Any, values: Tensor) -> bool:
+    storage = values.untyped_storage().data_ptr()
+    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in tree_leaves(result))
+
+
+def _in_place(func: _Function) -> bool:
+    name = getattr(func, "__name__", "")
+    return (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
+
+
+_UNHOOKED = functools.partial(torch.autograd.graph.saved_tensors_hooks, lambda x: x, lambda x: x)
+
+_OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+_IN_PLACE = {"__setitem__", "__idiv__", *(f"__i{name}__" for name in _OPERATORS)}
+
+_METHODS = (
+    *("size", "dim", "numel", "nelement", "ndimension", "stride", "storage_offset", "is_contiguous", "element_size"),
+    *("is_floating_point", "is_complex", "is_signed", "is_inference", "get_device", "__len__", "__hash__"),
+)
+_PROPERTIES = (
+    *("shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "requires_grad", "is_leaf", "grad_fn"),
+    *("output_nr", "_version", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
+    *("is_sparse_csr", "is_quantized", "is_nested"),
+)
+_PASSIVE = {
+    *(getattr(Tensor, name) for name in _METHODS),
+    *(getattr(Tensor, name).__get__ for name in _PROPERTIES),
+    *(torch.is_floating_point, torch.is_complex, torch.is_inference, torch.numel),
+}
+"""What asks for no values."""
+
+
+def _where() -> str:
+    """File and line that called torch: the innermost frame outside of torch and of this package."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in {"torch", "crossentropy"}:
+            return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+        frame = frame.f_back
+    return "?"
