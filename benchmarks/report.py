@@ -9,6 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DEFAULT = ROOT / "benchmarks" / "results" / "xeon-2-cores.json"
+STEP = ROOT / "benchmarks" / "results" / "training_step.xeon-2-cores.json"
 CONTENDERS = ("torch", "torch.compile", "torch chunked", "one product", "crossentropy, plain")
 
 
@@ -78,9 +79,31 @@ def page(results: dict[str, Any]) -> str:
     for c in results["cases"]:
         sizes = " | ".join(memory(c, name) for name in ("crossentropy", "torch", "torch chunked"))
         lines.append(f"| {title(c)} | {sizes} | {error(c, 'crossentropy')} | {error(c, 'torch')} |")
-    lines += ["", "![Time and memory relative to torch](benchmarks.svg)", ""]
+    lines += ["", "![Time and memory relative to torch](benchmarks.svg)", "", *step_section(), ""]
     notes = ROOT / "benchmarks" / "results" / "notes.md"
     return "\n".join(lines) + "\n" + notes.read_text("utf-8")
+
+
+def step_section() -> list[str]:
+    """Whole training steps of a model, plain, compiled and fused."""
+    found = json.loads(STEP.read_text("utf-8"))
+    lines = [
+        "## A whole training step",
+        "",
+        "Forward, backward and AdamW of a Llama of transformers with four layers of 256 features and a tied head of "
+        f"{found['classes']:,} classes, {found['tokens']:,} tokens; `benchmarks/training_step.py`, same machine. "
+        "Time relative to the plain model; memory above model and optimizer, gradients included.",
+        "",
+        "| | float32: time | memory, MB | bfloat16: time | memory, MB |",
+        "|---|---|---|---|---|",
+    ]
+    for name in found["dtypes"]["float32"]:
+        cells = []
+        for results in found["dtypes"].values():
+            ratio = results[name]["milliseconds"] / results["plain"]["milliseconds"]
+            cells += [f"{ratio:.2f}", f"{results[name]['bytes'] / 1e6:,.0f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def readme_rows(results: dict[str, Any]) -> list[str]:

@@ -28,7 +28,9 @@ def test_accumulated_gradients_are_those_of_the_batch() -> None:
 
 
 def test_every_example_is_tested() -> None:
-    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == {"train_classifier", "accumulate_gradients"}
+    here = {"train_classifier", "accumulate_gradients"}
+    integrations = {"fuse_trainer", "fuse_lightning", "fuse_trl"}  # in test_integrations
+    assert {path.stem for path in (ROOT / "examples").glob("*.py")} == here | integrations
 
 
 def statements(readme: str) -> list[str]:

@@ -146,6 +146,111 @@ COMPUTED: dict[str, Callable[[Tensor], Any]] = {
 }
 
 
+def late_temperature(z: Tensor) -> Tensor:
+    temperature = torch.tensor(2.0)
+    y = z.detach() / temperature
+    temperature.fill_(5.0)
+    return y + 1
+
+
+def constant_logsumexp(z: Tensor) -> Tensor:
+    with torch.no_grad():
+        constant = z.logsumexp(-1, keepdim=True)
+    return z - constant
+
+
+def own_mask(z: Tensor) -> Tensor:
+    mask = z == z
+    mask[0, 0] = False
+    return mask
+
+
+def leaf(z: Tensor) -> Tensor | None:
+    d = z.detach().requires_grad_()
+    torch_functional.cross_entropy(d.view(-1, V), Y.view(-1)).backward()
+    return d.grad
+
+
+def by_numpy(z: Tensor) -> Tensor:
+    d = z.detach()
+    d[0].numpy()[:] = 0
+    return d * 1
+
+
+def cleared_copy(z: Tensor) -> Tensor:
+    p = z.softmax(-1).clone()
+    p[p < 0.01] = 0
+    return p
+
+
+def under_autocast(program: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    def run(z: Tensor) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return program(z)
+
+    return run
+
+
+class Twice(torch.autograd.Function):
+    """Code below Python, as far as torch's graph knows."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        return z * 2
+
+    @staticmethod
+    def backward(ctx: Any, *g: Tensor) -> Tensor:
+        return g[0] * 2
+
+
+ALIKE: dict[str, Callable[[Tensor], Any]] = {
+    "classes split": lambda z: z.view(B, T, 4, V // 4) * 1,
+    "classes unflattened": lambda z: z.unflatten(-1, (4, -1)).log_softmax(-1),
+    "rows of half the classes": lambda z: torch_functional.cross_entropy(z.view(-1, V // 2), Y.view(-1).repeat(2) % 20),
+    "seen as integers": lambda z: z.detach().view(torch.int64),
+    "indexed by a range": lambda z: z[range(1, -1, -1)],
+    "indexed by a tuple of tuples": lambda z: z[((1, 0),)] * 1,
+    "indexed by a truth": lambda z: z[False] * 1,
+    "indexed by an array": lambda z: z[torch.tensor([1, 0]).numpy()] * 1,
+    "part of it detached": lambda z: torch.cat([z, z.detach()]) * 1,
+    "a logsumexp without history": constant_logsumexp,
+    "a temperature that changes later": late_temperature,
+    "its own mask, changed": own_mask,
+    "times a wider parameter": lambda z: z.float() * torch.ones(1, dtype=torch.float64, requires_grad=True),
+    "an element times a tensor": lambda z: z[0, 0, 0] * torch.ones(1, dtype=z.dtype),
+    "wider class probabilities": lambda z: torch_functional.cross_entropy(
+        z.float()[0], torch.full((T, V), 1 / V, dtype=torch.float64)
+    ),
+    "log_softmax under autocast": under_autocast(lambda z: z.float().log_softmax(-1) * 1),
+    "logits of labels under autocast": under_autocast(lambda z: z[0][torch.arange(T), Y[0]]),
+    "a leaf of its own": leaf,
+    "a parameter": lambda z: (nn.Parameter(z.detach()).requires_grad, nn.Parameter(z.detach()) * 1),
+    "changed by numpy": by_numpy,
+    "inplace=True on a view": lambda z: (z := z.detach(), torch_functional.relu(z[1:], inplace=True), z * 1)[1:],
+    "a cleared copy": cleared_copy,
+    "changed, then below Python": lambda z: (z.mul_(3), Twice.apply(z))[1],
+    "losses changed in place": lambda z: torch_functional.cross_entropy(z[0], Y[0], reduction="none").mul_(2),
+    "log-probabilities changed in place": lambda z: z.log_softmax(-1).gather(-1, Y.unsqueeze(-1)).mul_(2),
+    "keywords": lambda z: (torch.softmax(input=z, dim=-1) * 1, torch.take_along_dim(z, Y.unsqueeze(-1), dim=-1)),
+    "take_along_dim without one": lambda z: z.take_along_dim(Y.view(-1)),
+    "clamped by a tensor": lambda z: z.clamp(min=torch.zeros(V, dtype=z.dtype)),
+    "negated": lambda z: torch_functional.cross_entropy(-z[0], Y[0]),
+    "checkpointed": lambda z: torch.utils.checkpoint.checkpoint(lambda x: x.square(), z, use_reentrant=False),
+    "vmap over a scale": lambda z: torch.func.vmap(lambda s: torch_functional.cross_entropy(z[0] * s, Y[0]))(
+        torch.tensor([1.0, 2.0], dtype=z.dtype)
+    ),
+    "grad of a bias": lambda z: torch.func.grad(lambda b: torch_functional.cross_entropy(z.detach()[0] + b, Y[0]))(
+        torch.zeros(V, dtype=z.dtype)
+    ),
+    "zeros_like": lambda z: torch.zeros_like(z),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_what_is_alike_either_way(name: str, tensors: tuple[Tensor, ...]) -> None:
+    check(ALIKE[name], tensors)
+
+
 @pytest.mark.filterwarnings("ignore:size_average and reduce")
 @pytest.mark.parametrize("name", FUSED)
 def test_what_is_fused(name: str, tensors: tuple[Tensor, ...]) -> None:
@@ -182,17 +287,12 @@ def test_second_derivatives_and_jvp(tensors: tuple[Tensor, ...]) -> None:
 
 
 def test_the_gradient_through_code_below_python(tensors: tuple[Tensor, ...]) -> None:
-    class Double(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, z: Tensor) -> Tensor:
-            return z * 2
-
-        @staticmethod
-        def backward(ctx: Any, g: Tensor) -> Tensor:
-            return g * 2
-
-    check(lambda z: Double.apply(z), tensors)
-    check(lambda z: torch.utils.checkpoint.checkpoint(lambda x: x.sin(), z, use_reentrant=False), tensors)
+    check(lambda z: Twice.apply(z), tensors)
+    hidden = tensors[0]
+    head = fuse(nn.Linear(D, V, dtype=torch.float64))
+    logits = torch.utils.checkpoint.checkpoint(head, hidden, use_reentrant=True)
+    torch_functional.cross_entropy(logits.view(-1, V), Y.view(-1)).backward()
+    assert head.weight.grad is not None
 
 
 def test_gradient_modes(tensors: tuple[Tensor, ...]) -> None:
@@ -228,6 +328,18 @@ def test_hooks_see_the_gradient_of_logits(tensors: tuple[Tensor, ...]) -> None:
     torch.testing.assert_close(other.grad, 2 * torch_functional.linear(*tensors))
 
 
+def test_gradients_of_logits_that_do_not_exist_are_refused(tensors: tuple[Tensor, ...]) -> None:
+    lazy = LazyLogits(*tensors)
+    loss = torch_functional.cross_entropy(lazy.view(-1, V), Y.view(-1))
+    with pytest.raises(RuntimeError, match=r"with respect to lazy logits .* call `logits.retain_grad\(\)` before"):
+        torch.autograd.grad(loss, lazy)
+    for late in (lambda: lazy.retain_grad(), lambda: lazy.register_hook(print)):
+        with pytest.raises(RuntimeError, match="comes after lazy logits were used"):
+            late()
+    with pytest.raises(RuntimeError, match="would change the shape of lazy logits in place: use squeeze"):
+        lazy.squeeze_()
+
+
 def test_views_follow_changes_in_place(tensors: tuple[Tensor, ...]) -> None:
     for lazy in (LazyLogits(*tensors).detach(), torch_functional.linear(*tensors).detach()):
         before, row = lazy.view(-1, V), lazy[0]
@@ -241,11 +353,18 @@ def test_views_follow_changes_in_place(tensors: tuple[Tensor, ...]) -> None:
         assert copied[0].sum().item() == kept
 
 
-def test_logits_are_refused_after_their_head_has_changed(tensors: tuple[Tensor, ...]) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_logits_are_refused_after_their_head_has_changed(fused: bool, tensors: tuple[Tensor, ...]) -> None:
     lazy = LazyLogits(*tensors)
     torch_functional.cross_entropy(lazy.view(-1, V), Y.view(-1)).backward()
-    torch.optim.SGD(tensors, 0.1).step()
-    for use in (lambda: lazy.sum(), lambda: torch_functional.cross_entropy(lazy[0], Y[0]), lambda: lazy.argmax(-1)):
+    torch.optim.AdamW(tensors, 0.1, fused=fused).step()
+    for use in (
+        lambda: lazy.sum(),
+        lambda: torch_functional.cross_entropy(lazy[0], Y[0]),
+        lambda: lazy.argmax(-1),
+        lambda: lazy[MASK],
+        lambda: lazy.clone(),
+    ):
         with pytest.raises(RuntimeError, match=r"looked at after .* changed in place"):
             use()
 
@@ -491,7 +610,7 @@ def test_verify_refuses_a_difference(model: Language, monkeypatch: pytest.Monkey
 
     right = _consumers.functional.linear_cross_entropy
     monkeypatch.setattr(_consumers.functional, "linear_cross_entropy", lambda *a, **k: 1.01 * right(*a, **k))
-    with pytest.raises(RuntimeError, match="the fused Language computes something else, and was left unfused"):
+    with pytest.raises(RuntimeError, match="the fused Language computes something else, and was left as it was"):
         fuse(model, verify=(Y, Y))
     assert type(model.lm_head) is nn.Linear
 

@@ -47,7 +47,7 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
     """The reduced loss, rounded once."""
     t, total = _weights(loss, tensors.token_weight)
     if reduction == "none":
-        rows = execute(loss, _of_rows(t, loss), False)[1][0]
+        rows = execute(loss, _of_rows(t, loss), False)[1][0].clone()  # no view, which autograd lets nobody change
         return (rows if tensors.token_weight is None else weigh(t, rows)).to(out_dtype)
     if reduction == "sum":
         return execute(loss, _of_rows(t, loss), True)[0].to(out_dtype)

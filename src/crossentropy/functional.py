@@ -607,7 +607,6 @@ class TokenStatistics(NamedTuple):
     """Index of the largest logit, int64; not differentiable."""
 
 
-@_overridable
 def token_statistics(
     input: Tensor,
     target: Tensor | None = None,
@@ -657,6 +656,12 @@ def token_statistics(
         `cross_entropy`; `crossentropy.information.entropy`.
     """
     contract.check_floating("input", input)
+    if type(input).__torch_function__.__func__ is not Tensor.__torch_function__.__func__:
+        # of a plain subclass torch would make the wrong kind of tuple
+        return handle_torch_function(
+            token_statistics, (input,), input, target, linear_weight=linear_weight, linear_bias=linear_bias, dim=dim,
+            ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale, out_dtype=out_dtype, options=options,
+        )  # fmt: skip
     shape, class_dim = input.shape, axis("input", input, dim)
     if linear_weight is not None:
         shape = contract.check_statistics_head(input, linear_weight, linear_bias, dim)
@@ -675,7 +680,8 @@ def token_statistics(
         options=options,
     )
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
-    (log_prob, entropy, logsumexp), argmax = _autograd.statistics(loss, backend=contract.backend(options))
+    rows, argmax = _autograd.statistics(loss, backend=contract.backend(options))
+    log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
     dtype = wide(spec.out_dtype) if out_dtype is None else out_dtype
     entropy, logsumexp = entropy.to(dtype), logsumexp.to(dtype)
     return TokenStatistics(None if target is None else log_prob.to(dtype), entropy, logsumexp, argmax)

@@ -67,6 +67,8 @@ def _loss(
     axis = 1 if input.dim() > 1 else 0
     if e.class_dim != axis or (e.softcap is not None and (softcap is not None or logit_scale != 1.0)):
         return NotImplemented
+    if func in (F.cross_entropy, F.nll_loss) and not _as_torch(input, target, ignore_index, **ours):
+        return NotImplemented
     if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
         return NotImplemented
     if size_average is not None or reduce is not None:
@@ -81,6 +83,20 @@ def _loss(
         logit_scale=logit_scale,
         softcap=softcap,
         **ours,
+    )
+
+
+def _as_torch(
+    input: LazyLogits, target: Tensor, ignore_index: Any, weight: Any = None, label_smoothing: Any = 0.0, **_: Any
+) -> bool:
+    """Whether torch takes these arguments, and without a promotion of dtypes: where ours takes more, torch refuses."""
+    dtype = loss_dtype(input)
+    return (
+        (target.dtype == dtype if target.is_floating_point() else target.dtype == torch.int64)
+        and (weight is None or (isinstance(weight, Tensor) and weight.dtype == dtype and not weight.requires_grad))
+        and isinstance(ignore_index, int)
+        and isinstance(label_smoothing, (int, float))
+        and 0.0 <= label_smoothing <= 1.0
     )
 
 
@@ -178,7 +194,8 @@ def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
     e = z._expression
     weight, bias = e.head()
     e.check()
-    found = (weight[classes].to(_wide(rows)) @ rows.to(_wide(rows)).unsqueeze(-1)).squeeze(-1)
+    with torch.autocast(z.device.type, enabled=False):
+        found = (weight[classes].to(_wide(rows)) @ rows.to(_wide(rows)).unsqueeze(-1)).squeeze(-1)
     found = found if bias is None else found + bias[classes]
     found = found * e.scale
     return found if e.softcap is None else e.softcap * torch.tanh(found / e.softcap)
@@ -200,7 +217,7 @@ def _gathered(func: Any, z: LazyLogits, index: Tensor) -> Any:
     """Values (…, k) of classes (…, k), classes last."""
     kind, count = z._expression.kind, index.shape[-1]
     large = count > 1 and count * z._expression.hidden.shape[1] > z.shape[-1]  # than the logits would be
-    if kind not in ("logits", "log_probs", "information") or large:
+    if kind not in ("logits", "log_probs", "information", "probs") or large:
         return NotImplemented
     if z.device.type == "cpu" and bool(((index < 0) | (index >= z.shape[-1])).any()):
         return NotImplemented  # elsewhere the device finds out
@@ -213,7 +230,8 @@ def _gathered(func: Any, z: LazyLogits, index: Tensor) -> Any:
         if kind != "logits":
             found = found - _statistics(z).logsumexp.unsqueeze(-1)
     z.record(func, fused=True)
-    return (-found if kind == "information" else found).to(z.dtype)
+    found = -found if kind == "information" else found.exp() if kind == "probs" else found
+    return found.to(z.dtype)
 
 
 @implements(Tensor.__getitem__)
@@ -221,33 +239,52 @@ def _getitem(func: Any, z: Any, index: Any) -> Any:
     if not isinstance(z, LazyLogits):
         return NotImplemented
     parts = index if isinstance(index, tuple) else (index,)
-    if not any(isinstance(x, (Tensor, list)) or type(x).__module__ == "numpy" for x in parts):
+    if all(x is None or x is Ellipsis or type(x) in (int, slice) for x in parts):
         return viewed(z, lambda x: x[index])
-    if any(isinstance(x, LazyLogits) for x in parts) or z._expression.class_dim != z.dim() - 1:
+    if not all(x is None or x is Ellipsis or type(x) in (int, slice, list, Tensor) for x in parts):
         return NotImplemented
-    if _labelled(z, parts):
-        return _chosen(func, z, z._expression.rows()[parts[:-1]], parts[-1])
-    reach = sum(x.dim() if isinstance(x, Tensor) and x.dtype == torch.bool else x is not None for x in parts)
-    if Ellipsis in [x for x in parts if not isinstance(x, Tensor)] or reach >= z.dim():
+    if any(isinstance(x, Tensor) and x.dtype not in _INDICES for x in parts):
+        return NotImplemented
+    if z._expression.class_dim != z.dim() - 1:
+        return NotImplemented
+    if len(parts) == z.dim() and all(isinstance(x, Tensor) and x.dtype != torch.bool for x in parts):
+        return _chosen(func, z, z._expression.rows()[parts[:-1]], parts[-1])  # one class for each of some rows
+    parts = _without_ellipsis(parts, z.dim())
+    if _reach(parts) == z.dim() and isinstance(parts[-1], slice) and parts[-1] == slice(None):
+        parts = parts[:-1]
+    if _reach(parts) >= z.dim():
         return NotImplemented
     try:
-        rows = z._expression.rows()[index]
+        rows = z._expression.rows()[parts]
     except (RuntimeError, IndexError, TypeError, ValueError):
         return NotImplemented
     return derive(z, z._expression.of_rows(rows, rows.dim() - 1))
 
 
-def _labelled(z: LazyLogits, parts: tuple[Any, ...]) -> bool:
-    """Whether each axis has its own integer index: one class for each of some rows."""
-    return len(parts) == z.dim() and all(
-        isinstance(x, Tensor) and not x.is_floating_point() and x.dtype != torch.bool for x in parts
-    )
+_INDICES = (torch.bool, torch.int64, torch.int32)
 
 
-@implements(*methods("gather", "take_along_dim"))
+def _reach(parts: tuple[Any, ...]) -> int:
+    """How many axes an index is for."""
+    return sum(x.dim() if isinstance(x, Tensor) and x.dtype == torch.bool else x is not None for x in parts)
+
+
+def _without_ellipsis(parts: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
+    """An index with slices in place of an ellipsis."""
+    at = [i for i, x in enumerate(parts) if x is Ellipsis]
+    if len(at) != 1:
+        return parts
+    before, after = parts[: at[0]], parts[at[0] + 1 :]
+    return (*before, *[slice(None)] * (axes - _reach(before) - _reach(after)), *after)
+
+
+@implements(*methods("take_along_dim"))
+def _take_along_dim(func: Any, z: Any, indices: Any, dim: Any = None) -> Any:
+    return _gather(func, z, dim, indices)
+
+
+@implements(*methods("gather"))
 def _gather(func: Any, z: Any, dim: Any, index: Any, **kwargs: Any) -> Any:
-    if func in methods("take_along_dim"):
-        dim, index = index if isinstance(index, int) else None, dim
     if not tidy(kwargs) or not on_classes(z, dim) or not isinstance(index, Tensor) or index.dim() != z.dim():
         return NotImplemented
     axis = z._expression.class_dim
@@ -267,7 +304,8 @@ def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any
     found = _statistics(z).logsumexp.to(z.dtype)
     if keepdim:
         found = found.unsqueeze(z._expression.class_dim)
-        found._logsumexp_of = z._expression  # pyright: ignore[reportAttributeAccessIssue]
+        if not found.is_inference():
+            found._logsumexp_of = z._expression, found._version  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 
@@ -277,11 +315,10 @@ def _against_itself(func: Any, z: Any, other: Any) -> Any:
     if z is not other or z._expression.class_dim is None or z._expression.kind not in ("logits", "log_probs"):
         return NotImplemented
     with torch.no_grad():
-        if bool(_statistics(z).logsumexp.isnan().any()):
+        if not bool(_statistics(z).logsumexp.isfinite().all()):
             return NotImplemented
     z.record(func, fused=True)
-    equal = func in (torch.eq, Tensor.eq, Tensor.__eq__)
-    return torch.tensor(equal, device=z.device).expand(z.shape)
+    return torch.full(z.shape, func in (torch.eq, Tensor.eq, Tensor.__eq__), device=z.device)
 
 
 @implements(*methods("sum"))
@@ -315,7 +352,7 @@ def _argmax(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs:
 
 @implements(*methods("max"))
 def _max(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs"):
+    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
         return NotImplemented
     axis = z._expression.class_dim
     with torch.no_grad():
@@ -336,12 +373,23 @@ def _amax(func: Any, z: Any, dim: Any = (), keepdim: bool = False, **kwargs: Any
 
 
 @implements(functional.token_statistics)
-def _token_statistics(func: Any, input: Any, target: Any = None, *, dim: int = -1, **kwargs: Any) -> Any:
-    e = input._expression if isinstance(input, LazyLogits) else None
-    if e is None or e.kind != "logits" or not on_classes(input, dim) or {*kwargs} - {"ignore_index", "out_dtype"}:
+def _token_statistics(
+    func: Any,
+    input: Any,
+    target: Any = None,
+    *,
+    dim: int = -1,
+    ignore_index: int = -100,
+    out_dtype: Any = None,
+    logit_scale: float = 1.0,
+    **others: Any,
+) -> Any:
+    if any(value is not None for value in others.values()) or logit_scale != 1.0:
+        return NotImplemented
+    if not on_classes(input, dim) or input._expression.kind != "logits":
         return NotImplemented
     input.record(func, fused=True)
-    return _statistics(input, target, **kwargs)
+    return _statistics(input, target, ignore_index, out_dtype)
 
 
 @implements(*methods("topk"))

@@ -41,23 +41,28 @@ _VIEWS = methods(
     *("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "swapaxes", "swapdims", "t"),
     *("movedim", "moveaxis", "permute", "select", "narrow", "expand", "expand_as", "view_as", "reshape_as"),
 )
+_RESHAPES = methods("reshape", "flatten", "reshape_as")
 _DETACHED = (Tensor.detach, torch.detach, getter("data"))
 _PIECES = methods("chunk", "split", "tensor_split", "unbind", "hsplit", "vsplit", "dsplit", "split_with_sizes")
 
 
 @implements(*_VIEWS, getter("mT"), getter("T"), *_DETACHED)
 def _view(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
-    if not isinstance(z, LazyLogits) or any(isinstance(x, LazyLogits) for x in (*args, *kwargs.values())):
+    others = (*args, *kwargs.values())
+    if not isinstance(z, LazyLogits) or any(isinstance(x, (LazyLogits, torch.dtype)) for x in others):
         return NotImplemented
     if func in _DETACHED:
         return derive(z, z._expression.detached(), Tensor.detach)
-    return viewed(z, lambda x: func(x, *args, **kwargs))
+    found = viewed(z, lambda x: func(x, *args, **kwargs))
+    if found is NotImplemented and func in _RESHAPES:
+        return _reshaped(z, lambda x: func(x, *args, **kwargs))
+    return found
 
 
 def viewed(z: LazyLogits, view: Callable[[Tensor], Any]) -> Any:
     expression = z._expression.viewed(view)
     if expression is None:
-        return _reshaped(z, view)
+        return NotImplemented
     return z if expression.twin is z._expression.twin else derive(z, expression, view)
 
 
@@ -125,13 +130,8 @@ def _alike(a: Expression, b: Expression) -> bool:
 
 
 def _same_view(x: Tensor, y: Tensor) -> bool:
-    return (x.data_ptr(), x.shape, x.stride(), x.dtype, x.grad_fn is None) == (
-        y.data_ptr(),
-        y.shape,
-        y.stride(),
-        y.dtype,
-        y.grad_fn is None,
-    )
+    same = x.data_ptr() == y.data_ptr() and x.dtype == y.dtype and x.shape == y.shape and x.stride() == y.stride()
+    return same and x.requires_grad == y.requires_grad and (x.grad_fn is None) == (y.grad_fn is None)
 
 
 def _axis(z: LazyLogits, dim: Any) -> int | None:
@@ -205,6 +205,28 @@ def _copied(func: Any, z: Any, *, memory_format: torch.memory_format | None = No
     return derive(z, copied)
 
 
+@implements(torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like)
+def _like(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
+    if not isinstance(z, LazyLogits) or z._expression.contiguous:
+        return NotImplemented
+    return func(torch.empty_strided(z.shape, z.stride(), dtype=z.dtype, device=z.device), *args, **kwargs)
+
+
+@implements(Tensor.storage_offset)
+def _storage_offset(func: Any, z: LazyLogits) -> Any:
+    return NotImplemented if z._expression.contiguous else z._expression.twin.storage_offset()
+
+
+@implements(Tensor.cpu)
+def _cpu(func: Any, z: LazyLogits) -> Any:
+    return z if z.device.type == "cpu" else NotImplemented
+
+
+@implements(Tensor.type_as)
+def _type_as(func: Any, z: Any, other: Tensor) -> Any:
+    return _to_dtype(z, other.dtype) if other.device == getattr(z, "device", None) else NotImplemented
+
+
 @implements(
     Tensor.new_tensor, Tensor.new_zeros, Tensor.new_ones, Tensor.new_full, Tensor.new_empty, Tensor.new_empty_strided
 )
@@ -233,7 +255,7 @@ def _scaled(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
     e, by = z._expression, torch.mul if func in _MULTIPLICATIONS else torch.div
     if isinstance(other, Tensor) and (other.requires_grad or other.device.type != "cpu"):
         return _scaled_by_tensor(z, other, by)
-    factor = _number(other)
+    factor = _number(other) if not isinstance(other, Tensor) or other.dim() <= z.dim() else None
     if factor is None or (by is torch.div and factor == 0.0):
         return NotImplemented
     factor = factor if by is torch.mul else 1.0 / factor
@@ -243,8 +265,9 @@ def _scaled(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
         changes = {"softcap": e.softcap * factor, "scale": e.scale * factor}
     else:
         changes = {"scale": e.scale * factor}
-    if not math.isfinite(e.scale * factor) or e.scale * factor == 0.0:
+    if not 1e-18 < abs(e.scale * factor) < 1e18:
         return NotImplemented
+    other = other.clone() if isinstance(other, Tensor) else other
     return derive(z, e.then(by, other, dtype=_promoted(z, other), **changes))
 
 
@@ -256,6 +279,8 @@ def _scaled_by_tensor(z: LazyLogits, other: Tensor, by: Callable[..., Tensor]) -
     if other.dtype != z.dtype and e.product is not None:
         return NotImplemented
     dtype = _promoted(z, other)
+    if dtype != z.dtype:
+        return NotImplemented
     factor = other.reshape(())
     hidden = by(e.hidden, factor)
     bias = None if e.bias is None else by(e.bias, factor)
@@ -314,11 +339,11 @@ def _softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> A
 def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
     if args and isinstance(args[-1], torch.dtype):
         dtype = args[-1]
-    if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim):
+    if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim) or (dtype and not dtype.is_floating_point):
         return NotImplemented
     if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax
         return NotImplemented
-    dtype = dtype or loss_dtype(z)
+    dtype = dtype or (z.dtype if z.device.type == "cpu" else loss_dtype(z))  # on a CPU, autocast leaves it
     return derive(z, z._expression.then(function, -1, dtype, dtype=dtype, kind=kind))
 
 
@@ -330,6 +355,8 @@ def loss_dtype(z: Tensor) -> torch.dtype:
 
 @implements(*methods("neg", "negative"), Tensor.__neg__)
 def _negated(func: Any, z: LazyLogits) -> Any:
+    if z._expression.kind == "logits" and z._expression.softcap is None:
+        return derive(z, z._expression.then(torch.neg, scale=-z._expression.scale))
     if z._expression.kind != "log_probs":
         return NotImplemented
     return derive(z, z._expression.then(torch.neg, kind="information"))
@@ -346,7 +373,7 @@ def _energy(a: LazyLogits, b: LazyLogits) -> Any:
     """The product of softmax and log_softmax of the same logits, whose sum is minus the entropy."""
     probs, log_probs = (a, b) if a._expression.kind == "probs" else (b, a)
     p, q = probs._expression, log_probs._expression
-    if (p.kind, q.kind) != ("probs", "log_probs") or not p.same(q) or p.dtype != q.dtype:
+    if p.kind != "probs" or q.kind not in ("log_probs", "bounded") or not p.same(q) or p.dtype != q.dtype:
         return NotImplemented
     return derive(log_probs, q.then(_times_exp, kind="p_log_p"))
 
@@ -358,29 +385,38 @@ def _times_exp(log_probs: Tensor) -> Tensor:
 @implements(*methods("sub", "subtract"), Tensor.__sub__)
 def _minus_logsumexp(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
     """Logits minus their logsumexp, which is log_softmax."""
-    of = getattr(other, "_logsumexp_of", None)
+    of, version = getattr(other, "_logsumexp_of", (None, None))
     if kwargs or of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
+        return NotImplemented
+    watched = other._version != version or other._backward_hooks or other.retains_grad
+    if watched or other.requires_grad != (z._node is not None) or other.dtype != z.dtype:
         return NotImplemented
     e = z._expression
     if e.kind != "logits" or e.class_dim != z.dim() - 1 or other.shape != (*z.shape[:-1], 1):
         return NotImplemented
-    return derive(z, e.then(torch.log_softmax, -1, kind="log_probs"))
+    return derive(z, e.then(_less_logsumexp, kind="log_probs"))
+
+
+def _less_logsumexp(z: Tensor) -> Tensor:
+    return z - z.logsumexp(-1, keepdim=True)
 
 
 @implements(*methods("clamp", "clip", "clamp_min"))
 def _clamp(func: Any, z: Any, min: Any = None, max: Any = None) -> Any:
     """A bound below all numbers, for log-probabilities which may be −inf."""
-    lowest = torch.finfo(z.dtype).min if isinstance(z, LazyLogits) else None
-    if max is not None or lowest is None or min != lowest or z._expression.kind != "log_probs":
+    if not isinstance(z, LazyLogits) or z._expression.kind != "log_probs" or max is not None:
         return NotImplemented
-    return derive(z, z._expression.then(torch.clamp, min))
+    if not isinstance(min, float) or min != torch.finfo(z.dtype).min:
+        return NotImplemented
+    return derive(z, z._expression.then(torch.clamp, min, kind="bounded"))
 
 
 @implements(torch.broadcast_tensors, torch.functional.broadcast_tensors)
 def _broadcast(func: Any, *tensors: Any) -> Any:
     tensors = tuple(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     lazy = [z for z in tensors if isinstance(z, LazyLogits)]
-    if len(lazy) != 1 or torch.broadcast_shapes(*(x.shape for x in tensors)) != lazy[0].shape:
+    if len(lazy) != 1 or not all(isinstance(x, Tensor) for x in tensors):
         return NotImplemented
-    found = [x if isinstance(x, LazyLogits) else x.expand(lazy[0].shape) for x in tensors]
-    return found if func is torch.broadcast_tensors else tuple(found)
+    if torch.broadcast_shapes(*(x.shape for x in tensors)) != lazy[0].shape:
+        return NotImplemented
+    return tuple(x if isinstance(x, LazyLogits) else x.expand(lazy[0].shape) for x in tensors)

@@ -10,6 +10,7 @@ multiples of V, the class axis has the stride that is less. So no view needs a r
 is refused.
 """
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,8 +19,10 @@ from typing import Any, Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
-Kind = Literal["logits", "log_probs", "information", "probs", "p_log_p"]
+Kind = Literal["logits", "log_probs", "bounded", "information", "probs", "p_log_p"]
+"""z, log p, log p not below the least number, −log p, p, p log p."""
 Step: TypeAlias = tuple[Any, ...]
 """A function that acts on rows one by one, classes last, and its further arguments."""
 
@@ -37,8 +40,8 @@ class Expression:
     dtype: torch.dtype
     product: torch.dtype | None
     """The dtype in which autocast multiplied, or None."""
-    versions: tuple[int, ...]
-    """Those of the tensors, when the head was called."""
+    versions: tuple[tuple[int, int], ...]
+    """Those of the tensors, when the head was called, and where they were."""
     kind: Kind = "logits"
     scale: float = 1.0
     softcap: float | None = None
@@ -50,6 +53,10 @@ class Expression:
     @classmethod
     def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> "Expression":
         """Logits of hidden states (…, D)."""
+        _watch_optimizers()
+        # what does not require a gradient now will not get one later
+        hidden, weight = (x if x.requires_grad else x.detach() for x in (hidden, weight))
+        bias = bias if bias is None or bias.requires_grad else bias.detach()
         device, dtype, product = hidden.device.type, torch.promote_types(hidden.dtype, weight.dtype), None
         if torch.is_autocast_enabled(device) and dtype != torch.float64:
             dtype = product = torch.get_autocast_dtype(device)
@@ -167,13 +174,17 @@ class Expression:
         return self.rows().movedim(-1, self.class_dim)
 
     def of_rows(self, laid_out: Tensor, class_dim: int) -> "Expression":
-        """The expression of other rows, with their features along `class_dim`."""
+        """The expression of other rows, with their features along `class_dim`: a copy of what it stands for."""
+        self.check()
         rows = laid_out.movedim(class_dim, -1)
         hidden = rows.reshape(rows.shape[:-1].numel(), rows.shape[-1])
         weight, bias = self.head()
         twin = torch.empty((*rows.shape[:-1], len(weight)), dtype=torch.uint8, device="meta").movedim(-1, class_dim)
         versions = _versions(hidden, weight, bias)
-        return replace(self, hidden=hidden, weight=weight, bias=bias, twin=twin, versions=versions)
+        # softmax and tanh save their result for their gradient, which a copy must not share
+        steps = self.steps if self.kind == "logits" and self.softcap is None else (*self.steps, (torch.clone,))
+        changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin, "versions": versions}
+        return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)
 
     def then(self, *step: Any, **changes: Any) -> "Expression":
         """The expression after a step."""
@@ -181,6 +192,7 @@ class Expression:
 
     def rescaled(self, hidden: Tensor, bias: Tensor | None, dtype: torch.dtype) -> "Expression":
         """The expression of changed hidden states and bias."""
+        self.check()
         versions = _versions(hidden, self.weight, bias)
         return replace(self, hidden=hidden, bias=bias, dtype=dtype, versions=versions)
 
@@ -207,6 +219,17 @@ def _are_contiguous(shape: list[int], strides: list[int]) -> bool:
     return True
 
 
-def _versions(*tensors: Tensor | None) -> tuple[int, ...]:
-    """How often tensors were changed in place; inference mode does not count."""
-    return tuple(-1 if x is None or x.is_inference() else x._version for x in tensors if x is not None)
+@functools.cache
+def _watch_optimizers() -> None:
+    """Count each step of an optimizer as a change of its parameters: fused implementations on a CPU do not."""
+
+    def changed(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        parameters = [p for group in optimizer.param_groups for p in group["params"] if not p.is_inference()]
+        torch.autograd.graph.increment_version(parameters)
+
+    register_optimizer_step_post_hook(changed)
+
+
+def _versions(*tensors: Tensor | None) -> tuple[tuple[int, int], ...]:
+    """How often tensors were changed in place, which inference mode does not count, and where they are."""
+    return tuple((-1 if x.is_inference() else x._version, x.data_ptr()) for x in tensors if x is not None)

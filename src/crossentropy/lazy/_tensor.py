@@ -14,15 +14,19 @@ An operation in place computes the logits of the first of its views, and all oth
 """
 
 import functools
+import inspect
 import logging
 import sys
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
+from torch.autograd import forward_ad
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
@@ -133,6 +137,10 @@ class LazyLogits(Tensor):
     _expression: Expression
     _parent: "tuple[LazyLogits, Callable[[Tensor], Tensor]] | None"
     _logits: Tensor | None
+    _view: tuple[Tensor, Tensor] | None
+    """The parent's values, and these as a view of them."""
+    _used: bool
+    """Whether something was derived from these that does not depend on their node."""
     _events: list[Event]
     _node: Any
     """Its node in the graph as it was made. A custom autograd function that returns lazy logits gives them another."""
@@ -144,6 +152,8 @@ class LazyLogits(Tensor):
         if weight.dim() != 2:
             raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
         tensors = [x for x in (hidden, weight, bias) if x is not None]
+        if len({x.dtype for x in tensors}) > 1 and not torch.is_autocast_enabled(hidden.device.type):
+            raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
         if len({x.device for x in tensors}) > 1:
             raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
         return _stand_for(Expression.of(hidden, weight, bias))
@@ -154,11 +164,13 @@ class LazyLogits(Tensor):
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if not args and "input" in kwargs:
+            args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
         if func in _PASSIVE and not args[0]._known():
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
         handler = HANDLERS.get(func)
-        if handler is not None and not any(z._known() or z._adopted() for z in _lazy(args, kwargs)):
+        if handler is not None and _fits(handler, func, args, kwargs):
             found = handler(func, *args, **kwargs)
             if found is not NotImplemented:
                 return found
@@ -176,14 +188,18 @@ class LazyLogits(Tensor):
         """The logits, which are computed once; `func` wants them. As a view where what they view exists."""
         if self._parent is not None and self._parent[0]._known():
             parent, view = self._parent
-            with torch.set_grad_enabled(self._node is not None):
-                values = view(parent._dense(func))
-            return values if self._node is not None else values.detach()
+            whole = parent._dense(func)
+            if self._view is None or self._view[0] is not whole:
+                with torch.set_grad_enabled(self._node is not None):
+                    values = view(whole)
+                self._view = whole, values if self._node is not None else values.detach()
+            return self._view[1]
         if self._logits is None:
             self.record(func, fused=False)
             # looked at without gradients first, they may be needed with gradients next; and a checkpoint that runs this
             # again, when they are there, must not miss what they saved
-            with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), _UNHOOKED():
+            hooks = _NO_HOOKS() if _functorch.peek_interpreter_stack() is None else nullcontext()
+            with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), hooks:
                 values = self._expression.dense()
             self._logits = _Reveal.apply(self, values) if self._adopted() else values
         assert self._logits is not None
@@ -207,6 +223,7 @@ class LazyLogits(Tensor):
         self._events.append(event)
         for observer in _observers:
             observer.append(event)
+        self._used = self._used or fused
         _log.debug("%s", event)
 
 
@@ -249,8 +266,14 @@ class _Stand(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         expression, create_graph = ctx.expression, torch.is_grad_enabled()
         wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
+        logits = ctx.logits()
+        known = logits is not None and logits._known()  # they may have been changed in place
         with torch.enable_grad():
-            found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
+            values = logits._dense("backward") if logits is not None and known else expression.dense()
+            found = torch.autograd.grad(
+                values, wanted, gradients[0], create_graph=create_graph, retain_graph=known or create_graph
+            )
+        found = iter(found)
         return (None, *(next(found) if want else None for want in ctx.needs_input_grad[1:]))
 
 
@@ -286,15 +309,18 @@ def _stand_for(
         expression = expression.detached()
         stand = _wrap(expression)
     assert isinstance(stand, LazyLogits)
-    stand._expression, stand._parent, stand._logits = expression, parent, None
+    stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
     stand._events = [] if events is None else events
     with torch._C.DisableTorchFunctionSubclass():
         stand._node = stand.grad_fn
+        if stand._node is not None:
+            stand._node.logits = weakref.ref(stand)
     return stand
 
 
 def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], Tensor] | None = None) -> LazyLogits:
     """Lazy logits that follow from others; as a view of them, if `view` is what makes them."""
+    logits._used = True
     return _stand_for(expression, None if view is None else (logits, view), logits._events)
 
 
@@ -303,9 +329,13 @@ def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], 
 
 def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function with the logits."""
-    target = args[0] if args and isinstance(args[0], LazyLogits) and _in_place(func) else kwargs.get("out")
-    if isinstance(target, LazyLogits):
-        target._first()._dense(func)  # this and its other views are views of that from now on
+    name = getattr(func, "__name__", "")
+    _refuse(name, args)
+    target = args[0] if args and isinstance(args[0], LazyLogits) and _in_place(func, args, kwargs) else None
+    for z in (target, kwargs.get("out"), args[0] if args and name in _SHARING else None):
+        if isinstance(z, LazyLogits):
+            z._first()._dense(func)  # this and its other views are views of that from now on
+    target = kwargs.get("out") if target is None else target
     dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
     for z in _lazy(args, kwargs):
@@ -324,18 +354,69 @@ def _shares_memory(result: Any, values: Tensor) -> bool:
     return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in tree_leaves(result))
 
 
-def _in_place(func: _Function) -> bool:
+def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
     name = getattr(func, "__name__", "")
-    return (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
+    if (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE:
+        return True
+    bound = _bound(func, args, kwargs)
+    return bool(bound is not None and bound.get("inplace"))
 
 
-_UNHOOKED = functools.partial(torch.autograd.graph.saved_tensors_hooks, lambda x: x, lambda x: x)
+def _refuse(name: str, args: tuple[Any, ...]) -> None:
+    """Raise for what a tensor that stands for another cannot do."""
+    lazy = [z for z in tree_leaves(args) if isinstance(z, LazyLogits)]
+    if name in _RESHAPING:
+        raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
+    late = name in ("retain_grad", "register_hook", "register_post_accumulate_grad_hook")
+    if late and lazy and lazy[0]._used and not lazy[0]._known():
+        raise RuntimeError(
+            f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
+        )
+    if name == "grad" and any(isinstance(z, LazyLogits) and not z._known() for z in tree_leaves(args[1:2])):
+        raise RuntimeError(
+            "a gradient is wanted with respect to lazy logits that were not computed: call `logits.retain_grad()` "
+            "before they are used, or differentiate with respect to hidden states and head"
+        )
+
+
+@functools.cache
+def _signature(function: _Function) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):
+        return None
+
+
+def _bound(function: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """Arguments by name, if they fit a function whose signature is known."""
+    signature = _signature(function)
+    try:
+        return None if signature is None else signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return None
+
+
+def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a handler is for a call: not in a transform, not for logits that exist, not for other arguments."""
+    return (
+        kwargs.get("out") is None
+        and forward_ad._current_level < 0
+        and _functorch.peek_interpreter_stack() is None
+        and not any(z._known() or z._adopted() for z in _lazy(args, kwargs))
+        and _bound(handler, (func, *args), kwargs) is not None
+    )
+
+
+_NO_HOOKS = functools.partial(torch.autograd.graph.saved_tensors_hooks, lambda x: x, lambda x: x)
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
-_IN_PLACE = {"__setitem__", "__idiv__", *(f"__i{name}__" for name in _OPERATORS)}
+_RESHAPING = {"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "set_"}
+_SHARING = {"numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage", "share_memory_"}
+"""What gives others a way to the memory."""
+_IN_PLACE = {"__setitem__", "__set__", "__idiv__", *(f"__i{name}__" for name in _OPERATORS)}
 
 _METHODS = (
-    *("size", "dim", "numel", "nelement", "ndimension", "stride", "storage_offset", "is_contiguous", "element_size"),
+    *("size", "dim", "numel", "nelement", "ndimension", "stride", "is_contiguous", "element_size"),
     *("is_floating_point", "is_complex", "is_signed", "is_inference", "get_device", "__len__", "__hash__"),
 )
 _PROPERTIES = (
