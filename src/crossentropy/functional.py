@@ -607,6 +607,12 @@ class TokenStatistics(NamedTuple):
     """Index of the largest logit, int64; not differentiable."""
 
 
+def _overrides(x: Tensor) -> bool:
+    """Whether a subclass has functions of its own. For others torch would make the wrong kind of tuple."""
+    own = getattr(type(x).__torch_function__, "__func__", None)
+    return own not in (None, Tensor.__torch_function__.__func__)
+
+
 def token_statistics(
     input: Tensor,
     target: Tensor | None = None,
@@ -656,8 +662,7 @@ def token_statistics(
         `cross_entropy`; `crossentropy.information.entropy`.
     """
     contract.check_floating("input", input)
-    if type(input).__torch_function__.__func__ is not Tensor.__torch_function__.__func__:
-        # of a plain subclass torch would make the wrong kind of tuple
+    if _overrides(input):
         return handle_torch_function(
             token_statistics, (input,), input, target, linear_weight=linear_weight, linear_bias=linear_bias, dim=dim,
             ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale, out_dtype=out_dtype, options=options,
