@@ -172,6 +172,27 @@ def test_trl() -> None:
     assert module.log_probabilities()
 
 
+def test_fully_sharded(model: Any, batch: dict[str, Tensor], tmp_path: Path) -> None:
+    import torch.distributed as dist
+    from torch.distributed.fsdp import fully_shard
+
+    expected = model(**batch).loss
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+    try:
+        mesh = dist.device_mesh.init_device_mesh("cpu", (1,))
+        for head_alone in (False, True):
+            sharded = crossentropy.fuse(copy.deepcopy(model))
+            for module in (*sharded.model.layers, *([sharded.lm_head] if head_alone else []), sharded):
+                fully_shard(module, mesh=mesh)
+            output = sharded(**batch)
+            output.loss.backward()
+            torch.testing.assert_close(output.loss, expected)
+            assert sharded.lm_head.weight.grad.full_tensor().norm() > 0
+            assert [event.fused for event in explain(output.logits).events] == ([] if head_alone else [True])
+    finally:
+        dist.destroy_process_group()
+
+
 def test_distributed_data_parallel(model: Any, batch: dict[str, Tensor], tmp_path: Path) -> None:
     import torch.distributed as dist
 

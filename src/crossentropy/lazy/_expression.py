@@ -123,16 +123,16 @@ class Expression:
 
     def check(self) -> None:
         """Refuse to compute with tensors that were changed since the head was called."""
+        if not self.weight.untyped_storage().size() and self.weight.numel():
+            raise RuntimeError(
+                "the head's weight has no memory any more: it is sharded and was freed after the forward pass. Compute "
+                "the loss inside the wrapped module's forward, or do not fuse this model."
+            )
         if _versions(*self.inputs) != self.versions:
             raise RuntimeError(
                 "lazy logits are looked at after their hidden states or head were changed in place (by an optimizer's "
                 "step?), so what they were can no longer be computed. Use them before the change, keep "
                 "`logits.detach().clone()` that was looked at, or call `crossentropy.unfuse(model)`."
-            )
-        if not self.weight.untyped_storage().size() and self.weight.numel():
-            raise RuntimeError(
-                "the head's weight has no memory any more: it is sharded and was freed after the forward pass. Compute "
-                "the loss inside the wrapped module's forward, or do not fuse this model."
             )
 
     def same(self, other: "Expression") -> bool:

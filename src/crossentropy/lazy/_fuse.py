@@ -39,7 +39,8 @@ class FusedHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """The logits, lazily where that is possible."""
-        if wants_values():
+        sharded = hasattr(self, "reshard")  # by FSDP, which frees the weight when this returns
+        if sharded or wants_values():
             return super().forward(input)
         return _logits(input, self.weight, self.bias)
 

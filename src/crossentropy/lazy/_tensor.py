@@ -166,7 +166,7 @@ class LazyLogits(Tensor):
         kwargs = kwargs or {}
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
-        if func in _PASSIVE and not args[0]._known():
+        if (func in _PASSIVE or (func is Tensor.register_hook and _for_communication())) and not args[0]._known():
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
         handler = HANDLERS.get(func)
@@ -422,7 +422,7 @@ _METHODS = (
 _PROPERTIES = (
     *("shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "requires_grad", "is_leaf", "grad_fn"),
     *("output_nr", "_version", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
-    *("is_sparse_csr", "is_quantized", "is_nested"),
+    *("is_sparse_csr", "is_quantized", "is_nested", "_base"),
 )
 _PASSIVE = {
     *(getattr(Tensor, name) for name in _METHODS),
@@ -430,6 +430,14 @@ _PASSIVE = {
     *(torch.is_floating_point, torch.is_complex, torch.is_inference, torch.numel),
 }
 """What asks for no values."""
+
+
+def _for_communication() -> bool:
+    """Whether torch.distributed asks, whose hooks on outputs only order what it sends; the loss has one as well."""
+    frame = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") in ("torch._tensor", "torch.overrides"):
+        frame = frame.f_back
+    return frame is not None and frame.f_globals.get("__name__", "").startswith("torch.distributed.")
 
 
 def _where() -> str:
