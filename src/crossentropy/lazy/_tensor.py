@@ -379,7 +379,7 @@ def _refuse(name: str, args: tuple[Any, ...]) -> None:
         )
 
 
-@functools.cache
+@functools.lru_cache(1024)
 def _signature(function: _Function) -> inspect.Signature | None:
     try:
         return inspect.signature(function)
