@@ -101,10 +101,17 @@ def _as_torch(
 
 
 def _of_head(
-    e: Expression, target: Tensor, *, logit_scale: float = 1.0, softcap: float | None = None, **options: Any
+    e: Expression,
+    target: Tensor,
+    *,
+    out_dtype: torch.dtype,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
+    **options: Any,
 ) -> Tensor:
     e.check()
     weight, bias = e.head()
+    usual = e.product is None and out_dtype == weight.dtype  # a tiny loss without options takes a shorter way
     with e.autocast():
         return functional.linear_cross_entropy(
             e.rows(),
@@ -113,6 +120,7 @@ def _of_head(
             linear_bias=bias,
             logit_scale=e.scale * logit_scale,
             softcap=e.softcap if softcap is None else softcap,
+            out_dtype=None if usual else out_dtype,
             **options,
         )
 

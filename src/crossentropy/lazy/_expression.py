@@ -71,7 +71,7 @@ class Expression:
         """The tensors that it depends on."""
         return (self.hidden, self.weight) if self.bias is None else (self.hidden, self.weight, self.bias)
 
-    @property
+    @functools.cached_property
     def class_dim(self) -> int | None:
         """The class axis; None where views have taken it away."""
         axes = _class_axes(self.twin, len(self.weight))

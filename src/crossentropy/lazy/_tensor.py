@@ -346,7 +346,14 @@ def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
-    return [z for z in tree_leaves((args, kwargs)) if isinstance(z, LazyLogits)]
+    """Lazy logits among arguments, and in sequences among them."""
+    found = []
+    for x in (*args, *kwargs.values()):
+        if isinstance(x, LazyLogits):
+            found.append(x)
+        elif isinstance(x, (tuple, list)):
+            found += _lazy(tuple(x), {})
+    return found
 
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
