@@ -5,6 +5,7 @@ import io
 import logging
 import pickle
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -228,7 +229,7 @@ ALIKE: dict[str, Callable[[Tensor], Any]] = {
     "changed by numpy": by_numpy,
     "inplace=True on a view": lambda z: (z := z.detach(), torch_functional.relu(z[1:], inplace=True), z * 1)[1:],
     "a cleared copy": cleared_copy,
-    "changed, then below Python": lambda z: (z.mul_(3), Twice.apply(z))[1],
+    "below Python and beside it": lambda z: Twice.apply(z) + z.sin(),
     "losses changed in place": lambda z: torch_functional.cross_entropy(z[0], Y[0], reduction="none").mul_(2),
     "log-probabilities changed in place": lambda z: z.log_softmax(-1).gather(-1, Y.unsqueeze(-1)).mul_(2),
     "keywords": lambda z: (torch.softmax(input=z, dim=-1) * 1, torch.take_along_dim(z, Y.unsqueeze(-1), dim=-1)),
@@ -288,6 +289,11 @@ def test_second_derivatives_and_jvp(tensors: tuple[Tensor, ...]) -> None:
 
 def test_the_gradient_through_code_below_python(tensors: tuple[Tensor, ...]) -> None:
     check(lambda z: Twice.apply(z), tensors)
+    for change in (lambda z: z.mul_(3), lambda z: z.view(-1)[0].zero_(), lambda z: z.register_hook(print)):
+        lazy = LazyLogits(*tensors)
+        change(lazy)
+        with pytest.raises(RuntimeError, match=r"by a custom autograd function, and .*: give it `logits \+ 0` instead"):
+            Twice.apply(lazy).sum().backward()
     hidden = tensors[0]
     head = fuse(nn.Linear(D, V, dtype=torch.float64))
     logits = torch.utils.checkpoint.checkpoint(head, hidden, use_reentrant=True)
@@ -331,13 +337,40 @@ def test_hooks_see_the_gradient_of_logits(tensors: tuple[Tensor, ...]) -> None:
 def test_gradients_of_logits_that_do_not_exist_are_refused(tensors: tuple[Tensor, ...]) -> None:
     lazy = LazyLogits(*tensors)
     loss = torch_functional.cross_entropy(lazy.view(-1, V), Y.view(-1))
-    with pytest.raises(RuntimeError, match=r"with respect to lazy logits .* call `logits.retain_grad\(\)` before"):
+    with pytest.raises(RuntimeError, match=r"with respect to lazy logits .* call `logits.retain_grad\(\)` first"):
         torch.autograd.grad(loss, lazy)
     for late in (lambda: lazy.retain_grad(), lambda: lazy.register_hook(print)):
         with pytest.raises(RuntimeError, match="comes after lazy logits were used"):
             late()
     with pytest.raises(RuntimeError, match="would change the shape of lazy logits in place: use squeeze"):
         lazy.squeeze_()
+
+
+def test_values_are_freed_without_a_backward(tensors: tuple[Tensor, ...]) -> None:
+    for program in (lambda z: z.softmax(-1), lambda z: z.log_softmax(-1), lambda z: torch.tanh(z / 3) * 3):
+        part = program(LazyLogits(*tensors))
+        total = part.cumsum(-1)
+        values = weakref.ref(part._logits)
+        del part, total
+        assert values() is None
+
+
+def test_second_derivatives_through_computed_probabilities(tensors: tuple[Tensor, ...]) -> None:
+    def penalty(z: Tensor) -> Tensor:
+        spread = z.softmax(-1).cumsum(-1).square().sum()
+        return torch.autograd.grad(spread, tensors[1], create_graph=True)[0].square().sum()
+
+    check(penalty, tensors)
+
+
+def test_optimizers_of_other_models_see_no_change(tensors: tuple[Tensor, ...]) -> None:
+    LazyLogits(*tensors)
+    a, b = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    loss = (a * a).sum()
+    b.grad = torch.ones(3)
+    torch.optim.SGD([a, b], 0.1).step()
+    loss.backward()
+    assert a.grad is not None
 
 
 def test_views_follow_changes_in_place(tensors: tuple[Tensor, ...]) -> None:

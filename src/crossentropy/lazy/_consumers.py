@@ -5,6 +5,7 @@ cross_entropy, nll_loss, kl_div · gather, logsumexp, entropy · argmax, max, to
 A handler takes the arguments of torch's function, and gives NotImplemented where only the logits will do.
 """
 
+import weakref
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ def _as_torch(
     return (
         (target.dtype == dtype if target.is_floating_point() else target.dtype == torch.int64)
         and (weight is None or (isinstance(weight, Tensor) and weight.dtype == dtype and not weight.requires_grad))
-        and isinstance(ignore_index, int)
+        and type(ignore_index) is int
         and isinstance(label_smoothing, (int, float))
         and 0.0 <= label_smoothing <= 1.0
     )
@@ -209,7 +210,7 @@ def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
     return found if e.softcap is None else e.softcap * torch.tanh(found / e.softcap)
 
 
-def _chosen(func: Any, z: LazyLogits, rows: Tensor, classes: Tensor) -> Any:
+def _chosen(func: Any, z: LazyLogits, rows: Tensor, classes: Any) -> Any:
     """Logits or log-probabilities of one class of each of some rows (…, D)."""
     classes, rows = torch.broadcast_tensors(classes.long().unsqueeze(-1), rows)
     classes = classes[..., :1]
@@ -246,6 +247,8 @@ def _gathered(func: Any, z: LazyLogits, index: Tensor) -> Any:
 def _getitem(func: Any, z: Any, index: Any) -> Any:
     if not isinstance(z, LazyLogits):
         return NotImplemented
+    if isinstance(index, list) and not all(isinstance(i, int) for i in index):
+        return NotImplemented  # which torch may take for a tuple
     parts = index if isinstance(index, tuple) else (index,)
     if all(x is None or x is Ellipsis or type(x) in (int, slice) for x in parts):
         return viewed(z, lambda x: x[index])
@@ -313,7 +316,7 @@ def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any
     if keepdim:
         found = found.unsqueeze(z._expression.class_dim)
         if not found.is_inference():
-            found._logsumexp_of = z._expression, found._version  # pyright: ignore[reportAttributeAccessIssue]
+            found._logsumexp_of = weakref.ref(z._expression), found._version  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 

@@ -385,7 +385,8 @@ def _times_exp(log_probs: Tensor) -> Tensor:
 @implements(*methods("sub", "subtract"), Tensor.__sub__)
 def _minus_logsumexp(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
     """Logits minus their logsumexp, which is log_softmax."""
-    of, version = getattr(other, "_logsumexp_of", (None, None))
+    reference, version = getattr(other, "_logsumexp_of", (lambda: None, None))
+    of = reference()
     if kwargs or of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
         return NotImplemented
     watched = other._version != version or other._backward_hooks or other.retains_grad

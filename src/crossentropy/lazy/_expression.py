@@ -221,11 +221,11 @@ def _are_contiguous(shape: list[int], strides: list[int]) -> bool:
 
 @functools.cache
 def _watch_optimizers() -> None:
-    """Count each step of an optimizer as a change of its parameters: fused implementations on a CPU do not."""
+    """Count a step of a fused optimizer as a change of its parameters, as all others do: those on a CPU do not."""
 
     def changed(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if not p.is_inference()]
-        torch.autograd.graph.increment_version(parameters)
+        groups = (group["params"] for group in optimizer.param_groups if group.get("fused"))
+        torch.autograd.graph.increment_version([p for group in groups for p in group if p.grad is not None])
 
     register_optimizer_step_post_hook(changed)
 

@@ -441,8 +441,8 @@ def _verified(
 def _restore(model: nn.Module, before: list[FusedHead]) -> None:
     """Leave those heads fused that were."""
     unfuse(model)
-    if before:
-        fuse(model, before)
+    for head in before:
+        _set_class(head, _fused_class(type(head)))
 
 
 def _losses(

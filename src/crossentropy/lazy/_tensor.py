@@ -17,10 +17,9 @@ import functools
 import inspect
 import logging
 import sys
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -100,6 +99,21 @@ def observe() -> Iterator[list[Event]]:
         _observers[:] = [observer for observer in _observers if observer is not events]
 
 
+@dataclass
+class _Family:
+    """What lazy logits and their views share."""
+
+    watched: str = ""
+    """What was asked to watch the gradient of their values."""
+    computed: list[tuple[Tensor, int]] = field(default_factory=list)
+    """Their values, and how often these had been changed in place when they were new."""
+
+    @property
+    def beyond(self) -> str:
+        """What was done to their values that their nodes in the graph know nothing of."""
+        return "changed in place" if any(x._version != version for x, version in self.computed) else self.watched
+
+
 class LazyLogits(Tensor):
     """Logits hidden @ weight.T + bias that are not computed until they must be.
 
@@ -144,6 +158,9 @@ class LazyLogits(Tensor):
     _events: list[Event]
     _node: Any
     """Its node in the graph as it was made. A custom autograd function that returns lazy logits gives them another."""
+    _revealed: tuple[Any, Tensor] | None
+    """That other node, and the logits as a function of it."""
+    _family: "_Family"
 
     @staticmethod
     @not_compiled("lazy logits")
@@ -185,7 +202,16 @@ class LazyLogits(Tensor):
         return func(*dense_args, **dense_kwargs)
 
     def _dense(self, func: _Function | str) -> Tensor:
-        """The logits, which are computed once; `func` wants them. As a view where what they view exists."""
+        """The logits, which are computed once; `func` wants them."""
+        values, node = self._computed(func), self._current_node()
+        if node is self._node:
+            return values
+        if self._revealed is None or self._revealed[0] is not node:
+            self._revealed = node, _Reveal.apply(self, [values.detach()])
+        return self._revealed[1]
+
+    def _computed(self, func: _Function | str) -> Tensor:
+        """The logits as they are without a custom autograd function. As a view where what they view exists."""
         if self._parent is not None and self._parent[0]._known():
             parent, view = self._parent
             whole = parent._dense(func)
@@ -200,19 +226,19 @@ class LazyLogits(Tensor):
             # again, when they are there, must not miss what they saved
             hooks = _NO_HOOKS() if _functorch.peek_interpreter_stack() is None else nullcontext()
             with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), hooks:
-                values = self._expression.dense()
-            self._logits = _Reveal.apply(self, values) if self._adopted() else values
-        assert self._logits is not None
+                self._logits = self._expression.dense()
+            if not self._logits.is_inference():
+                self._family.computed.append((self._logits, self._logits._version))
         return self._logits
 
     def _known(self) -> bool:
         """Whether the logits, or those that these are a view of, exist already."""
         return self._logits is not None or (self._parent is not None and self._parent[0]._known())
 
-    def _adopted(self) -> bool:
-        """Whether a custom autograd function has given these a node of its own, through which gradients must go."""
+    def _current_node(self) -> Any:
+        """The node in the graph: a custom autograd function may have given one, through which gradients must go."""
         with torch._C.DisableTorchFunctionSubclass():
-            return self.grad_fn is not self._node
+            return self.grad_fn
 
     def _first(self) -> "LazyLogits":
         return self if self._parent is None else self._parent[0]._first()
@@ -266,14 +292,13 @@ class _Stand(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         expression, create_graph = ctx.expression, torch.is_grad_enabled()
         wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
-        logits = ctx.logits()
-        known = logits is not None and logits._known()  # they may have been changed in place
-        with torch.enable_grad():
-            values = logits._dense("backward") if logits is not None and known else expression.dense()
-            found = torch.autograd.grad(
-                values, wanted, gradients[0], create_graph=create_graph, retain_graph=known or create_graph
+        beyond = ctx.family.beyond
+        if beyond:
+            raise RuntimeError(
+                f"lazy logits were used by a custom autograd function, and {beyond}: give it `logits + 0` instead"
             )
-        found = iter(found)
+        with torch.enable_grad():
+            found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
         return (None, *(next(found) if want else None for want in ctx.needs_input_grad[1:]))
 
 
@@ -281,8 +306,8 @@ class _Reveal(torch.autograd.Function):
     """The values of lazy logits as a function of them."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, values: Tensor) -> Tensor:
-        return values.view_as(values)
+    def forward(ctx: Any, logits: Tensor, values: list[Tensor]) -> Tensor:
+        return values[0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -310,11 +335,12 @@ def _stand_for(
         stand = _wrap(expression)
     assert isinstance(stand, LazyLogits)
     stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
+    stand._revealed, stand._family = None, _Family() if parent is None else parent[0]._family
     stand._events = [] if events is None else events
     with torch._C.DisableTorchFunctionSubclass():
         stand._node = stand.grad_fn
         if stand._node is not None:
-            stand._node.logits = weakref.ref(stand)
+            stand._node.family = stand._family
     return stand
 
 
@@ -330,11 +356,13 @@ def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], 
 def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call a function with the logits."""
     name = getattr(func, "__name__", "")
-    _refuse(name, args)
+    _refuse(func, args)
     target = args[0] if args and isinstance(args[0], LazyLogits) and _in_place(func, args, kwargs) else None
     for z in (target, kwargs.get("out"), args[0] if args and name in _SHARING else None):
         if isinstance(z, LazyLogits):
             z._first()._dense(func)  # this and its other views are views of that from now on
+    if name in _LATE and args and isinstance(args[0], LazyLogits):
+        args[0]._family.watched = f"given to {name}"
     target = kwargs.get("out") if target is None else target
     dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
@@ -369,20 +397,22 @@ def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     return bool(bound is not None and bound.get("inplace"))
 
 
-def _refuse(name: str, args: tuple[Any, ...]) -> None:
+def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
     """Raise for what a tensor that stands for another cannot do."""
+    name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
     lazy = [z for z in tree_leaves(args) if isinstance(z, LazyLogits)]
     if name in _RESHAPING:
         raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
-    late = name in ("retain_grad", "register_hook", "register_post_accumulate_grad_hook")
-    if late and lazy and lazy[0]._used and not lazy[0]._known():
+    if name in _LATE and lazy and lazy[0]._used:
         raise RuntimeError(
             f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
         )
-    if name == "grad" and any(isinstance(z, LazyLogits) and not z._known() for z in tree_leaves(args[1:2])):
+    if name == "grad" and any(
+        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in tree_leaves(args[1:2])
+    ):
         raise RuntimeError(
-            "a gradient is wanted with respect to lazy logits that were not computed: call `logits.retain_grad()` "
-            "before they are used, or differentiate with respect to hidden states and head"
+            "a gradient is wanted with respect to lazy logits that were used before they were computed: call "
+            "`logits.retain_grad()` first, or differentiate with respect to hidden states and head"
         )
 
 
@@ -409,15 +439,18 @@ def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict
         kwargs.get("out") is None
         and forward_ad._current_level < 0
         and _functorch.peek_interpreter_stack() is None
-        and not any(z._known() or z._adopted() for z in _lazy(args, kwargs))
+        and not any(z._known() or z._current_node() is not z._node for z in _lazy(args, kwargs))
         and _bound(handler, (func, *args), kwargs) is not None
     )
 
 
-_NO_HOOKS = functools.partial(torch.autograd.graph.saved_tensors_hooks, lambda x: x, lambda x: x)
+# detached, because a saved result that holds its own node would never be freed; unpacking gives it back its node
+_NO_HOOKS = functools.partial(torch.autograd.graph.saved_tensors_hooks, Tensor.detach, lambda x: x)
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
-_RESHAPING = {"t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "set_"}
+_RESHAPING = {"data", "t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "set_"}
+_LATE = {"retain_grad", "register_hook", "register_post_accumulate_grad_hook"}
+"""What must come before the logits are used."""
 _SHARING = {"numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage", "share_memory_"}
 """What gives others a way to the memory."""
 _IN_PLACE = {"__setitem__", "__set__", "__idiv__", *(f"__i{name}__" for name in _OPERATORS)}
