@@ -149,13 +149,13 @@ class Trainer:
     """A model in training by one of the programs."""
 
     def __init__(self, name: str, vocabulary: int, seed: int) -> None:
-        self.name = name
-        self.program = PROGRAMS[name]
+        self.name: str = name
+        self.program: Program = PROGRAMS[name]
         torch.manual_seed(seed)
-        self.model = self.program.prepare(Model(vocabulary))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), LEARNING_RATE)
+        self.model: Model = self.program.prepare(Model(vocabulary))
+        self.optimizer: torch.optim.Optimizer = torch.optim.Adam(self.model.parameters(), LEARNING_RATE)
         self.losses: list[float] = []
-        self.seconds = 0.0
+        self.seconds: float = 0.0
 
     def step(self, text: Tensor) -> None:
         """Train on some excerpts."""

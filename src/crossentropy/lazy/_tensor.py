@@ -244,6 +244,7 @@ class LazyLogits(Tensor):
         return self if self._parent is None else self._parent[0]._first()
 
     def record(self, func: _Function | str, *, fused: bool) -> None:
+        """Note a use of these logits."""
         name = func if isinstance(func, str) else torch.overrides.resolve_name(func) or getattr(func, "__name__", "?")
         event = Event(name.removeprefix("torch.").removeprefix("nn.functional."), _where(), fused, tuple(self.shape))
         self._events.append(event)
