@@ -484,6 +484,8 @@ def test_explain_says_what_forced_the_logits(tensors: tuple[Tensor, ...], caplog
     assert caplog.messages == [str(first), str(second)]
     assert explain(lazy).to_dict()["events"][0]["fused"] is True
     assert explain(torch.zeros(1)).events == ()
+    with pytest.raises(TypeError, match=r"logits is dict, expected a tensor \(output.logits\?\)"):
+        explain({"logits": lazy})
 
 
 # --- fuse ---------------------------------------------------------------------------------------------------------

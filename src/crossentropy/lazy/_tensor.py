@@ -264,7 +264,7 @@ def explain(logits: Tensor) -> History:
         `History(events)`; `print` it. Of an ordinary tensor it is empty.
 
     Raises:
-        Nothing.
+        TypeError: Not a tensor; a model's output, say, which has the logits.
 
     Examples:
         >>> logits = LazyLogits(torch.randn(2, 4), torch.randn(10, 4))
@@ -275,6 +275,8 @@ def explain(logits: Tensor) -> History:
     See Also:
         `crossentropy.fuse`.
     """
+    if not isinstance(logits, Tensor):
+        raise contract.ArgumentTypeError(f"logits is {type(logits).__name__}, expected a tensor (output.logits?)")
     return History(tuple(logits._events) if isinstance(logits, LazyLogits) else ())
 
 
