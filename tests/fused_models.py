@@ -46,6 +46,8 @@ class Outcome:
 
     fused: bool
     why: str = ""
+    generates: bool = False
+    """Whether the tiny model could generate, so that tokens were compared."""
 
     def __str__(self) -> str:
         return "fused" if self.fused else f"logits computed: {self.why}"
@@ -135,14 +137,15 @@ def examine(name: str, kind: str) -> Outcome:
         again = _generated(model, inputs)
         assert (again is None) == (generated is None)
         assert again is None or again.equal(generated), "generated tokens differ"
+    generates = generated is not None
     needed = [event for event in events if not event.fused]
     if needed:
         where = needed[0].where.rpartition("/")[2]
-        return Outcome(False, f"by `{needed[0].operation}` at {where}")
+        return Outcome(False, f"by `{needed[0].operation}` at {where}", generates)
     if not events:
-        return Outcome(False, "the loss is not taken of the head's output")
+        return Outcome(False, "the loss is not taken of the head's output", generates)
     assert not like.found, like.found[:3]
-    return Outcome(True)
+    return Outcome(True, generates=generates)
 
 
 def _logits(model: nn.Module, batch: dict[str, Any]) -> Tensor:
@@ -171,14 +174,16 @@ def page(outcomes: dict[str, dict[str, Outcome]]) -> str:
     """docs/models.md."""
     import transformers
 
+    generated = sum(outcome.generates for found in outcomes.values() for outcome in found.values())
     lines = [
         "# Models",
         "",
         "Every class in the causal, masked and sequence-to-sequence mappings of "
         f"transformers {transformers.__version__}, unmodified, with `crossentropy.fuse(model)`: built tiny, trained on "
-        "one batch both ways. Losses, all gradients, logits and generated tokens are equal to rounding for each, fused "
-        "or not. *Fused* means that no tensor of the logits' size was made, forward or backward. Where the logits were "
-        "computed, the reason is given. Written by `python tests/fused_models.py`.",
+        "one batch both ways. For each that `fuse` accepts, loss, all gradients and logits are equal to rounding, and "
+        f"generated tokens are the same (compared for the {generated} whose tiny model can generate). *Fused* means "
+        "that no tensor of the logits' size was made, forward or backward. Where the logits were computed, the reason is "
+        "given. Written by `python tests/fused_models.py`.",
     ]
     for kind, found in outcomes.items():
         count = sum(outcome.fused for outcome in found.values())

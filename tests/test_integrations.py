@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import crossentropy
 from crossentropy.lazy import explain
 from crossentropy.lazy._tensor import observe
-from fused_models import NAMES, PAGE, examine
+from fused_models import NAMES, PAGE, LogitsLike, examine, in_chunks, training_step
 from tiny_transformers import build
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -56,6 +56,12 @@ def model() -> Any:
 def test_every_language_model(kind: str, name: str) -> None:
     outcome = examine(name, kind)
     assert DOCUMENTED[name].startswith("fused") == outcome.fused, outcome
+
+
+def test_the_walk_would_see_logits(model: Any, batch: dict[str, Tensor]) -> None:
+    with in_chunks(), LogitsLike(batch["labels"].numel(), model.config.vocab_size) as like:
+        training_step(model, batch)
+    assert like.found
 
 
 def test_most_models_are_fused() -> None:

@@ -589,6 +589,11 @@ def test_heads_are_found() -> None:
     x = torch.randn(2, 3, 4, 4)
     with pytest.raises(ValueError, match=r"pass head= one of its linear layers \(parts.b, parts.c\), or example="):
         fuse(images)
+
+    def loss(output: dict[str, Tensor]) -> Tensor:
+        return sum(torch_functional.cross_entropy(z, torch.tensor([0, 3])) for z in output.values())
+
+    assert fuse(images, example=x, verify=(x,), loss=loss).fused
     found = fuse(images, example=x)(x)
     assert all(isinstance(z, LazyLogits) for z in found.values())
     unfuse(images)

@@ -60,6 +60,7 @@ def _view(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def viewed(z: LazyLogits, view: Callable[[Tensor], Any]) -> Any:
+    """Lazy logits under a view, which is given the logits or their twin."""
     expression = z._expression.viewed(view)
     if expression is None:
         return NotImplemented
@@ -139,6 +140,7 @@ def _axis(z: LazyLogits, dim: Any) -> int | None:
 
 
 def on_rows(z: LazyLogits, dim: Any) -> bool:
+    """Whether `dim` is an axis of rows."""
     axis = _axis(z, dim)
     return axis is not None and z._expression.class_dim is not None and axis != z._expression.class_dim
 
