@@ -182,8 +182,8 @@ def page(outcomes: dict[str, dict[str, Outcome]]) -> str:
         f"transformers {transformers.__version__}, unmodified, with `crossentropy.fuse(model)`: built tiny, trained on "
         "one batch both ways. For each that `fuse` accepts, loss, all gradients and logits are equal to rounding, and "
         f"generated tokens are the same (compared for the {generated} whose tiny model can generate). *Fused* means "
-        "that no tensor of the logits' size was made, forward or backward. Where the logits were computed, the reason is "
-        "given. Written by `python tests/fused_models.py`.",
+        "that no tensor of the logits' size was made, forward or backward. Where the logits were computed, the reason "
+        "is given. Written by `python tests/fused_models.py`.",
     ]
     for kind, found in outcomes.items():
         count = sum(outcome.fused for outcome in found.values())
