@@ -20,13 +20,13 @@ check: .venv/.dev
 	lint-imports --no-cache
 
 docs: .venv/.docs
-	mkdocs build --strict
+	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
 
 bench: .venv/.demo
 	python benchmarks/run.py $(ARGS)
 
 clean:
-	rm -rf .venv site dist
+	rm -rf .venv site jupyter_execute docs/reference dist
 
 # One stamp for each set of extras; a change of what they hold installs again.
 .venv/.%: pyproject.toml constraints.txt

@@ -2,12 +2,12 @@
 
 information −log p  →  entropy  →  KL divergence  →  cross entropy  →  a loss  →  a model trained with it
 
-crossentropy.information   the quantities on discrete distributions
-crossentropy.continuous    the same quantities for densities
-crossentropy.functional    losses, drop-in for torch.nn.functional
-crossentropy.nn            losses, drop-in for torch.nn
-crossentropy.fuse          one line for a model that exists: its loss never builds the logits
-crossentropy.lazy          how: logits that are not computed, and what became of them
+    crossentropy.information   the quantities on discrete distributions
+    crossentropy.continuous    the same quantities for densities
+    crossentropy.functional    losses, drop-in for torch.nn.functional
+    crossentropy.nn            losses, drop-in for torch.nn
+    crossentropy.fuse          one line for a model that exists: its loss never builds the logits
+    crossentropy.lazy          how: logits that are not computed, and what became of them
 """
 
 from crossentropy import continuous, functional, information, lazy, nn
