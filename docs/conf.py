@@ -28,6 +28,7 @@ release = crossentropy.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_static"]
 highlight_language = "none"  # indented blocks hold formulas
+highlight_options = {"python": {"stripnl": True}}  # the blank line that ends a doctest
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(?!crossentropy\b).*|.*\._.*")]  # torch's and Python's own, and what is private
 
@@ -103,7 +104,7 @@ def name_page(module: ModuleType, name: str) -> str:
     """A class, a function, or an object that is called like one and has methods."""
     thing = getattr(module, name)
     if inspect.isclass(thing):
-        return f".. autoclass:: {module.__name__}::{name}\n   :members:\n   :exclude-members: extra_repr"
+        return f".. autoclass:: {module.__name__}::{name}\n   :members:\n   :exclude-members: extra_repr, record"
     methods = [] if inspect.isroutine(thing) else [m for m in vars(type(thing)) if not m.startswith("_")]
     return "\n\n".join(f".. autofunction:: {module.__name__}::{n}" for n in (name, *(f"{name}.{m}" for m in methods)))
 
