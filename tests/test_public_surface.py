@@ -12,8 +12,8 @@ import crossentropy
 
 SURFACE = {
     "crossentropy": [
-        "LazyLogits", "Options", "TokenStatistics", "continuous", "functional", "fuse", "fused", "information", "lazy",
-        "nn", "unfuse",
+        "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
+        "TokenStatistics", "continuous", "explain", "functional", "fuse", "fused", "information", "lazy", "nn", "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
@@ -38,11 +38,23 @@ CALLABLES = [
     if not inspect.ismodule(getattr(importlib.import_module(module), name))
 ]
 
-RESULTS = ("TokenStatistics", "Estimate", "Event", "History", "Verification")
+RESULTS = (
+    "Difference", "Estimate", "Event", "Explanation", "History", "Landmark", "Step", "TokenStatistics", "Verification",
+)  # fmt: skip
 # come from no paper and no page of torch
-OWN = ("Options", "token_statistics", "LazyLogits", "explain", "fuse", "fused", "unfuse")
+OWN = ("Options", "token_statistics", "ExplanationDisplay", "LazyLogits", "explain", "fuse", "fused", "unfuse")
 
-OPTIONAL = ("matplotlib", "rich", "sklearn", "scipy", "numpy.testing", "hypothesis", "pytest", "crossentropy.demo")
+OPTIONAL = (
+    "matplotlib",
+    "rich",
+    "safetensors",
+    "sklearn",
+    "scipy",
+    "numpy.testing",
+    "hypothesis",
+    "pytest",
+    "crossentropy.demo",
+)
 
 LOADED = """
 import sys

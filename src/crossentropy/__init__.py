@@ -6,20 +6,28 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
     crossentropy.continuous    the same quantities for densities
     crossentropy.functional    losses, drop-in for torch.nn.functional
     crossentropy.nn            losses, drop-in for torch.nn
+    crossentropy.explain       every step of a loss, with its numbers
     crossentropy.fuse          one line for a model that exists: its loss never builds the logits
     crossentropy.lazy          how: logits that are not computed, and what became of them
 """
 
 from crossentropy import continuous, functional, information, lazy, nn
 from crossentropy._contract import Options
+from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
 from crossentropy.functional import TokenStatistics
 from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
 
 __all__ = [
+    "Difference",
+    "Explanation",
+    "ExplanationDisplay",
+    "Landmark",
     "LazyLogits",
     "Options",
+    "Step",
     "TokenStatistics",
     "continuous",
+    "explain",
     "functional",
     "fuse",
     "fused",

@@ -1,0 +1,18 @@
+"""Every step of a loss, with its numbers: `crossentropy.explain`.
+
+    explain(input, target)         the computation of cross_entropy, step by step, checked against torch
+    explain.kl(p, q)               KL(p‖q), with entropy and cross entropy
+    explain.entropy(p)             H(p)
+    explain.information(p)         −log p
+    explain.diff(a, b)             the first step at which two computations part, and how
+
+Data first: `_loss` and `_quantities` make an `Explanation`, whose steps hold tensors, formulae and words. Renderers
+(`_text`, `_markdown`, `_html`, `_plot`) take that data and nothing else, so that no number is computed twice.
+"""
+
+from crossentropy._explain._api import explain
+from crossentropy._explain._data import Explanation, Landmark, Step
+from crossentropy._explain._diff import Difference
+from crossentropy._explain._plot import ExplanationDisplay
+
+__all__ = ["Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"]

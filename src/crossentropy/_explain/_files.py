@@ -1,0 +1,353 @@
+"""Arrays from users' files: NumPy's, safetensors', torch's, CSV and JSON. Files are data: nothing in them is ever run.
+
+The suffix tells the format, on standard input the content does. Numbers in text become int64 where all are integers,
+else float32, or float64 where float32 would make a finite one infinite.
+"""
+
+import csv
+import functools
+import io
+import itertools
+import json
+import math
+import os
+import re
+import sys
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy._explain._data import Language
+from crossentropy._explain._words import say
+
+if TYPE_CHECKING:
+    import numpy
+
+Role = Literal["input", "target", "weight", "token_weight", "linear_weight", "linear_bias"]
+_NAMES: dict[Role, tuple[str, ...]] = {
+    "input": ("input", "logits", "scores", "output", "outputs", "z", "probs", "hidden", "hidden_states"),
+    "target": ("target", "targets", "label", "labels", "y"),
+    "weight": ("weight", "weights", "class_weight", "class_weights"),
+    "token_weight": ("token_weight", "token_weights", "sample_weight", "sample_weights"),
+    "linear_weight": ("linear_weight", "linear.weight", "head.weight", "lm_head.weight"),
+    "linear_bias": ("linear_bias", "linear.bias", "head.bias", "lm_head.bias"),
+}
+
+_INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
+_FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
+_INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")  # always within int64
+_MOST_AXES = 64  # of torch's operators
+_SHOWN_CHARACTERS, _SHOWN_NAMES = 60, 12
+
+STDIN = "standard input"
+
+
+class Arrays(NamedTuple):
+    """The arrays of a file by name, "" for the one without, and the names in a CSV file's first line."""
+
+    file: str
+    arrays: dict[str, Tensor]
+    header: tuple[str, ...] | None = None
+
+
+class UnusableFileError(Exception):
+    """A file from which the arrays cannot be had: the key of its words, without "file.", and what they are about."""
+
+    def __init__(self, key: str, file: str, **values: str | int | Sequence[str]) -> None:
+        super().__init__(key, file)
+        self.key, self.file, self.values = key, file, values
+
+    def message(self, lang: Language) -> str:
+        """The error in one line."""
+        shown = {name: _shown(value, lang) for name, value in self.values.items()}
+        file = say(lang, "file.stdin") if self.file == STDIN else escaped(self.file)
+        return say(lang, f"file.{self.key}", file=file, **shown)
+
+    def __str__(self) -> str:
+        return self.message("en")
+
+
+def escaped(text: str) -> str:
+    """The text without what could end a line or control a terminal."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+def _shown(value: str | int | Sequence[str], lang: Language) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if not isinstance(value, str):
+        more = ["…"] if len(value) > _SHOWN_NAMES else []
+        return ("、" if lang == "zh" else ", ").join([_shown(name, lang) for name in value[:_SHOWN_NAMES]] + more)
+    if len(value) > _SHOWN_CHARACTERS:
+        value = f"{value[: _SHOWN_CHARACTERS // 2]}…{value[-_SHOWN_CHARACTERS // 2 :]}"
+    return escaped(value) or say(lang, "file.nameless")
+
+
+def pick(arrays: Arrays, role: Role, *, shared: bool = False) -> Tensor:
+    """The only array, or the one with a name of that role; of a file that several roles share, always the latter."""
+    names = tuple(arrays.arrays)
+    found = tuple(name for name in names if name.lower() in _NAMES[role])
+    if len(names) == 1 and not shared:
+        found = names
+    if len(found) == 1:
+        return arrays.arrays[found[0]]
+    if found:
+        raise UnusableFileError("ambiguous", arrays.file, role=role, names=found)
+    raise UnusableFileError("role", arrays.file, role=role, names=names, accepted=_NAMES[role])
+
+
+def load(source: str, *, stdin: BinaryIO | None = None) -> Arrays:
+    """The arrays of a file, or of standard input for "-"."""
+    file = STDIN if source == "-" else source
+    try:
+        loaded = _from_stream(file, stdin) if source == "-" else _from_file(file)
+    except OSError as error:
+        raise UnusableFileError("unreadable", file, reason=error.strerror or str(error)) from error
+    if not loaded.arrays:
+        raise UnusableFileError("empty", file)
+    return loaded
+
+
+def _from_file(file: str) -> Arrays:
+    _check_readable(file)
+    suffix = Path(file).suffix.lower()
+    if suffix in _TEXT_READERS:
+        return _from_text(file, suffix, Path(file).read_bytes())
+    if suffix in _BINARY_READERS:
+        return _from_binary(file, suffix, Path(file))
+    raise UnusableFileError("suffix", file, known=(*_TEXT_READERS, *_BINARY_READERS))
+
+
+def _check_readable(file: str) -> None:
+    if not os.path.exists(file):
+        raise UnusableFileError("missing", file)
+    if os.path.isdir(file):
+        raise UnusableFileError("directory", file)
+    if not os.access(file, os.R_OK):
+        raise UnusableFileError("permission", file)
+    if os.path.isfile(file) and not os.path.getsize(file):
+        raise UnusableFileError("empty", file)
+
+
+def _from_stream(file: str, stdin: BinaryIO | None) -> Arrays:
+    data = (stdin or getattr(sys.stdin, "buffer", io.BytesIO())).read()  # a closed one is None
+    if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
+        return _from_binary(file, ".npz" if data.startswith(b"PK") else ".npy", io.BytesIO(data))
+    if b"\0" in data:
+        raise UnusableFileError("stream", file)
+    return _from_text(file, ".json" if data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{") else ".csv", data)
+
+
+def _from_text(file: str, kind: str, data: bytes) -> Arrays:
+    try:
+        return _TEXT_READERS[kind](file, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UnusableFileError("encoding", file, line=line) from error
+
+
+def _from_binary(file: str, kind: str, content: Path | io.BytesIO) -> Arrays:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about torch's own past, when it reads old files
+            return Arrays(file, _BINARY_READERS[kind](file, content))
+    except (UnusableFileError, OSError):
+        raise
+    except ImportError as error:
+        raise UnusableFileError("package", file, package=error.name or str(error)) from error
+    except MemoryError as error:
+        raise UnusableFileError("memory", file) from error
+    except Exception as error:  # of a corrupt file the libraries raise anything
+        raise UnusableFileError("corrupt" if kind == ".safetensors" else "objects", file, kind=kind) from error
+
+
+def _read_npy(file: str, content: Path | io.BytesIO) -> dict[str, Tensor]:
+    from numpy.lib import format as npy
+
+    mapped = isinstance(content, Path)
+    array = npy.open_memmap(content, "c") if mapped else npy.read_array(content, allow_pickle=False)
+    return {"": _from_numpy(file, "", array)}
+
+
+def _read_npz(file: str, content: Path | io.BytesIO) -> dict[str, Tensor]:
+    from numpy.lib import format as npy
+
+    arrays: dict[str, Tensor] = {}
+    with zipfile.ZipFile(content) as archive:
+        _check_unpacked(file, archive)
+        entries = _named(file, ((entry.filename.removesuffix(".npy"), entry) for entry in archive.infolist()))
+        for name, entry in entries.items():
+            with archive.open(entry) as stream:
+                arrays[name] = _from_numpy(file, name, npy.read_array(stream, allow_pickle=False))
+    return arrays
+
+
+def _from_numpy(file: str, name: str, array: "numpy.ndarray") -> Tensor:
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        raise UnusableFileError("dtype", file, name=name, dtype=str(array.dtype))
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _read_safetensors(file: str, content: Path) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    return {name: _checked(file, name, tensor) for name, tensor in load_file(content).items()}
+
+
+def _read_torch(file: str, content: Path) -> dict[str, Tensor]:
+    if zipfile.is_zipfile(content):
+        with zipfile.ZipFile(content) as archive:
+            _check_unpacked(file, archive)
+    loaded = torch.load(content, map_location="cpu", weights_only=True)
+    pairs = loaded.items() if isinstance(loaded, dict) else [("", loaded)]
+    tensors = ((str(name), value) for name, value in pairs if isinstance(value, Tensor))
+    arrays = _named(file, ((name, _checked(file, name, tensor)) for name, tensor in tensors))
+    if not arrays:
+        raise UnusableFileError("tensors", file)
+    _check_fits(file, sum(tensor.nbytes for tensor in arrays.values()))  # a small file can hold an expanded tensor
+    return arrays
+
+
+def _checked(file: str, name: str, tensor: Tensor) -> Tensor:
+    dense = tensor.layout is torch.strided and not tensor.is_nested and tensor.device.type == "cpu"
+    if not dense or tensor.dtype not in {torch.bool, *_INTEGERS, *_FLOATS}:
+        kind = f"{tensor.dtype} ({tensor.layout}, {tensor.device})"
+        raise UnusableFileError("dtype", file, name=name, dtype=kind)
+    return tensor.detach()
+
+
+def _check_unpacked(file: str, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive that is small only because it is compressed."""
+    _check_fits(file, sum(entry.file_size for entry in archive.infolist()))
+
+
+def _check_fits(file: str, size: int) -> None:
+    if hasattr(os, "sysconf") and size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):  # not on Windows
+        raise UnusableFileError("memory", file)
+
+
+def _named(file: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in named:
+            raise UnusableFileError("duplicate", file, name=name)
+        named[name] = value
+    return named
+
+
+def _read_json(file: str, text: str) -> Arrays:
+    try:
+        value = json.loads(text, parse_int=_number, object_pairs_hook=functools.partial(_named, file))
+    except json.JSONDecodeError as error:
+        raise UnusableFileError("json", file, line=error.lineno, column=error.colno) from error
+    except RecursionError as error:
+        raise UnusableFileError("json_deep", file) from error
+    arrays = value if isinstance(value, dict) else {"": value}
+    return Arrays(file, {name: _from_lists(file, name, nested) for name, nested in arrays.items()})
+
+
+def _from_lists(file: str, name: str, nested: object) -> Tensor:
+    """Nested lists, one axis after the other: a hostile depth cannot exhaust the stack."""
+    shape: list[int] = []
+    level: list[Any] = [nested]
+
+    def error(key: str, index: int, **values: int) -> UnusableFileError:
+        return UnusableFileError(key, file, where=name + _position(index, shape), cell=_spelled(level[index]), **values)
+
+    while level and isinstance(level[0], list):
+        expected = len(level[0])
+        for index, part in enumerate(level):
+            if not isinstance(part, list):
+                raise error("json_list", index, expected=expected)
+            if len(part) != expected:
+                raise error("json_ragged", index, count=len(part), expected=expected)
+        if len(shape) == _MOST_AXES:
+            raise UnusableFileError("json_deep", file)
+        level = list(itertools.chain.from_iterable(level))
+        shape.append(expected)
+    allowed = (bool,) if level and isinstance(level[0], bool) else (int, float)
+    for index, number in enumerate(level):
+        if type(number) not in allowed:
+            raise error("json_number", index)
+    return _tensor(level, shape)
+
+
+def _position(index: int, shape: Sequence[int]) -> str:
+    inner = [index // math.prod(shape[axis + 1 :]) % size for axis, size in enumerate(shape)]
+    return "".join(f"[{i}]" for i in inner)
+
+
+def _spelled(value: object) -> str:
+    return (
+        "[…]"
+        if isinstance(value, list)
+        else "{…}"
+        if isinstance(value, dict)
+        else json.dumps(value, ensure_ascii=False)
+    )
+
+
+def _read_csv(file: str, text: str) -> Arrays:
+    first = text.lstrip().partition("\n")[0]
+    delimiter = next((sign for sign in "\t;" if sign in first), ",")
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    header: tuple[str, ...] | None = None
+    numbers: list[int | float] = []
+    width = 0
+    try:
+        for cells in lines:
+            if len(cells) < 2 and not "".join(cells).strip():
+                continue
+            if not width and all(cell.strip() and _number(cell) is None for cell in cells):
+                header = tuple(cell.strip() for cell in cells)
+            else:
+                numbers += _row(file, lines.line_num, cells, width or len(cells))
+            width = width or len(cells)
+    except csv.Error as error:
+        raise UnusableFileError("csv", file, line=lines.line_num) from error
+    if not numbers:
+        raise UnusableFileError("empty", file)
+    return Arrays(file, {"": _tensor(numbers, [-1] if width == 1 else [-1, width])}, header)
+
+
+def _row(file: str, line: int, cells: Sequence[str], width: int) -> list[int | float]:
+    if len(cells) != width:
+        raise UnusableFileError("csv_ragged", file, line=line, count=len(cells), expected=width)
+    row: list[int | float] = []
+    for column, cell in enumerate(cells, 1):
+        number = _number(cell)
+        if number is None:
+            raise UnusableFileError("csv_number", file, line=line, column=column, cell=repr(cell))
+        row.append(number)
+    return row
+
+
+def _number(text: str) -> int | float | None:
+    if "_" in text:  # which Python takes for a separator of digits
+        return None
+    try:
+        return int(text) if _INTEGER.fullmatch(text) else float(text)
+    except ValueError:
+        return None
+
+
+def _tensor(numbers: Sequence[Any], shape: Sequence[int]) -> Tensor:
+    if set(map(type, numbers)) in ({bool}, {int}):
+        return torch.tensor(numbers).reshape(shape)
+    exact = torch.tensor(numbers, dtype=torch.float64).reshape(shape)
+    single = exact.float()
+    return single if single.isinf().equal(exact.isinf()) else exact
+
+
+_TEXT_READERS: dict[str, Callable[[str, str], Arrays]] = {".csv": _read_csv, ".tsv": _read_csv, ".json": _read_json}
+_BINARY_READERS: dict[str, Callable[[str, Any], dict[str, Tensor]]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _read_torch),
+}

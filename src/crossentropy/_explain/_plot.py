@@ -1,0 +1,171 @@
+"""An explanation as a figure of matplotlib, in the manner of scikit-learn's displays."""
+
+from typing import TYPE_CHECKING
+
+from crossentropy._explain._data import Explanation, Step, number
+from crossentropy._explain._layout import class_name, row_name
+from crossentropy._explain._words import say
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.container import BarContainer
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from matplotlib.patches import Rectangle
+    from matplotlib.text import Text
+
+CHINESE = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei",
+           "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Arial Unicode MS")  # fmt: skip
+"""Fonts that have Chinese characters, in order of preference."""
+
+
+class ExplanationDisplay:
+    """A figure of an explanation, with its artists kept.
+
+        a cell for each q_ic, the target's boxed, and the row's loss beside it · or blocks p_c wide, −log q_c high
+
+    Of a loss: the matrix of probabilities. Of the quantities: the area that they are; of −log p: bars.
+
+    Args:
+        explanation: What `crossentropy.explain` returned.
+
+    Attributes:
+        ax_: The axes.
+        figure_: Their figure.
+        im_: The image of a loss's probabilities, or None.
+        text_: The numbers on it.
+        boxes_: The targets' boxes.
+        bars_: The blocks or bars of a quantity, or None.
+
+    Raises:
+        ImportError: matplotlib is missing.
+
+    Examples:
+        >>> import crossentropy, torch
+        >>> e = crossentropy.explain(torch.eye(2), torch.tensor([0, 1]), lang="en")
+        >>> display = crossentropy.ExplanationDisplay(e).plot()
+        >>> len(display.boxes_)
+        2
+
+    See Also:
+        `Explanation.plot`, which returns the axes alone.
+    """
+
+    ax_: "Axes"
+    figure_: "Figure"
+    im_: "AxesImage | None"
+    text_: "list[Text]"
+    boxes_: "list[Rectangle]"
+    bars_: "list[BarContainer]"
+
+    def __init__(self, explanation: Explanation) -> None:
+        self.explanation = explanation
+
+    def plot(self, ax: "Axes | None" = None) -> "ExplanationDisplay":
+        """Draw.
+
+        Args:
+            ax: Axes to draw on; new ones by default.
+
+        Returns:
+            The display itself.
+        """
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+
+        e = self.explanation
+        with rc_context({"font.family": _fonts(e)}):
+            if ax is None:
+                ax = _new_axes(Figure, e)
+            self.ax_, self.figure_ = ax, ax.get_figure(root=True)  # pyright: ignore[reportAttributeAccessIssue]
+            self.im_, self.text_, self.boxes_, self.bars_ = None, [], [], []
+            probabilities = e.step("softmax") or e.step("probabilities")
+            if probabilities is not None:
+                self._matrix(e, probabilities)
+            elif e.kind == "information":
+                self._information(e)
+            else:
+                self._areas(e)
+            ax.set_title(e.title)
+        return self
+
+    def _matrix(self, e: Explanation, step: Step) -> None:
+        from matplotlib.patches import Rectangle
+
+        ax, (rows, columns) = self.ax_, step.tensor.shape
+        self.im_ = ax.imshow(step.tensor.double().numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+        for i in range(rows):
+            for k in range(columns):
+                q = float(step.tensor[i, k])
+                name = "" if e.shown.aligned else f"{class_name(e, i, k)}\n"
+                text = ax.text(k, i, name + number(q), ha="center", va="center", color="white" if q > 0.5 else "black")
+                self.text_.append(text)
+            for k in e.shown.labels[i]:
+                box = Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, fill=False, edgecolor="#b45309", linewidth=2.5)
+                ax.add_patch(box)
+                self.boxes_.append(box)
+        ax.set_xticks(
+            range(columns), [class_name(e, 0, k) for k in range(columns)] if e.shown.aligned else [""] * columns
+        )
+        marks = ["× " if ignored else "" for ignored in e.shown.ignored]
+        ax.set_yticks(range(rows), [mark + row_name(e, i) for i, mark in enumerate(marks)])
+        ax.set(xlabel=say(e.lang, "class"), ylabel=say(e.lang, "row"))
+        losses = e.step("loss") or e.step("nll")
+        assert losses is not None
+        right = ax.secondary_yaxis("right")
+        right.set_yticks(range(rows), [number(x) for x in losses.tensor.tolist()])
+        right.set_ylabel(f"{losses.name}  ({losses.formula})")
+
+    def _information(self, e: Explanation) -> None:
+        step = e.step("information")
+        assert step is not None
+        names = [class_name(e, 0, k) for k in range(step.tensor.shape[1])]
+        values = step.tensor[0].double().numpy()
+        self.bars_.append(self.ax_.bar(names, values, color="#2b6cb0"))
+        self.text_ += self.ax_.bar_label(self.bars_[0], [number(x) for x in values])
+        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"{step.formula} ({e.unit})")
+
+    def _areas(self, e: Explanation) -> None:
+        """The first distribution: blocks p_c wide, −log q_c high, over filled ones of −log p_c."""
+        p = e.step("p")
+        assert p is not None
+        q = e.step("q") or p
+        unit = 1.0 if e.lab is None else e.lab.per_nat
+        widths = p.tensor[0].double()
+        left = (widths.cumsum(0) - widths).numpy()
+        belief, truth = (-step.tensor[0].double().log() * unit for step in (q, p))
+        cap = (
+            max(1.0, float(belief[widths > 0].nan_to_num(posinf=0.0).max())) * 1.25 if bool((widths > 0).any()) else 1.0
+        )
+        style = {"width": widths.numpy(), "align": "edge", "linewidth": 1.2}
+        if e.kind == "kl":
+            bars = self.ax_.bar(
+                left, belief.clamp(max=cap).numpy(), color="none", edgecolor="#b45309", hatch="//", **style
+            )
+            self.bars_.append(bars)
+        self.bars_.append(
+            self.ax_.bar(left, truth.clamp(max=cap).numpy(), color="#2b6cb0", edgecolor="white", alpha=0.75, **style)
+        )
+        shown = [k for k, width in enumerate(widths.tolist()) if width > 0]
+        self.ax_.set_xticks([float(left[k] + widths[k] / 2) for k in shown], [class_name(e, 0, k) for k in shown])
+        log = {"nat": "log", "bit": "log₂", "hartley": "log₁₀"}[e.unit]
+        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"−{log} q" if e.kind == "kl" else f"−{log} p", xlim=(0, 1))
+
+
+def _new_axes(figure: "type[Figure]", e: Explanation) -> "Axes":
+    """Axes of a figure of their own, with room for their cells; pyplot's state is not touched."""
+    step = e.step("softmax") or e.step("probabilities")
+    rows, columns = step.tensor.shape if step is not None else (4, 6)
+    size = (max(5.0, 1.6 + columns * (0.95 if e.shown.aligned else 1.05)), max(2.6, 1.4 + rows * 0.5))
+    return figure(figsize=size, layout="constrained").subplots()
+
+
+def _fonts(e: Explanation) -> list[str]:
+    """Font families: for Chinese the first that is installed comes behind the default one."""
+    from matplotlib import font_manager, rcParams
+
+    families = list(rcParams["font.family"])
+    if e.lang == "zh":
+        installed = {font.name for font in font_manager.fontManager.ttflist}
+        families += [name for name in CHINESE if name in installed][:1]
+    return families

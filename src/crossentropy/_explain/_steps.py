@@ -1,0 +1,86 @@
+"""Building the steps of an explanation: words by language, and formulae whose numbers are references."""
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor
+
+from crossentropy._explain._data import Language, Numbers, Ref, Shown, Step
+from crossentropy._explain._words import say
+
+MOST_TERMS = 6
+"""Terms of a sum that are written out."""
+
+
+class Steps:
+    """Steps in order, and references to the numbers of those that are there."""
+
+    def __init__(self, lang: Language, shown: Shown) -> None:
+        self.lang: Language = lang
+        self.shown = shown
+        self.worked = next((row for row, ignored in enumerate(shown.ignored) if not ignored), 0)
+        """The row whose numbers stand for all in formulae of one row."""
+        self._steps: dict[str, Step] = {}
+
+    def add(
+        self,
+        key: str,
+        formula: str,
+        tensor: Tensor,
+        numbers: Callable[["Steps"], Sequence[str | Ref]] | None = None,
+        *,
+        rest: Tensor | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Append a step; its name and note are the words of its key. `numbers` may refer to it."""
+        note = (" " if self.lang == "en" else "").join((say(self.lang, f"{key}.note"), *notes)).strip()
+        self._steps[key] = Step(key, say(self.lang, key), formula, Numbers(), tensor, note, rest)
+        if numbers is not None and len(self.shown.positions):
+            put_in = Numbers(numbers(self))
+            self._steps[key] = Step(key, say(self.lang, key), formula, put_in, tensor, note, rest)
+
+    def ref(self, key: str, row: int | None = None, column: int | None = None, *, signed: bool = False) -> Ref:
+        """A number of a step: an entry of its tensor, or for column −1 of its rest."""
+        step = self._steps[key]
+        source = step.tensor
+        if column == -1:
+            assert step.rest is not None
+            source, column_ = step.rest, None
+        else:
+            column_ = column
+        for index in (row, column_):
+            if index is not None:
+                source = source[index]
+        return Ref(key, float(source), row, column, signed)
+
+    def has(self, key: str) -> bool:
+        """Whether the step is there."""
+        return key in self._steps
+
+    def at(self, key: str, column: int | None = None) -> Ref:
+        """A number of the worked row."""
+        return self.ref(key, self.worked, column)
+
+    def target_column(self) -> int:
+        """A column of the worked row that is its target, or the first."""
+        labels = self.shown.labels[self.worked]
+        return labels[0] if labels else 0
+
+    def sum(self, key: str) -> list[str | Ref]:
+        """The worked row of a matrix as a sum; of many terms the first are written, and then the others'."""
+        columns = self._steps[key].tensor.shape[1]
+        written = [self.at(key, column) for column in range(min(columns, MOST_TERMS))]
+        rest = [self.at(key, -1)] if self._steps[key].rest is not None else []
+        gap = ["…"] if columns > MOST_TERMS else []
+        return joined([*written, *gap, *rest])
+
+    def done(self) -> tuple[Step, ...]:
+        """All steps."""
+        return tuple(self._steps.values())
+
+
+def joined(terms: Sequence[str | Ref], by: str = " + ") -> list[str | Ref]:
+    """Terms with a sign or a comma between them."""
+    result: list[str | Ref] = []
+    for term in terms:
+        result += [by, term] if result else [term]
+    return result
