@@ -13,7 +13,8 @@ import crossentropy
 SURFACE = {
     "crossentropy": [
         "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
-        "TokenStatistics", "continuous", "explain", "functional", "fuse", "fused", "information", "lazy", "nn", "unfuse",
+        "TokenStatistics", "continuous", "explain", "functional", "fuse", "fused", "information", "lazy", "nn",
+        "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
