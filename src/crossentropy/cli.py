@@ -1,16 +1,19 @@
-"""The command line: `crossentropy demo | bench | plan`. The only module that prints.
+"""The command line: `crossentropy demo | explain | bench | plan`. The only module that prints.
 
 Exit codes: 0 done · 1 a check failed · 2 wrong arguments or unusable files, with one line that says what to do.
 """
 
 import argparse
 import contextlib
+import functools
+import importlib.util
 import io
 import json
+import os
 import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
+    commands.add_parser("explain", help="every step of a loss, with its numbers", add_help=False)  # see _explain
     _add_measuring(commands)
     return parser
 
@@ -114,12 +118,90 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without − or Σ shows ? instead of ending the program
             stream.reconfigure(errors="replace")
-    options = _parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    command = arguments[0] if arguments else ""
     try:
+        if command == "explain":
+            return _explain(arguments[1:])
+        options = _parser().parse_args(arguments)
         return {"demo": _run_demo, "bench": _bench, "plan": _plan}[options.command](options)
     except KeyboardInterrupt:
-        print(f"crossentropy {options.command}: interrupted", file=sys.stderr)
+        print(f"crossentropy {command}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _explain(arguments: Sequence[str]) -> int:
+    """The command `explain`, whose words, unlike the others', are in two languages."""
+    from crossentropy._explain import _command
+    from crossentropy._explain._words import say
+
+    lang = _command.language_of(arguments)
+    name, words = "crossentropy explain", functools.partial(say, lang)
+    parser = _command.Parser(prog=name, description=words("cli.description"), lang=lang)
+    _command.add_arguments(parser, lang)
+    options = parser.parse_args(arguments)
+    unusable = _unusable_output(options, words)
+    if unusable:
+        return _fail(f"{name}: {unusable}")
+    try:
+        explanations = _command.explanations(options, lang)
+    except _command.UnusableInputError as error:
+        return _fail(f"{name}: {error}")
+    if options.json:
+        contents = [e.to_dict() for e in explanations]
+        print(json.dumps(contents[0] if len(contents) == 1 else contents, ensure_ascii=False, indent=1))
+    else:
+        for e in explanations:
+            _show(e.to_markdown() if options.markdown else e)
+    if options.html is not None:
+        explanations[-1].to_html(options.html)
+    if options.plot is not None:
+        crossentropy.ExplanationDisplay(explanations[-1]).plot().figure_.savefig(options.plot)
+    for file in (options.html, options.plot):
+        if file is not None:
+            print(words("cli.written", file=file, title=explanations[-1].title), file=sys.stderr)
+    return 0
+
+
+def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> str | None:
+    """Why a file could not be written, before anything is computed."""
+    for option, file in (("--html", options.html), ("--plot", options.plot)):
+        if file is None:
+            continue
+        if option == "--plot" and file.suffix.lower() not in (".png", ".svg", ".pdf"):
+            return words("cli.figure", file=file)
+        if option == "--plot" and importlib.util.find_spec("matplotlib") is None:
+            return words("cli.missing", option=option, package="matplotlib")
+        try:
+            _check_writable(file)
+        except OSError as error:
+            return words("cli.unwritable", option=option, file=file, reason=error.strerror)
+    return None
+
+
+def _show(shown: object) -> None:
+    """Print in colour on a terminal that has rich, else as text; signs that the terminal lacks get a likeness."""
+    if not isinstance(shown, str) and sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
+        from rich.console import Console
+
+        return Console().print(shown)
+    text = str(shown)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = text.translate(_LIKENESS)
+    return print(text, end="\n\n")
+
+
+_LIKENESS = str.maketrans(
+    dict(zip("−×·‖═₀₁₂“”", '-x*|=012""'))
+    | {"…": "...", "²": "^2", "Σ": "sum", "∂": "d", "τ": "tau", "ℓ": "l", "λ": "lambda", "ε": "eps"}
+    | {"✓": "ok", "✗": "WRONG"}
+)
+"""What stands for a sign on a terminal that cannot show it; a lost minus would be another number."""
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -1,6 +1,10 @@
 """An explanation as a figure of matplotlib, in the manner of scikit-learn's displays."""
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
 
 from crossentropy._explain._data import Explanation, Step, number
 from crossentropy._explain._layout import class_name, row_name
@@ -92,21 +96,20 @@ class ExplanationDisplay:
     def _matrix(self, e: Explanation, step: Step) -> None:
         from matplotlib.patches import Rectangle
 
-        ax, (rows, columns) = self.ax_, step.tensor.shape
-        self.im_ = ax.imshow(step.tensor.double().numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+        ax, shown = self.ax_, _with_rest(step)
+        (rows, columns), names = shown.shape, [_name(e, 0, k) for k in range(shown.shape[1])]
+        self.im_ = ax.imshow(shown.double().numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
         for i in range(rows):
             for k in range(columns):
-                q = float(step.tensor[i, k])
-                name = "" if e.shown.aligned else f"{class_name(e, i, k)}\n"
-                text = ax.text(k, i, name + number(q), ha="center", va="center", color="white" if q > 0.5 else "black")
-                self.text_.append(text)
+                q = float(shown[i, k])
+                text = number(q) if e.shown.aligned else f"{_name(e, i, k)}\n{number(q)}"
+                colour = "white" if q > 0.6 else "black"
+                self.text_.append(ax.text(k, i, text, ha="center", va="center", color=colour))
             for k in e.shown.labels[i]:
                 box = Rectangle((k - 0.48, i - 0.46), 0.96, 0.92, fill=False, edgecolor="#b45309", linewidth=2.5)
                 ax.add_patch(box)
                 self.boxes_.append(box)
-        ax.set_xticks(
-            range(columns), [class_name(e, 0, k) for k in range(columns)] if e.shown.aligned else [""] * columns
-        )
+        ax.set_xticks(range(columns) if e.shown.aligned else [], names if e.shown.aligned else [])
         marks = ["× " if ignored else "" for ignored in e.shown.ignored]
         ax.set_yticks(range(rows), [mark + row_name(e, i) for i, mark in enumerate(marks)])
         ax.set(xlabel=say(e.lang, "class"), ylabel=say(e.lang, "row"))
@@ -114,42 +117,62 @@ class ExplanationDisplay:
         assert losses is not None
         right = ax.secondary_yaxis("right")
         right.set_yticks(range(rows), [number(x) for x in losses.tensor.tolist()])
-        right.set_ylabel(f"{losses.name}  ({losses.formula})")
+        right.set_ylabel(losses.name)
 
     def _information(self, e: Explanation) -> None:
         step = e.step("information")
         assert step is not None
         names = [class_name(e, 0, k) for k in range(step.tensor.shape[1])]
-        values = step.tensor[0].double().numpy()
-        self.bars_.append(self.ax_.bar(names, values, color="#2b6cb0"))
-        self.text_ += self.ax_.bar_label(self.bars_[0], [number(x) for x in values])
-        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"{step.formula} ({e.unit})")
+        values = step.tensor[0].double().nan_to_num(posinf=0.0).numpy()
+        self.bars_.append(self.ax_.bar(range(len(names)), values, color=OWN))
+        self.text_ += self.ax_.bar_label(self.bars_[0], [number(x) for x in step.tensor[0].tolist()])
+        self.ax_.set_xticks(range(len(names)), names)
+        self.ax_.margins(y=0.15)
+        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"−{_log(e)} p  ({e.unit})")
 
     def _areas(self, e: Explanation) -> None:
-        """The first distribution: blocks p_c wide, −log q_c high, over filled ones of −log p_c."""
+        """The first distribution: blocks p_c wide, filled up to −log p_c, hatched from there up to −log q_c."""
         p = e.step("p")
         assert p is not None
         q = e.step("q") or p
         unit = 1.0 if e.lab is None else e.lab.per_nat
         widths = p.tensor[0].double()
-        left = (widths.cumsum(0) - widths).numpy()
-        belief, truth = (-step.tensor[0].double().log() * unit for step in (q, p))
-        cap = (
-            max(1.0, float(belief[widths > 0].nan_to_num(posinf=0.0).max())) * 1.25 if bool((widths > 0).any()) else 1.0
-        )
-        style = {"width": widths.numpy(), "align": "edge", "linewidth": 1.2}
-        if e.kind == "kl":
-            bars = self.ax_.bar(
-                left, belief.clamp(max=cap).numpy(), color="none", edgecolor="#b45309", hatch="//", **style
-            )
-            self.bars_.append(bars)
-        self.bars_.append(
-            self.ax_.bar(left, truth.clamp(max=cap).numpy(), color="#2b6cb0", edgecolor="white", alpha=0.75, **style)
-        )
         shown = [k for k, width in enumerate(widths.tolist()) if width > 0]
-        self.ax_.set_xticks([float(left[k] + widths[k] / 2) for k in shown], [class_name(e, 0, k) for k in shown])
-        log = {"nat": "log", "bit": "log₂", "hartley": "log₁₀"}[e.unit]
-        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"−{log} q" if e.kind == "kl" else f"−{log} p", xlim=(0, 1))
+        left = (widths.cumsum(0) - widths).numpy()
+        truth, belief = (-step.tensor[0].double().log() * unit for step in (p, q))
+        heights = torch.stack([truth, belief])[:, shown].nan_to_num(posinf=0.0)
+        cap = 1.25 * max(1.0, float(heights.max()))
+        base, top = torch.minimum(truth, belief).clamp(max=cap), torch.maximum(truth, belief).clamp(max=cap)
+        style: dict[str, Any] = {"width": widths.numpy(), "align": "edge", "linewidth": 1.2}
+        self.bars_.append(self.ax_.bar(left, base.numpy(), color=OWN, edgecolor="white", **style))
+        if e.kind == "kl":
+            for more, look in (
+                (belief > truth, {"color": "none", "edgecolor": GAP, "hatch": "//"}),
+                (belief < truth, {"color": SURPLUS, "edgecolor": SURPLUS, "alpha": 0.5}),
+            ):
+                part = torch.where(more, top - base, 0.0).numpy()
+                self.bars_.append(self.ax_.bar(left, part, bottom=base.numpy(), **look, **style))
+        names = [class_name(e, 0, k) for k in shown]
+        self.ax_.set_xticks([float(left[k] + widths[k] / 2) for k in shown], names)
+        label = f"−{_log(e)} {'q' if e.kind == 'kl' else 'p'}  ({e.unit})"
+        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=label, xlim=(0, 1))
+
+
+OWN, GAP, SURPLUS = "#2b6cb0", "#b45309", "#0f766e"
+
+
+def _with_rest(step: Step) -> Tensor:
+    """The probabilities that are shown and, in a column behind them, those of the other classes together."""
+    return step.tensor if step.rest is None else torch.cat([step.tensor, step.rest.unsqueeze(1)], 1)
+
+
+def _name(e: Explanation, row: int, column: int) -> str:
+    hidden = column >= e.shown.classes.shape[1]
+    return f"+{e.shown.hidden_classes:,}" if hidden else class_name(e, row, column)
+
+
+def _log(e: Explanation) -> str:
+    return {"nat": "log", "bit": "log₂", "hartley": "log₁₀"}[e.unit]
 
 
 def _new_axes(figure: "type[Figure]", e: Explanation) -> "Axes":
@@ -167,5 +190,8 @@ def _fonts(e: Explanation) -> list[str]:
     families = list(rcParams["font.family"])
     if e.lang == "zh":
         installed = {font.name for font in font_manager.fontManager.ttflist}
-        families += [name for name in CHINESE if name in installed][:1]
+        chinese = [name for name in CHINESE if name in installed]
+        if not chinese:
+            warnings.warn("no font with Chinese characters is installed: the figure lacks its words", stacklevel=4)
+        families += chinese[:1]
     return families

@@ -68,9 +68,9 @@ def explain_information(p: AnyNumbers, *, unit: Unit, **how: Any) -> Explanation
     """The explanation of −log p, outcome by outcome."""
     value = information.information(p, unit=unit)
     given = _tensor(p)
-    table, lang = _Table(given.reshape(1, -1), 1, how["max_classes"], how["names"]), how["lang"]
+    table, lang = _Table(given.reshape(-1), 1, how["max_classes"], how["names"]), how["lang"]
     steps = Steps(lang, table.shown)
-    steps.add("p", "p_c", table.cut(table.p), notes=table.notes(lang))
+    steps.add("p", "p_c", table.cut(table.p), notes=table.notes(lang), words="outcomes")
     ours = value.detach().cpu().reshape(1, -1)
     steps.add("information", f"−{_log(unit)} p_c", table.cut(ours), lambda s: _log_of(s, unit))
     theirs = 0 - table.all.reshape(given.shape).log() * per_nat(unit)
@@ -83,7 +83,7 @@ def explain_entropy(p: AnyNumbers, *, unit: Unit, dim: int, **how: Any) -> Expla
     given = _tensor(p).movedim(dim, -1)
     table, lang = _Table(given, how["max_rows"], how["max_classes"], how["names"]), how["lang"]
     steps = Steps(lang, table.shown)
-    steps.add("p", "p_c", table.cut(table.p), rest=table.rest(table.p), notes=table.notes(lang))
+    steps.add("p", "p_c", table.cut(table.p), rest=table.rest(table.p), notes=table.notes(lang), words="outcomes")
     log = table.p.log() * per_nat(unit)
     steps.add("information", f"−{_log(unit)} p_c", table.cut(0 - log), lambda s: _log_of(s, unit))
     terms = _terms(table.p, -log)

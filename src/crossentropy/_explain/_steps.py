@@ -1,6 +1,7 @@
 """Building the steps of an explanation: words by language, and formulae whose numbers are references."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -30,13 +31,15 @@ class Steps:
         *,
         rest: Tensor | None = None,
         notes: Sequence[str] = (),
+        words: str | None = None,
     ) -> None:
-        """Append a step; its name and note are the words of its key. `numbers` may refer to it."""
-        note = (" " if self.lang == "en" else "").join((say(self.lang, f"{key}.note"), *notes)).strip()
-        self._steps[key] = Step(key, say(self.lang, key), formula, Numbers(), tensor, note, rest)
-        if numbers is not None and len(self.shown.positions):
-            put_in = Numbers(numbers(self))
-            self._steps[key] = Step(key, say(self.lang, key), formula, put_in, tensor, note, rest)
+        """Append a step; its name and note are the words of its key, or others. `numbers` may refer to it."""
+        words = words or key
+        note = (" " if self.lang == "en" else "").join((say(self.lang, f"{words}.note"), *notes)).strip()
+        step = Step(key, say(self.lang, words), formula, Numbers(), tensor, note, rest)
+        self._steps[key] = step
+        if numbers is not None:
+            self._steps[key] = replace(step, numbers=Numbers(numbers(self)))
 
     def ref(self, key: str, row: int | None = None, column: int | None = None, *, signed: bool = False) -> Ref:
         """A number of a step: an entry of its tensor, or for column −1 of its rest."""

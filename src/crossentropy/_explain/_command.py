@@ -1,0 +1,206 @@
+"""`crossentropy explain`: arguments and files → explanations. It prints nothing; `cli` does.
+
+Without files it explains the examples of the tutorial that this package grew from. All words are in two languages,
+those of argparse as well.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from crossentropy._explain import _files
+from crossentropy._explain._api import explain
+from crossentropy._explain._data import Explanation, Language
+from crossentropy._explain._files import Arrays, Role, UnusableFileError
+from crossentropy._explain._words import language, say
+
+
+class UnusableInputError(Exception):
+    """What the user gave cannot be explained; its text says why, in one line."""
+
+
+def language_of(arguments: Sequence[str]) -> Language:
+    """The language that the arguments ask for, before they are parsed; that of the locale if they do not."""
+    asked = [following for option, following in zip(arguments, [*arguments[1:], ""]) if option == "--lang"]
+    asked += [argument.partition("=")[2] for argument in arguments if argument.startswith("--lang=")]
+    return language(next((lang for lang in asked if lang in ("en", "zh")), None))
+
+
+def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
+    """The arguments of the command."""
+
+    def words(key: str) -> str:
+        return say(lang, f"cli.{key}")
+
+    files = parser.add_argument_group(words("files"))
+    files.add_argument("logits", nargs="?", metavar="LOGITS", help=words("logits"))
+    files.add_argument("targets", nargs="?", metavar="TARGETS", help=words("targets"))
+    files.add_argument("--probs", action="store_true", help=words("probs"))
+    files.add_argument("--linear-weight", metavar="FILE", help=words("linear_weight"))
+    files.add_argument("--linear-bias", metavar="FILE", help=words("linear_bias"))
+    files.add_argument("--class-names", metavar="A,B,…", help=words("class_names"))
+    loss = parser.add_argument_group(words("loss"))
+    loss.add_argument("--weight", metavar="FILE", help=words("weight"))
+    loss.add_argument("--token-weight", metavar="FILE", help=words("token_weight"))
+    loss.add_argument("--ignore-index", type=_number(int, lang), metavar="N", help=words("ignore_index"))
+    loss.add_argument("--reduction", choices=("mean", "sum", "none"), default="mean", help=words("reduction"))
+    for name in ("label-smoothing", "denominator", "z-loss", "softcap", "logit-scale"):
+        loss.add_argument(f"--{name}", type=_number(float, lang), metavar="X", help=words(name.replace("-", "_")))
+    output = parser.add_argument_group(words("output"))
+    output.add_argument("--html", type=Path, metavar="FILE", help=words("html"))
+    output.add_argument("--plot", type=Path, metavar="FILE", help=words("plot"))
+    kinds = output.add_mutually_exclusive_group()
+    kinds.add_argument("--json", action="store_true", help=words("json"))
+    kinds.add_argument("--markdown", action="store_true", help=words("markdown"))
+    output.add_argument("--lang", choices=("en", "zh"), help=words("lang"))
+    output.add_argument("--unit", choices=("nat", "bit", "hartley"), default="nat", help=words("unit"))
+    output.add_argument("--max-rows", type=_number(int, lang), default=6, metavar="N", help=words("max_rows"))
+    output.add_argument("--max-classes", type=_number(int, lang), default=8, metavar="N", help=words("max_classes"))
+    output.add_argument("-h", "--help", action="help", help=words("help"))
+
+
+def _number(kind: type, lang: Language) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:  # noqa: ANN401 (int or float)
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(say(lang, f"cli.no_{kind.__name__}", text=text)) from None
+
+    return parse
+
+
+def explanations(options: argparse.Namespace, lang: Language) -> list[Explanation]:
+    """What the command explains."""
+    if options.logits is None:
+        return examples(options, lang)
+    try:
+        return [_of_files(options, lang)]
+    except UnusableFileError as error:
+        raise UnusableInputError(error.message(lang)) from None
+
+
+def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
+    """The tutorial's: two outcomes of six rolls of a die, coins, a label and a prediction, a batch of three images."""
+    shown: dict[str, Any] = {"lang": lang, "unit": options.unit}
+    logits = torch.tensor(
+        [[1.2, 2.4, -0.3, 0.1, -1.0], [0.4, -0.6, 0.9, 0.2, 0.5], [-0.2, 1.1, 0.3, -0.8, 1.3]], dtype=torch.float64
+    )
+    names = [say(lang, f"example.{name}") for name in ("one_six", "all_sixes")]
+    return [
+        explain.information([1 - (5 / 6) ** 6, (1 / 6) ** 6], class_names=names, **shown),
+        explain.entropy([[1.0, 0.0], [0.9, 0.1], [0.5, 0.5]], **shown),
+        explain.kl([0.0, 1.0, 0.0], [0.1, 0.2, 0.7], class_names=["x1", "x2", "x3"], **shown),
+        explain(
+            probs=[[0.1, 0.2, 0.7]], target=torch.tensor([[0.0, 1.0, 0.0]]), class_names=["x1", "x2", "x3"], **shown
+        ),
+        explain(logits, torch.tensor([1, 3, 4]), class_names=list("ABCDE"), **shown),
+    ]
+
+
+def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
+    if options.logits == options.targets == "-":
+        raise UnusableInputError(say(lang, "cli.one_stdin"))
+    first = _files.load(options.logits)
+    alone = options.targets is None
+    second = first if alone else _files.load(options.targets)
+    x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
+    x = x if x.is_floating_point() else x.float()
+    source = "hidden" if options.linear_weight is not None else "probs" if options.probs else "input"
+    keywords = _keywords(options) | {source: x, "lang": lang, "class_names": _names(options, first)}
+    if target.is_floating_point() and bool((target == target.round()).all()) and target.dim() < x.dim():
+        target = target.long()  # labels of a file that knows no integers
+    if options.linear_weight is None:
+        _check_target(target, x, options, second, lang)
+    try:
+        return explain(target=target, **keywords)
+    except (ValueError, TypeError, IndexError) as error:
+        files = " ".join(dict.fromkeys((first.file, second.file)))
+        raise UnusableInputError(f"{_files.escaped(files)}: {' '.join(str(error).split())}") from error
+
+
+def _keywords(options: argparse.Namespace) -> dict[str, Any]:
+    """The keywords of `explain` that were given."""
+    names = ("ignore_index", "label_smoothing", "denominator", "z_loss", "softcap", "logit_scale")
+    numbers = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    roles: tuple[Role, ...] = ("weight", "token_weight", "linear_weight", "linear_bias")
+    tensors = {role: _tensor(getattr(options, role), role) for role in roles if getattr(options, role) is not None}
+    shown = {name: getattr(options, name) for name in ("reduction", "unit", "max_rows", "max_classes")}
+    return numbers | tensors | shown
+
+
+def _tensor(source: str, role: Role) -> Tensor:
+    tensor = _files.pick(_files.load(source), role)
+    return tensor if tensor.is_floating_point() else tensor.float()
+
+
+def _names(options: argparse.Namespace, first: Arrays) -> list[str] | None:
+    """The names of classes, from the option or from the first line of a CSV file."""
+    if options.class_names is not None:
+        return [name.strip() for name in options.class_names.split(",")]
+    return None if first.header is None else list(first.header)
+
+
+def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays: Arrays, lang: Language) -> None:
+    """Targets fit the logits and labels are in range: otherwise file, row and label are named."""
+    dim = 1 if x.dim() > 1 else 0
+    rows, classes = (*x.shape[:dim], *x.shape[dim + 1 :]), x.shape[dim]
+    if target.shape == x.shape:
+        return
+    if target.shape != rows:
+        got, rows, full = (" × ".join(map(str, shape)) or "1" for shape in (target.shape, rows, x.shape))
+        file = _files.escaped(arrays.file)
+        raise UnusableInputError(say(lang, "cli.shape", file=file, got=got, rows=rows, full=full))
+    ignored = -100 if options.ignore_index is None else options.ignore_index
+    wrong = ((target < 0) | (target >= classes)) & (target != ignored)
+    if wrong.any():
+        place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])
+        label = int(target[tuple(wrong.nonzero()[0])])
+        words = say(lang, "cli.label", file=_files.escaped(arrays.file), row=place, label=label, classes=classes)
+        raise UnusableInputError(words)
+
+
+# --- argparse in two languages ------------------------------------------------------------------------------------
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose own words are in the language of the explanation."""
+
+    def __init__(self, *arguments: Any, lang: Language = "en", **keywords: Any) -> None:  # noqa: ANN401
+        super().__init__(*arguments, **keywords, add_help=False)
+        self.lang: Language = lang
+
+    def format_usage(self) -> str:
+        """The usage, under its name."""
+        return super().format_usage().replace("usage:", say(self.lang, "cli.usage"), 1)
+
+    def format_help(self) -> str:
+        """The help, under its names."""
+        return super().format_help().replace("usage:", say(self.lang, "cli.usage"), 1)
+
+    def error(self, message: str) -> NoReturn:
+        """One line, on standard error."""
+        hint = say(self.lang, "cli.try", command=f"{self.prog} --help")
+        self.exit(2, f"{self.prog}: {translated(message, self.lang)} {hint}\n")
+
+
+def translated(message: str, lang: Language) -> str:
+    """A message of argparse in a language; one that is not known stays as it is."""
+    for key, pattern in _MESSAGES.items():
+        found = re.fullmatch(pattern, message)
+        if found:
+            return say(lang, f"argparse.{key}", **found.groupdict())
+    return message
+
+
+_MESSAGES = {
+    "unrecognized": r"unrecognized arguments: (?P<what>.*)",
+    "choice": r"argument (?P<name>\S+): invalid choice: (?P<what>.*) \(choose from (?P<known>.*)\)",
+    "expected": r"argument (?P<name>\S+): expected one argument",
+    "not_allowed": r"argument (?P<name>\S+): not allowed with argument (?P<what>\S+)",
+    "argument": r"argument (?P<name>[^:]+): (?P<what>.*)",
+}
