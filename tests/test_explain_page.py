@@ -318,7 +318,10 @@ CONTRAST = """() => {
     if (!own || !e.getClientRects().length || e.closest('style,script,option')) continue;
     const style = getComputedStyle(e), ink = parse(e.closest('svg') ? style.fill : style.color);
     let behind = e, paper = [0, 0, 0, 0];
-    while (behind && (paper[3] ?? 1) === 0) { paper = parse(getComputedStyle(behind).backgroundColor); behind = behind.parentElement; }
+    while (behind && (paper[3] ?? 1) === 0) {
+      paper = parse(getComputedStyle(behind).backgroundColor);
+      behind = behind.parentElement;
+    }
     const [a, b] = [light(ink), light(paper)].sort((x, y) => y - x), ratio = (a + 0.05) / (b + 0.05);
     if (ratio < worst[0]) worst = [ratio, e.outerHTML.slice(0, 120), ink, paper];
   }

@@ -138,7 +138,7 @@ class Explain:
             _check_rows(spec, shape)
             _check_shown(max_rows, max_classes, class_names, spec.num_classes)
             per_nat(unit)
-            problem = Problem(tensors, spec, source, given.shape, given.dtype, options)
+            problem = Problem(tensors, spec, source, given.shape, given.dtype, out_dtype, options)
             return _loss.explain(
                 problem,
                 max_rows=max_rows,

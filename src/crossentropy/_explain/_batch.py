@@ -30,12 +30,20 @@ class Problem:
     """The shape of what was given."""
     dtype: torch.dtype
     """Its dtype."""
+    out_dtype: torch.dtype | None
     options: AnyOptions
 
-    def call(self, reduction: str, token_weight: Tensor | None, denominator: Any = None, **dtype: Any) -> Tensor:  # noqa: ANN401
+    def call(
+        self,
+        reduction: str,
+        token_weight: Tensor | None,
+        denominator: Tensor | float | None,
+        out_dtype: torch.dtype | None,
+    ) -> Tensor:
         """The loss by this package's function."""
         x, keywords = self.tensors, self.keywords()
-        keywords |= {"reduction": reduction, "token_weight": token_weight, "denominator": denominator, **dtype}
+        keywords |= {"reduction": reduction, "token_weight": token_weight}
+        keywords |= {"denominator": denominator, "out_dtype": out_dtype}
         assert x.target is not None
         if x.linear_weight is None:
             return functional.cross_entropy(x.input, x.target, **keywords, options=self.options)

@@ -58,7 +58,12 @@ def diff(a: object, b: object) -> Difference:
     assert isinstance(b, Explanation)
     if a.kind != b.kind:
         raise ArgumentValueError(f"a explains {a.kind} and b {b.kind}: expected two of the same kind")
-    return _shape(a, b) or _first(a, b) or Difference(None, "none", say(a.lang, "diff.none"), None, 0.0, 0.0)
+    return (
+        _shape(a, b)
+        or _ignored(a, b)
+        or _first(a, b)
+        or Difference(None, "none", say(a.lang, "diff.none"), None, 0.0, 0.0)
+    )
 
 
 def _shape(a: Explanation, b: Explanation) -> Difference | None:
@@ -70,9 +75,17 @@ def _shape(a: Explanation, b: Explanation) -> Difference | None:
     return Difference(a.steps[0].key, "shape", message, None, float(rows[0]), float(rows[1]))
 
 
+def _ignored(a: Explanation, b: Explanation) -> Difference | None:
+    for row, (ours, theirs) in enumerate(zip(a.shown.ignored, b.shown.ignored)):
+        if ours != theirs:
+            found = Difference("target", "ignored", say(a.lang, "diff.ignored"), (row,), float(ours), float(theirs))
+            return _with_values(a, b, found)
+    return None
+
+
 def _first(a: Explanation, b: Explanation) -> Difference | None:
     theirs, ours = {step.key: step for step in b.steps}, {step.key: step for step in a.steps}
-    for key in dict.fromkeys([*ours, *theirs]):
+    for key in _in_order(list(ours), list(theirs)):
         x, y = ours.get(key), theirs.get(key)
         if x is not None and y is not None:
             entry = _parting(x, y, max(a.tolerance, b.tolerance))
@@ -81,6 +94,17 @@ def _first(a: Explanation, b: Explanation) -> Difference | None:
         elif key in OPTIONAL:
             return _one_sided(a, b, key)
     return None
+
+
+def _in_order(ours: list[str], theirs: list[str]) -> list[str]:
+    """The keys of both, where those that both have are in the same order."""
+    merged, left = [], list(theirs)
+    for key in ours:
+        while key in left:
+            merged.append(left.pop(0))
+        if key not in merged:
+            merged.append(key)
+    return merged + left
 
 
 def _parting(x: Step, y: Step, tolerance: float) -> tuple[int, ...] | None:
@@ -129,15 +153,13 @@ def _cause(a: Explanation, b: Explanation, x: Step, y: Step) -> str:
     if x.tensor.shape != y.tensor.shape:
         return "path" if x.key == "target" else "entries"
     if x.key == "target":
-        return _cause_of_target(a, b, x.tensor, y.tensor)
+        return _cause_of_target(x.tensor, y.tensor)
     if x.key in ("logits", "raw"):
         return _cause_of_logits(a, b, x.tensor.double(), y.tensor.double())
     return x.key if x.key in ("weight", "token_weight", "tau", "denominator") else "entries"
 
 
-def _cause_of_target(a: Explanation, b: Explanation, x: Tensor, y: Tensor) -> str:
-    if a.shown.ignored != b.shown.ignored:
-        return "ignored"
+def _cause_of_target(x: Tensor, y: Tensor) -> str:
     if not x.is_floating_point() and bool(((y - x).abs() == 1).all()) and len({*(y - x).tolist()}) == 1:
         return "off_by_one"
     return "labels" if not x.is_floating_point() else "entries"

@@ -28,8 +28,8 @@ def explain(
 ) -> Explanation:
     """The explanation of a loss."""
     x, spec = problem.tensors, problem.spec
-    value = problem.call(spec.reduction, x.token_weight, x.denominator, out_dtype=spec.out_dtype)
-    losses = problem.call("none", None, out_dtype=spec.dtype)
+    value = problem.call(spec.reduction, x.token_weight, x.denominator, problem.out_dtype)
+    losses = problem.call("none", None, None, spec.dtype)
     reference, rows_apart = _reference.reduced(x, spec, losses)
     batch = Batch(problem, losses, max_rows, max_classes, names)
     steps = _steps(batch, lang, unit, value)
@@ -253,7 +253,10 @@ def _add_value(steps: Steps, batch: Batch, log_q: str, rows: str, value: Tensor,
     mean = spec.reduction == "mean"
     if mean:
         steps.add(
-            "denominator", _denominator_formula(batch), torch.tensor(batch.denominator), notes=[_counts(batch, lang)]
+            "denominator",
+            _denominator_formula(batch),
+            torch.tensor(batch.denominator, dtype=torch.float64),
+            notes=[_counts(batch, lang)],
         )
     symbols = "t_i ℓ_i" if has_t else "ℓ_i"
 
@@ -335,7 +338,7 @@ def _rest_of_rows(batch: Batch) -> Tensor | None:
     """What the rows that are not shown add to Σ t ℓ."""
     if not batch.shown.hidden_rows:
         return None
-    return torch.tensor(batch.other_rows)
+    return torch.tensor(batch.other_rows, dtype=torch.float64)
 
 
 def _denominator_formula(batch: Batch) -> str:

@@ -9,8 +9,8 @@ from torch import Tensor
 from crossentropy._contract import LossSpec, LossTensors
 from crossentropy._logspace import wide
 
-LARGEST_PIECE = 1 << 22
-"""Logits that are converted to float64 at once: 32 MB."""
+LARGEST_PIECE = 1 << 20
+"""Logits that are converted to float64 at once: 8 MB."""
 
 
 def choose_rows(losses: Tensor, most: int) -> list[int]:

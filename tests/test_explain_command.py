@@ -1,0 +1,198 @@
+"""`crossentropy explain`: files in, words out, and one line when something is wrong."""
+
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import crossentropy
+from crossentropy import cli
+from crossentropy._explain import _command
+
+LOGITS = torch.tensor([[2.0, 0.5, 0.0], [0.0, 0.25, 3.0]])
+LABELS = torch.tensor([0, 2])
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    np.save(tmp_path / "logits.npy", LOGITS.numpy())
+    np.save(tmp_path / "labels.npy", LABELS.numpy())
+    np.savez(tmp_path / "batch.npz", logits=LOGITS.numpy(), labels=LABELS.numpy())
+    save_file({"input": LOGITS, "target": LABELS}, tmp_path / "batch.safetensors")
+    torch.save({"logits": LOGITS, "y": LABELS}, tmp_path / "batch.pt")
+    (tmp_path / "logits.csv").write_text("cat,dog,<b>\n2,0.5,0\n0,0.25,3\n")
+    (tmp_path / "labels.csv").write_text("0\n2\n")
+    (tmp_path / "batch.json").write_text(json.dumps({"logits": LOGITS.tolist(), "labels": LABELS.tolist()}))
+    (tmp_path / "probs.csv").write_text("0.1,0.2,0.7\n0.5,0.25,0.25\n")
+    (tmp_path / "floats.csv").write_text("0.0\n2.0\n")
+    np.save(tmp_path / "weight.npy", np.array([1, 2, 3]))
+    np.save(tmp_path / "hidden.npy", np.eye(2, dtype=np.float32))
+    np.save(tmp_path / "head.npy", LOGITS.T.contiguous().numpy())
+    return tmp_path
+
+
+def run(files: Path, *arguments: str, code: int = 0) -> str:
+    """Run the command in a folder."""
+    try:
+        result = cli.main(["explain", *(str(files / a) if (files / a).is_file() else a for a in arguments)])
+    except SystemExit as ended:
+        result = ended.code
+    assert result == code
+    return ""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("logits.npy", "labels.npy"), ("batch.npz",), ("batch.safetensors",), ("batch.pt",), ("logits.csv", "labels.csv"),
+        ("batch.json",), ("logits.npy", "labels.csv"), ("logits.csv", "floats.csv"),
+        ("hidden.npy", "labels.npy", "--linear-weight", "head.npy"),
+    ],
+)  # fmt: skip
+def test_every_format(files: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    run(files, *arguments, "--json")
+    data = json.loads(capsys.readouterr().out)
+    assert data["value"] == pytest.approx(crossentropy.functional.cross_entropy(LOGITS, LABELS).item(), abs=1e-6)
+    assert data["agrees"]
+
+
+@pytest.mark.parametrize("kind", ["json", "csv", "npy", "npz"])
+def test_standard_input(
+    files: Path, kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = {"json": "batch.json", "csv": "logits.csv", "npy": "logits.npy", "npz": "batch.npz"}[kind]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((files / source).read_bytes())))
+    run(files, "-", *(["labels.csv"] if kind in ("csv", "npy") else []), "--json")
+    assert json.loads(capsys.readouterr().out)["all_rows"] == 2
+
+
+def test_options_mirror_the_function(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(files, "logits.npy", "labels.npy", "--json", "--weight", "weight.npy", "--label-smoothing", "0.1", "--z-loss",
+        "0.01", "--softcap", "5", "--logit-scale", "0.5", "--reduction", "sum", "--unit", "bit")  # fmt: skip
+    data = json.loads(capsys.readouterr().out)
+    expected = crossentropy.functional.cross_entropy(
+        LOGITS, LABELS, weight=torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1, z_loss=0.01, softcap=5.0,
+        logit_scale=0.5, reduction="sum",
+    )  # fmt: skip
+    assert data["value"] == pytest.approx(expected.item(), abs=1e-6)
+    assert data["unit"] == "bit"
+    run(files, "logits.npy", "labels.npy", "--json", "--ignore-index", "2", "--denominator", "4")
+    expected = crossentropy.functional.cross_entropy(LOGITS, LABELS, ignore_index=2, denominator=4.0)
+    assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(expected.item(), abs=1e-6)
+    run(files, "probs.csv", "labels.csv", "--probs", "--lang", "en")
+    assert "log 0.1000 = −2.3026" in capsys.readouterr().out
+
+
+def test_names_come_from_the_first_line_or_the_option(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(files, "logits.csv", "labels.csv", "--lang", "en")
+    assert re.search(r"class +cat +dog +<b>", capsys.readouterr().out)
+    run(files, "logits.csv", "labels.csv", "--lang", "en", "--class-names", "x,y,z")
+    assert re.search(r"class +x +y +z", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_the_tutorials_examples(lang: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "--lang", lang, "--html", str(tmp_path / "e.html"), "--plot", str(tmp_path / "e.svg"))
+    text, said = capsys.readouterr()
+    for part in ("0.4078", "10.7506", "1 · (−1.6094) = 1.6094", "0 + 1.6094 = 1.6094"):
+        assert part in text
+    assert text.count("✓") == 5
+    assert ("参照值" in text) == (lang == "zh")
+    assert "e.html" in said
+    assert (tmp_path / "e.html").read_text("utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "e.svg").read_text("utf-8").count("<svg") == 1
+    if lang == "zh":  # no English sentence is left
+        assert not re.findall(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", text)
+
+
+def test_markdown_and_terminal(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(files, "batch.npz", "--markdown", "--lang", "en")
+    assert capsys.readouterr().out.startswith("# Cross entropy of logits")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    run(files, "batch.npz", "--lang", "en")
+    assert "[2]" in capsys.readouterr().out
+
+
+def test_a_terminal_without_the_minus_sign_keeps_the_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "ascii", errors="strict")
+    monkeypatch.setattr("sys.stdout", out)
+    assert cli.main(["explain", "--lang", "en"]) == 0
+    out.flush()
+    text = out.buffer.getvalue().decode("ascii")  # pyright: ignore[reportAttributeAccessIssue]
+    assert "-(-0.4068 -1.7975 -0.9291) / 3 = 1.0445" in text
+    assert "?" not in text
+
+
+WRONG: dict[str, tuple[list[str], str, str]] = {
+    "missing file": (["none.npy", "labels.npy"], "none.npy: there is no such file", "文件不存在"),
+    "no target": (["logits.npy"], "logits.npy: which array is target?", "哪个数组是 target？"),
+    "bad cell": (["bad.csv", "labels.csv"], "bad.csv: line 2, column 3: 'x' is no number", "第 2 行第 3 列"),
+    "label": (
+        ["logits.npy", "wrong.csv"],
+        "wrong.csv: the label of row [1] is 3, expected one of 0 … 3 − 1",
+        "第 [1] 行的标签是 3",
+    ),
+    "shape": (["logits.npy", "short.csv"], "the targets have shape (1), expected (2)", "目标的形状是（1），应为（2"),
+    "both stdin": (["-", "-"], "- can stand for one file only", "- 只能代替一个文件"),
+    "no number": (["batch.npz", "--softcap", "much"], "argument --softcap: 'much' is no number", "'much' 不是数"),
+    "choice": (["batch.npz", "--reduction", "min"], "argument --reduction: invalid choice", "无效的取值"),
+    "unknown": (["batch.npz", "--foo"], "unrecognized arguments: --foo", "无法识别的参数：--foo"),
+    "no value": (["batch.npz", "--html"], "argument --html: expected one argument", "参数 --html：缺少取值"),
+    "folder": (["batch.npz", "--html", "/"], "--html: cannot write", "--html：无法写入"),
+    "figure": (["batch.npz", "--plot", "x.doc"], "expected .png, .svg or .pdf", "扩展名应为"),
+    "probabilities": (["logits.npy", "labels.npy", "--probs"], "logits.npy", "logits.npy"),
+    "names": (["batch.npz", "--class-names", "a,b"], "class_names has 2 names, expected 3", "class_names"),
+    "smoothing": (["batch.npz", "--label-smoothing", "7"], "label_smoothing is 7.0", "label_smoothing is 7.0"),
+    "two kinds": (["batch.npz", "--json", "--markdown"], "not allowed with argument --json", "不能与"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_one_line_and_exit_code_2(files: Path, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "bad.csv").write_text("1,2,3\n4,5,x\n")
+    (files / "wrong.csv").write_text("0\n3\n")
+    (files / "short.csv").write_text("0\n")
+    arguments, english, chinese = WRONG[case]
+    for lang, part in (("en", english), ("zh", chinese)):
+        run(files, *arguments, "--lang", lang, code=2)
+        out, said = capsys.readouterr()
+        assert part in said
+        assert said.count("\n") == 1
+        assert out == ""
+
+
+def test_help_is_in_both_languages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    texts = []
+    for lang in ("en", "zh"):
+        run(tmp_path, "--help", "--lang", lang)
+        texts.append(capsys.readouterr().out)
+    options = [re.findall(r"(?m)^  (?:-h, )?(--[\w-]+)", text) for text in texts]
+    assert options[0] == options[1]
+    assert len(options[0]) == 21
+    assert "usage:" not in texts[1]
+    assert not re.findall(r"[a-z]{3,} [a-z]{2,} [a-z]{3,}", texts[1])
+
+
+def test_language_is_known_before_arguments_are_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert _command.language_of(["--foo"]) == "zh"
+    assert _command.language_of(["--foo", "--lang", "en"]) == "en"
+    assert _command.language_of(["--lang=en"]) == "en"
+    assert _command.language_of(["--lang"]) == "zh"
+
+
+def test_a_reader_that_leaves(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import subprocess
+    import sys
+
+    command = f"{sys.executable} -m crossentropy explain --lang en | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert done.stdout == "Information −log p, 2\n"
+    assert done.stderr == ""
