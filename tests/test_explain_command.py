@@ -49,8 +49,8 @@ def run(files: Path, *arguments: str, code: int = 0) -> str:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("logits.npy", "labels.npy"), ("batch.npz",), ("batch.safetensors",), ("batch.pt",), ("logits.csv", "labels.csv"),
-        ("batch.json",), ("logits.npy", "labels.csv"), ("logits.csv", "floats.csv"),
+        ("logits.npy", "labels.npy"), ("batch.npz",), ("batch.safetensors",), ("batch.pt",), ("batch.json",),
+        ("logits.csv", "labels.csv"), ("logits.npy", "labels.csv"), ("logits.csv", "floats.csv"),
         ("hidden.npy", "labels.npy", "--linear-weight", "head.npy"),
     ],
 )  # fmt: skip
@@ -132,7 +132,8 @@ def test_a_terminal_without_the_minus_sign_keeps_the_sign(monkeypatch: pytest.Mo
 
 WRONG: dict[str, tuple[list[str], str, str]] = {
     "missing file": (["none.npy", "labels.npy"], "none.npy: there is no such file", "文件不存在"),
-    "no target": (["logits.npy"], "logits.npy: which array is target?", "哪个数组是 target？"),
+    "no target": (["logits.npy"], "logits.npy: one array alone; give the targets", "里面只有一个数组"),
+    "no logits": (["hidden.npz"], "which array is target?", "哪个数组是 target？"),
     "bad cell": (["bad.csv", "labels.csv"], "bad.csv: line 2, column 3: 'x' is no number", "第 2 行第 3 列"),
     "label": (
         ["logits.npy", "wrong.csv"],
@@ -159,6 +160,7 @@ def test_one_line_and_exit_code_2(files: Path, case: str, capsys: pytest.Capture
     (files / "bad.csv").write_text("1,2,3\n4,5,x\n")
     (files / "wrong.csv").write_text("0\n3\n")
     (files / "short.csv").write_text("0\n")
+    np.savez(files / "hidden.npz", logits=LOGITS.numpy(), other=LABELS.numpy())
     arguments, english, chinese = WRONG[case]
     for lang, part in (("en", english), ("zh", chinese)):
         run(files, *arguments, "--lang", lang, code=2)
@@ -175,7 +177,7 @@ def test_help_is_in_both_languages(capsys: pytest.CaptureFixture[str], tmp_path:
         texts.append(capsys.readouterr().out)
     options = [re.findall(r"(?m)^  (?:-h, )?(--[\w-]+)", text) for text in texts]
     assert options[0] == options[1]
-    assert len(options[0]) == 21
+    assert len(options[0]) == 22
     assert "usage:" not in texts[1]
     assert not re.findall(r"[a-z]{3,} [a-z]{2,} [a-z]{3,}", texts[1])
 

@@ -197,7 +197,7 @@ def _show(shown: object) -> None:
 
 
 _LIKENESS = str.maketrans(
-    dict(zip("−×·‖═₀₁₂“”", '-x*|=012""'))
+    dict(zip("−–×·‖═₀₁₂“”", '--x*|=012""'))
     | {"…": "...", "²": "^2", "Σ": "sum", "∂": "d", "τ": "tau", "ℓ": "l", "λ": "lambda", "ε": "eps"}
     | {"✓": "ok", "✗": "WRONG"}
 )

@@ -107,6 +107,8 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
         raise UnusableInputError(say(lang, "cli.one_stdin"))
     first = _files.load(options.logits)
     alone = options.targets is None
+    if alone and len(first.arrays) == 1:
+        raise UnusableInputError(say(lang, "cli.alone", file=_files.escaped(first.file)))
     second = first if alone else _files.load(options.targets)
     x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
     x = x if x.is_floating_point() else x.float()

@@ -421,6 +421,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.try": ("(try {command})", "（可运行 {command} 查看用法）"),
     "cli.no_int": ("{text!r} is no whole number", "{text!r} 不是整数"),
     "cli.no_float": ("{text!r} is no number", "{text!r} 不是数"),
+    "cli.alone": (
+        "{file}: one array alone; give the targets in a second file, or both arrays in one, named logits and labels",
+        "{file}：里面只有一个数组；请用第二个文件给出目标，或把两个数组以 logits 和 labels 为名放在同一个文件里",
+    ),
     "cli.one_stdin": ("- can stand for one file only", "- 只能代替一个文件"),
     "cli.label": (
         "{file}: the label of row [{row}] is {label}, expected one of 0 … {classes} − 1, or --ignore-index {label}",
