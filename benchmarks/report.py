@@ -120,10 +120,10 @@ def readme_rows(results: dict[str, Any]) -> list[str]:
 
 
 CHINESE = {
-    "32k vocabulary head, class weights, smoothing, softcap, z-loss": "32k 词表输出层,类别权重、平滑、softcap、z-loss",
+    "32k vocabulary head, class weights, smoothing, softcap, z-loss": "32k 词表输出层，类别权重、平滑、softcap、z-loss",
     "32k vocabulary head": "32k 词表输出层",
     "32k vocabulary": "32k 词表",
-    "segmentation, 21 classes": "语义分割(21 类)",
+    "segmentation, 21 classes": "语义分割（21 类）",
 }
 
 

@@ -25,14 +25,14 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_number_of_the_chain_agrees_with_torch() -> None:
-    logits, steps = chain.batch(seed=0)
-    assert logits.shape == (3, 5)
-    lines = [*chain.lines(), *steps]
-    assert len(lines) == 16
+    batch = chain.batch(seed=0)
+    assert batch.agrees
+    lines = chain.lines()
+    assert len(lines) == 11
     assert all(line.agrees for line in lines)
     wrong = chain.Line("", "", lines[0].ours + 0.01, lines[0].torchs)
     assert not wrong.agrees
-    assert "NO" in str(chain.section([wrong], logits, steps).parts)
+    assert "NO" in str(chain.section([wrong], batch).parts)
 
 
 def test_the_three_losses_on_digits() -> None:
@@ -78,7 +78,7 @@ def test_quick_demo_writes_a_self_contained_report(
     assert "demo-report.html" in printed
     assert printed.index("1. The chain") < printed.index("2. Change the loss") < printed.index("3. A language model")
     page = report.read_text("utf-8")
-    assert page.count("<svg") == page.count("<figcaption>") == 3
+    assert page.count("<svg") == page.count("<figcaption>") == 5
     assert not re.search(r"<(script|link|img|iframe)\b|@import|url\((?!#)", page)  # everything is inside
     assert "&lt;b&gt;story&lt;b&gt;.txt" in page
     assert "<b>story" not in page

@@ -289,8 +289,8 @@ def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
         sections.append(section)
         _print(console, section)
 
-    quantities, (logits, steps) = chain.lines(), chain.batch(seed)
-    show(chain.section(quantities, logits, steps))
+    quantities, batch = chain.lines(), chain.batch(seed)
+    show(chain.section(quantities, batch))
     with _progress(console) as progress:
         runs = digits.run(5 if quick else 30, seed, progress)
     show(digits.section(runs))
@@ -301,7 +301,7 @@ def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
     report.write_text(to_html("crossentropy: from −log p to a language model", sections), "utf-8")
     done = f"\nDone in {time.perf_counter() - began:.0f} s. The report, with figures: {report}"
     console.print(done, markup=False, highlight=False, soft_wrap=True)
-    agree = all(thing.agrees for thing in (*quantities, *steps, *trainings))
+    agree = all(thing.agrees for thing in (*quantities, batch, *trainings))
     if not agree:
         console.print("[bold red]A number differs from torch's: see above.[/bold red]")
     return 0 if agree else 1
@@ -335,8 +335,25 @@ def _print(console: "Console", section: "Section") -> None:
             for row in part.rows:
                 table.add_row(*map(markup.escape, row))
             console.print(table)
+        elif isinstance(part, crossentropy.Explanation):
+            _print_briefly(console, part)
         elif not isinstance(part, Figure):
             console.print(part, markup=False, highlight=False)
+
+
+def _print_briefly(console: "Console", e: crossentropy.Explanation) -> None:
+    """The formulae of an explanation with their numbers, those of one row; the report has all of it."""
+    from rich import box, markup
+    from rich.table import Table as RichTable
+
+    table = RichTable(box=box.SIMPLE)
+    for heading in ("step", "its formula, with the numbers of the first row"):
+        table.add_column(heading)
+    for step in e.steps:
+        if step.numbers:
+            table.add_row(*map(markup.escape, (step.name, str(step.numbers))))
+    console.print(table)
+    console.print(e.check, markup=False, highlight=False)
 
 
 @contextlib.contextmanager

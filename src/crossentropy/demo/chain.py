@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor, tensor
 
-from crossentropy import functional, information
+from crossentropy import Explanation, explain, information
 from crossentropy.demo.report import Figure, Section, Table, draw
 
 if TYPE_CHECKING:
@@ -60,33 +60,13 @@ def lines() -> list[Line]:
     return result
 
 
-def batch(seed: int) -> tuple[Tensor, list[Line]]:
-    """Logits of three samples and five classes, and every step from them to the loss."""
+def batch(seed: int) -> Explanation:
+    """Every step from logits of three samples and five classes to their loss."""
     logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(seed))
-    target = tensor(LABELS)
-    p, log_p = functional.softmax(logits, 1), functional.log_softmax(logits, 1)
-    torchs = torch_functional.log_softmax(logits, 1)
-    rows = torch.arange(3)
-    return logits, [
-        Line("probabilities", "softmax(z)", p, torch_functional.softmax(logits, 1)),
-        Line("log-probabilities", "log_softmax(z)", log_p, torchs),
-        Line("those of labels 1, 3, 4", "… [i, yᵢ]", log_p[rows, target], torchs[rows, target]),
-        Line(
-            "minus their mean",
-            "nll_loss",
-            functional.nll_loss(log_p, target),
-            torch_functional.nll_loss(torchs, target),
-        ),
-        Line(
-            "both steps at once",
-            "cross_entropy",
-            functional.cross_entropy(logits, target),
-            torch_functional.cross_entropy(logits, target),
-        ),
-    ]
+    return explain(logits, tensor(LABELS), class_names=tuple("ABCDE"), lang="en")
 
 
-def section(quantities: list[Line], logits: Tensor, steps: list[Line]) -> Section:
+def section(quantities: list[Line], batch: Explanation) -> Section:
     """The act as text, tables and its curve."""
     header = ("what", "formula", "value", "= torch")
     return Section(
@@ -97,22 +77,16 @@ def section(quantities: list[Line], logits: Tensor, steps: list[Line]) -> Sectio
             "p; entropy plus divergence is the cross entropy, which for a label is −log q of the true class.",
             _curve(),
             Table(header, tuple(_cells(line) for line in quantities)),
-            "A network gives logits z; softmax makes them probabilities. A batch of three samples and five classes:",
-            Table(("logits z",), tuple((_numbers(row),) for row in logits)),
-            Table(header, tuple(_cells(line) for line in steps)),
+            "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of those "
+            "of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
+            batch,
         ),
     )
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    rows = line.ours if line.ours.dim() == 2 else line.ours.reshape(1, -1)
-    value = "\n".join(_numbers(row) for row in rows)
+    value = f"{line.ours.item():7.4f}"
     return line.name, line.formula, value, "yes" if line.agrees else f"NO: {line.torchs.tolist()}"
-
-
-def _numbers(row: Tensor) -> str:
-    digits = 4 if len(row) == 1 else 3
-    return " ".join(f"{x:{digits + 3}.{digits}f}" for x in row.tolist())
 
 
 def _curve() -> Figure:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crossentropy import Explanation
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
@@ -31,10 +33,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """An act's title and, in order, its paragraphs, tables and figures."""
+    """An act's title and, in order, its paragraphs, tables, figures and explanations."""
 
     title: str
-    parts: tuple[str | Table | Figure, ...]
+    parts: tuple[str | Table | Figure | Explanation, ...]
 
 
 def draw(caption: str, paint: "Callable[[MatplotlibFigure], None]") -> Figure:
@@ -62,7 +64,9 @@ def _section(section: Section) -> str:
     return f"<section>\n<h2>{html.escape(section.title)}</h2>\n{parts}\n</section>"
 
 
-def _part(part: str | Table | Figure) -> str:
+def _part(part: str | Table | Figure | Explanation) -> str:
+    if isinstance(part, Explanation):
+        return part._repr_html_()
     if isinstance(part, Table):
         return f"<table>\n{_row('th', part.header)}\n" + "\n".join(_row("td", row) for row in part.rows) + "\n</table>"
     if isinstance(part, Figure):
