@@ -77,8 +77,8 @@ def section(quantities: list[Line], batch: Explanation) -> Section:
             "p; entropy plus divergence is the cross entropy, which for a label is −log q of the true class.",
             _curve(),
             Table(header, tuple(_cells(line) for line in quantities)),
-            "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of those "
-            "of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
+            "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of "
+            "those of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
             batch,
         ),
     )
