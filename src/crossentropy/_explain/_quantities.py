@@ -138,7 +138,7 @@ def explain_kl(p: AnyNumbers, q: AnyNumbers, *, unit: Unit, dim: int, **how: Any
         "kl",
         f"KL(p‖q) = Σ_c p_c {_log(unit)}(p_c / q_c)",
         table.of(value),
-        lambda s: (*s.sum("kl_terms"), " = ", _scalar(s, "kl", value)),
+        lambda s: (*s.sum("kl_terms", signed=True), " = ", _scalar(s, "kl", value)),
     )
     steps.add("entropy", f"H(p) = −Σ_c p_c {_log(unit)} p_c", table.of(information.entropy(truth, unit=unit)))
     both = information.cross_entropy(truth, other, unit=unit)

@@ -68,13 +68,15 @@ class Steps:
         labels = self.shown.labels[self.worked]
         return labels[0] if labels else 0
 
-    def sum(self, key: str) -> list[str | Ref]:
+    def sum(self, key: str, *, signed: bool = False) -> list[str | Ref]:
         """The worked row of a matrix as a sum; of many terms the first are written, and then the others'."""
-        columns = self._steps[key].tensor.shape[1]
-        written = [self.at(key, column) for column in range(min(columns, MOST_TERMS))]
-        rest = [self.at(key, -1)] if self._steps[key].rest is not None else []
-        gap = ["…"] if columns > MOST_TERMS else []
-        return joined([*written, *gap, *rest])
+        step = self._steps[key]
+        columns = list(range(min(step.tensor.shape[1], MOST_TERMS)))
+        gap = ["…"] if step.tensor.shape[1] > MOST_TERMS else []
+        rest = [] if step.rest is None else [-1]
+        terms: list[str | Ref] = [self.ref(key, self.worked, k, signed=signed and k != 0) for k in columns]
+        terms += [*gap, *(self.ref(key, self.worked, k, signed=signed) for k in rest)]
+        return joined(terms, " " if signed else " + ")
 
     def done(self) -> tuple[Step, ...]:
         """All steps."""
