@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 import re
 import shutil
 from importlib import import_module
@@ -45,7 +46,9 @@ myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
+nb_merge_streams = True
 nb_output_stderr = "remove-warn"  # a page that prints to stderr does not pass
+os.environ["OMP_NUM_THREADS"] = "1"  # threads of pages that run at once would wait for each other, ten times as long
 
 autodoc_typehints_format = "short"
 napoleon_custom_sections = ["Shape"]
@@ -159,6 +162,16 @@ def visit_math(translator: HTML5Translator, node: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
+def keep_punctuation(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """Let no line begin with the punctuation behind a formula."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, i = formula.parent, formula.parent.index(formula)
+        text = parent[i + 1] if i + 1 < len(parent) else ""
+        if isinstance(text, nodes.Text) and text[0] in ".,;:?!)、，。；：？！）”":
+            together = nodes.inline("", "", formula, nodes.Text(text[0]), classes=["together"])
+            parent[i : i + 2] = [together, nodes.Text(text[1:])]
+
+
 def read_in_halves(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Let parallel builds run the pages of both languages at once: each process reads a stretch of this list."""
     docnames.sort(key=lambda name: name.startswith("learn/zh/"))
@@ -175,5 +188,6 @@ def setup(app: Sphinx) -> None:
     app.connect("builder-inited", write_reference)
     app.connect("autodoc-process-docstring", adapt, priority=400)  # before napoleon
     app.connect("env-before-read-docs", read_in_halves)
+    app.connect("doctree-resolved", keep_punctuation)
     app.connect("html-page-context", set_language)
     app.add_html_math_renderer("outlines", (visit_math, None), (visit_math, None))

@@ -42,7 +42,7 @@ def body(e: Explanation) -> str:
 def figures(e: Explanation) -> str:
     """The figures of the first row that counts."""
     i = first_counted(e)
-    drawn = [(bars(e, i), "figure.bars"), (areas(e, i), f"figure.areas.{e.kind}")]
+    drawn = [(bars(e, i), f"figure.bars.{e.kind}"), (areas(e, i), f"figure.areas.{e.kind}")]
     return "".join(
         f"<figure>{svg}<figcaption>{html.escape(say(e.lang, caption))}</figcaption></figure>"
         for svg, caption in drawn

@@ -77,7 +77,7 @@ def _figures(e: Explanation) -> str:
     first = first_counted(e)
     parts = []
     for i in range(len(e.shown.positions)):
-        drawn = ((_svg.bars(e, i), "figure.bars"), (_svg.areas(e, i), f"figure.areas.{e.kind}"))
+        drawn = ((_svg.bars(e, i), f"figure.bars.{e.kind}"), (_svg.areas(e, i), f"figure.areas.{e.kind}"))
         figures = "".join(
             f"<figure>{svg}<figcaption>{html.escape(say(e.lang, caption))}</figcaption></figure>"
             for svg, caption in drawn

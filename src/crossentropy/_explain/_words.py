@@ -250,7 +250,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "diff.one_sided": (
         "They part at “{step}”: {has} has this step and {lacks} has not.",
-        "分歧始于“{step}”:{has} 有这一步，{lacks} 没有。",
+        "分歧始于“{step}”：{has} 有这一步，{lacks} 没有。",
     ),
     "diff.entries": (
         "They part at “{step}”: entry {where} is {a} in a and {b} in b.",
@@ -263,36 +263,36 @@ WORDS: dict[str, tuple[str, str]] = {
     "diff.softmax": (
         "They part at “{step}”: b's logits are the softmax of a's. A softmax before this loss is one "
         "too many: leave it out.",
-        "分歧始于“{step}”:b 的 logits 是 a 的 softmax。这个损失之前不需要 softmax，请去掉。",
+        "分歧始于“{step}”：b 的 logits 是 a 的 softmax。这个损失之前不需要 softmax，请去掉。",
     ),
     "diff.softmax_reversed": (
         "They part at “{step}”: a's logits are the softmax of b's. A softmax before this loss is one "
         "too many: leave it out.",
-        "分歧始于“{step}”:a 的 logits 是 b 的 softmax。这个损失之前不需要 softmax，请去掉。",
+        "分歧始于“{step}”：a 的 logits 是 b 的 softmax。这个损失之前不需要 softmax，请去掉。",
     ),
     "diff.log_softmax": (
         "They part at “{step}”: b's logits are the log_softmax of a's, which changes no probability.",
-        "分歧始于“{step}”:b 的 logits 是 a 的 log_softmax，概率不变。",
+        "分歧始于“{step}”：b 的 logits 是 a 的 log_softmax，概率不变。",
     ),
     "diff.log_softmax_reversed": (
         "They part at “{step}”: a's logits are the log_softmax of b's, which changes no probability.",
-        "分歧始于“{step}”:a 的 logits 是 b 的 log_softmax，概率不变。",
+        "分歧始于“{step}”：a 的 logits 是 b 的 log_softmax，概率不变。",
     ),
     "diff.sigmoid": (
         "They part at “{step}”: b's logits are the sigmoid of a's. Leave the sigmoid out.",
-        "分歧始于“{step}”:b 的 logits 是 a 的 sigmoid。请去掉 sigmoid。",
+        "分歧始于“{step}”：b 的 logits 是 a 的 sigmoid。请去掉 sigmoid。",
     ),
     "diff.relu": (
         "They part at “{step}”: b's logits are those of a without what is negative. Leave the relu out.",
-        "分歧始于“{step}”:b 的 logits 是 a 经过 relu 的结果，负数都丢掉了。请去掉 relu。",
+        "分歧始于“{step}”：b 的 logits 是 a 经过 relu 的结果，负数都丢掉了。请去掉 relu。",
     ),
     "diff.shift": (
         "They part at “{step}”: b's logits are a's plus one number a row, which changes no probability.",
-        "分歧始于“{step}”:b 的 logits 是 a 逐行加上一个常数，概率不变。",
+        "分歧始于“{step}”：b 的 logits 是 a 逐行加上一个常数，概率不变。",
     ),
     "diff.scale": (
         "They part at “{step}”: b's logits are a multiple of a's, as under another temperature ({a} became {b}).",
-        "分歧始于“{step}”:b 的 logits 是 a 的倍数，相当于改变了温度（{a} 变成了 {b}）。",
+        "分歧始于“{step}”：b 的 logits 是 a 的倍数，相当于改变了温度（{a} 变成了 {b}）。",
     ),
     "diff.ignored": (
         "They part at the target: other rows are ignored (ignore_index, or padding that is counted).",
@@ -324,10 +324,13 @@ WORDS: dict[str, tuple[str, str]] = {
         "分歧始于求均值：a 除以 {a}，b 除以 {b}。",
     ),
     # figures
-    "figure.bars": (
+    "figure.bars.cross_entropy": (
         "What the model believes, q; dashed, what is true.",
         "模型的预测 q；虚线框为真实分布。",
     ),
+    "figure.bars.kl": ("The belief q; dashed, the truth p.", "预测分布 q；虚线框为真实分布 p。"),
+    "figure.bars.entropy": ("The probabilities p.", "概率分布 p。"),
+    "figure.bars.information": ("", ""),
     "figure.bars.label": ("Probabilities of the classes as bars", "各类别概率的条形图"),
     "figure.areas.label": ("The cross entropy as an area", "以面积表示的交叉熵"),
     "figure.areas.cross_entropy": (
