@@ -196,5 +196,5 @@ def test_a_reader_that_leaves(files: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     command = f"{sys.executable} -m crossentropy explain --lang en | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
-    assert done.stdout == "Information −log p, 2\n"
+    assert done.stdout == "Information −log p of 2 outcomes\n"
     assert done.stderr == ""

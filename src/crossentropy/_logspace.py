@@ -36,7 +36,7 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     top, index = log_p.max(dim, keepdim=True)
     others = log_p.scatter(dim, index, -torch.inf).exp().sum(dim, keepdim=True)
     certain = top > _CERTAIN
-    accurate = torch.log1p(-torch.where(certain, others, 0.0))
+    accurate = torch.log1p(0 - torch.where(certain, others, 0.0))  # 0 − x, not −x: no negative zero
     return log_p.scatter(dim, index, torch.where(certain, accurate, top))
 
 

@@ -146,7 +146,8 @@ def _with_values(a: Explanation, b: Explanation, found: Difference) -> Differenc
         return found
     key = "diff.same_value" if same else "diff.values"
     tail = say(a.lang, key, a=number(float(a.value)), b=number(float(b.value)))
-    return Difference(found.step, found.cause, f"{found.message} {tail}", found.where, found.a, found.b)
+    gap = " " if a.lang == "en" else ""
+    return Difference(found.step, found.cause, f"{found.message}{gap}{tail}", found.where, found.a, found.b)
 
 
 def _cause(a: Explanation, b: Explanation, x: Step, y: Step) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import resources
 
 from crossentropy._explain._data import Explanation, Numbers, Ref, Step, number
-from crossentropy._explain._layout import Cell, Grid, grid, legend, place, worked
+from crossentropy._explain._layout import Cell, Grid, grid, legend, place, row_name, worked
 from crossentropy._explain._svg import areas, bars
 from crossentropy._explain._words import say
 
@@ -19,7 +19,7 @@ def fragment(e: Explanation) -> str:
     """The explanation as one element, with its style inside."""
     return (
         f'<div class="ce-explain" lang="{LANGUAGES[e.lang]}"><style>{read("style.css")}</style>'
-        f'<p class="title">{html.escape(e.title)}</p>{figures(e)}{body(e)}</div>'
+        f'<p class="title">{html.escape(e.title)}</p>{figures(e, first_counted(e))}{body(e)}</div>'
     )
 
 
@@ -39,12 +39,13 @@ def body(e: Explanation) -> str:
     return f"{steps}{_landmarks(e)}{check}"
 
 
-def figures(e: Explanation) -> str:
-    """The figures of the first row that counts."""
-    i = first_counted(e)
+def figures(e: Explanation, i: int) -> str:
+    """The figures of a row, which their captions name where there are several."""
+    row = f"{say(e.lang, 'row')} {row_name(e, i)}"
+    where = say(e.lang, "worked", where=row) + " " if len(e.shown.positions) > 1 else ""
     drawn = [(bars(e, i), f"figure.bars.{e.kind}"), (areas(e, i), f"figure.areas.{e.kind}")]
     return "".join(
-        f"<figure>{svg}<figcaption>{html.escape(say(e.lang, caption))}</figcaption></figure>"
+        f"<figure>{svg}<figcaption>{html.escape(where + say(e.lang, caption))}</figcaption></figure>"
         for svg, caption in drawn
         if svg
     )
@@ -63,7 +64,7 @@ def _step(e: Explanation, step: Step, i: int) -> str:
     numbers = f'<p class="numbers">{where}{numbers}</p>' if numbers else ""
     cells = grid(e, step)
     table = _table(step, cells) if cells is not None else ""
-    marks = " · ".join(legend(e)) if i == 1 else ""
+    marks = legend(e, step)
     marks = f'<p class="where">{html.escape(marks)}</p>' if marks else ""
     head = f'<span class="i">{i}</span> {html.escape(step.name)} <code>{formula(step.formula)}</code>'
     return f"<section><h3>{head}</h3>{note}{numbers}{table}{marks}</section>"

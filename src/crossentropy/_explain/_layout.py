@@ -56,7 +56,7 @@ def worked(e: Explanation, step: Step) -> str:
         parts.append(
             f"{say(e.lang, 'class' if e.kind == 'cross_entropy' else 'outcome')} {class_name(e, last.row, last.column)}"
         )
-    return ", ".join(parts) if e.lang == "en" else "\uff0c".join(parts)
+    return say(e.lang, "worked", where=(", " if e.lang == "en" else "\uff0c").join(parts)) if parts else ""
 
 
 def result(e: Explanation, step: Step) -> str:
@@ -108,8 +108,13 @@ def _vector(e: Explanation, step: Step) -> Grid:
     return Grid(say(e.lang, "row"), header, (Line("", False, tuple(cells)),))
 
 
-def legend(e: Explanation) -> Iterator[str]:
-    """What the marks mean that are used."""
+def legend(e: Explanation, step: Step) -> str:
+    """What the marks mean that are used, for the first step with a matrix."""
+    first = next((other for other in e.steps if other.tensor.dim() == 2), e.steps[0])
+    return " · ".join(_marks(e)) if step is first else ""
+
+
+def _marks(e: Explanation) -> Iterator[str]:
     if any(e.shown.labels):
         yield say(e.lang, "legend.target")
     if any(e.shown.ignored):

@@ -47,7 +47,7 @@ def explain(
         reference=reference,
         max_abs_diff=apart,
         tolerance=tolerance,
-        check=say(lang, key, torch=number(float(shown_value)), apart=f"{apart:.1e}", tolerance=f"{tolerance:.1e}"),
+        check=say(lang, key, torch=number(float(shown_value)), apart=number(apart), tolerance=number(tolerance)),
         landmarks=_landmarks(batch, lang, value),
         shown=batch.shown,
         settings=_settings(problem),

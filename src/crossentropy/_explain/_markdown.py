@@ -16,11 +16,11 @@ def render(e: Explanation) -> str:
         blocks.append(f"`{step.formula}`")
         blocks += [escape(step.note)] if step.note else []
         numbers, where = result(e, step), worked(e, step)
-        blocks += [f"{escape(where) + ': ' if where else ''}`{numbers}`"] if numbers else []
+        blocks += [f"{escape(where) + ' ' if where else ''}`{numbers}`"] if numbers else []
         cells = grid(e, step)
         blocks += ["\n".join(_table(cells))] if cells is not None else []
-        if i == 1 and any(legend(e)):
-            blocks.append(escape(" · ".join(legend(e)).replace("[ ]", "**…**")))
+        marks = legend(e, step)
+        blocks += [escape(marks.replace("[ ]", "…"))] if marks else []
     if e.landmarks:
         rows = [f"| {escape(m.name)} | {number(m.value)} | {escape(m.note)} |" for m in e.landmarks]
         blocks += [f"## {say(e.lang, 'landmarks')}", "\n".join(["| | | |", "|---|---:|---|", *rows])]

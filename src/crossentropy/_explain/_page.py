@@ -10,7 +10,7 @@ from typing import Any
 
 from crossentropy._explain import _svg
 from crossentropy._explain._data import Explanation, Lab, number, plain
-from crossentropy._explain._html import LANGUAGES, body, first_counted, read
+from crossentropy._explain._html import LANGUAGES, body, figures, first_counted, read
 from crossentropy._explain._layout import class_name, place, row_name
 from crossentropy._explain._words import say
 
@@ -75,16 +75,10 @@ def _live(e: Explanation) -> str:
 def _figures(e: Explanation) -> str:
     """The figures of every row, of which the page shows one."""
     first = first_counted(e)
-    parts = []
-    for i in range(len(e.shown.positions)):
-        drawn = ((_svg.bars(e, i), f"figure.bars.{e.kind}"), (_svg.areas(e, i), f"figure.areas.{e.kind}"))
-        figures = "".join(
-            f"<figure>{svg}<figcaption>{html.escape(say(e.lang, caption))}</figcaption></figure>"
-            for svg, caption in drawn
-            if svg
-        )
-        parts.append(f'<div data-row="{i}"{"" if i == first else " hidden"}>{figures}</div>')
-    return "".join(parts)
+    return "".join(
+        f'<div data-row="{i}"{"" if i == first else " hidden"}>{figures(e, i)}</div>'
+        for i in range(len(e.shown.positions))
+    )
 
 
 def _data(e: Explanation, lab: Lab) -> dict[str, Any]:

@@ -185,7 +185,12 @@ def _explanation(
     total = number(float(theirs)) if theirs.dim() == 0 else _list(theirs)
     return Explanation(
         kind=kind,
-        title=say(lang, f"title.{kind}", shape=" × ".join(f"{n:,}" for n in shape) or "1"),
+        title=say(
+            lang,
+            f"title.{kind}.many" if len(shape) > 1 and kind != "information" else f"title.{kind}",
+            N=f"{table.shown.all_rows:,}",
+            C=f"{table.shown.all_classes:,}",
+        ),
         lang=lang,
         unit=unit,
         steps=steps.done(),
@@ -193,7 +198,7 @@ def _explanation(
         reference=theirs,
         max_abs_diff=apart,
         tolerance=tolerance,
-        check=say(lang, key, torch=total, apart=f"{apart:.1e}", tolerance=f"{tolerance:.1e}"),
+        check=say(lang, key, torch=total, apart=number(apart), tolerance=number(tolerance)),
         landmarks=landmarks,
         shown=table.shown,
         settings={} if unit == "nat" else {"unit": unit},

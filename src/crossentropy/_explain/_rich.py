@@ -29,12 +29,12 @@ def _step(e: Explanation, step: Step, i: int) -> Group:
     numbers = result(e, step)
     if numbers:
         where = worked(e, step)
-        inside.append(Text.assemble((f"{where}:  " if where else "", "dim"), (numbers, "cyan")))
+        inside.append(Text.assemble((f"{where}  " if where else "", "dim"), (numbers, "cyan")))
     cells = grid(e, step)
     if cells is not None:
         inside.append(_table(cells))
-    if i == 1 and any(legend(e)):
-        inside.append(Text(" · ".join(legend(e)), style="dim"))
+    marks = legend(e, step)
+    inside += [Text(marks, style="dim")] if marks else []
     return Group(*parts, *(Padding(part, (0, 0, 0, 4)) for part in inside))  # pyright: ignore[reportArgumentType]
 
 

@@ -56,7 +56,7 @@ def bars(e: Explanation, i: int) -> str:
         parts.append(
             f'<g data-n="bars:{i}:{column}">{_rect(x, slot * 0.7, *bar(q), "q", f"bar:{i}:{column}")}'
             + (_rect(x, slot * 0.7, *bar(p), "p", "") if e.kind != "entropy" and p > 0 else "")
-            + f'<text x="{middle:.1f}" y="{bar(q)[0] - 5:.1f}" data-n="bartext:{i}:{column}"{small}>{number(q)}</text>'
+            + f'<text x="{middle:.1f}" y="{above(p, q):.1f}" data-n="bartext:{i}:{column}"{small}>{number(q)}</text>'
             f'<text x="{middle:.1f}" y="{HEIGHT - 8}" class="name">{html.escape(_short(name, slot))}</text></g>'
         )
     return _figure(parts, say(e.lang, "figure.bars.label"))
@@ -66,6 +66,11 @@ def bar(q: float) -> tuple[float, float]:
     """Top and height of a bar."""
     height = q * (HEIGHT - TOP - BOTTOM)
     return HEIGHT - BOTTOM - height, height
+
+
+def above(p: float, q: float) -> float:
+    """Where the number of a bar stands: above it, and not across the dashed line of p."""
+    return bar(p if q < p < q + 0.15 else q)[0] - 5
 
 
 def areas(e: Explanation, i: int) -> str:

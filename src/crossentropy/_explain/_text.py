@@ -32,14 +32,13 @@ def _step(e: Explanation, step: Step, i: int) -> Iterator[str]:
     numbers = result(e, step)
     if numbers:
         where = worked(e, step)
-        where = f"{where}:  " if where else ""
+        where = f"{where}  " if where else ""
         yield from (INDENT + line for line in wrap(where + numbers, WIDTH - len(INDENT), "  "))
     cells = grid(e, step)
     if cells is not None:
         yield from _grid(cells)
-    if i == 1:
-        marks = " · ".join(legend(e))
-        yield from [INDENT + marks] if marks else []
+    marks = legend(e, step)
+    yield from [INDENT + marks] if marks else []
 
 
 def _grid(cells: Grid) -> Iterator[str]:

@@ -19,9 +19,26 @@ WORDS: dict[str, tuple[str, str]] = {
         "Cross entropy of a linear head on hidden states ({shape}) against {target}",
         "隐藏状态（{shape}）经线性输出层后与{target}的交叉熵",
     ),
-    "title.kl": ("KL divergence KL(p‖q), {shape}", "相对熵（KL 散度）KL(p‖q)，{shape}"),
-    "title.entropy": ("Entropy H(p), {shape}", "熵 H(p)，{shape}"),
-    "title.information": ("Information −log p, {shape}", "信息量 −log p，{shape}"),
+    "title.kl": (
+        "KL divergence KL(p‖q) of {C} outcomes",
+        "{C} 个结果的相对熵（KL 散度）KL(p‖q)",
+    ),
+    "title.entropy": (
+        "Entropy H(p) of {C} outcomes",
+        "{C} 个结果的熵 H(p)",
+    ),
+    "title.kl.many": (
+        "KL divergence KL(p‖q) of {N} pairs of distributions over {C} outcomes",
+        "{N} 对分布（各 {C} 个结果）的相对熵（KL 散度）KL(p‖q)",
+    ),
+    "title.entropy.many": (
+        "Entropy H(p) of {N} distributions over {C} outcomes",
+        "{N} 个分布（各 {C} 个结果）的熵 H(p)",
+    ),
+    "title.information": (
+        "Information −log p of {C} outcomes",
+        "{C} 个结果的信息量 −log p",
+    ),
     "target.indices": ("class indices ({shape})", "类别标签（{shape}）"),
     "target.probabilities": ("class probabilities ({shape})", "类别概率（{shape}）"),
     # what was given
@@ -151,10 +168,9 @@ WORDS: dict[str, tuple[str, str]] = {
     "value_in_unit.note": ("", ""),
     "gradient": ("Gradient", "梯度"),
     "gradient.note": (
-        "What training changes: the target's logit is pushed up, the others down, each by the "
-        "probability it has too much "
-        "or too little.",
-        "训练时的更新方向：目标的 logit 被推高，其余被压低，幅度正是概率多出或缺少的那一部分。",
+        "Positive where the model gives too much probability, negative at the target. Training goes against it: "
+        "the target's logit rises, the others fall.",
+        "概率给多了的类别为正，目标为负。训练沿负梯度方向更新：目标的 logit 升高，其余降低。",
     ),
     "gradient.sum": ("Each row sums to 0.", "每行之和为 0。"),
     # steps of quantities
@@ -176,7 +192,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Information on average. The more evenly the outcomes are matched, the larger it is.",
         "信息量的平均值。各结果的概率越均匀，熵越大。",
     ),
-    "log_ratio": ("Information that q has too much", "q 多付的信息量"),
+    "log_ratio": ("What q overpays", "q 多付的信息量"),
     "log_ratio.note": (
         "What believing q costs at each outcome; negative where q expects it more than it happens.",
         "在每个结果上相信 q 的代价；若 q 高估了这个结果，则为负。",
@@ -332,12 +348,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "figure.bars.entropy": ("The probabilities p.", "概率分布 p。"),
     "figure.bars.information": ("", ""),
     "figure.bars.label": ("Probabilities of the classes as bars", "各类别概率的条形图"),
-    "figure.areas.label": ("The cross entropy as an area", "以面积表示的交叉熵"),
+    "figure.areas.label": ("The same as an area", "面积图"),
     "figure.areas.cross_entropy": (
         "Each class is as wide as its true probability p and as high as its surprise −log q, so the area is the loss "
         "of the row. Filled: H(p), beyond reach. Hatched: KL(p‖q), what learning can remove.",
         "每一类的宽是真实概率 p，高是 −log q，所以总面积就是这一行的损失。实心部分是 H(p)，无法减小；"
-        "斜线部分是 KL(p‖q)，学习所能消除的正是它。",
+        "斜线部分是 KL(p‖q)，这才是学习能够消除的部分。",
     ),
     "figure.areas.kl": (
         "Each outcome is as wide as p and as high as −log q: the area is H(p, q). Filled: H(p). Hatched: what q adds; "
@@ -370,6 +386,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     # renderers
     "row": ("row", "行"),
+    "worked": ("{where}:", "{where}："),
     "class": ("class", "类别"),
     "outcome": ("outcome", "结果"),
     "others": ("+{count}", "+{count}"),

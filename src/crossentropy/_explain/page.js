@@ -154,9 +154,9 @@ const surprise = p => p <= 0 ? Infinity : -Math.log(p);
 const draw = (i, p, q, restp, restq) => {
   const entries = columns.map(k => [k, p[k], q[k]]);
   if (D.hidden) entries.push([-1, restp, restq]);
-  for (const [k, , belief] of entries) {
+  for (const [k, truth, belief] of entries) {
     move(at("bar", i, k), {y: GROUND - belief * ROOM, height: belief * ROOM});
-    move(at("bartext", i, k), {y: GROUND - belief * ROOM - 5});
+    move(at("bartext", i, k), {y: GROUND - (belief < truth && truth < belief + 0.15 ? truth : belief) * ROOM - 5});
     put("bartext", i, k, belief);
   }
   const highest = Math.max(1, ...columns.filter(k => p[k] > 0).flatMap(k => [surprise(p[k]), surprise(q[k])]));
