@@ -94,7 +94,7 @@ def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
     return {
         **{name: plain(getattr(lab, name)) for name in tensors},
         **{f"rest_{name}": plain(sums) for name, sums in lab.rest._asdict().items()},
-        "other_rows": lab.other_rows,
+        "other_rows": plain(lab.other_rows),
         "z_loss": lab.z_loss,
         "softcap": lab.softcap,
         "logit_scale": lab.logit_scale,

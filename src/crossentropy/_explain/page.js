@@ -5,7 +5,7 @@
 const D = JSON.parse(document.getElementById("data").textContent);
 const real = v => v === null ? null : Array.isArray(v) ? v.map(real) : Number(String(v).replace("inf", "Infinity"));
 for (const name of ["logits", "p", "tau", "count", "coefficient", "temperatures", "rest_lse", "rest_max", "rest_p",
-  "rest_p_z", "rest_tau", "rest_tau_z", "kl_rest"]) D[name] = real(D[name]);
+  "rest_p_z", "rest_tau", "rest_tau_z", "other_rows", "kl_rest"]) D[name] = real(D[name]);
 const ONE = D.temperatures.findIndex(t => Math.abs(t - 1) < 1e-9);
 const K = D.logits[0].length, columns = [...Array(K).keys()];
 let x, heat, row = D.first;
