@@ -164,6 +164,12 @@ class Batch:
         counted = torch.where(self.all_t == 0, 0.0, self.all_t * self.losses.cpu())
         return float(counted[others].sum())
 
+    def _other_rows_of_the_value(self) -> float:
+        """What the rows that are not shown add to the reduced loss: nan if the mean has nothing to count."""
+        if self.denominator == 0 and self.problem.tensors.denominator is None:
+            return math.nan
+        return self.other_rows / (self.denominator or 1.0)
+
     def gradient(self) -> Tensor:
         """The gradient with respect to the logits of the shown rows, as this package computes it, (R, C)."""
         target = self.target if self.spec.probabilities else self.target[:, 0]
@@ -218,7 +224,7 @@ class Batch:
             coefficient=self.coefficient,
             temperatures=TEMPERATURES,
             rest=sums_of_hidden(self.z, self.classes, p, self.tau),
-            other_rows=self.other_rows / (self.denominator or 1.0),
+            other_rows=self._other_rows_of_the_value(),
             z_loss=spec.z_loss,
             softcap=spec.softcap,
             logit_scale=spec.logit_scale,

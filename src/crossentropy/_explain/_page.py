@@ -109,6 +109,7 @@ def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
         "names": [[class_name(e, i, k) for k in range(columns)] for i in range(rows)],
         "rows": [row_name(e, i) for i in range(rows)],
         "kl_rest": _rest(e, "kl_terms"),
+        "gradient_rest": _rest(e, "gradient"),
         "h": _entropies(e),
         "worst": say(e.lang, "mark.worst.note"),
         "stale": say(e.lang, "page.stale"),
