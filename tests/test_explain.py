@@ -141,6 +141,68 @@ def test_a_wrong_value_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "more than rounding" in e.check
 
 
+@pytest.mark.parametrize("mask", [-1e9, torch.finfo(torch.float32).min])
+def test_a_wrong_value_is_noticed_where_classes_are_masked(monkeypatch: pytest.MonkeyPatch, mask: float) -> None:
+    logits, target = problem(dtype=torch.float32)
+    logits[:, 4:] = mask
+    assert explain(logits, target % 4).agrees
+    right = crossentropy.functional.cross_entropy
+    monkeypatch.setattr(crossentropy.functional, "cross_entropy", lambda *a, **k: right(*a, **k) * (1 + 1e-4))
+    assert not explain(logits, target % 4).agrees
+
+
+def test_rounding_to_half_precision_hides_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, target = problem(rows=100, dtype=torch.bfloat16)
+    assert explain(logits * 4, target).agrees
+    right = crossentropy.functional.cross_entropy
+    monkeypatch.setattr(crossentropy.functional, "cross_entropy", lambda *a, **k: right(*a, **k) * 1.02)
+    assert not explain(logits * 4, target).agrees
+
+
+def infinite(*places: tuple[int, int]) -> Tensor:
+    logits = torch.randn(4, 6)
+    for place in places:
+        logits[place] = -math.inf
+    return logits
+
+
+ROUNDING: dict[str, tuple[Tensor, Tensor, dict[str, Any]]] = {
+    "large logits in a row that is not shown": (
+        torch.cat([torch.randn(40, 6), torch.randn(1, 6) + 1e6, torch.randn(9, 6) * 3]),
+        torch.randint(6, (50,)),
+        {"logit_scale": 0.3},
+    ),
+    "gradient of a large scale": (torch.zeros(1, 3), torch.tensor([1]), {"logit_scale": 100.0, "z_loss": 1e-4}),
+    "terms that cancel": (torch.randn(50, 6), torch.arange(50) % 6, {"token_weight": torch.randn(50) * 1e3}),
+    "overflow of the result": (torch.tensor([[300.0, 0.0]] * 300).half(), torch.ones(300).long(), {"reduction": "sum"}),
+    "subnormal result": (torch.tensor([[14.4, 0.0]]).half(), torch.tensor([0]), {}),
+    "nothing to count, denominator 0": (torch.randn(2, 3), torch.tensor([-100, -100]), {"denominator": 0.0}),
+    "token weights that sum to 0": (
+        torch.randn(2, 3), torch.tensor([0, 1]), {"token_weight": torch.tensor([1.0, -1.0])}
+    ),
+    "class without weight, ruled out": (
+        infinite((0, 1)), torch.tensor([0, 1, 2, 3]),
+        {"label_smoothing": 0.1, "weight": torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])},
+    ),
+    "label without weight, ruled out": (
+        infinite((1, 1)), torch.tensor([0, 1, 2, 3]), {"weight": torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])}
+    ),
+    "probability without weight, ruled out": (
+        infinite((0, 1)), torch.full((4, 6), 1 / 6), {"weight": torch.tensor([1.0, 0.0, 1.0, 1.0, 1.0, 1.0])}
+    ),
+    "row without weight and with inf": (
+        torch.tensor([[math.inf, 0.0], [1.0, 2.0]]), torch.tensor([0, 1]), {"token_weight": torch.tensor([0.0, 1.0])}
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ROUNDING)
+def test_rounding_is_no_difference(case: str) -> None:
+    logits, target, options = ROUNDING[case]
+    e = explain(logits, target, max_rows=2, lang="en", **options)
+    assert e.agrees, e.check
+
+
 SHAPES = [((5,), ()), ((3, 5), (3,)), ((2, 5, 3), (2, 3)), ((2, 5, 2, 3), (2, 2, 3))]
 
 
@@ -317,6 +379,13 @@ def test_what_is_not_shown_is_summed(kind: str, name: str) -> None:
     assert last.rest is not None
     hidden = [i for i in range(12) if i not in rows]
     assert last.rest.item() == pytest.approx(true["rows"][hidden].sum().item(), abs=1e-6)
+
+
+def test_rows_that_are_not_shown_and_infinite_make_a_page(tmp_path: Path) -> None:
+    logits = torch.zeros(9, 3)
+    logits[6:, 0] = -math.inf
+    explain(logits, torch.zeros(9).long(), max_rows=3).to_html(tmp_path / "page.html")
+    assert '"other_rows":"inf"' in (tmp_path / "page.html").read_text("utf-8")
 
 
 # --- renderers --------------------------------------------------------------------------------------------------------

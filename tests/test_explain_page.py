@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -347,3 +348,40 @@ def test_a_row_of_infinities(opened: Any) -> None:
     moved = torch.tensor([[0.0, 0.5, 1.0], [2.0, 1.0, -math.inf]])
     assert_shown(page.number("value::"), F.cross_entropy(moved, torch.tensor([0, 1])))
     assert page.page.locator('[data-n="softmax:1:2"]').inner_text() == "0"
+
+
+def infinite_logits() -> Tensor:
+    logits = batch()[0]
+    logits[0] = -math.inf
+    logits[1, 1] = math.inf
+    return logits
+
+
+UNUSUAL = {
+    "everything ignored": lambda: explain(batch()[0], torch.full((3,), -100)),
+    "infinite": lambda: explain(infinite_logits(), torch.tensor([0, 1, 2])),
+    "capped and cut": lambda: explain(torch.arange(90.0).sin().view(3, 30), torch.tensor([0, 1, 2]), softcap=2.0),
+    "an infinite divergence of what is not shown": lambda: explain.kl(
+        torch.tensor([1.0] * 10 + [0.0] * 30) / 10, torch.tensor([1.0, 0.0] * 20) / 20
+    ),
+    "infinite in rows that are not shown": lambda: explain(
+        torch.tensor([[0.0, 1.0]] * 3 + [[-math.inf, 1.0]] * 2), torch.zeros(5).long(), max_rows=2
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNUSUAL)
+def test_back_at_the_given_numbers_the_page_shows_those_of_the_explanation(opened: Any, case: str) -> None:
+    page = opened(UNUSUAL[case]())
+    before = dict(page.page.eval_on_selector_all("[data-n]", ALL))
+    page.heat(30)
+    page.page.locator("#reset").click()
+    after = dict(page.page.eval_on_selector_all("[data-n]", ALL))
+    for place, text in before.items():
+        if re.fullmatch(r"(bars|area|areatext|slider):.*", place) or not text:
+            continue
+        if text == "…":
+            assert after[place] == text
+            continue
+        shown, true = parsed(after[place]), parsed(text)
+        assert shown == pytest.approx(true, rel=2e-3, abs=1e-4, nan_ok=True), place

@@ -1,5 +1,6 @@
 """A loss to explain: its checked arguments, its rows' losses, and the rows of it that are shown."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -163,6 +164,12 @@ class Batch:
         counted = torch.where(self.all_t == 0, 0.0, self.all_t * self.losses.cpu())
         return float(counted[others].sum())
 
+    def _other_rows_of_the_value(self) -> float:
+        """What the rows that are not shown add to the reduced loss: nan if the mean has nothing to count."""
+        if self.denominator == 0 and self.problem.tensors.denominator is None:
+            return math.nan
+        return self.other_rows / (self.denominator or 1.0)
+
     def gradient(self) -> Tensor:
         """The gradient with respect to the logits of the shown rows, as this package computes it, (R, C)."""
         target = self.target if self.spec.probabilities else self.target[:, 0]
@@ -175,22 +182,33 @@ class Batch:
             loss = functional.cross_entropy(raw, target, reduction="sum", **keywords)
             return torch.autograd.grad(loss, raw)[0]
 
-    def apart(self) -> float:
-        """The largest difference of log-probabilities and gradient of the shown rows from torch's."""
+    def apart(self, largest: float) -> float:
+        """How far log-probabilities down to −largest, and the gradient, of the shown rows are from torch's."""
         raw = self.raw.double().detach().requires_grad_()
         target = self.target if self.spec.probabilities else self.target[:, 0]
         rows = LossTensors(raw, target, self.weight)
         spec = replace(self.spec, class_dim=1)
         with torch.enable_grad():
-            log_q = torch.log_softmax(transform(raw, spec), 1)
-            loss = _reference.row_losses(rows, spec, raw)
+            z = transform(raw, spec)
+            log_q = torch.log_softmax(z, 1)
+            loss = _reference.row_losses(rows, spec, z)
             counted = torch.where(self.coefficient == 0, 0.0, self.coefficient * loss).sum()
             gradient = torch.autograd.grad(counted, raw)[0]
         keep = torch.tensor(self.counted, dtype=torch.long)
+        ours, theirs = functional.log_softmax(self.z, 1)[keep], log_q.detach()[keep]
+        beyond = theirs < -largest  # as the classes that are masked by −1e9, which nothing depends on
+        entering = keep[self.coefficient[keep] != 0]  # elsewhere torch's gradient can be 0 · inf
         return max(
-            _reference.difference(functional.log_softmax(self.z, 1)[keep], log_q.detach()[keep]),
-            _reference.difference(self.gradient()[keep], gradient[keep]),
+            _reference.difference(ours.masked_fill(beyond, 0.0), theirs.masked_fill(beyond, 0.0)),
+            _reference.difference(self.gradient()[entering], gradient[entering]),
         )
+
+    def steepest(self) -> float:
+        """The most that the gradient of a shown row could be, times what rounding its logits changes it by."""
+        spec, lse = self.spec, torch.logsumexp(self.z.double(), 1)
+        push = self.tau.double().sum(1) + 2 * spec.z_loss * self.n * lse.abs()
+        size = self.coefficient * spec.logit_scale * push * (math.log(spec.num_classes) + self.z.double().amax(1).abs())
+        return _reference.largest_of(size)
 
     def lab(self, unit: Unit) -> Lab:
         """What the page needs to compute the shown rows again."""
@@ -206,7 +224,7 @@ class Batch:
             coefficient=self.coefficient,
             temperatures=TEMPERATURES,
             rest=sums_of_hidden(self.z, self.classes, p, self.tau),
-            other_rows=self.other_rows / (self.denominator or 1.0),
+            other_rows=self._other_rows_of_the_value(),
             z_loss=spec.z_loss,
             softcap=spec.softcap,
             logit_scale=spec.logit_scale,

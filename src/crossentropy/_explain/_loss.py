@@ -30,11 +30,11 @@ def explain(
     x, spec = problem.tensors, problem.spec
     value = problem.call(spec.reduction, x.token_weight, x.denominator, problem.out_dtype)
     losses = problem.call("none", None, None, spec.dtype)
-    reference, rows_apart = _reference.reduced(x, spec, losses)
+    reference, rows_apart, largest = _reference.reduced(x, spec, losses)
     batch = Batch(problem, losses, max_rows, max_classes, names)
     steps = _steps(batch, lang, unit, value)
-    apart = max(rows_apart, _reference.difference(value, reference), batch.apart())
-    tolerance = _tolerance(batch, value)
+    apart = max(rows_apart, _reference.difference(value, reference), batch.apart(largest))
+    tolerance = _tolerance(batch, value, max(1.0, largest, batch.steepest()))
     key = "check.agrees" if apart <= tolerance else "check.differs"
     shown_value = reference if reference.dim() == 0 else reference.sum()
     return Explanation(
@@ -417,14 +417,12 @@ def _settings(problem: Problem) -> dict[str, Any]:
     return settings | tensors | denominator
 
 
-def _tolerance(batch: Batch, value: Tensor) -> float:
-    """Eight roundings of the largest number on the way, in the coarsest dtype on it."""
-    dtypes = [batch.spec.dtype, value.dtype]
-    if batch.problem.source == "hidden":
-        dtypes.append(batch.raw.dtype)
-    sizes = torch.cat([x.detach().double().cpu().flatten() for x in (batch.z, batch.losses, value)])
-    largest = float(sizes[sizes.isfinite()].abs().max()) if bool(sizes.isfinite().any()) else 0.0
-    return 8 * max(torch.finfo(dtype).eps for dtype in dtypes) * max(1.0, largest)
+def _tolerance(batch: Batch, value: Tensor, largest: float) -> float:
+    """Eight roundings of the largest number on the way, and that of the result to its dtype."""
+    dtypes = [batch.spec.dtype, batch.raw.dtype if batch.problem.source == "hidden" else batch.spec.dtype]
+    way, result = max(torch.finfo(dtype).eps for dtype in dtypes), torch.finfo(value.dtype).eps
+    smallest = torch.finfo(value.dtype).tiny  # below it roundings are no smaller
+    return 8 * way * largest + result * max(smallest, _reference.largest_of(value.double()))
 
 
 def _target_words(problem: Problem, lang: Language) -> str:

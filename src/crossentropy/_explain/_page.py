@@ -88,7 +88,7 @@ def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
     return {
         **{name: plain(getattr(lab, name)) for name in tensors},
         **{f"rest_{name}": plain(sums) for name, sums in lab.rest._asdict().items()},
-        "other_rows": lab.other_rows,
+        "other_rows": plain(lab.other_rows),
         "z_loss": lab.z_loss,
         "softcap": lab.softcap,
         "logit_scale": lab.logit_scale,
@@ -103,6 +103,7 @@ def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
         "names": [[class_name(e, i, k) for k in range(columns)] for i in range(rows)],
         "rows": [row_name(e, i) for i in range(rows)],
         "kl_rest": _rest(e, "kl_terms"),
+        "gradient_rest": _rest(e, "gradient"),
         "h": _entropies(e),
         "worst": say(e.lang, "mark.worst.note"),
         "stale": say(e.lang, "page.stale"),

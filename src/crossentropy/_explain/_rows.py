@@ -60,7 +60,7 @@ def product(hidden: Tensor, head: Tensor, bias: Tensor | None) -> Tensor:
 
 def transform(x: Tensor, spec: LossSpec) -> Tensor:
     """Logits as the loss sees them: scaled, then capped."""
-    z = x * spec.logit_scale
+    z = x if spec.logit_scale == 1.0 else x * spec.logit_scale
     return z if spec.softcap is None else spec.softcap * torch.tanh(z / spec.softcap)
 
 

@@ -63,8 +63,8 @@ def bars(e: Explanation, i: int) -> str:
 
 
 def bar(q: float) -> tuple[float, float]:
-    """Top and height of a bar."""
-    height = q * (HEIGHT - TOP - BOTTOM)
+    """Top and height of a bar; nan has none."""
+    height = 0.0 if math.isnan(q) else q * (HEIGHT - TOP - BOTTOM)
     return HEIGHT - BOTTOM - height, height
 
 

@@ -5,7 +5,8 @@
 const D = JSON.parse(document.getElementById("data").textContent);
 const real = v => v === null ? null : Array.isArray(v) ? v.map(real) : Number(String(v).replace("inf", "Infinity"));
 for (const name of ["logits", "p", "tau", "count", "coefficient", "temperatures", "rest_lse", "rest_max", "rest_p",
-  "rest_p_z", "rest_tau", "rest_tau_z", "kl_rest"]) D[name] = real(D[name]);
+  "rest_p_z", "rest_tau", "rest_tau_z", "other_rows", "kl_rest",
+  "gradient_rest"]) D[name] = real(D[name]);
 const ONE = D.temperatures.findIndex(t => Math.abs(t - 1) < 1e-9);
 const K = D.logits[0].length, columns = [...Array(K).keys()];
 let x, heat, row = D.first;
@@ -39,6 +40,8 @@ const sum = values => values.reduce((a, b) => a + b, 0);
 const weigh = (p, v) => p === 0 ? 0 : p * v; // 0 annihilates infinity
 const log = v => v > 0 ? Math.log(v) : -Infinity;
 
+const movedRow = i => heat[i] !== ONE || x[i].some((v, k) => !Object.is(v, D.logits[i][k]));
+
 // --- one row -----------------------------------------------------------------------------------------------------------
 const softmax = i => {
   const t = D.temperatures[heat[i]], cap = D.softcap;
@@ -47,12 +50,12 @@ const softmax = i => {
   const z = capped.map(v => v / t);
   const top = Math.max(...z, D.hidden ? D.rest_max[i] / t : -Infinity), m = Math.abs(top) === Infinity ? 0 : top;
   const e = z.map(v => Math.exp(v - m)), rest = D.hidden ? Math.exp(D.rest_lse[i][heat[i]] - m) : 0;
-  const s = sum(e) + rest, lse = m + Math.log(s);
+  const s = sum(e) + rest, lse = m + Math.log(s), over = s === Infinity ? NaN : s; // what inf divides is nan
   const logq = z.map((v, k) => {
     const others = sum(e.filter((_, j) => j !== k)) + rest;
-    return others < 0.6 * s ? Math.log1p(-others / s) : v - lse; // as the package: the class apart, when it is likely
+    return others < 0.6 * over ? Math.log1p(-others / s) : v - lse + 0 * over; // as the package: a likely class apart
   });
-  return {t, z, m: top, e, rest, s, lse, logq, q: e.map(v => v / s), slope, restq: rest / s};
+  return {t, z, m: top, e, rest, s, lse, logq, q: e.map(v => v / over), slope, restq: rest / over};
 };
 const loss = i => {
   const r = softmax(i), p = D.p[i], tau = D.tau[i], label = D.labels[i];
@@ -63,7 +66,8 @@ const loss = i => {
   r.loss = D.ignored[i] ? 0 : against(tau, D.rest_tau[i], D.rest_tau_z[i]) + r.z_loss;
   const a = D.coefficient[i], total = sum(tau) + D.rest_tau[i], push = total + 2 * D.z_loss * D.count[i] * r.lse;
   r.gradient = r.q.map((q, k) => a === 0 ? 0 : a * (push * q - tau[k]) * r.slope[k]);
-  r.restgradient = D.softcap !== null ? undefined : a * (push * r.restq - D.rest_tau[i]) * D.logit_scale / r.t;
+  r.restgradient = a * (push * r.restq - D.rest_tau[i]) * D.logit_scale / r.t;
+  if (D.softcap !== null) r.restgradient = movedRow(i) ? undefined : D.gradient_rest?.[i]; // each has a slope of its own
   return r;
 };
 const writeLoss = () => {
@@ -117,7 +121,8 @@ const writeKl = () => x.forEach((_, i) => {
   const r = softmax(i), p = D.p[i], u = D.per_nat;
   const ratio = p.map((v, k) => log(v) - r.logq[k]), terms = p.map((v, k) => weigh(v, ratio[k]));
   const given = D.start[i], shift = D.hidden ? D.rest_p[i] * (r.lse - given.lse) - D.rest_p_z[i] * (1 / r.t - 1) : 0;
-  const rest = D.hidden ? D.kl_rest[i] / u + shift : 0, kl = Math.max(0, sum(terms) + rest);
+  const rest = !D.hidden ? 0 : D.kl_rest[i] === Infinity ? Infinity : D.kl_rest[i] / u + shift;
+  const kl = Math.max(0, sum(terms) + rest);
   for (const k of columns) {
     put("q", i, k, r.q[k]);
     put("log_ratio", i, k, ratio[k] * u);
@@ -150,13 +155,14 @@ const [WIDTH, HEIGHT, TOP, BOTTOM, LEFT] = D.view, ROOM = HEIGHT - TOP - BOTTOM,
 const move = (elements, values) => {
   for (const element of elements) for (const [name, v] of Object.entries(values)) element.setAttribute(name, v.toFixed(2));
 };
-const surprise = p => p <= 0 ? Infinity : -Math.log(p);
+const surprise = p => p <= 0 ? Infinity : p < 1 ? -Math.log(p) : 0; // of nan 0
 const draw = (i, p, q, restp, restq) => {
   const entries = columns.map(k => [k, p[k], q[k]]);
   if (D.hidden) entries.push([-1, restp, restq]);
   for (const [k, truth, belief] of entries) {
-    move(at("bar", i, k), {y: GROUND - belief * ROOM, height: belief * ROOM});
-    move(at("bartext", i, k), {y: GROUND - (belief < truth && truth < belief + 0.15 ? truth : belief) * ROOM - 5});
+    const height = (belief || 0) * ROOM; // nan has no height
+    move(at("bar", i, k), {y: GROUND - height, height});
+    move(at("bartext", i, k), {y: GROUND - (belief < truth && truth < belief + 0.15 ? truth * ROOM : height) - 5});
     put("bartext", i, k, belief);
   }
   const highest = Math.max(1, ...columns.filter(k => p[k] > 0).flatMap(k => [surprise(p[k]), surprise(q[k])]));
@@ -197,7 +203,7 @@ const showRow = () => {
 };
 const write = () => {
   ({cross_entropy: writeLoss, kl: writeKl, entropy: writeEntropy})[D.kind]();
-  const moved = heat.some(t => t !== ONE) || x.some((r, i) => r.some((v, k) => v !== D.logits[i][k]));
+  const moved = x.some((_, i) => movedRow(i));
   const check = document.querySelector(".check");
   check.classList.toggle("moved", moved);
   check.title = moved ? D.stale : "";
