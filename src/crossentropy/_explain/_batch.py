@@ -197,7 +197,9 @@ class Batch:
         keep = torch.tensor(self.counted, dtype=torch.long)
         ours, theirs = functional.log_softmax(self.z, 1)[keep], log_q.detach()[keep]
         beyond = theirs < -largest  # as the classes that are masked by −1e9, which nothing depends on
-        entering = keep[self.coefficient[keep] != 0]  # elsewhere torch's gradient can be 0 · inf
+        entering = keep[
+            (self.coefficient != 0)[keep] & ~loss.detach().isnan()[keep]
+        ]  # torch's can be 0 · inf elsewhere
         return max(
             _reference.difference(ours.masked_fill(beyond, 0.0), theirs.masked_fill(beyond, 0.0)),
             _reference.difference(self.gradient()[entering], gradient[entering]),
