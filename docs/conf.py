@@ -19,6 +19,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.writers.html5 import HTML5Translator
 
 import crossentropy
+from crossentropy import doctor
+from crossentropy.doctor.rules import RULES
 
 logging.getLogger("traitlets").setLevel(logging.WARNING)  # or each page announces its kernel
 
@@ -63,7 +65,7 @@ python_use_unqualified_type_names = True
 # is public is what the modules' __all__ say; what several of them offer is described where it is listed first.
 
 REFERENCE = Path(__file__).parent / "reference"
-SUBMODULES = ("information", "functional", "nn", "lazy", "continuous", "testing")
+SUBMODULES = ("information", "functional", "nn", "lazy", "continuous", "doctor", "testing")
 MODULES = (crossentropy, *(import_module(f"crossentropy.{name}") for name in SUBMODULES))
 
 NAMES = {id(module): module.__name__ for module in MODULES}
@@ -84,6 +86,7 @@ def write_reference(app: Sphinx) -> None:
         for name in own:
             full = f"{module.__name__}.{name}"
             write_page(full, full.removeprefix("crossentropy."), name_page(module, name))
+    write_page("rules", "Rules of the doctor", "\n".join(map(rule_section, RULES.values())))
 
 
 def write_page(full: str, title: str, body: str) -> None:
@@ -110,6 +113,20 @@ def name_page(module: ModuleType, name: str) -> str:
         return f".. autoclass:: {module.__name__}::{name}\n   :members:\n   :exclude-members: extra_repr, record"
     methods = [] if inspect.isroutine(thing) else [m for m in vars(type(thing)) if not m.startswith("_")]
     return "\n\n".join(f".. autofunction:: {module.__name__}::{n}" for n in (name, *(f"{name}.{m}" for m in methods)))
+
+
+def rule_section(rule: doctor.Rule) -> str:
+    """What goes wrong, what is seen of it, and how it is mended."""
+    seen = " and ".join(name for name, can in (("at run time", rule.run), ("in source", rule.source)) if can)
+    paragraphs = [
+        f"{rule.name}\n{'-' * len(rule.name)}",
+        rule.meaning,
+        f"**Symptom.** {rule.symptom}",
+        f"**Fix.** {rule.fix} Found {seen}{', as info: the loss is right' if rule.harmless else ''}.",
+        ".. code-block:: diff",
+        *(f"    {sign} {line}" for sign, code in (("-", rule.wrong), ("+", rule.right)) for line in code.split("\n")),
+    ]
+    return "\n\n".join(paragraphs[:5]) + "\n\n" + "\n".join(paragraphs[5:]) + "\n"
 
 
 def adapt(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:

@@ -13,8 +13,8 @@ import crossentropy
 SURFACE = {
     "crossentropy": [
         "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
-        "TokenStatistics", "continuous", "explain", "functional", "fuse", "fused", "information", "lazy", "nn",
-        "unfuse",
+        "TokenStatistics", "continuous", "doctor", "explain", "functional", "fuse", "fused", "information", "lazy",
+        "nn", "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
@@ -29,6 +29,7 @@ SURFACE = {
     "crossentropy.lazy": [
         "Event", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
     ],
+    "crossentropy.doctor": ["Finding", "Report", "Rule", "watch"],
     "crossentropy.testing": ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"],
 }  # fmt: skip
 
@@ -40,10 +41,11 @@ CALLABLES = [
 ]
 
 RESULTS = (
-    "Difference", "Estimate", "Event", "Explanation", "History", "Landmark", "Step", "TokenStatistics", "Verification",
+    "Difference", "Estimate", "Event", "Explanation", "Finding", "History", "Landmark", "Report", "Rule", "Step",
+    "TokenStatistics", "Verification",
 )  # fmt: skip
 # come from no paper and no page of torch
-OWN = ("Options", "token_statistics", "ExplanationDisplay", "LazyLogits", "explain", "fuse", "fused", "unfuse")
+OWN = ("Options", "token_statistics", "ExplanationDisplay", "LazyLogits", "explain", "fuse", "fused", "unfuse", "watch")
 
 OPTIONAL = (
     "matplotlib",
@@ -55,6 +57,7 @@ OPTIONAL = (
     "hypothesis",
     "pytest",
     "crossentropy.demo",
+    "libcst",
 )
 
 LOADED = """

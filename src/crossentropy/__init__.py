@@ -9,9 +9,10 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
     crossentropy.explain       every step of a loss, with its numbers
     crossentropy.fuse          one line for a model that exists: its loss never builds the logits
     crossentropy.lazy          how: logits that are not computed, and what became of them
+    crossentropy.doctor        what is wrong with the losses of a program
 """
 
-from crossentropy import continuous, functional, information, lazy, nn
+from crossentropy import continuous, doctor, functional, information, lazy, nn
 from crossentropy._contract import Options
 from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
 from crossentropy.functional import TokenStatistics
@@ -27,6 +28,7 @@ __all__ = [
     "Step",
     "TokenStatistics",
     "continuous",
+    "doctor",
     "explain",
     "functional",
     "fuse",

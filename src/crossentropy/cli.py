@@ -1,6 +1,7 @@
-"""The command line: `crossentropy demo | explain | bench | plan`. The only module that prints.
+"""The command line: `crossentropy demo | explain | doctor | convert | bench | plan`. The only module that prints.
 
-Exit codes: 0 done · 1 a check failed · 2 wrong arguments or unusable files, with one line that says what to do.
+Exit codes: 0 done · 1 a check failed, or something was found · 2 wrong arguments or unusable files, with one line
+that says what to do.
 """
 
 import argparse
@@ -54,8 +55,30 @@ def _parser() -> argparse.ArgumentParser:
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
     commands.add_parser("explain", help="every step of a loss, with its numbers", add_help=False)  # see _explain
+    _add_doctor(commands)
     _add_measuring(commands)
     return parser
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    from crossentropy.doctor import _command, _command_convert
+
+    doctor = commands.add_parser(
+        "doctor",
+        help="what is wrong with the losses of a program",
+        usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
+        description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
+        "cross entropy, with what they cost and how to mend them.",
+        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined.",
+    )
+    _command.add_arguments(doctor)
+    convert = commands.add_parser(
+        "convert",
+        help="change a training script's loss to cross entropy",
+        description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
+        "says what it does to it, and what would be a guess is left as it is, with the reason.",
+    )
+    _command_convert.add_arguments(convert)
 
 
 def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -123,8 +146,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if command == "explain":
             return _explain(arguments[1:])
+        if command == "doctor":
+            return _doctor(arguments)
         options = _parser().parse_args(arguments)
-        return {"demo": _run_demo, "bench": _bench, "plan": _plan}[options.command](options)
+        return {"demo": _run_demo, "convert": _convert, "bench": _bench, "plan": _plan}[options.command](options)
     except KeyboardInterrupt:
         print(f"crossentropy {command}: interrupted", file=sys.stderr)
         return 130
@@ -202,6 +227,76 @@ _LIKENESS = str.maketrans(
     | {"✓": "ok", "✗": "WRONG"}
 )
 """What stands for a sign on a terminal that cannot show it; a lost minus would be another number."""
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    """The command `doctor`: what follows `--` are arguments of the script."""
+    from crossentropy.doctor import _command, _output
+    from crossentropy.doctor._config import UnusableSettingsError
+
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = _parser().parse_args(arguments[:end])
+    try:
+        if options.explain is not None:
+            print("\n\n\n".join(map(_output.about, _command.described(options.explain))))
+            return 0
+        wanted = _command.settings(options)
+        with _counting() as progress:
+            examination = _command.examine(options, arguments[end + 1 :], wanted, progress)
+    except (UnusableSettingsError, _command.UnusableInputError, ChildProcessError) as error:
+        return _fail(f"crossentropy doctor: {error}")
+    findings = examination.findings
+    text = _output.FORMATS[options.output_format](findings)
+    if text:
+        print(text, flush=True)
+    if options.output_format == "text":
+        print(("\n" if text else "") + _output.summary(findings, examination.what))
+    for note in examination.notes:
+        print(f"crossentropy doctor: {note}", file=sys.stderr)
+    return 1 if examination.failed or wanted.fails(findings) else 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from crossentropy.doctor import _command_convert
+    from crossentropy.doctor._command import UnusableInputError
+
+    try:
+        texts, conversions = _command_convert.convert(options)
+        if options.write:
+            _command_convert.write(texts, conversions)
+    except (UnusableInputError, OSError) as error:
+        return _fail(f"crossentropy convert: {error}")
+    for path, conversion in conversions.items():
+        if options.write:
+            for change in conversion.changes:
+                print(f"{path}:{change}")
+        else:
+            print(conversion.diff(path), end="")
+    for path, conversion in conversions.items():
+        for refusal in conversion.refusals:
+            print(f"left as it is: {path}:{refusal}", file=sys.stderr)
+    for finding in _command_convert.remaining(conversions):
+        print(f"still to be mended: {finding}", file=sys.stderr)
+    count = sum(len(conversion.changes) for conversion in conversions.values())
+    end = "written" if options.write else "--write makes them"
+    print(f"{count} change{'s' * (count != 1)}{f': {end}' if count else ', nothing to do'}", file=sys.stderr)
+    return 0
+
+
+@contextlib.contextmanager
+def _counting() -> Iterator[Callable[[int, int], None] | None]:
+    """A line on a terminal that counts files; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+
+    def show(done: int, total: int) -> None:
+        print(f"\r{done:,} of {total:,} files", end="", file=sys.stderr, flush=True)
+
+    try:
+        yield show
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -1,0 +1,14 @@
+"""Find what is wrong with a loss: at run time exactly, in source with graded confidence.
+
+    with doctor.watch() as report: ...     watch a training loop
+    crossentropy doctor --run train.py     watch a script
+
+`rules` is the one table of what can be wrong; a `Finding` names one of them, a place, and what it costs in the numbers
+of the program.
+"""
+
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._watch import Report, watch
+from crossentropy.doctor.rules import Rule
+
+__all__ = ["Finding", "Report", "Rule", "watch"]

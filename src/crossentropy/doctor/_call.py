@@ -1,0 +1,65 @@
+"""One call of a loss, and what was found in it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from crossentropy.doctor._trace import Place, Trace
+from crossentropy.doctor.rules import Confidence
+
+
+class Call(NamedTuple):
+    """One call of a loss, with its arguments by torch's names."""
+
+    loss: str
+    arguments: dict[str, Any]
+    input: Trace
+    target: Trace
+    place: Place | None
+    weighing: Trace
+    """Of the class weights; of the input where there are none."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return self.arguments.get(name)
+
+    @property
+    def x(self) -> Tensor:
+        """The input, or the student's log-probabilities."""
+        return self.arguments["input"]
+
+    @property
+    def y(self) -> Tensor:
+        """The target."""
+        return self.arguments["target"]
+
+
+class Found(NamedTuple):
+    """A mistake in a call."""
+
+    rule: str
+    confidence: Confidence
+    message: str
+    place: Place | None = None
+    """Of the mistake, where it is another than the call's."""
+
+
+Check: TypeAlias = Callable[[Call], Iterator[Found]]
+
+
+def class_axis(call: Call) -> int:
+    if call.loss == "linear_cross_entropy":
+        return call.x.dim() - 1
+    return 0 if call.x.dim() == 1 else 1
+
+
+def num_classes(call: Call) -> int:
+    return call.x.shape[class_axis(call)] if call.loss != "linear_cross_entropy" else call.linear_weight.shape[0]
+
+
+def ignored_label(call: Call) -> int:
+    return -100 if call.ignore_index is None else call.ignore_index
+
+
+def place_of(trace: Trace) -> str:
+    return "" if trace.place is None else f" at {trace.place}"

@@ -1,0 +1,116 @@
+"""`crossentropy doctor`: arguments → findings. It prints nothing; `cli` does.
+
+With `--run` a script is watched in a process of its own; else files are read, never imported or run.
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from crossentropy.doctor import _config
+from crossentropy.doctor._config import Settings, rules
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._lines import not_silenced
+from crossentropy.doctor._output import FORMATS, plural
+from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
+
+
+class UnusableInputError(Exception):
+    """There is nothing to examine; its text says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was examined, and what of it is reported."""
+
+    findings: list[Finding]
+    what: str
+    """In words: "12 files", "3 steps of train.py"."""
+    notes: tuple[str, ...] = ()
+    """What is said besides: files passed over, how a script ended."""
+    failed: bool = False
+    """Whether the watched script failed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command, but for those of the script, which follow `--`."""
+    parser.add_argument(
+        "paths", nargs="*", type=Path, metavar="PATH", help="files, folders and notebooks to examine (default: .)"
+    )
+    parser.add_argument("--run", metavar="SCRIPT", help="run a script and watch its losses; its arguments follow --")
+    parser.add_argument(
+        "--steps", type=_positive, default=3, metavar="N", help="with --run: optimizer steps to watch (default: 3)"
+    )
+    parser.add_argument("--output-format", choices=tuple(FORMATS), default="text", help="default: text")
+    parser.add_argument("--select", metavar="RULE,…", help="report only these rules")
+    parser.add_argument("--ignore", metavar="RULE,…", help="do not report these rules")
+    parser.add_argument(
+        "--min-confidence",
+        choices=CONFIDENCES,
+        help="the least confidence that makes the exit code 1 (default: likely)",
+    )
+    parser.add_argument("--explain", metavar="RULE", help="describe a rule, or all of them, and exit")
+    parser.add_argument(
+        "--jobs", type=_positive, metavar="N", help="processes that read files (default: by their number)"
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number ≥ 1")
+    return int(text)
+
+
+def settings(options: argparse.Namespace) -> Settings:
+    """What is to be reported."""
+    return _config.load(Path.cwd()).with_options(options.select, options.ignore, options.min_confidence)
+
+
+def described(name: str) -> list[Rule]:
+    """The rules that `--explain` asks for."""
+    return list(RULES.values()) if name == "all" else [RULES[rule] for rule in rules([name], "--explain")]
+
+
+def examine(
+    options: argparse.Namespace, arguments: Sequence[str], wanted: Settings, progress: Callable[[int, int], None] | None
+) -> Examination:
+    """Watch a script, or read files."""
+    if options.run is None:
+        return _read(options, wanted, progress)
+    if options.paths:
+        raise UnusableInputError(f"{options.paths[0]}: paths are read, --run runs: give one of the two")
+    return _watch(options.run, arguments, options.steps, wanted)
+
+
+def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) -> Examination:
+    from crossentropy.doctor._run import run
+
+    if not Path(script).is_file():
+        raise UnusableInputError(f"--run {script}: there is no such file")
+    if script.endswith(".ipynb"):
+        raise UnusableInputError(f"--run {script}: a notebook cannot be run here; leave out --run to have it read")
+    done = run(script, arguments, steps=steps)
+    seen = f"{plural(done.steps, 'step')} and {plural(done.calls, 'loss call')} of {script}"
+    notes = [] if done.calls else [f"{script} called no loss that is known here"]
+    if done.code:
+        end = f"ended with exit code {done.code}" if done.code > 0 else f"was ended by signal {-done.code}"
+        notes.append(f"{script} {end}")
+    return Examination(wanted.reported(not_silenced(done.findings)), seen, tuple(notes), failed=done.code != 0)
+
+
+def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None) -> Examination:
+    from crossentropy.doctor._source import examine as examine_source
+
+    paths = options.paths or [Path()]
+    for path in paths:
+        if not path.exists():
+            raise UnusableInputError(f"{path}: there is no such file or folder")
+    done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
+    notes = tuple(f"{path}: passed over: {reason}" for path, reason in done.skipped)
+    return Examination(wanted.reported(done.findings), plural(done.files - len(done.skipped), "file"), notes)
+
+
+def _jobs() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,163 @@
+"""Change training scripts so that their loss is cross entropy: source to source, and nothing is run.
+
+    _file, _tree, _modules, _script    the text read: places, parents, names, also of one file in another
+    _reach, _flow               where a local value and an object come from and go to: certain, or unknown
+    _edits                      what is replaced; all else survives to the byte
+    the rewrites                _reductions, _logarithms, _activated, _one_hot, _linear, _package
+
+A rewrite is made if it keeps the loss, or if `unsafe` allows it to change the loss. What would be a guess is refused.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import libcst as cst
+
+from crossentropy.doctor._convert import _activated, _linear, _logarithms, _one_hot, _package, _reductions
+from crossentropy.doctor._convert._conversion import Change, Conversion, Refusal, SourceError
+from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, apply, origin, overlap
+from crossentropy.doctor._convert._file import File, check
+from crossentropy.doctor._convert._flow import Objects
+from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._tree import JOINT, Place
+
+__all__ = ["Change", "Conversion", "Refusal", "SourceError", "convert", "convert_files"]
+
+_BOM = "\ufeff"
+_LOSS = re.compile("loss|entropy|kl_div|softmax", re.IGNORECASE)
+"""What is in every text in which there is anything to rewrite."""
+
+
+def convert(source: str, *, unsafe: bool = False, to_linear: bool = False, package: bool = True) -> Conversion:
+    """Convert one script, as `convert_files` does."""
+    return convert_files({"": source}, unsafe=unsafe, to_linear=to_linear, package=package)[""]
+
+
+def convert_files(
+    sources: Mapping[str, str], *, unsafe: bool = False, to_linear: bool = False, package: bool = True
+) -> dict[str, Conversion]:
+    """Convert files that may import each other to cross entropy.
+
+    Args:
+        sources: The files by their paths, which tell what an import names.
+        unsafe: Also make rewrites that change the value of the loss.
+        to_linear: Also take the loss of a linear head from its input, without the logits.
+        package: Also take the losses from crossentropy in place of torch.
+
+    Returns:
+        The new sources, what was changed and what was not. Converting those again changes nothing more.
+
+    Raises:
+        SourceError: A file is no Python, or nested too deeply to be read.
+    """
+    texts = {path: source.removeprefix(_BOM) for path, source in sources.items()}
+    for path, text in texts.items():
+        check(text, path)
+    if not any(map(_LOSS.search, texts.values())):
+        return {path: Conversion(source, source) for path, source in sources.items()}
+    script = Script([File(text, path) for path, text in texts.items()])
+    first, history, changes = script, [], list[tuple[str, Change]]()
+    while True:
+        found = list(_proposals(script, to_linear=to_linear, package=package))
+        chosen = _compatible(script, (one for one in found if isinstance(one, Proposal) and (one.safe or unsafe)))
+        places = _Places(first, script, history)
+        if not chosen:
+            break
+        changes += [change for proposal in chosen for change in places.changes(proposal)]
+        edits = list({edit for one in chosen for edit in (*_edits(script, one), *one.imports)})
+        script = _edited(script, edits)
+        history.append(edits)
+    refusals = [places.refusal(one) for one in found]
+    return {
+        path: Conversion(
+            source,
+            source[: len(source) - len(texts[path])] + file.source.decode(),
+            tuple(sorted(change for at, change in changes if at == file.path)),
+            tuple(sorted({refusal for at, refusal in refusals if at == file.path})),
+        )
+        for (path, source), file in zip(sources.items(), script.files)
+    }
+
+
+def _proposals(script: Script, *, to_linear: bool, package: bool) -> Iterator[Proposal | Refused]:
+    objects = Objects(script)
+    yield from _reductions.propose(script)
+    yield from _logarithms.propose(script, objects)
+    yield from _activated.propose(script, objects)
+    yield from _one_hot.propose(script, objects)
+    if to_linear:
+        yield from _linear.propose(script, objects)
+    if package:
+        yield from _package.propose(script)
+
+
+def _compatible(script: Script, proposals: Iterable[Proposal]) -> list[Proposal]:
+    """The proposals that can be made at once; the others are found again afterwards."""
+    chosen: list[Proposal] = []
+    edits: list[Edit] = []
+    for proposal in proposals:
+        more = _edits(script, proposal)
+        if more and not overlap([*edits, *more]) and not {*edits} & {*more}:
+            chosen.append(proposal)
+            edits += more
+    return chosen
+
+
+def _edits(script: Script, proposal: Proposal) -> list[Edit]:
+    """The edits of a proposal that change anything."""
+    return [edit for edit in proposal.edits if script.source[edit.start : edit.end] != edit.text.encode()]
+
+
+def _edited(script: Script, edits: Iterable[Edit]) -> Script:
+    """The script with edits made; only files that they change are read again."""
+    texts = apply(script.source, edits).split(JOINT)
+    files = zip(script.files, texts)
+    return Script([file if text == file.source else File(text.decode(), file.path) for file, text in files])
+
+
+class _Places:
+    """Places of the text that was given, by nodes of a script that was made of it."""
+
+    def __init__(self, first: Script, script: Script, history: Sequence[Sequence[Edit]]) -> None:
+        self._first = first
+        self._script = script
+        self._history = tuple(history)
+
+    def of(self, node: cst.CSTNode) -> Place:
+        """Where a node began."""
+        return self.at(self._script.span(node)[0])
+
+    def at(self, offset: int) -> Place:
+        """Where a byte was."""
+        return self._first.place(origin(offset, self._history))
+
+    def changes(self, proposal: Proposal) -> Iterator[tuple[str, Change]]:
+        """The changes that a proposal makes, one to a file."""
+        home = self.of(proposal.at)
+        lines: defaultdict[str, set[int]] = defaultdict(set)
+        for edit in (*_edits(self._script, proposal), *proposal.imports):
+            for offset in (edit.start, max(edit.start, edit.end - 1)):
+                place = self.at(offset)
+                lines[place.path].add(place.line)
+        for path, touched in lines.items():
+            here = path == home.path
+            line, column = (home.line, home.column) if here else (min(touched), 1)
+            text = self._described(proposal, path) + ("" if here else f" (the loss is that of {home.path}:{home.line})")
+            yield path, Change(line, column, proposal.rule, text, proposal.safe, tuple(sorted(touched)))
+
+    def refusal(self, one: Proposal | Refused) -> tuple[str, Refusal]:
+        """The refusal of what a rule declined, or proposed where that was not allowed."""
+        place = self.of(one.at)
+        if isinstance(one, Refused):
+            return place.path, Refusal(place.line, place.column, one.reason)
+        reason = f"--unsafe would rewrite this ({one.rule}): {self._described(one, place.path)}"
+        return place.path, Refusal(place.line, place.column, reason)
+
+    def _described(self, proposal: Proposal, path: str) -> str:
+        """What a proposal does, as it is said in a file."""
+        restored = sorted({self.of(node)[:2] for node in proposal.restored})
+        if not restored:
+            return proposal.description
+        places = ", ".join(f"line {line}" if at == path else f"{at}:{line}" for at, line in restored)
+        return f"{proposal.description}, and put back where probabilities are used ({places})"

@@ -1,0 +1,96 @@
+"""What a conversion is: the new text, what was changed, and what was not and why."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SourceError(ValueError):
+    """The text cannot be read as Python."""
+
+    def __init__(self, line: int, column: int, reason: str, path: str = "") -> None:
+        super().__init__(f"{path + ': ' if path else ''}line {line}, column {column}: {reason}")
+        self.path = path
+        """Of the file, where there are several."""
+        self.line = line
+        """Counted from 1."""
+        self.column = column
+        """Counted from 1."""
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """One rewrite that was made. Places are those of the text that was given."""
+
+    line: int
+    """Counted from 1."""
+    column: int
+    """Counted from 1."""
+    rule: str
+    description: str
+    """What it does to the value of the loss, and how."""
+    safe: bool
+    lines: tuple[int, ...]
+    """All lines that it touches; those of new imports are where they were put in."""
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.rule}: {self.description}"
+
+
+@dataclass(frozen=True, order=True)
+class Refusal:
+    """One rewrite that was not made. The place is that of the text that was given."""
+
+    line: int
+    """Counted from 1."""
+    column: int
+    """Counted from 1."""
+    reason: str
+    """Why it would have been a guess, or what `unsafe` would do."""
+
+    def __str__(self) -> str:
+        return f"{self.line}:{self.column}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A script converted."""
+
+    original: str
+    source: str
+    changes: tuple[Change, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+    def diff(self, path: str) -> str:
+        """The unified diff; the heading of each hunk says what it does to the loss. Empty if nothing changed."""
+        before, after = (_lines(text) for text in (self.original, self.source))
+        matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+        hunks = [self._hunk(group, before, after) for group in matcher.get_grouped_opcodes() if before != after]
+        name = path.lstrip("/")
+        return f"--- a/{name}\n+++ b/{name}\n{''.join(hunks)}" if hunks else ""
+
+    def _hunk(self, group: Sequence[tuple[str, int, int, int, int]], before: list[str], after: list[str]) -> str:
+        (_, first, _, start, _), (_, _, last, _, end) = group[0], group[-1]
+        touching = [change for change in self.changes if any(first < line <= last for line in change.lines)]
+        effects = "; ".join(dict.fromkeys(change.description for change in touching))
+        lines = [f"@@ -{_range(first, last)} +{_range(start, end)} @@ {effects}".rstrip() + "\n"]
+        for kind, i, j, k, m in group:
+            lines += [f" {line}" for line in before[i:j]] if kind == "equal" else [f"-{line}" for line in before[i:j]]
+            lines += [] if kind == "equal" else [f"+{line}" for line in after[k:m]]
+        return "".join(map(_ended, lines))
+
+
+def _range(start: int, end: int) -> str:
+    """Lines from `start` on, counted from 0, as a diff writes them: the first, and how many."""
+    count = end - start
+    return f"{start + (count > 0)},{count}" if count != 1 else f"{start + 1}"
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as diff counts them: str.splitlines would also part them at form feeds and other separators."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _ended(line: str) -> str:
+    return line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

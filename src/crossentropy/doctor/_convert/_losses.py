@@ -1,0 +1,106 @@
+"""Losses of a script, functions and modules alike: what they are given, and how they are set."""
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import libcst as cst
+import torch
+
+from crossentropy.doctor._convert._edits import Refused
+from crossentropy.doctor._convert._flow import Objects
+from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._tree import is_literal, literal
+
+
+@dataclass(frozen=True)
+class Site:
+    """One computation of a loss."""
+
+    call: cst.Call
+    input: cst.BaseExpression
+    target: cst.BaseExpression
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A function that is called, or a module that is made and then called."""
+
+    made: cst.Call
+    """The call of the function, or that which makes the module; the settings are its arguments."""
+    name: str
+    """As torch calls it."""
+    calls: tuple[cst.Call, ...]
+    problems: tuple[tuple[cst.CSTNode, str], ...]
+    """Where a module goes out of sight."""
+
+    @property
+    def short(self) -> str:
+        """The last part of its name."""
+        return self.name.rsplit(".", 1)[1]
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it is a module."""
+        return ".functional." not in self.name
+
+
+def losses(script: Script, objects: Objects, *names: str) -> Iterator[Loss]:
+    """The losses of some names, in the order of the source."""
+    for call in script.find(cst.Call):
+        name = script.imported(call.func)
+        if name in names and (loss := _loss(objects, call, name)) is not None:
+            yield loss
+
+
+def loss_at(script: Script, objects: Objects, call: cst.Call) -> Loss | None:
+    """The loss that a call computes."""
+    flow = objects.called_by(call)
+    made = call if flow is None else flow.made
+    name = script.imported(made.func)
+    return None if name is None or (flow is None and ".functional." not in name) else _loss(objects, made, name)
+
+
+def site(script: Script, loss: Loss, call: cst.Call) -> Site:
+    """What one call of a loss is given."""
+    given = script.arguments(call, ("input", "target") if loss.is_module else signature(loss.name))
+    if "input" not in given or "target" not in given:
+        raise Refused(call, "it cannot be seen what this loss is given")
+    return Site(call, given["input"].value, given["target"].value)
+
+
+def sites(script: Script, loss: Loss) -> list[Site]:
+    """All computations of a loss."""
+    return [site(script, loss, call) for call in loss.calls]
+
+
+def settings(script: Script, loss: Loss) -> dict[str, cst.Arg]:
+    """The arguments of a loss but its input and target."""
+    given = script.arguments(loss.made, signature(loss.name))
+    return {name: argument for name, argument in given.items() if name not in ("input", "target")}
+
+
+def setting(script: Script, loss: Loss, name: str, default: object = None) -> object:
+    """The value of a setting, which must be a literal."""
+    given = settings(script, loss).get(name)
+    if given is None:
+        return default
+    if not is_literal(given.value):
+        raise Refused(given, f"{name}={script.text(given.value)} is known only when the script runs")
+    return literal(given)
+
+
+@cache
+def signature(name: str) -> tuple[str, ...]:
+    """The parameters of a function or class of torch.nn, in order."""
+    module, last = name.rsplit(".", 1)
+    found = getattr(torch.nn.functional if module.endswith("functional") else torch.nn, last)
+    return tuple(inspect.signature(found).parameters)
+
+
+def _loss(objects: Objects, made: cst.Call, name: str) -> Loss | None:
+    if ".functional." in name:
+        return Loss(made, name, (made,), ())
+    flow = objects.flows.get(made)
+    return flow and Loss(made, name, tuple(flow.calls), (*flow.lost, *flow.mixed))

@@ -1,0 +1,63 @@
+"""Which file an import names: among those that are given, or beside them on the disk."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePath
+
+
+class Modules:
+    """The given files, as modules that import each other."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = {_place(path).with_suffix("").parts: path for path in paths if path}
+
+    def find(self, name: str, importer: str) -> tuple[list[str], list[str]]:
+        """The given files that a dotted name may be a module of, and what is left of the name.
+
+        Python's path begins with some folder; which one is not known. Those around the importer come first.
+        """
+        level, parts = _parse(name)
+        for length in range(len(parts), -1 if level else 0, -1):
+            module, rest = parts[:length], parts[length:]
+            around = [self._paths[at] for at in _candidates(module, level, importer) if at in self._paths]
+            found = around if around or level else [path for at, path in self._paths.items() if _ends(at, module)]
+            if found:
+                return found, rest
+        return [], parts
+
+    def missing(self, name: str, importer: str) -> str | None:
+        """The file of a module that a dotted name is in, if it lies beside the importer and was not given.
+
+        A relative import always names such a file.
+        """
+        level, parts = _parse(name)
+        for length in range(len(parts), 0, -1):
+            for at in _candidates(parts[:length], level, importer):
+                path = Path(*at).with_suffix(".py")
+                if path.is_file():
+                    return None if at in self._paths else str(path)
+        module = [*parts[:-1]] or parts
+        return str(Path(_place(importer).parent, *[".."] * (level - 1), *module).with_suffix(".py")) if level else None
+
+
+def _place(path: str) -> PurePath:
+    return PurePath(os.path.normpath(path)) if path else PurePath()
+
+
+def _parse(name: str) -> tuple[int, list[str]]:
+    """How many dots a name begins with, and its parts."""
+    rest = name.lstrip(".")
+    return len(name) - len(rest), [part for part in rest.split(".") if part]
+
+
+def _candidates(module: Sequence[str], level: int, importer: str) -> Iterator[tuple[str, ...]]:
+    """Where a module may lie: from the folder that the dots name, or from each folder around the importer."""
+    folders = _place(importer).parents
+    for folder in folders[level - 1 : level] if level else folders:
+        yield (*folder.parts, *module)
+        yield (*folder.parts, *module, "__init__")
+
+
+def _ends(path: tuple[str, ...], module: Sequence[str]) -> bool:
+    at = path[:-1] if path[-1] == "__init__" else path
+    return at[-len(module) :] == tuple(module)

@@ -1,0 +1,160 @@
+"""What the nodes of the files name: what they import from elsewhere, and from each other."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import libcst as cst
+from libcst.helpers import get_full_name_for_node
+from libcst.metadata import Assignment, ImportAssignment, QualifiedNameSource, Scope
+
+from crossentropy.doctor._convert._file import File
+from crossentropy.doctor._convert._modules import Modules
+from crossentropy.doctor._convert._tree import Tree
+
+_OURS = re.compile(r"crossentropy\.(nn|functional)\.(\w+)")
+_PRIVATE = re.compile(r"torch\.nn\.modules\.\w+\.(\w+)")
+
+
+class Variable(NamedTuple):
+    """A name, in the scope that binds it."""
+
+    scope: Scope
+    name: str
+
+
+class Script(Tree):
+    """The files and what their nodes name."""
+
+    def __init__(self, files: Sequence[File]) -> None:
+        super().__init__(files)
+        self._modules = Modules(file.path for file in files)
+        self._by_path = {file.path: file for file in files}
+        self._by_globals = {file.globals: file for file in files}
+        self._reads: defaultdict[Variable, list[cst.BaseExpression]] = defaultdict(list)
+        self._leaks: defaultdict[Scope, list[cst.CSTNode]] = defaultdict(list)
+        if len(files) > 1:
+            self._link()
+
+    def imported(self, node: cst.CSTNode) -> str | None:
+        """The dotted name of what an expression is certain to name, if that was imported; ours count as torch's."""
+        name = self.original(node)
+        return None if name is None else canonical(name)
+
+    def original(self, node: cst.CSTNode) -> str | None:
+        """The same, as it was imported."""
+        names = self.file(node).qualified(node)
+        return names[0].name if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT else None
+
+    def _imported(self, node: cst.CSTNode) -> list[str]:
+        """All dotted names that an expression may have been imported by."""
+        return [one.name for one in self.file(node).qualified(node) if one.source is QualifiedNameSource.IMPORT]
+
+    def named(self, node: cst.CSTNode) -> cst.CSTNode | None:
+        """The function or class of these files that an expression is certain to name."""
+        found = [made for variable in self.variables(node) for made in self.bindings(variable) or [None]]
+        return found[0] if len(found) == 1 and not self.is_decorated(found[0]) else None
+
+    def is_decorated(self, made: cst.CSTNode | None) -> bool:
+        """Whether a function or class is given to a decorator that is not torch's."""
+        decorators = made.decorators if isinstance(made, cst.FunctionDef | cst.ClassDef) else ()
+        functions = [one.decorator.func if isinstance(one.decorator, cst.Call) else one.decorator for one in decorators]
+        return any(not (self.imported(function) or "").startswith("torch.") for function in functions)
+
+    def variable(self, made: cst.FunctionDef | cst.ClassDef) -> Variable:
+        """The variable that a function or class is bound to."""
+        return Variable(self.scope(made), made.name.value)
+
+    def variables(self, node: cst.CSTNode) -> set[Variable]:
+        """The variables that an expression may name: one if it is certain; nobody binds that of an unknown file."""
+        if isinstance(node, cst.Name):
+            bindings = _assignments(Variable(self.scope(node), node.value))
+            return set[Variable]().union(*map(self._variables_of, bindings))
+        names = self._imported(node) if isinstance(_leftmost(node), cst.Name) else []
+        return set[Variable]().union(*(self._resolved(name, self.file(node)) for name in names))
+
+    def bindings(self, variable: Variable) -> list[cst.CSTNode]:
+        """What gives a variable its values, in its own file."""
+        return [binding.node for binding in _assignments(variable)]
+
+    def reads(self, variable: Variable) -> list[cst.BaseExpression]:
+        """The expressions that are a variable, in all files."""
+        accesses = [access.node for binding in _assignments(variable) for access in binding.references]
+        here = [name for node in accesses if isinstance(name := _leftmost(node), cst.BaseExpression)]
+        return [*here, *self._reads[variable]]
+
+    def leaks(self, variable: Variable) -> list[cst.CSTNode]:
+        """Where a variable is given away with its whole file, which is imported by * or used as a value."""
+        return self._leaks[variable.scope]
+
+    def is_shared(self, variable: Variable) -> bool:
+        """Whether another file reads a variable."""
+        return bool(self._reads[variable] or self._leaks[variable.scope])
+
+    def missing(self, node: cst.CSTNode) -> str | None:
+        """The file that tells what an expression names, if it was not given and it is known where it lies."""
+        unknown = [variable for variable in self.variables(node) if not _assignments(variable)]
+        files = [(name, self._by_globals[scope].path) for scope, name in unknown]
+        return next((path for name, at in files if (path := self._modules.missing(name, at)) is not None), None)
+
+    def _variables_of(self, binding: Assignment, seen: frozenset[Variable] = frozenset()) -> set[Variable]:
+        if not isinstance(binding, ImportAssignment):
+            return {Variable(binding.scope, binding.name)}
+        names = [one.name for one in binding.get_qualified_names_for(binding.name)]
+        return set[Variable]().union(*(self._resolved(name, self.file(binding.node), seen) for name in names))
+
+    def _resolved(self, name: str, file: File, seen: frozenset[Variable] = frozenset()) -> set[Variable]:
+        """The variables that an imported name may be: through files that only import it, to where it is made."""
+        paths, rest = self._modules.find(name, file.path)
+        variables = {Variable(self._by_path[path].globals, rest[0]) for path in paths if len(rest) == 1}
+        if not variables or variables <= seen:
+            return {Variable(file.globals, name)}
+        bindings = [binding for variable in variables for binding in _assignments(variable)]
+        found = [self._variables_of(binding, seen | variables) for binding in bindings]
+        return set[Variable]().union(*found) or variables
+
+    def _link(self) -> None:
+        """Find what each file reads of the others."""
+        for statement in self.find(cst.ImportFrom):
+            if isinstance(statement.names, cst.ImportStar):
+                module = "" if statement.module is None else get_full_name_for_node(statement.module)
+                self._leak(statement, f"{'.' * len(statement.relative)}{module}")
+        for node in self.nodes:
+            if isinstance(node, cst.Name | cst.Attribute) and not self._is_imported(node):
+                for name in self._imported(node):
+                    self._read(node, name)
+
+    def _is_imported(self, node: cst.CSTNode) -> bool:
+        return self.around(node, cst.Import) is not None or self.around(node, cst.ImportFrom) is not None
+
+    def _read(self, node: cst.Name | cst.Attribute, name: str) -> None:
+        paths, rest = self._modules.find(name, self.file(node).path)
+        if len(rest) == 1 and any(_assignments(Variable(self._by_path[path].globals, rest[0])) for path in paths):
+            for variable in self._resolved(name, self.file(node)):
+                self._reads[variable].append(node)
+        elif len(rest) == 1 or not isinstance(self.parent(node), cst.Attribute):
+            self._leak(node, name)
+
+    def _leak(self, node: cst.CSTNode, name: str) -> None:
+        paths, rest = self._modules.find(name, self.file(node).path)
+        if len(rest) < 2:
+            for path in paths:
+                self._leaks[self._by_path[path].globals].append(node)
+
+
+def canonical(name: str) -> str:
+    """The public name in torch of what may be ours, or torch's by a private name."""
+    name = _OURS.sub(lambda match: f"torch.nn{'' if match[1] == 'nn' else '.functional'}.{match[2]}", name)
+    return _PRIVATE.sub(r"torch.nn.\1", name)
+
+
+def _assignments(variable: Variable) -> list[Assignment]:
+    return [binding for binding in variable.scope[variable.name] if isinstance(binding, Assignment)]
+
+
+def _leftmost(node: cst.CSTNode) -> cst.CSTNode:
+    """The name in what libcst calls an access of it, which may have attributes after it."""
+    while isinstance(node, cst.Attribute):
+        node = node.value
+    return node

@@ -1,0 +1,135 @@
+"""Findings as text for people, JSON for programs, annotations for GitHub, SARIF for code-scanning services."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._lines import line_of
+from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
+
+
+def as_text(findings: Sequence[Finding]) -> str:
+    """For people: each finding with its line of source and its fix."""
+    return "\n\n".join(map(_described, findings))
+
+
+def _described(finding: Finding) -> str:
+    source, margin = line_of(finding), " " * len(str(finding.line))
+    shown = [f"  {finding.line} | {source}"] if source else []
+    words, *snippet = finding.fix.split("\n")
+    return "\n".join([str(finding), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)])
+
+
+def summary(findings: Sequence[Finding], examined: str) -> str:
+    """One line: how much was found, and in what."""
+    if not findings:
+        return f"Nothing found in {examined}."
+    counts = Counter(finding.confidence for finding in findings)
+    kinds = ", ".join(f"{counts[confidence]} {confidence}" for confidence in CONFIDENCES if counts[confidence])
+    return f"{plural(len(findings), 'finding')} ({kinds}) in {examined}."
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def as_json(findings: Sequence[Finding]) -> str:
+    """For programs."""
+    return json.dumps({"findings": [finding.to_dict() for finding in findings]}, ensure_ascii=False, indent=1)
+
+
+_COMMANDS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "notice"}
+
+
+def as_github(findings: Sequence[Finding]) -> str:
+    """Workflow commands, which GitHub shows beside the lines of a change."""
+    return "\n".join(map(_annotation, findings))
+
+
+def _annotation(finding: Finding) -> str:
+    place = f"file={_property(finding.path)},line={finding.line},col={finding.column},title={_property(finding.rule)}"
+    return f"::{_COMMANDS[finding.confidence]} {place}::{_escaped(finding.message)}%0A{_escaped(finding.fix)}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+
+
+_LEVELS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "note"}
+
+
+def as_sarif(findings: Sequence[Finding]) -> str:
+    """The standard of static analysis, version 2.1.0."""
+    rules = list(RULES)
+    driver = {
+        "name": "crossentropy doctor",
+        "version": version("crossentropy"),
+        "rules": [_sarif_rule(rule) for rule in RULES.values()],
+    }
+    results = [_sarif_result(finding, rules.index(finding.rule)) for finding in findings]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    log = {
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
+    return json.dumps(log, ensure_ascii=False, indent=1)
+
+
+def _sarif_rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.name,
+        "shortDescription": {"text": rule.meaning},
+        "fullDescription": {"text": f"{rule.meaning} {rule.symptom}"},
+        "help": {"text": rule.fix},
+        "defaultConfiguration": {"level": "note" if rule.harmless else "error"},
+    }
+
+
+def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
+    region = {"startLine": finding.line, "startColumn": finding.column}
+    cell = "" if finding.cell is None else f" (cell {finding.cell})"
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": _LEVELS[finding.confidence],
+        "message": {"text": f"{finding.message}{cell}\n{finding.fix}"},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": _uri(finding.path)}, "region": region}},
+        ],
+        "properties": {"confidence": finding.confidence},
+    }
+
+
+def _uri(path: str) -> str:
+
+    pure = PurePath(path)
+    return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
+
+
+FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "github": as_github,
+    "sarif": as_sarif,
+}
+"""By the names of `--output-format`."""
+
+
+def about(rule: Rule) -> str:
+    """What `--explain RULE` prints."""
+    seen = " and ".join(name for name, can in (("at run time", rule.run), ("in source", rule.source)) if can)
+    lines = [rule.name, "=" * len(rule.name), "", rule.meaning, "", f"Symptom: {rule.symptom}", f"Fix: {rule.fix}", ""]
+    lines += [f"  - {line}" for line in rule.wrong.split("\n")] + [f"  + {line}" for line in rule.right.split("\n")]
+    harmless = ["The loss is right all the same: reported as info."] if rule.harmless else []
+    return "\n".join([*lines, "", f"Seen: {seen}.", *harmless, f"Documentation: {rule.page}"])

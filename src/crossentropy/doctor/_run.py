@@ -1,0 +1,168 @@
+"""`crossentropy doctor --run SCRIPT`: a script is watched in a process of its own, and what was found survives its end.
+
+The child writes its findings to a file whenever there is a new one, so that they are there whatever becomes of it: an
+exception, os._exit, a signal. What the script prints goes to standard error, so that standard output is the report's.
+"""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from crossentropy.doctor._finding import Finding
+
+if TYPE_CHECKING:
+    from crossentropy.doctor._watch import Report, watch
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a watched script ended, and what was found."""
+
+    findings: tuple[Finding, ...]
+    steps: int
+    calls: int
+    """Calls of losses."""
+    code: int
+    """The script's exit code: 0 also where it was stopped after the watched steps."""
+    stopped: bool
+    """Whether it was stopped after the watched steps."""
+
+
+def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
+    """Run a script under watch."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "findings.json"
+        command = [sys.executable, "-m", "crossentropy.doctor._run", str(out), str(steps), script, *arguments]
+        uncompiled = os.environ | {"TORCH_COMPILE_DISABLE": "1"}  # compiled code cannot be looked into
+        done = subprocess.run(command, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL, env=uncompiled)
+        if not out.exists():  # it is written before the script begins
+            raise ChildProcessError("the process that was to run the script did not start: see above")
+        data: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    findings = tuple(Finding(**finding) for finding in data["findings"])
+    return Run(
+        tuple(sorted(set(findings))),
+        data["steps"],
+        data["calls"],
+        done.returncode,
+        data["stopped"],
+    )
+
+
+class _Enough(SystemExit):
+    """Raised in the script when the steps have been watched."""
+
+
+class _Stop:
+    """Stops a script: it may do what it does when it is interrupted, but not go on for ever."""
+
+    CATCHES = 3
+    """How often a script may catch what stops it."""
+    SECONDS = 30
+    """How long it may take to end."""
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self.stopped = False
+        self._leave = leave
+        """Ends the process, where nothing else helps."""
+        self._raised = 0
+        self._timer = threading.Timer(self.SECONDS, leave)
+        self._timer.daemon = True
+
+    def __call__(self, *_: object) -> None:
+        """Stop the script; again with each step that follows."""
+        from torch.optim.optimizer import register_optimizer_step_post_hook
+
+        if not self.stopped:
+            self.stopped = True
+            self._timer.start()
+            self._hook = register_optimizer_step_post_hook(self)
+        self._raised += 1
+        if self._raised > self.CATCHES:
+            self._leave()
+        if threading.current_thread() is not threading.main_thread():
+            raise SystemExit  # which threads end by in silence
+        raise _Enough(0)
+
+    def is_over(self) -> None:
+        """The script has ended."""
+        self._timer.cancel()
+        if self.stopped:
+            self._hook.remove()
+
+
+def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Callable[[Report, bool], None]") -> int:
+    """Run a script in this process, which it then may leave in any state, and return its exit code.
+
+    `save` gets the report, and whether the script was stopped, at the beginning and end and with each finding.
+    """
+    from crossentropy.doctor._watch import watch
+
+    sys.argv = [script, *arguments]
+    sys.path[0] = str(Path(script).resolve().parent)
+    watching = watch(steps)
+
+    def leave() -> None:
+        save(watching.report, True)
+        os._exit(0)
+
+    stop = _Stop(leave)
+    save(watching.report, False)
+    _note_deprecations(watching)
+    watching.on_finding = lambda report: save(report, stop.stopped)
+    watching.on_end = stop
+    code = 0
+    try:
+        with watching:
+            runpy.run_path(script, run_name="__main__")
+    except _Enough:
+        pass
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    stop.is_over()
+    save(watching.report, stop.stopped)
+    return code
+
+
+def _note_deprecations(watching: "watch") -> None:
+    """Torch's warning about size_average and reduce is a finding: the loss is called without them."""
+    from crossentropy.doctor._call import Found
+    from crossentropy.doctor._trace import users_place
+
+    def warned(message: Any, *_: Any, **__: Any) -> None:  # noqa: ANN401
+        if "size_average and reduce args" in str(message):
+            found = Found("deprecated-reduce", "certain", "size_average or reduce is used: use reduction=")
+            watching.add(found, users_place(sys._getframe(1)))
+        shown(message, *_, **__)
+
+    shown, warnings.showwarning = warnings.showwarning, warned
+
+
+def _child(out: Path, steps: int, script: str, arguments: list[str]) -> int:
+    process = os.getpid()
+
+    def save(report: "Report", stopped: bool) -> None:
+        if os.getpid() != process:  # a fork of the script, such as a worker that loads data
+            return
+        contents = {**report.to_dict(), "steps": report.steps, "calls": report.calls, "stopped": stopped}
+        unfinished = out.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(json.dumps(contents), "utf-8")
+        unfinished.replace(out)
+
+    return watch_script(script, arguments, steps, save)
+
+
+if __name__ == "__main__":
+    sys.exit(_child(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]))

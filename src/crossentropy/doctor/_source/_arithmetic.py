@@ -1,0 +1,277 @@
+"""Arithmetic with tensors: what kind of numbers come out."""
+
+from __future__ import annotations
+
+import ast
+import math
+from typing import TypeGuard
+
+from crossentropy.doctor._source._indexing import as_tensor, plus
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
+
+_LIKE_LOGITS = ("logits", "tanh", "")
+RANKED = "ranked"
+"""The kind of the largest numbers of rows."""
+SMALLER = "smaller"
+"""The kind of a mask of all that is less than these."""
+_CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
+
+
+def combine(report: Report, op: type[ast.operator], left: Value, right: Value, place: Place) -> Value:
+    """A binary operation, one of whose sides is a tensor or a number read from one."""
+    if not isinstance(left, Tensor) and not isinstance(right, Tensor):
+        return _numbers(report, op, left, right, place)
+    if op is ast.MatMult:
+        return product(as_tensor(left), as_tensor(right), place)
+    a, b = as_tensor(left), as_tensor(right)
+    if op is ast.Pow:
+        return _power(report, a, b, right, place)
+    base = _merged(a, b)
+    if a.parts or b.parts:
+        return _of_losses(report, op, a, b, left, right, base, place)
+    kinds: dict[type[ast.operator], Value] = {
+        ast.Add: _add, ast.Sub: _subtract, ast.Mult: _multiply, ast.Div: _divide,
+    }  # fmt: skip
+    if a.kind in ("indices", "range") and type(right) is int:
+        return _integers(op, a, right).to(graph=base.graph, cut=base.cut)
+    if b.kind in ("indices", "range") and type(left) is int and op in (ast.Add, ast.Mult):
+        return _integers(op, b, left)
+    if op is ast.Mod and type(right) is int and right > 0 and a.dtype == "long":
+        return base.to(kind="indices", low=0, high=right - 1, source=Sequence(), offset=0)
+    if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
+        return base.to(kind="binary", dtype="bool")
+    result = kinds[op](a, b, left, right, base, place) if op in kinds else base
+    return result.to(sums=_row_sum(op, a, b, left, right))
+
+
+def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value) -> float | None:
+    """What the rows of the result sum to."""
+    first, second = row_sum(a), row_sum(b)
+    if first is not None and second is not None:
+        return first + second if op is ast.Add else first - second if op is ast.Sub else None
+    for x, total, number in ((a, first, right), (b, second, left)):
+        if total is None or not _is_number(number) or not math.isfinite(number):
+            continue
+        if op is ast.Mult:
+            return total * number
+        if op is ast.Div and number and x is a:
+            return total / number
+        if op is ast.Add and isinstance(x.count, int):
+            return total + number * x.count
+    return None
+
+
+def row_sum(x: Tensor) -> float | None:
+    """What each row sums to, if that is known."""
+    return 1.0 if x.kind in ("one-hot", "probabilities", "soft") else x.sums
+
+
+def _merged(a: Tensor, b: Tensor) -> Tensor:
+    """What both sides leave in the result, whatever the operation."""
+    graph = True if a.graph or b.graph else False if a.graph is False and b.graph is False else None
+    larger = a if (a.rank or 0) >= (b.rank or 0) else b
+    main = a if a.source is not None and a.graph else b
+    return Tensor(
+        shape=broadcast(a.shape, b.shape),
+        dtype="float" if "float" in (a.dtype, b.dtype) else a.dtype if a.dtype == b.dtype else "",
+        axis=larger.axis,
+        count=larger.count if larger.axis is not None else None,
+        graph=graph,
+        cut=None if graph else a.cut or b.cut,
+        source=main.source if main.graph else None,
+        offset=main.offset,
+        logs=a.logs or b.logs,
+        mixed=a.mixed or b.mixed,
+        likely=a.likely or b.likely,
+        parts=a.parts | b.parts,
+        banned=a.banned | b.banned,
+    )
+
+
+def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
+    """The shape of both together."""
+    if a is None or b is None:
+        return a if b == () else b if a == () else None
+    long, short = (a, b) if len(a) >= len(b) else (b, a)
+    padded = (1,) * (len(long) - len(short)) + short
+    return tuple(x if y == 1 or x == y else y if x == 1 or not isinstance(x, int) else x for x, y in zip(long, padded))
+
+
+def _kept(x: Tensor, base: Tensor, kind: str | None = None) -> Tensor:
+    """The kind of one side, in the result."""
+    axes = {} if x.rank is not None and x.rank != base.rank else {"axis": x.axis, "normal": x.normal}
+    return base.to(kind=x.kind if kind is None else kind, made=x.made, count=x.count, **axes)
+
+
+def _is_number(value: Value) -> TypeGuard[float]:
+    return isinstance(value, (int, float))
+
+
+def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
+    for x, y, other in ((a, b, right), (b, a, left)):
+        if _is_number(other) and abs(other) < 1e-2 and x.kind:
+            return _kept(x, base)
+        if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
+            return _kept(x, base)
+        if x.kind == "normal" and y.kind in ("", "normal", "indices", "constant"):
+            return base.to(kind="normal")
+        if x.kind in ("probabilities", "mixture", "scaled") and y.kind in ("probabilities", "mixture", "scaled"):
+            return _kept(x, base, "mixture")
+    return base
+
+
+def _subtract(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
+    if b.total is not None and b.total is a and b.kind == "logsumexp":
+        return base.to(kind="log-probabilities", made=place, axis=a.axis, count=a.count, normal=b.normal)
+    if left in (1, 1.0) and b.kind in ("sigmoid", "column", "binary", "uniform", "focal"):
+        return _kept(b, base)
+    if a.kind == "logits" and b.kind in ("", "logits", "constant", "indices", "normal"):
+        return _kept(a, base)
+    if _is_number(right) and abs(right) < 1e-2:
+        return _kept(a, base)
+    return base
+
+
+def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
+    for x, y, other in ((a, b, right), (b, a, left)):
+        scalar = _is_number(other) or isinstance(other, Unknown) or y.shape == ()
+        if x.kind in ("logits", "normal", "tanh") and (scalar or y.kind in ("logits", "normal")):
+            return _kept(x, base, "logits" if x.graph else x.kind)
+        if x.kind in ("probabilities", "mixture") and scalar:
+            return _kept(x, base, "scaled")
+        if x.kind == "uniform" and _is_number(other):
+            return base.to(kind="uniform" if abs(other) <= 1 else "scores")
+    return base
+
+
+def _divide(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
+    if b.total is not None and b.total is a:
+        kind = "probabilities" if a.kind == "exp" else "soft"
+        return base.to(kind=kind, made=place, axis=a.axis, count=a.count, normal=b.normal)
+    if a.kind in ("logits", "normal") and (_is_number(right) or b.kind in ("", "exp", "normal", "constant")):
+        return _kept(a, base)
+    if a.kind in ("mixture", "scaled") and (_is_number(right) or isinstance(right, Unknown)):
+        return _kept(a, base)
+    return base
+
+
+def _integers(op: type[ast.operator], x: Tensor, number: int) -> Tensor:
+    low, high = x.low, x.high
+    if op in (ast.Add, ast.Sub):
+        shift = number if op is ast.Add else -number
+        moved = frozenset(fill + shift for fill in x.fills)
+        position = {"offset": plus(x.offset, shift)} if x.rank == 0 else {"source": Sequence()}
+        return x.to(low=_shifted(low, shift), high=_shifted(high, shift), fills=moved, **position)
+    if op is ast.Mod and number > 0:
+        high = number - 1 if not isinstance(high, int) or high >= number - 1 else high
+        return x.to(low=0, high=high, fills=frozenset(), source=Sequence())
+    if isinstance(low, int) and isinstance(high, int) and number > 0 and op in (ast.FloorDiv, ast.Mult):
+        bounds = (low // number, high // number) if op is ast.FloorDiv else (low * number, high * number)
+        return x.to(low=bounds[0], high=bounds[1], source=Sequence())
+    return x.plain(
+        kind="" if op is ast.Div else "indices", dtype="float" if op is ast.Div else x.dtype, source=Sequence()
+    )
+
+
+def _shifted(bound: Dim | None, shift: int) -> Dim | None:
+    return None if bound is None else plus(bound, shift)
+
+
+def _of_losses(
+    report: Report, op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place
+) -> Tensor:
+    """Arithmetic with losses: sums of them, and the factors of focal losses."""
+    if a.kind == "focal" or b.kind == "focal":
+        focal = a if a.kind == "focal" else b
+        return base.to(kind="focal" if op is ast.Sub else "loss", made=focal.made, reduction=focal.reduction)
+    if op is ast.Sub and b.kind == "negative":
+        return base
+    main = a if a.parts else b
+    reduction = main.reduction
+    if op is ast.Add:
+        report.joined(base, place)
+        return base.to(kind="loss", reduction=reduction)
+    if op is ast.Div:
+        report.divided(a, place)
+        reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
+    if op is ast.Mult and (left == -1 or right == -1):
+        return base.to(kind="negative", reduction=reduction)
+    weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
+    return base.to(kind="loss", reduction="weighted" if weighted and reduction == "mean" else reduction)
+
+
+def _power(report: Report, a: Tensor, b: Tensor, exponent: Value, place: Place) -> Tensor:
+    if a.kind == "focal" and a.made is not None:
+        report.focal(a, place)
+    return a.plain(kind="logits" if a.kind == "logits" and exponent == 1 else "loss" if a.parts else "")
+
+
+def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, place: Place) -> Value:
+    """Numbers read from losses: sums and their means are followed."""
+    first = left if isinstance(left, Number) else right
+    both = isinstance(left, Number) and isinstance(right, Number)
+    if op is ast.Add:
+        parts = left.tensor.parts | right.tensor.parts if both else first.tensor.parts
+        return Number(first.tensor.to(parts=parts), place)
+    if op is ast.Mult and (type(left) is float or type(right) is float):
+        return Number(first.tensor.to(reduction="averaged"), place)
+    if op is ast.Mult:
+        return Unknown()
+    if op is ast.Div and isinstance(left, Number):
+        report.divided(left.tensor, place)
+        return Number(left.tensor.to(reduction="averaged"), place)
+    return Unknown()
+
+
+def negate(x: Tensor) -> Tensor:
+    """−x."""
+    if x.kind == "loss":
+        return x.to(kind="negative")
+    if x.kind == "log-probabilities":
+        return x.plain(kind="")
+    return x if x.kind in ("logits", "normal") else x.plain(kind="negative" if x.kind == "negative" else "")
+
+
+def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
+    """Comparisons: rows of independent bits, or one-hot rows."""
+    a, b = as_tensor(left), as_tensor(right)
+    base = Tensor(kind="binary", dtype="bool", shape=broadcast(a.shape, b.shape), graph=False, cut=a.cut)
+    ranges = "range" in (a.kind, b.kind)
+    if op is ast.Eq and ranges and "indices" in (a.kind, b.kind):
+        return base.to(kind="one-hot", axis=-1, count=base.shape[-1] if base.shape else None)
+    threshold = op in (ast.Gt, ast.GtE, ast.Lt, ast.LtE) and "uniform" in (a.kind, b.kind)
+    kind = "bits" if threshold else "binary"
+    less = (RANKED, op in (ast.Gt, ast.GtE)) in ((a.kind, True), (b.kind, False))
+    if RANKED in (a.kind, b.kind) and op in (ast.Lt, ast.LtE, ast.Gt, ast.GtE):
+        kind = SMALLER if less else kind
+    return base.to(kind=kind, equals=right if op is ast.Eq else (right,) if op is ast.NotEq else None)
+
+
+def product(a: Tensor, b: Tensor, place: Place) -> Tensor:
+    """A @ b."""
+    shape = None
+    if a.shape and b.shape:
+        shape = (*a.shape[:-1], b.shape[-1]) if len(b.shape) > 1 else a.shape[:-1]
+    normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
+    raw = a.kind not in normalised and b.kind not in normalised
+    base = _merged(a, b)
+    kind = (
+        "logits"
+        if raw and (base.graph or "logits" in (a.kind, b.kind))
+        else "normal"
+        if raw and base.graph is False
+        else ""
+    )
+    count = shape[-1] if shape else None
+    source = a.source if a.source is not None and a.graph else None
+    return base.to(
+        kind=kind,
+        made=place,
+        shape=shape,
+        axis=-1 if shape is None or len(shape) > 1 else None,
+        count=count,
+        dtype="float",
+        source=source,
+        offset=a.offset,
+    )

@@ -1,0 +1,94 @@
+"""What is written into tensors and taken out of them row by row, and small facts about syntax."""
+
+from __future__ import annotations
+
+import ast
+import math
+
+from crossentropy.doctor._source._arithmetic import SMALLER
+from crossentropy.doctor._source._fills import filled
+from crossentropy.doctor._source._values import Bound, Function, Place, Sequence, Tensor, Unknown, Value
+
+
+def row(x: Tensor) -> Tensor:
+    """An element of a tensor over its first axis."""
+    if x.shape is None or not x.shape:
+        return x.to(axis=None, normal=None, total=None, source=Sequence())
+    shape = x.shape[1:]
+    source = x.source if not shape and x.source is not None else Sequence()
+
+    def kept(axis: int | None) -> int | None:
+        return axis if axis is not None and axis >= -len(shape) else None
+
+    return x.to(shape=shape, axis=kept(x.axis), normal=kept(x.normal), total=None, source=source)
+
+
+def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
+    """X after x[index] = value."""
+    keys = list(index) if isinstance(index, tuple) else [index]
+    whole = any(isinstance(key, slice) for key in keys)
+    if x.kind in ("zeros", "one-hot") and value in (1, 1.0) and not whole and x.rank is not None:
+        hot = _hot(keys) if len(keys) == x.rank else ""
+        if x.kind == "one-hot":
+            return x.to(kind=hot)
+        if hot:
+            return x.to(kind=hot, made=place, axis=-1, count=x.size(-1))
+        return x.to(kind="", low=None, high=None)
+    mask = keys[0] if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].dtype == "bool" else None
+    if value == -math.inf and (mask is None or mask.kind != SMALLER):
+        last = keys[-1] if len(keys) == x.rank or whole else None
+        classes = last if isinstance(last, (list, tuple, range)) else [last]
+        return x.to(
+            kind="" if x.kind == "zeros" else x.kind, low=None, high=None,
+            banned=x.banned | {label for label in classes if type(label) is int and label >= 0},
+        )  # fmt: skip
+    if isinstance(value, Tensor):
+        if x.kind in ("zeros", "ones", "indices", "") and value.kind in ("indices", "range"):
+            highest = max(x.high, value.high) if isinstance(x.high, int) and isinstance(value.high, int) else None
+            return x.to(kind="indices", fills=x.fills | value.fills, low=None, high=highest)
+        return x.to(kind=x.kind if x.kind not in ("zeros", "ones") else "", source=Sequence())
+    if isinstance(value, (Unknown, list)):
+        return x.to(kind="" if x.kind in ("zeros", "ones") else x.kind, low=None, high=None)
+    return filled(x, mask, value)
+
+
+def _hot(keys: list[Value]) -> str:
+    """What ones at some places make of zeros: rows with one each, rows with several, or nothing that is known."""
+    *rows, classes = keys
+    if any(map(_is_many, rows)):  # pairs of a row and a class
+        return "one-hot" if isinstance(classes, (Tensor, list, range)) else ""
+    if isinstance(classes, (list, range)):
+        return "one-hot" if len(classes) == 1 else "multi-hot"
+    if not isinstance(classes, Tensor):
+        return "" if rows else "one-hot"
+    if classes.rank == 0 or (rows and classes.rank is None):
+        return "one-hot"
+    return "" if rows else "multi-hot"
+
+
+def _is_many(key: Value) -> bool:
+    """Whether an index picks several elements, as far as is known."""
+    return isinstance(key, (list, range)) or (isinstance(key, Tensor) and key.rank != 0 and key.rank is not None)
+
+
+def some(elements: list[Value], count: int) -> list[Value]:
+    """The elements that a loop is followed for: all of a few, of more the first and the last."""
+    return elements if len(elements) <= count else [*elements[: count - 1], elements[-1]]
+
+
+def bound(owner: Value, method: Value) -> Value:
+    """A method of an object."""
+    return Bound(owner, method) if isinstance(method, Function) else method
+
+
+def dotted(node: ast.expr) -> str:
+    """The name of a decorator, as it is written."""
+    parts: list[str] = []
+    if isinstance(node, ast.Call):
+        node = node.func
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if isinstance(node, ast.Name):
+        parts.append(node.id)
+    return ".".join(reversed(parts))

@@ -1,0 +1,104 @@
+"""Examining many files: which are followed, in how many processes, and which findings comments silence."""
+
+from __future__ import annotations
+
+import gc
+import os
+import symtable
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._lines import silences
+from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
+from crossentropy.doctor._source._project import FEW, Project, mentions_loss
+from crossentropy.doctor._source._report import Report
+
+
+def examine_files(
+    paths: Sequence[Path], jobs: int, progress: Callable[[int, int], None] | None
+) -> tuple[list[Finding], dict[str, str], int]:
+    """Findings, what was skipped and why, and the number of files."""
+    files = {os.path.realpath(path): path for path in discover(paths)}
+    roots = sorted({os.path.realpath(path if path.is_dir() else path.parent) for path in paths})
+    names = list(files)
+    parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
+    if len(parts) == 1:
+        results = [_examine_part(files, roots, names, progress)]
+    else:
+        with ProcessPoolExecutor(len(parts)) as pool:
+            results = list(pool.map(_examine_part, [files] * len(parts), [roots] * len(parts), parts))
+    found: dict[Finding, None] = {}
+    skipped: dict[str, str] = {}
+    for findings, unread in results:
+        found.update(dict.fromkeys(findings))
+        skipped.update(unread)
+    if progress is not None:
+        progress(len(names), len(names))
+    return list(found), skipped, len(names)
+
+
+def _examine_part(
+    files: dict[str, Path], roots: list[str], names: list[str], progress: Callable[[int, int], None] | None = None
+) -> tuple[list[Finding], dict[str, str]]:
+    report = Report()
+    project = Project(report, files, roots)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 3000))
+    collecting = gc.isenabled()
+    gc.disable()  # syntax trees are many small objects, and live until the end
+    try:
+        for number, name in enumerate(names):
+            _examine_one(project, name)
+            if progress is not None and number % 16 == 0:
+                progress(number // 2, len(names))
+        for number, name in enumerate(names):
+            project.examine_rest(name)
+            if progress is not None and number % 16 == 0:
+                progress((len(names) + number) // 2, len(names))
+        project.pair()
+        report.finish()
+    finally:
+        sys.setrecursionlimit(limit)
+        if collecting:
+            gc.enable()
+    return _told(report, project), project.skipped
+
+
+def _examine_one(project: Project, name: str) -> None:
+    path = project.files[name]
+    try:
+        data = text_of(path)
+    except Unreadable as error:
+        project.skipped[path.as_posix()] = str(error)
+        return
+    if len(project.files) <= FEW or path.suffix == ".ipynb" or mentions_loss(data):
+        project.examine(name)
+    elif name not in project.sources:
+        _parse(project, path, data)
+
+
+def _parse(project: Project, path: Path, data: bytes) -> None:
+    """Of a file without a loss it is only seen whether it is Python."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            symtable.symtable(data, path.name, "exec")  # type: ignore[arg-type]  # bytes are read too, faster than ast
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        try:
+            read(path, data)
+        except Unreadable as error:
+            project.skipped[path.as_posix()] = str(error)
+
+
+def _told(report: Report, project: Project) -> list[Finding]:
+    """The findings that no comment silences."""
+    sources = {source.shown: source for source in project.sources.values() if source is not None}
+    return [
+        finding
+        for finding in report.findings.values()
+        if not silences(sources[finding.path].line(finding.line, finding.cell), finding.rule)
+    ]

@@ -1,0 +1,88 @@
+"""Numbers that are written over others: labels for padding, ones for classes."""
+
+from __future__ import annotations
+
+import math
+
+from crossentropy.doctor._source._arithmetic import SMALLER
+from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Call, Padding, Tensor, Unknown, Value
+
+
+def masked_fill(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Of the call x.masked_fill(mask, value)."""
+    mask, value = as_tensor(call.get("mask", 1)), call.get("value", 2)
+    return filled(x, mask, value)
+
+
+def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
+    """A tensor with some numbers replaced: labels that are filled in, and fills that are taken out."""
+    if mask is not None and mask.kind == SMALLER and value == -math.inf:
+        return x.to(masked=True)
+    if (isinstance(value, Tensor) and value.kind == "constant") or (isinstance(value, float) and x.kind == "logits"):
+        return x
+    if not isinstance(value, int) or isinstance(value, bool):
+        return x.to(
+            kind="" if x.kind in ("zeros", "ones") else x.kind, fills=frozenset(), low=None, high=None, source=None
+        )
+    if x.kind in ("zeros", "ones") and x.dtype == "float":
+        return x.to(kind="", low=None, high=None)
+    if x.kind == "logits":
+        return x
+    kind = (
+        "indices"
+        if x.kind in ("", "indices", "range") or (x.kind in ("zeros", "ones") and x.dtype == "long")
+        else x.kind
+    )
+    if kind != "indices":
+        return x.to(kind="", low=None, high=None)
+    fills = x.fills
+    if mask is not None and mask.equals is not None:
+        fills = frozenset(fill for fill in fills if fill != mask.equals)
+        if len(fills) < len(x.fills):
+            return x.to(kind=kind, fills=fills | {value})
+    if value < 0 and not isinstance(value, Padding):  # padding may be among what is ignored now
+        fills = frozenset(fill for fill in fills if not isinstance(fill, Padding))
+    marks = isinstance(value, Padding) or value < 0 or value in (255,)
+    number = value if marks else None
+    if number is None:
+        return x.to(kind=kind, high=max(x.high, value) if isinstance(x.high, int) else value, source=None)
+    bounds = {"low": None, "high": None} if mask is not None and value < 0 else {}  # which labels stay is not known
+    return x.to(kind=kind, fills=fills | {number}, **bounds)
+
+
+def where(report: Report, condition: Tensor, call: Call) -> Value:
+    """Of the call torch.where(condition, input, other)."""
+    a, b = call.get("input", 1), call.get("other", 2)
+    for value, other in ((a, b), (b, a)):
+        if isinstance(other, (Tensor, Unknown)) and isinstance(value, (int, float)):
+            x = as_tensor(other)
+            equals = condition.equals
+            matched = equals if value is a else equals[0] if isinstance(equals, tuple) else None
+            mask = condition.to(equals=None if isinstance(matched, tuple) else matched)
+            return filled(x, mask, value)
+    first, second = as_tensor(a), as_tensor(b)
+    if first.kind == "banned" and second.kind == "logits":
+        return filled(second, condition, -math.inf)
+    kind = first.kind if first.kind == second.kind else ""
+    return first.to(kind=kind, low=None, high=None, fills=first.fills | second.fills, source=None, total=None)
+
+
+def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Of rows with a single one, of class indices."""
+    count = call.get("num_classes", 1)
+    size = count if isinstance(count, (int, Unknown)) and count != -1 else Unknown()
+    shape = None if x.shape is None else (*x.shape, size)
+    return Tensor(kind="one-hot", made=call.place, shape=shape, dtype="long", graph=False, axis=-1, count=size)
+
+
+def scatter(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Of the call x.scatter(dim, index, 1): rows of ones and zeros."""
+    index, value = as_tensor(call.get("index", 2)), call.get("value", 3, call.get("src", default=None))
+    if x.kind != "zeros" or value not in (1, 1.0):
+        return x.to(kind="", low=None, high=None) if x.kind in ("zeros", "ones") else x
+    columns = index.shape[-1] if index.shape else None
+    if columns == 1 or columns is None:
+        return x.to(kind="one-hot", made=call.place, axis=-1, count=x.size(-1))
+    return x.to(kind="multi-hot", made=call.place, axis=-1, count=x.size(-1))

@@ -1,0 +1,200 @@
+"""Indices of tensors: which axes stay, and how far a cut moves along a sequence."""
+
+from __future__ import annotations
+
+from itertools import count
+
+from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
+
+
+def as_tensor(value: Value) -> Tensor:
+    """What is used as a tensor; the same unknown value is the same sequence."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, Number):
+        return value.tensor
+    if isinstance(value, Unknown):
+        source = value.members.setdefault(("tensor",), Tensor(source=Sequence()))
+        return source if isinstance(source, Tensor) else Tensor()
+    if isinstance(value, bool):
+        return Tensor(kind="binary", dtype="bool", shape=(), graph=False)
+    if isinstance(value, int):
+        return Tensor(kind="indices", dtype="long", shape=(), low=value, high=value, graph=False)
+    if isinstance(value, float):
+        return Tensor(kind="constant", dtype="float", shape=(), graph=False)
+    return Tensor()
+
+
+def plus(first: Dim, second: Dim) -> Dim:
+    """The sum of two lengths."""
+    if isinstance(first, int) and isinstance(second, int):
+        return first + second
+    if isinstance(first, Unknown) and isinstance(second, int):
+        return Unknown(first.base, first.plus + second)
+    if isinstance(second, Unknown) and isinstance(first, int):
+        return Unknown(second.base, second.plus + first)
+    return Unknown()
+
+
+def minus(first: Dim, second: Dim) -> Dim:
+    """The difference of two lengths."""
+    if isinstance(second, int):
+        return plus(first, -second)
+    if isinstance(first, Unknown) and first.base is second.base:
+        return first.plus - second.plus
+    return Unknown()
+
+
+def times(sizes: Shape) -> Dim:
+    """The product of lengths."""
+    result = 1
+    unknown: list[Unknown] = []
+    for size in sizes:
+        if isinstance(size, int):
+            result *= size
+        else:
+            unknown.append(size)
+    if not unknown:
+        return result
+    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
+
+
+def index(x: Tensor, key: Value, place: Place) -> Tensor:
+    """x[key]."""
+    keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
+    if x.shape is None:
+        return _of_unknown_rank(x, keys, place)
+    used = sum(_axes_taken(part) for part in keys)
+    rest = len(x.shape) - used
+    if rest < 0:
+        return Tensor(graph=x.graph, dtype=x.dtype, cut=x.cut)
+    if Ellipsis in [part for part in keys if not isinstance(part, (Tensor, list))]:
+        where = next(i for i, part in enumerate(keys) if part is Ellipsis)
+        keys[where : where + 1] = [slice(None)] * rest
+    else:
+        keys += [slice(None)] * rest
+    return _cut(x, x.shape, keys, place)
+
+
+def _axes_taken(part: Value) -> int:
+    if part is None or part is Ellipsis:
+        return 0
+    if isinstance(part, Tensor) and part.dtype == "bool" and part.rank:
+        return part.rank
+    return 1
+
+
+def _cut(x: Tensor, shape: Shape, keys: list[Value], place: Place) -> Tensor:
+    sizes: list[Dim] = []
+    origin: list[int | None] = []
+    offset: Dim = x.offset
+    axes = count()
+    rows = False
+    source = x.source
+    if source is not None and len(shape) > 1 and isinstance(keys[0], (int, Unknown)):
+        source = source.row(keys[0])
+    advanced: Tensor | None = None
+    for part in keys:
+        if part is None:
+            sizes.append(1)
+            origin.append(None)
+            continue
+        axis = next(axes)
+        if isinstance(part, slice):
+            size, start = _slice(shape[axis], part)
+            offset = offset if start == 0 else plus(offset, start)
+            sizes.append(size)
+            origin.append(axis)
+        elif isinstance(part, Tensor) and part.dtype == "bool":
+            for _ in range((part.rank or 1) - 1):
+                next(axes)
+            sizes.append(Unknown())
+            origin.append(axis)
+            rows = True
+        elif isinstance(part, (Tensor, list, range, Unknown)):
+            if advanced is None and not isinstance(part, Unknown):
+                advanced = part if isinstance(part, Tensor) else Tensor(shape=(len(part),))
+                taken = advanced.shape if advanced.shape is not None else (Unknown(),)
+                sizes.extend(taken)
+                origin.extend([None if len(taken) != 1 else axis] * len(taken))
+            offset = Unknown() if not isinstance(part, Unknown) else offset
+    picks = any(isinstance(part, (int, Unknown)) for part in keys) and len(keys) > 1
+    if any(isinstance(part, slice) and part.step not in (None, 1) for part in keys):
+        offset = Unknown()
+    result = _result(x.to(source=source), tuple(sizes), origin, offset, rows, advanced)
+    return result.to(picked=True) if picks and x.fills else result
+
+
+def _result(
+    x: Tensor, shape: Shape, origin: list[int | None], offset: Dim, rows: bool, advanced: Tensor | None
+) -> Tensor:
+    axis = _follow(x.axis, x.rank or 0, origin)
+    normal = _follow(x.normal, x.rank or 0, origin)
+    result = x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None)
+    if axis is not None:
+        result = result.to(count=shape[axis])
+        if x.kind in ("probabilities", "mixture") and x.axis is not None and shape[axis] != x.size(x.axis):
+            result = result.to(kind="column" if shape[axis] == 1 else "")
+    if x.axis is not None and axis is None:
+        result = result.to(sums=None)
+    if advanced is not None and x.kind == "identity":
+        return result.to(kind="one-hot", axis=-1)
+    if advanced is not None and not shape:
+        return result.to(kind="")
+    if rows:
+        return result.to(fills=frozenset(), source=None)
+    if x.axis is not None and axis is None and x.kind in ("probabilities", "mixture", "one-hot", "multi-hot"):
+        return result.to(kind={"probabilities": "column", "mixture": "sigmoid"}.get(x.kind, "binary"))
+    return result
+
+
+def _follow(axis: int | None, rank: int, origin: list[int | None]) -> int | None:
+    """Where an axis, counted from the end, is after the cut."""
+    if axis is None or axis + rank not in origin:
+        return None
+    return origin.index(axis + rank) - len(origin)
+
+
+def _slice(size: Dim, part: slice) -> tuple[Dim, Dim]:
+    """The length and the start of a slice of an axis."""
+    start, stop = _position(part.start), _position(part.stop)
+    if part.step not in (None, 1):
+        return Unknown(), 0
+    first: Dim = 0 if start is None else start if isinstance(start, (int, Unknown)) else Unknown()
+    if isinstance(first, int) and first < 0:
+        first = plus(size, first)
+    if stop is None:
+        last: Dim = size
+    elif isinstance(stop, int):
+        last = plus(size, stop) if stop < 0 else min(stop, size) if isinstance(size, int) else stop
+    else:
+        last = stop if isinstance(stop, Unknown) else Unknown()
+    length = minus(last, first)
+    return (max(length, 0) if isinstance(length, int) else length), first
+
+
+def _position(value: Value) -> Value:
+    """An index; one that is read from a tensor is as far from others read there as was added to it."""
+    if isinstance(value, Tensor) and value.rank == 0 and value.source is not None and isinstance(value.offset, int):
+        return Unknown(value.source, value.offset)
+    return value
+
+
+def _of_unknown_rank(x: Tensor, keys: list[Value], place: Place) -> Tensor:
+    """Of a tensor whose axes are not known: cuts move it along its sequence, numbers may take its classes away."""
+    offset = x.offset
+    moved = False
+    for part in keys:
+        if isinstance(part, slice):
+            start = _position(part.start)
+            if isinstance(start, (int, Unknown)) and start != 0:
+                offset = plus(offset, start)
+        elif (isinstance(part, Tensor) and part.dtype == "bool") or (part is not None and part is not Ellipsis):
+            moved = True
+    result = x.to(offset=offset, total=None, normal=None, axis=None if Ellipsis not in keys else x.axis)
+    if not moved:
+        return result
+    if len(keys) > 1 or x.kind in ("indices", "one-hot"):
+        kind = "column" if x.kind == "probabilities" else "" if x.kind in ("one-hot", "multi-hot", "loss") else x.kind
+        return result.to(kind=kind, source=None, count=None, axis=None, picked=True)
+    return result.to(source=None, fills=frozenset() if isinstance(keys[0], Tensor) else x.fills)

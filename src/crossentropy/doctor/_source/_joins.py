@@ -1,0 +1,94 @@
+"""What is known of a value that may be one or another, and of one that hangs on a default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from crossentropy.doctor._source._values import (
+    Bound,
+    Choice,
+    Class,
+    External,
+    Function,
+    Instance,
+    Layer,
+    Maybe,
+    Partial,
+    Tensor,
+    Unknown,
+    Value,
+    is_known,
+    setting,
+)
+
+MOST_OPTIONS = 6
+LIKELY = "*likely"
+"""The attribute of objects that are there only where a default is used."""
+
+
+def join(first: Value, second: Value) -> Value:
+    """What holds of both values."""
+    if first is second:
+        return first
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return _join_tensors(first, second)
+    if type(first) is type(second) and isinstance(first, (list, tuple)):
+        return _join_rows(first, second)
+    if type(first) is type(second) and (is_known(first) or isinstance(first, External)) and first == second:
+        return first
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        return {key: join(value, second[key]) for key, value in first.items()}
+    if isinstance(first, Unknown) and first == second:
+        return first
+    return choice([first, second])
+
+
+def choice(values: Iterable[Value]) -> Value:
+    """One of several values that can be called; of others nothing is known."""
+    options: list[Value] = []
+    for value in values:
+        if not _is_option(value):
+            return Unknown()
+        given = value.options if isinstance(value, Choice) else (value,)
+        options += [option for option in given if not any(option is other for other in options)]
+    return options[0] if len(options) == 1 else Choice(tuple(options)) if len(options) <= MOST_OPTIONS else Unknown()
+
+
+def _is_option(value: Value) -> bool:
+    if isinstance(value, Layer):
+        return value.name.startswith("torch.nn.") and not value.kind.endswith(("Loss", "Loss2d"))
+    return isinstance(value, (Choice, Function, Class, Instance, Bound, Partial))
+
+
+def doubtful(value: Value) -> Value:
+    """A value that is this one only where a default is used, or on one of several ways."""
+    if isinstance(value, (Tensor, External)):
+        return replace(value, likely=True)
+    if isinstance(value, (Layer, Instance)):
+        value.attributes[LIKELY] = True
+        return value
+    return Choice((value,)) if isinstance(value, (Class, Function)) else setting(value)
+
+
+def _join_rows(first: Value, second: Value) -> Value:
+    short, long = sorted((first, second), key=len)
+    if len(short) == len(long):
+        return type(first)(join(a, b) for a, b in zip(first, second))
+    if isinstance(first, list) and all(a is b for a, b in zip(short, long)):
+        return [*short, *(item if isinstance(item, Maybe) else Maybe(item) for item in long[len(short) :])]
+    return Unknown()
+
+
+def _join_tensors(first: Tensor, second: Tensor) -> Tensor:
+    """The facts that both share."""
+    same = {name: value for name, value in vars(first).items() if getattr(second, name) == value}
+    if "kind" not in same:
+        same = {name: same[name] for name in ("shape", "dtype", "graph", "count", "axis") if name in same}
+    else:
+        same["made"] = first.made
+    same["parts"] = first.parts | second.parts
+    same["likely"] = first.likely or second.likely
+    if first.shape is not None and second.shape is not None and len(first.shape) == len(second.shape):
+        same["shape"] = tuple(a if a == b else Unknown() for a, b in zip(first.shape, second.shape))
+    return Tensor(**same)

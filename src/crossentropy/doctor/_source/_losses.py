@@ -1,0 +1,210 @@
+"""Calls of losses: which arguments they have, which checks they pass through, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from crossentropy.doctor._source import _inputs, _targets
+from crossentropy.doctor._source._indexing import as_tensor, times
+from crossentropy.doctor._source._joins import LIKELY, doubtful
+from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Call, Dim, Layer, Tensor, Unknown, Value
+
+Check: TypeAlias = Callable[[Report, LossCall], None]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss of torch."""
+
+    name: str
+    function: tuple[str, ...]
+    """Arguments of the function, after input and target."""
+    constructor: tuple[str, ...]
+    """Arguments of the class."""
+    checks: tuple[Check, ...]
+
+
+_CE = ("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
+_REDUCE = ("size_average", "reduce", "reduction")
+_CLASSES: tuple[Check, ...] = (
+    _targets.shapes,
+    _targets.axes,
+    _targets.labels,
+    _targets.masked,
+    _targets.padding,
+    _targets.shift,
+    _targets.weights,
+    _targets.ignored,
+)
+_LOSSES = (
+    Loss("cross_entropy", _CE, _CE, (_inputs.activation, *_CLASSES, _targets.soft, _targets.smoothing)),
+    Loss("nll_loss", _CE[:-1], _CE[:-1], (_inputs.nll, *_CLASSES)),
+    Loss(
+        "binary_cross_entropy",
+        ("weight", *_REDUCE),
+        ("weight", *_REDUCE),
+        (_inputs.binary, _targets.binary, _targets.binary_weights),
+    ),
+    Loss(
+        "binary_cross_entropy_with_logits",
+        ("weight", *_REDUCE, "pos_weight"),
+        ("weight", *_REDUCE, "pos_weight"),
+        (_inputs.binary, _targets.binary, _targets.binary_weights),
+    ),
+    Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target"), (_inputs.divergence,)),
+    Loss("mse_loss", _REDUCE, _REDUCE, (_inputs.squared,)),
+    Loss("linear_cross_entropy", (), (), (_targets.smoothing,)),
+)
+FUNCTIONS = {loss.name: loss for loss in _LOSSES}
+CLASSES = {
+    "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
+    "NLLLoss2d": FUNCTIONS["nll_loss"], "BCELoss": FUNCTIONS["binary_cross_entropy"],
+    "BCEWithLogitsLoss": FUNCTIONS["binary_cross_entropy_with_logits"], "KLDivLoss": FUNCTIONS["kl_div"],
+    "MSELoss": FUNCTIONS["mse_loss"],
+}  # fmt: skip
+
+
+NAMES = frozenset([*FUNCTIONS, *CLASSES])
+"""What programs call them."""
+
+
+def _named(names: tuple[str, ...], call: Call) -> dict[str, Value]:
+    return dict(zip(names, call.args)) | call.kwargs
+
+
+def construct(report: Report, layer: Layer) -> None:
+    """Look at the arguments that a criterion is made with."""
+    loss, call = CLASSES[layer.kind], layer.call
+    tensors = [value for value in call.args if isinstance(value, Tensor)]
+    first = tensors[0] if tensors else None
+    predicted = first is not None and (first.graph or first.kind in ("logits", "probabilities", "log-probabilities"))
+    if len(tensors) > 1 or (predicted and len(call.args) > 1):
+        constructed_for_call(report, layer)
+        return
+    arguments = _named(loss.constructor, call)
+    _settings(report, loss, arguments, call)
+    layer.attributes.update({"reduction": _reduction(arguments), "ignore_index": arguments.get("ignore_index", -100)})
+
+
+def constructed_for_call(report: Report, layer: Layer) -> None:
+    """A criterion that is made where it should be called."""
+    report.add(
+        "loss-constructor-call",
+        layer.call.place,
+        f"the prediction and the target are given to the constructor of {layer.kind}: {layer.kind}()(input, target)",
+    )
+
+
+def _settings(report: Report, loss: Loss, arguments: dict[str, Value], call: Call) -> None:
+    """Mistakes that show without input and target."""
+    old = [name for name in ("size_average", "reduce") if isinstance(arguments.get(name), bool)]
+    if old:
+        report.add("deprecated-reduce", call.place, f"{' and '.join(old)} given: use reduction=")
+    _targets.smoothing_value(report, arguments.get("label_smoothing"), call.place)
+
+
+def _reduction(arguments: dict[str, Value]) -> str:
+    average, reduce = arguments.get("size_average"), arguments.get("reduce")
+    if reduce is False:
+        return "none"
+    if average is False:
+        return "sum"
+    value = arguments.get("reduction", "mean")
+    return value if isinstance(value, str) else ""
+
+
+def apply(report: Report, layer: Layer, call: Call) -> Value:
+    """criterion(input, target)."""
+    loss = CLASSES[layer.kind]
+    settings = _named(loss.constructor, layer.call)
+    return _evaluate(report, loss, call.get("input", 0), call.get("target", 1), settings, call, layer)
+
+
+def function(report: Report, name: str, call: Call) -> Value:
+    """A loss of torch.nn.functional."""
+    loss = FUNCTIONS[name]
+    settings = _named(("input", "target", *loss.function), call)
+    _settings(report, loss, settings, call)
+    x, y = settings.pop("input", Unknown()), settings.pop("target", Unknown())
+    return _evaluate(report, loss, x, y, settings, call, None)
+
+
+def _evaluate(
+    report: Report, loss: Loss, x: Value, y: Value, settings: dict[str, Value], call: Call, layer: Layer | None
+) -> Value:
+    made = None if layer is None else layer.call.place
+    case = LossCall(
+        loss.name,
+        as_tensor(x),
+        as_tensor(y),
+        settings,
+        call.place,
+        _reduction(settings),
+        made,
+        open=call.open or (layer is not None and layer.call.open),
+    )
+    if layer is not None and layer.attributes.get(LIKELY):
+        case = replace(case, x=doubtful(case.x))
+    report.examined(case)
+    if not _swapped(report, case):
+        for check in loss.checks:
+            check(report, case)
+    return _result(report, case)
+
+
+def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
+    """Look at the input alone, where it was found out later what it is."""
+    FUNCTIONS[case.loss].checks[0](report, replace(case, x=x))
+
+
+def _swapped(report: Report, case: LossCall) -> bool:
+    found = _targets.swapped(case)
+    if found:
+        report.add(
+            "swapped-arguments", case.place, found, "certain" if case.x.graph is not None or case.x.kind else "likely"
+        )
+    return bool(found)
+
+
+def _result(report: Report, case: LossCall) -> Tensor:
+    x, y = case.x, case.y
+    if x.cut is not None and x.graph and not x.parts:
+        report.add(
+            "detached-loss",
+            case.place,
+            f"the prediction was cut from the model at {x.cut}: no weight of the model gets a gradient",
+        )
+    graph = True if x.graph or y.graph else x.graph
+    rows = _rows(case)
+    ignored = case.ignore_index
+    uneven = (
+        isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in ("cross_entropy", "nll_loss")
+    )
+    part = report.part(case.place, rows, uneven)
+    shape = None if case.reduction == "none" else ()
+    if case.reduction == "none" and y.rank is not None:
+        shape = y.shape
+    cut = None if graph else x.cut or y.cut
+    return Tensor(
+        kind="loss",
+        made=case.place,
+        shape=shape,
+        dtype="float",
+        graph=graph,
+        cut=cut,
+        reduction=case.reduction,
+        parts=frozenset({part}),
+        likely=x.likely,
+    )
+
+
+def _rows(case: LossCall) -> Dim | None:
+    """How many rows the mean is over, where every label counts."""
+    if case.y.shape is not None and case.loss in ("cross_entropy", "nll_loss"):
+        shape = case.y.shape if case.y.kind not in ("one-hot", "soft") else case.y.shape[:-1]
+        return times(shape)
+    return case.x.shape[0] if case.x.shape else None

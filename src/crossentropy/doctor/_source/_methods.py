@@ -1,0 +1,400 @@
+"""Methods and attributes of what is not read: tensors, layers, lists, dictionaries, strings."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets
+from crossentropy.doctor._source._creation import CREATION
+from crossentropy.doctor._source._indexing import as_tensor, minus
+from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
+from crossentropy.doctor._source._values import (
+    Bound,
+    Call,
+    External,
+    Function,
+    Instance,
+    Layer,
+    Maybe,
+    Number,
+    Super,
+    Tensor,
+    Unknown,
+    Value,
+    is_known,
+    setting,
+)
+
+if TYPE_CHECKING:
+    from crossentropy.doctor._source._calls import Calls
+
+_ITSELF = (
+    "to",
+    "cuda",
+    "cpu",
+    "float",
+    "half",
+    "double",
+    "bfloat16",
+    "share_memory",
+    "apply",
+    "type",
+    "compile",
+    "clone",
+)
+_WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
+_TENSOR_METHODS = frozenset(
+    [
+        "softmax",
+        "log_softmax",
+        "sigmoid",
+        "argmax",
+        "backward",
+        "view",
+        "reshape",
+        "permute",
+        "transpose",
+        "unsqueeze",
+        "squeeze",
+        "long",
+        "detach",
+        "masked_fill",
+        "flatten",
+        "item",
+        "contiguous",
+        "logsumexp",
+    ]
+)
+
+
+def tensor_attribute(x: Tensor, name: str) -> Value:
+    """x.name."""
+    if name == "shape":
+        return _operations.shape_value(x)
+    if name in ("T", "mT", "H"):
+        return _shapes.transpose(x, 0, 1) if name == "T" and x.rank == 2 else _shapes.transpose(x, -2, -1)
+    if name == "data":
+        return x.to(graph=False, cut=x.cut or x.made)
+    if name == "dtype":
+        return External(f"torch.{'float32' if x.dtype == 'float' else x.dtype}") if x.dtype else Unknown()
+    if name == "ndim":
+        return x.rank if x.rank is not None else Unknown()
+    if name in ("grad", "device", "is_cuda", "requires_grad", "grad_fn"):
+        return Unknown()
+    if name in ("logits", "loss", "last_hidden_state", "pooler_output"):
+        return Unknown()
+    return Bound(x, name)
+
+
+def layer_attribute(layer: Layer, name: str) -> Value:
+    """An attribute of an object of a class that is not read."""
+    if layer.name in _tables.TABLES and (found := _tables.attribute(layer, name)) is not None:
+        return found
+    names = {"out_features": ("out_features", 1), "in_features": ("in_features", 0), "out_channels": ("out_channels",
+    1),
+             "num_embeddings": ("num_embeddings", 0), "embedding_dim": ("embedding_dim", 1)}  # fmt: skip
+    if name in names:
+        return layer.call.get(*names[name])
+    if name in ("weight", "bias") and layer.name.startswith("torch.nn"):
+        rows = layer.call.get("out_features", 1) if layer.kind == "Linear" else layer.call.get("num_embeddings", 0)
+        size = rows if isinstance(rows, (int, Unknown)) else Unknown()
+        return Tensor(dtype="float", graph=True, shape=(size, Unknown()) if name == "weight" else (size,))
+    if name in ("pad_token_id", "pad_id", "pad_index"):
+        return layer.attributes.setdefault(name, Unknown())
+    if name == "training":
+        return True
+    if name in ("config", "hparams", "args"):
+        return layer.attributes.setdefault(name, Unknown())
+    return Bound(layer, name)
+
+
+def call(run: Calls, owner: Value, name: str, arguments: Call) -> Value:
+    """owner.name(...)."""
+    if isinstance(owner, Tensor):
+        return _of_tensor(run, owner, name, arguments)
+    if isinstance(owner, Number):
+        return _of_number(run, owner, name, arguments)
+    if isinstance(owner, list):
+        return _of_list(run, owner, name, arguments)
+    if isinstance(owner, dict):
+        return _of_dict(run, owner, name, arguments)
+    if isinstance(owner, (Layer, Instance)):
+        return _of_object(run, owner, name, arguments)
+    if isinstance(owner, Super):
+        return _of_super(run, owner, name, arguments)
+    if isinstance(owner, Unknown):
+        return _of_unknown(run, owner, name, arguments)
+    if isinstance(owner, (str, bytes, int, float, tuple, range)):
+        return _of_constant(owner, name, arguments)
+    return Unknown()
+
+
+def _of_tensor(run: Calls, x: Tensor, name: str, arguments: Call) -> Value:
+    if name == "backward":
+        run.report.backward(x, arguments.place)
+        return None
+    if name == "where":
+        condition = as_tensor(arguments.get("condition", 0))
+        return _operations.operate(
+            run.report, "where", Call([condition, x, arguments.get("other", 1)], {}, arguments.place)
+        )
+    if name in ("new_zeros", "new_ones", "new_full", "new_tensor", "new_empty"):
+        return CREATION[name[4:]](arguments)
+    return _operations.operate(run.report, name, arguments.before(x))
+
+
+def _of_number(run: Calls, number: Number, name: str, arguments: Call) -> Value:
+    if name == "backward":
+        run.report.backward(number.tensor, arguments.place)
+    return number if name in ("item", "detach", "cpu", "numpy", "__float__") else Unknown()
+
+
+def _of_unknown(run: Calls, owner: Unknown, name: str, arguments: Call) -> Value:
+    if name in AS_MODEL:
+        owner.members[MODEL] = True
+    if name in ("eval", "train", "to", "cuda", "cpu", "requires_grad_", "float", "double", "half", "bfloat16"):
+        return owner
+    if name == "forward":
+        return run.call(owner, arguments)
+    if name in ("step", "zero_grad"):
+        return _step(run, arguments)
+    if name == "backward":
+        run.journal.store(owner.members, "*backward", arguments.place)
+    if name in _TENSOR_METHODS:
+        return _of_tensor(run, as_tensor(owner), name, arguments)
+    if name in ("size", "parameters", "keys", "items", "values"):
+        return owner.member((name, *(a for a in arguments.args if is_known(a))))
+    run.report.kept([value for value in arguments.args if isinstance(value, list)], arguments.place)
+    return Unknown(owner=owner if owner.foreign else None)
+
+
+def _step(run: Calls, arguments: Call) -> Value:
+    """optimizer.step(), which may be given a function that computes the loss."""
+    run.report.step()
+    closure = arguments.get("closure", 0)
+    if isinstance(closure, (Function, Bound)):
+        return run.call(closure, Call([], {}, arguments.place))
+    return Unknown()
+
+
+def _of_list(run: Calls, rows: list[Value], name: str, arguments: Call) -> Value:
+    first = arguments.args[0] if arguments.args else None
+    if name in _WRITES:
+        run.journal.change(rows)
+    if name in ("append", "add", "appendleft"):
+        rows.append(first) if len(rows) < 4096 else None
+        run.report.kept(rows, arguments.place)
+    elif name == "extend":
+        rows.extend(list(run.iterate(first))[:4096])
+        run.report.kept(rows, arguments.place)
+    elif name == "insert" and len(arguments.args) == 2:
+        at = first if type(first) is int else len(rows)
+        rows.insert(at, arguments.args[1])
+    elif name == "clear":
+        rows.clear()
+    elif name == "reverse":
+        rows.reverse()
+    elif name == "pop":
+        item = rows.pop(first if type(first) is int and -len(rows) <= first < len(rows) else -1) if rows else Unknown()
+        return Unknown() if isinstance(item, Maybe) else item
+    elif name == "copy":
+        return list(rows)
+    elif name == "index" and is_known(first) and first in [row for row in rows if is_known(row)]:
+        return next(i for i, row in enumerate(rows) if is_known(row) and row == first)
+    elif name not in ("remove", "sort"):
+        return Unknown()
+    return None
+
+
+def _of_dict(run: Calls, table: dict[Value, Value], name: str, arguments: Call) -> Value:
+    key = arguments.args[0] if arguments.args else None
+    if name in ("items", "keys", "values"):
+        return list(getattr(table, name)())
+    if name in ("get", "pop", "setdefault"):
+        return _entry(run, table, name, key, arguments)
+    if name == "update":
+        given = key if isinstance(key, dict) else {}
+        for item, value in (given | arguments.kwargs).items():
+            run.journal.store(table, item, value)
+        return None
+    return dict(table) if name == "copy" else Unknown()
+
+
+def _entry(run: Calls, table: dict[Value, Value], name: str, key: Value, arguments: Call) -> Value:
+    default = arguments.args[1] if len(arguments.args) > 1 else None
+    if not is_known(key) and not isinstance(key, (External, tuple)):
+        return Unknown()
+    with suppress(TypeError):
+        if name == "setdefault" and key not in table:
+            run.journal.store(table, key, default)
+        return table.get(key, default if "*" not in table else Unknown())
+    return Unknown()
+
+
+def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
+    """Methods of strings and numbers are run, if they are cheap."""
+    cheap = ("lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "count", "title",
+             "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
+             "splitlines")  # fmt: skip
+    values = [*arguments.args, *arguments.kwargs.values()]
+    plain = all(is_known(value) or (isinstance(value, list) and all(map(is_known, value))) for value in values)
+    if name == "format" or name not in cheap or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
+        return Unknown()
+    with suppress(TypeError, ValueError, AttributeError):
+        return getattr(owner, name)(*arguments.args, **arguments.kwargs)
+    return Unknown()
+
+
+def _of_super(run: Calls, owner: Super, name: str, arguments: Call) -> Value:
+    instance = owner.owner
+    if not isinstance(instance, Instance):
+        return Unknown()
+    if name == "__init__":
+        base = instance.cls.external()
+        if (base.startswith("torch.") and base != "torch.nn.Module") or base.rpartition(".")[2] in ("DataLoader",):
+            instance.attributes["*base"] = run.external(base, arguments)
+        return None
+    if name in ("forward", "__call__"):
+        base = instance.attributes.get("*base")
+        return run.call(base, arguments) if isinstance(base, Layer) else Unknown()
+    return _of_object(run, instance, name, arguments)
+
+
+def _of_object(run: Calls, owner: Layer | Instance, name: str, arguments: Call) -> Value:
+    """Methods of models, criteria, optimizers and loaders."""
+    first = arguments.args[0] if arguments.args else None
+    if isinstance(owner, Layer) and owner.name in _tables.TABLES:
+        return _tables.method(run, owner, name, arguments)
+    if name in ("eval", "train"):
+        run.journal.store(owner.attributes, "training", name == "train" and arguments.get("mode", 0, True) is not False)
+        return owner
+    if name == "requires_grad_":
+        run.journal.store(owner.attributes, "frozen", arguments.get("requires_grad", 0, True) is False)
+        return owner
+    if name in ("parameters", "named_parameters"):
+        handle = Layer("parameters", arguments, attributes={"owner": owner})
+        return [handle] if name == "parameters" else [(Unknown(), handle)]
+    if name in ("register_buffer", "register_parameter", "add_module", "register_module") and isinstance(first, str):
+        value = arguments.args[1] if len(arguments.args) > 1 else arguments.kwargs.get("tensor", Unknown())
+        return _registered(run, owner, first, value)
+    if name == "forward" and isinstance(owner, Instance):
+        return run.call_instance(owner, arguments)
+    if name == "forward" and isinstance(owner, Layer):
+        return run.apply(owner, arguments)
+    if name in ("step", "zero_grad"):
+        return _step(run, arguments)
+    if name == "backward" and isinstance(owner, Layer) and owner.kind in _losses.CLASSES:
+        _losses.constructed_for_call(run.report, owner)
+        return None
+    if name in _ITSELF:
+        return owner
+    if name == "backward" and isinstance(first, Tensor):  # accelerator.backward(loss)
+        run.report.backward(first, arguments.place)
+        return None
+    if isinstance(owner, Layer):
+        return _of_layer(run, owner, name, arguments)
+    return _inherited(run, owner, name, arguments)
+
+
+def _registered(run: Calls, owner: Layer | Instance, name: str, value: Value) -> None:
+    if isinstance(owner, Layer):
+        owner.items.append(value)
+        owner.names.append(name)
+    run.journal.store(owner.attributes, name, value)
+
+
+def _inherited(run: Calls, owner: Instance, name: str, arguments: Call) -> Value:
+    base = owner.attributes.get("*base")
+    if isinstance(base, (Layer, list, dict)):
+        return run.method(base, name, arguments)
+    return Unknown()
+
+
+def _of_layer(run: Calls, layer: Layer, name: str, arguments: Call) -> Value:
+    first = arguments.args[0] if arguments.args else None
+    if (found := _tables.transformed(layer, name, arguments)) is not NotImplemented:
+        return found
+    if layer.kind in ("ModuleList", "Sequential", "ParameterList") and name in ("append", "extend", "insert"):
+        run.journal.change(layer.items)
+        given = list(run.iterate(first)) if name == "extend" else [arguments.args[-1] if arguments.args else Unknown()]
+        at = first if name == "insert" and type(first) is int else len(layer.items)
+        layer.items[at:at] = given
+        layer.names = [str(i) for i in range(len(layer.items))]
+        return None
+    if name in ("items", "named_children", "named_modules"):
+        return list(zip(layer.names, layer.items))
+    if name in ("values", "children", "modules"):
+        return list(layer.items)
+    if name == "keys":
+        return list(layer.names)
+    if layer.kind == "ArgumentParser":
+        return _of_parser(run, layer, name, arguments)
+    if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:
+        return CREATION[name](arguments)
+    if layer.kind == "Scaler" or layer.kind == "GradScaler":
+        return first if name == "scale" else run.report.step() if name == "step" else Unknown()
+    if name == "sample" or name == "rsample":
+        return _sampled(layer)
+    if name == "log_prob" and layer.kind == "AdaptiveLogSoftmaxWithLoss":
+        return Tensor(kind="log-probabilities", made=arguments.place, graph=True, axis=-1, normal=-1)
+    return Unknown()
+
+
+def _sampled(layer: Layer) -> Tensor:
+    kinds = {"Dirichlet": "soft", "Normal": "normal", "Uniform": "", "Categorical": "indices"}
+    return Tensor(kind=kinds.get(layer.kind, ""), graph=False)
+
+
+def _of_parser(run: Calls, parser: Layer, name: str, arguments: Call) -> Value:
+    """Options with their defaults; of an option with choices the value is not known."""
+    if name == "add_argument":
+        flags = [flag for flag in arguments.args if isinstance(flag, str)]
+        long = next((flag for flag in flags if flag.startswith("--")), flags[0] if flags else "")
+        dest = arguments.kwargs.get("dest", long.lstrip("-").replace("-", "_"))
+        action = arguments.kwargs.get("action")
+        default = arguments.kwargs.get(
+            "default", action != "store_true" and (True if action == "store_false" else Unknown())
+        )
+        if "choices" in arguments.kwargs or default is None:
+            default = Unknown()
+        run.journal.store(parser.attributes, f"--{dest}", default)
+        return Unknown()
+    if name in ("parse_args", "parse_known_args"):
+        options = {key[2:]: setting(value) for key, value in parser.attributes.items() if key.startswith("--")}
+        space = Layer("argparse.Namespace", arguments, attributes=options)
+        return (space, []) if name == "parse_known_args" else space
+    return parser if name.startswith("add_") else Unknown()
+
+
+def is_language_model(layer: Layer) -> bool:
+    """Whether an object is a model of the transformers library."""
+    return layer.name.startswith("transformers.") and ("For" in layer.kind or "LMHead" in layer.kind)
+
+
+def language_model(report: Report, layer: Layer, arguments: Call) -> Value:
+    """model(input_ids, labels=…) of the transformers library, which applies its loss itself."""
+    ids, labels = arguments.get("input_ids", 0), arguments.get("labels")
+    logits = Tensor(kind="logits", made=arguments.place, dtype="float", graph=True, axis=-1)
+    causal = "CausalLM" in layer.kind or "LMHead" in layer.kind
+    if isinstance(ids, (Tensor, Unknown)):
+        tokens = as_tensor(ids)
+        logits = logits.to(source=tokens.source, offset=tokens.offset) if causal else logits
+    out = Layer("transformers.output", arguments, attributes={"logits": logits})
+    if labels is not None:
+        y = as_tensor(labels)
+        part = report.part(arguments.place, None, uneven=False)
+        out.attributes["loss"] = Tensor(kind="loss", made=arguments.place, shape=(), graph=True, reduction="mean",
+                                        parts=frozenset({part}))  # fmt: skip
+        case = LossCall("cross_entropy", logits, y, {}, arguments.place, "mean", layer.call.place)
+        _targets.padding(report, case)
+        if causal and y.source is not None and y.source is logits.source and minus(y.offset, logits.offset) == 1:
+            report.add(
+                "causal-shift",
+                arguments.place,
+                f"labels are shifted by one already, and {layer.kind} shifts them itself: position t is "
+                "trained on token t + 2",
+            )
+    return out

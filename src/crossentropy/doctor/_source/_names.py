@@ -1,0 +1,35 @@
+"""Names of what is not read: several names of the same thing, and constants."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from crossentropy.doctor._source._values import External, Value
+
+_CONSTANTS: dict[str, Value] = {
+    "torch.inf": math.inf, "numpy.inf": math.inf, "math.inf": math.inf, "math.pi": math.pi, "math.e": math.e,
+    "numpy.pi": math.pi, "torch.pi": math.pi, "torch.nan": math.nan, "numpy.newaxis": None, "numpy.nan": math.nan,
+}  # fmt: skip
+_OURS = re.compile(r"^crossentropy\.(?:nn\.|functional\.)?(\w+)$")
+_OUR_FUNCTIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy", "linear_cross_entropy", "kl_div")
+_OUR_CLASSES = ("Softmax", "LogSoftmax", "NLLLoss", "CrossEntropyLoss", "LinearCrossEntropyLoss", "KLDivLoss")
+
+
+def canonical(name: str) -> str:
+    """The name under which torch documents something."""
+    if name.startswith("torch.nn.modules."):
+        return f"torch.nn.{name.rpartition('.')[2]}"
+    if name.startswith("torch.functional."):
+        return f"torch.nn.{name[6:]}"
+    if name.startswith("crossentropy.") and (match := _OURS.match(name)):
+        if match[1] in _OUR_FUNCTIONS:
+            return f"torch.nn.functional.{match[1]}"
+        if match[1] in _OUR_CLASSES:
+            return f"torch.nn.{match[1]}"
+    return name
+
+
+def constant(name: str) -> Value:
+    """A member of a module that is not read."""
+    return _CONSTANTS.get(name, External(name))

@@ -1,0 +1,310 @@
+"""A project: its modules, which are found by name among the files that are given, and are followed once each."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from crossentropy.doctor._source import _builtins, _pairing
+from crossentropy.doctor._source._calls import Calls
+from crossentropy.doctor._source._expressions import Exhausted, Frame
+from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import (
+    Call,
+    Class,
+    External,
+    Function,
+    Instance,
+    Layer,
+    Module,
+    Number,
+    Output,
+    Scope,
+    Tensor,
+    Unknown,
+    Value,
+    setting,
+)
+
+STEPS = 150_000
+"""Expressions that are evaluated for one file."""
+ROOT_STEPS = 12_000
+"""Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
+REST_STEPS = 60_000
+FEW = 200
+"""Of so many files all are followed; of more, those that mention a loss and what they import, and with fewer steps."""
+
+_CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
+_LOSSES = re.compile(rf"{_CALLED}|[Ll]oss\w*\(|training_step")
+_TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
+_LOSSES_IN_BYTES = re.compile(rf"{_CALLED}|training_step|compute_loss".encode())
+_NOT_READ = ("torch", "numpy", "builtins")
+
+
+class Project(Calls):
+    """Follows the modules of a project."""
+
+    def __init__(self, report: Report, files: dict[str, Path], roots: list[str]) -> None:
+        super().__init__(report)
+        self.files = files
+        """By real path."""
+        self.roots = roots
+        self.skipped: dict[str, str] = {}
+        self.sources: dict[str, Source | None] = {}
+        self.modules: dict[str, Module] = {}
+        self.links: dict[str, set[str]] = {}
+        """Which files a file imports."""
+        self._objects: dict[int, Value] = {}
+        """An object of each class whose methods nothing calls, as its constructor leaves it."""
+        self._found: dict[tuple[str, str], str | None] = {}
+
+    # --- files and modules --------------------------------------------------------------------------------------------
+
+    def source(self, path: str) -> Source | None:
+        """A file, read and parsed; None where that cannot be done."""
+        if path not in self.sources:
+            file = self.files[path]
+            try:
+                self.sources[path] = read(file, text_of(file))
+            except Unreadable as error:
+                self.skipped[file.as_posix()] = str(error)
+                self.sources[path] = None
+        return self.sources[path]
+
+    def module(self, path: str) -> Module | None:
+        """A module, followed to its end unless that is being done."""
+        if path in self.modules:
+            return self.modules[path]
+        source = self.source(path)
+        if source is None:
+            return None
+        module = self.modules[path] = Module(path, source, Scope())
+        module.scope["__name__"] = "__main__"
+        module.scope["__file__"] = source.shown
+        module.state = "running"
+        depth, self.depth = self.depth, 0
+        loops, self.loops = self.loops, 0
+        before, self.no_grad = self.no_grad, None
+        try:
+            self.run(source.tree.body, Frame(module.scope, module))
+        finally:
+            module.state = "done"
+            self.depth, self.loops, self.no_grad = depth, loops, before
+        return module
+
+    def imports(self, node: ast.Import, frame: Frame) -> None:
+        for alias in node.names:
+            whole = alias.name if alias.asname else alias.name.partition(".")[0]
+            if not alias.asname:
+                self._imported(alias.name, frame)
+            self.bind(alias.asname or whole, self._imported(whole, frame), frame)
+
+    def _linked(self, frame: Frame, path: str) -> Module | None:
+        """A module that another imports."""
+        self.links.setdefault(frame.module.name, set()).add(path)
+        return self.module(path)
+
+    def module_quietly(self, path: str) -> Module | None:
+        """A module, followed without a report if that was not worth it before."""
+        if path not in self.modules:
+            self.steps = ROOT_STEPS
+            with self.report.silence(), suppress(Exhausted, RecursionError):
+                self.module(path)
+        return self.modules.get(path)
+
+    def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
+        """What a model makes, if that can be followed."""
+        self.steps, self.depth, self.loops, self.no_grad = ROOT_STEPS, 0, 0, None
+        with self.report.silence(), suppress(Exhausted, RecursionError):
+            return _pairing.made(self, model, caller)
+        self.active.clear()
+        return Unknown()
+
+    def pair(self) -> None:
+        """Examine losses whose input unknown models make."""
+        _pairing.Pairing(self).run()
+
+    def _imported(self, name: str, frame: Frame) -> Value:
+        path = self._find(name, frame.module.name)
+        module = None if path is None else self._linked(frame, path)
+        if module is not None:
+            return module
+        return External(name) if path is None else Unknown()
+
+    def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
+        base = self._base(node, frame.module.name)
+        path = None if base is None else self._locate(base, frame.module.name, node.level)
+        module = None if path is None else self._linked(frame, path)
+        for alias in node.names:
+            if alias.name == "*":
+                self._all(module, frame)
+            else:
+                self.bind(
+                    alias.asname or alias.name, self._member_of(module, base, path, alias.name, node, frame), frame
+                )
+
+    def _base(self, node: ast.ImportFrom, importer: str) -> str | None:
+        """The module's name; for a relative import the path of its folder."""
+        if not node.level:
+            return node.module
+        folder = os.path.dirname(importer)
+        for _ in range(node.level - 1):
+            folder = os.path.dirname(folder)
+        return os.path.join(folder, *(node.module or "").split(".")) if node.module else folder
+
+    def _locate(self, base: str, importer: str, level: int) -> str | None:
+        return self._at(base) if level else self._find(base, importer)
+
+    def _member_of(
+        self, module: Module | None, base: str | None, path: str | None, name: str, node: ast.ImportFrom, frame: Frame
+    ) -> Value:
+        if module is not None and name in module.scope:
+            return module.scope[name]
+        inner = None
+        if node.level and base is not None:
+            inner = self._at(os.path.join(base, name))
+        elif base is not None:
+            inner = self._find(f"{base}.{name}", frame.module.name)
+        if inner is not None:
+            return self._linked(frame, inner) or Unknown()
+        if path is not None or node.level or base is None:
+            return Unknown()
+        return self.attribute(External(base), name)
+
+    def _all(self, module: Module | None, frame: Frame) -> None:
+        if module is not None:
+            for name, value in list(module.scope.items()):
+                if not name.startswith("_"):
+                    self.bind(name, value, frame)
+
+    def member(self, module: Module, name: str) -> Value:
+        if name in module.scope:
+            return module.scope[name]
+        inner = self._at(os.path.join(os.path.dirname(module.name), name))
+        package = os.path.basename(module.name) == "__init__.py"
+        return (self.module(inner) or Unknown()) if inner is not None and package else Unknown()
+
+    def _find(self, name: str, importer: str) -> str | None:
+        """The file of a module: beside the importer, in the folders above it, or in a folder that was given."""
+        if name.partition(".")[0] in _NOT_READ:
+            return None
+        folder = os.path.dirname(importer)
+        key = (name, folder)
+        if key not in self._found:
+            self._found[key] = next(
+                (path for base in self._places(folder) if (path := self._at(os.path.join(base, *name.split("."))))),
+                None,
+            )
+        return self._found[key]
+
+    def _places(self, folder: str) -> list[str]:
+        places = [folder]
+        tops = [root for root in self.roots if folder == root or folder.startswith(root + os.sep)]
+        top = min(tops, key=len) if tops else folder
+        while folder != top and len(places) < 32:
+            folder = os.path.dirname(folder)
+            places.append(folder)
+        return [*places, *(os.path.join(root, "src") for root in tops), *self.roots]
+
+    def _at(self, stem: str) -> str | None:
+        for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
+            if path in self.files:
+                return path
+        return None
+
+    # --- what is followed ---------------------------------------------------------------------------------------------
+
+    def examine(self, path: str) -> None:
+        """Follow one file from its first line to its last."""
+        self.steps = STEPS
+        try:
+            self.module(path)
+        except (Exhausted, RecursionError):
+            self.active.clear()
+
+    def examine_rest(self, path: str) -> None:
+        """Follow the functions of a file that nothing calls."""
+        module = self.modules.get(path)
+        if module is None:
+            return
+        lines = module.source.text.splitlines()
+        share = 1 if len(self.files) <= FEW else 3
+        left = REST_STEPS // share
+        for function, owner in self._definitions(module):
+            if left <= 0:
+                break
+            text = "\n".join(lines[function.node.lineno - 1 : function.node.end_lineno])
+            if id(function.node) not in self.called and _LOSSES.search(text):
+                self.steps = min(ROOT_STEPS // share, left)
+                left -= self.steps
+                self._follow(function, owner)
+                left += max(self.steps, 0)
+
+    def _definitions(self, module: Module) -> list[tuple[Function, Class | None]]:
+        found: list[tuple[Function, Class | None]] = []
+        for value in list(module.scope.values()):
+            if isinstance(value, Function) and value.module is module:
+                found.append((value, None))
+            elif isinstance(value, Class) and value.module is module:
+                methods = [item for item in value.scope.values() if isinstance(item, Function)]
+                found.extend(
+                    (method, value) for method in methods if method.name != "__init__" and method.owner is value
+                )
+        return found
+
+    def _follow(self, function: Function, owner: Class | None) -> None:
+        """Follow a function that nothing calls, with arguments that are not known."""
+        self.depth, self.loops, self.no_grad = 0, 0, None
+        place = self.report_place(function)
+        try:
+            arguments = self._unknown_arguments(function, place)
+            if owner is not None and "staticmethod" not in function.decorators:
+                arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
+            result = self.call_function(function, arguments)
+            self._returned(function, owner, result)
+        except (Exhausted, RecursionError):
+            self.active.clear()
+
+    def _unknown_arguments(self, function: Function, place: Value) -> Call:
+        """Defaults, but for None, which stands for something else that may be given."""
+        given = {name: Unknown() if value is None else setting(value) for name, value in function.defaults.items()}
+        return Call([], given, place, open=True)
+
+    def _object_of(self, cls: Class, place: Value) -> Value:
+        init = cls.find("__init__")
+        arguments = (
+            self._unknown_arguments(init, place) if isinstance(init, Function) else Call([], {}, place, open=True)
+        )
+        if id(cls) not in self._objects:
+            self._objects[id(cls)] = Unknown()  # what takes too long once is not tried again
+            self._objects[id(cls)] = self.instantiate(cls, arguments)
+        instance = self._objects[id(cls)]
+        if not isinstance(instance, Instance):
+            return Unknown()
+        return Instance(cls, {name: _builtins.copied(value) for name, value in instance.attributes.items()})
+
+    def _returned(self, function: Function, owner: Class | None, result: Value) -> None:
+        """What a trainer of another library takes the gradient of."""
+        if function.name == "training_step" and owner is not None and owner.external().endswith("LightningModule"):
+            self._lightning(function, result)
+
+    def _lightning(self, function: Function, result: Value) -> None:
+        """A loss that training_step gives back without its graph."""
+        loss = result.get("loss") if isinstance(result, dict) else result
+        tensor = loss.tensor if isinstance(loss, Number) else loss
+        cut = tensor.cut if isinstance(tensor, Tensor) and not tensor.graph and tensor.parts else None
+        if cut is not None:
+            self.report.add(
+                "detached-loss",
+                cut,
+                "training_step gives back a loss whose graph is cut here: no weight gets a gradient",
+            )
+
+
+def mentions_loss(data: bytes) -> bool:
+    """Whether a file may hold a loss."""
+    return _TORCH.search(data) is not None and _LOSSES_IN_BYTES.search(data) is not None

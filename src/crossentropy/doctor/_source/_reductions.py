@@ -1,0 +1,92 @@
+"""Reductions: sums, means and extremes along axes."""
+
+from __future__ import annotations
+
+from crossentropy.doctor._source import _shapes
+from crossentropy.doctor._source._arithmetic import RANKED
+from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
+
+
+def argmax(report: Report, x: Tensor, call: Call) -> Tensor:
+    """The index of the largest entry."""
+    axis = call.get("dim", 1, call.get("axis"))
+    less = _shapes.reduced(x, axis, call.get("keepdim", 2, False))
+    size = x.size(axis) if type(axis) is int else None
+    top = size - 1 if isinstance(size, int) else None
+    return less.to(kind="indices", dtype="long", graph=False, cut=call.place if x.graph else x.cut, made=call.place,
+                   low=0 if top is not None else None, high=top, axis=None, count=None, source=Sequence(),
+                   logs=None)  # fmt: skip
+
+
+def reduce(report: Report, x: Tensor, call: Call) -> Value:
+    """Any other reduction."""
+    axis = call.get("dim", 1, call.get("axis"))
+    return _shapes.reduced(x, axis, call.get("keepdim", 2, call.get("keepdims", default=False)))
+
+
+def extreme(report: Report, x: Tensor, call: Call) -> Value:
+    """The largest or smallest entries, and where they are."""
+    axis = call.get("dim", 1)
+    if axis is None:
+        return _shapes.reduced(x, None, False)
+    if isinstance(axis, Tensor):
+        return x.plain()
+    return (_shapes.reduced(x, axis, call.get("keepdim", 2, False)), argmax(report, x, call))
+
+
+def largest(report: Report, x: Tensor, call: Call) -> Value:
+    """The largest entries of each row, and where they are."""
+    return (
+        x.plain(kind=RANKED if x.kind == "logits" else "", made=call.place, axis=None, count=None, shape=None),
+        Tensor(kind="indices", dtype="long", graph=False),
+    )
+
+
+def buckets(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Which interval each number is in; there is one more than bounds."""
+    bounds = call.get("boundaries", 1, call.get("bins"))
+    size = len(bounds) if isinstance(bounds, (list, tuple)) else as_tensor(bounds).size(0)
+    high = size if isinstance(size, int) else None
+    return Tensor(kind="indices", made=call.place, shape=x.shape, dtype="long", graph=False,
+                  low=None if high is None else 0, high=high, source=Sequence())  # fmt: skip
+
+
+def mean(report: Report, x: Tensor, call: Call) -> Value:
+    """Means; of losses, means of means may be among them."""
+    axis = call.get("dim", 1, call.get("axis"))
+    keep = call.get("keepdim", 2, False)
+    if x.parts:
+        if len(x.parts) > 1 and axis in (None, 0):
+            report.divided(x, call.place)
+        changes = {"kind": x.kind, "reduction": "mean" if x.reduction == "none" and axis is None else x.reduction}
+        return _shapes.reduced(x, axis, keep, made=x.made, **changes)
+    result = _shapes.reduced(x, axis, keep, made=x.made)
+    if x.kind == "logits":
+        return result.to(kind="logits")
+    rows = type(axis) is int and x.rank is not None and x.normal is not None and axis % x.rank != x.normal % x.rank
+    return result.to(kind="mixture") if x.kind in ("probabilities", "mixture") and rows else result
+
+
+def total(report: Report, x: Tensor, call: Call) -> Value:
+    """Sums; what was summed is remembered, so that dividing by it is seen."""
+    axis = call.get("dim", 1, call.get("axis"))
+    keep = call.get("keepdim", 2, call.get("keepdims", default=False))
+    result = _shapes.reduced(x, axis, keep, made=x.made)
+    if x.parts:
+        return result.to(kind=x.kind, reduction="sum" if x.reduction == "none" else x.reduction)
+    if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
+        return result.to(kind="multi-hot", axis=-1, count=x.count)
+    normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis
+    return result.to(
+        kind="logits" if x.kind == "logits" else "",
+        total=x if keep is True else None,
+        normal=normal if type(normal) is int else None,
+    )
+
+
+def logsumexp(report: Report, x: Tensor, call: Call) -> Value:
+    """The logarithm of the sum of exponentials."""
+    result = total(report, x, call)
+    return result.to(kind="logsumexp")

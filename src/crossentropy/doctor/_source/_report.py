@@ -1,0 +1,172 @@
+"""What was found, and what shows only when the whole program was followed: losses that are kept, and means of means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._values import Part, Place, Tensor, Value
+from crossentropy.doctor.rules import RULES, Confidence
+
+
+class Report:
+    """Collects findings, and the history of losses."""
+
+    def __init__(self) -> None:
+        self.findings: dict[tuple[str, int | None, int, str], Finding] = {}
+        self.number = 0
+        self.silent = False
+        """Whether what is followed is not to be reported."""
+        self.unpaired: list[LossCall] = []
+        """Losses whose input something unknown has made."""
+        self.open_losses: set[tuple[Place, str]] = set()
+        """Where losses are whose input is not known, and which."""
+        self.seen: set[Place] = set()
+        """Where the inputs and targets of the others were made."""
+        self._kept: list[tuple[Place, frozenset[Part]]] = []
+        self._backward: list[tuple[frozenset[Part], int]] = []
+        """The losses whose gradient was taken, and how many there had been by then."""
+        self._since_step: list[tuple[Tensor, Place]] = []
+
+    def add(self, rule: str, place: Place, message: str, confidence: Confidence = "certain") -> None:
+        """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
+        if self.silent:
+            return
+        if RULES[rule].harmless:
+            confidence = "info"
+        key = (place.path, place.cell, place.line, rule)
+        old = self.findings.get(key)
+        if old is None or (old.confidence != "certain" and confidence == "certain"):
+            self.findings[key] = Finding(
+                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell
+            )
+
+    @contextmanager
+    def silence(self) -> Iterator[None]:
+        """Follow something without reporting it."""
+        before, self.silent = self.silent, True
+        try:
+            yield
+        finally:
+            self.silent = before
+
+    def examined(self, case: LossCall) -> None:
+        """A loss is computed: what its input is, is known now, perhaps later, or never."""
+        if self.silent:
+            return
+        self.seen |= {tensor.made for tensor in (case.x, case.y) if tensor.kind and tensor.made is not None}
+        if not case.x.kind:
+            self.open_losses.add((case.place, case.loss))
+            if case.x.caller is not None:
+                self.unpaired.append(case)
+
+    def part(self, place: Place, rows: Value, uneven: bool) -> Part:
+        """A loss that is computed."""
+        self.number += 1
+        return Part(place, self.number, rows, uneven)
+
+    def focal(self, factor: Tensor, place: Place) -> None:
+        """A power of one minus exp(−loss)."""
+        if factor.reduction in ("mean", "sum"):
+            self.add(
+                "focal-on-reduced-loss",
+                factor.made or place,
+                "the focal factor is computed from a loss that was already reduced to its "
+                f"{factor.reduction}{_losses(factor.parts)}: one number weighs the whole batch — "
+                "reduction='none'",
+            )
+
+    # --- losses over time ---------------------------------------------------------------------------------------------
+
+    def joined(self, tensor: Tensor, place: Place) -> None:
+        """Losses were added up."""
+        if not self.silent and tensor.graph is not False and _repeated(tensor.parts):
+            self._kept.append((place, tensor.parts))
+
+    def kept(self, values: Iterable[Value], place: Place) -> None:
+        """Losses were put into a container."""
+        tensors = [value for value in values if isinstance(value, Tensor) and value.graph is not False and value.parts]
+        parts = frozenset(part for tensor in tensors for part in tensor.parts)
+        if not self.silent and len(tensors) > 1 and _repeated(parts):
+            self._kept.append((place, parts))
+
+    def backward(self, loss: Tensor, place: Place) -> None:
+        """A loss whose gradient is taken."""
+        if self.silent:
+            return
+        self._backward.append((loss.parts, self.number))
+        self._since_step.append((loss, place))
+        if loss.logs is not None:
+            self.add(
+                "log-of-softmax",
+                loss.logs,
+                f"the logarithm of a softmax, in two steps, in the loss of {place}: −inf, and nan in the "
+                "gradient, where a probability underflows; log_softmax is the same without that",
+            )
+        if loss.cut is not None and not loss.graph:
+            self.add(
+                "detached-loss",
+                place,
+                f"backward() is called on a loss whose graph was cut at {loss.cut}: no weight gets a gradient",
+            )
+
+    def step(self) -> None:
+        """A step of an optimizer, or gradients set to zero: what was accumulated is over."""
+        if self.silent:
+            return
+        accumulated, self._since_step = self._since_step, []
+        parts = frozenset(part for loss, _ in accumulated for part in loss.parts)
+        divided = all(loss.reduction == "averaged" for loss, _ in accumulated)
+        if len(accumulated) > 1 and divided and (why := _unequal(parts)):
+            self._means(why, accumulated[-1][1])
+
+    def divided(self, sum_of_losses: Tensor, place: Place) -> None:
+        """A sum of losses was divided, or their mean taken."""
+        if sum_of_losses.reduction == "mean" and (why := _unequal(sum_of_losses.parts)):
+            self._means(why, place)
+
+    def _means(self, why: str, place: Place) -> None:
+        self.add("mean-of-means", place, f"means {why} are averaged with equal weight")
+
+    def finish(self) -> None:
+        """What the whole program says about losses that were kept."""
+        for place, parts in self._kept:
+            stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
+            together = any(_repeated(done & parts) for done, _ in self._backward)
+            if len(stepped) > 1 and not together:
+                self.add(
+                    "loss-graph-retained",
+                    place,
+                    f"losses of earlier steps{_losses(parts)} are kept here with their graph: memory grows each step",
+                )
+
+
+def _losses(parts: frozenset[Part]) -> str:
+    places = sorted({str(part.place) for part in parts})
+    return f" (at {', '.join(places[:2])})" if places else ""
+
+
+def _repeated(parts: Iterable[Part]) -> bool:
+    """Whether one loss call has contributed more than once."""
+    return any(count > 1 for count in Counter(part.place for part in parts).values())
+
+
+def _at_once(part: Part, parts: frozenset[Part], done: frozenset[Part], until: int) -> bool:
+    """Whether the gradient of a loss was taken alone, and before the next loss of that place was computed."""
+    alone = part in done and sum(other.place == part.place for other in done) == 1
+    return alone and not any(other.place == part.place and part.number < other.number <= until for other in parts)
+
+
+def _unequal(parts: frozenset[Part]) -> str:
+    """In which way the means that a sum consists of are over different numbers of rows; empty if they are not."""
+    for place in {part.place for part in parts}:
+        same = [part for part in parts if part.place == place]
+        rows = {part.rows for part in same if isinstance(part.rows, int)}
+        if len(rows) > 1:
+            return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
+        if len(same) > 1 and any(part.uneven for part in same):
+            return "over the labels that are not ignored, whose number varies,"
+    return ""

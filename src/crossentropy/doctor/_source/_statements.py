@@ -1,0 +1,398 @@
+"""Statements: what they do to names, attributes and elements."""
+
+from __future__ import annotations
+
+import ast
+import enum
+from abc import abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+
+from crossentropy.doctor._source import _assignment
+from crossentropy.doctor._source._elements import named
+from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
+from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._values import (
+    Bound,
+    Call,
+    Class,
+    External,
+    Function,
+    Instance,
+    Layer,
+    Maybe,
+    Scope,
+    Tensor,
+    Unknown,
+    Value,
+    is_setting,
+)
+
+SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.set_grad_enabled",
+            "torch.autograd.set_grad_enabled")  # fmt: skip
+"""Context managers and decorators that switch gradients off."""
+
+
+DECORATOR_STEPS = 100
+"""Expressions that are evaluated for one decorator."""
+
+
+class Flow(enum.Enum):
+    """How a statement ends."""
+
+    NEXT = 0
+    BREAK = 1
+    CONTINUE = 2
+    LEAVE = 3
+    """return or raise."""
+
+
+class Statements(Expressions):
+    """Executes statements."""
+
+    def __init__(self, *arguments: Value) -> None:
+        super().__init__(*arguments)
+        self.loops = 0
+        self._statements: dict[type[ast.AST], Callable[[Value, Frame], Flow | None]] = {
+            ast.Expr: self._expression, ast.Assign: self._assign, ast.AnnAssign: self._annotated,
+            ast.AugAssign: self._augmented, ast.If: self._if, ast.For: self._for, ast.AsyncFor: self._for,
+            ast.While: self._while, ast.With: self._with, ast.AsyncWith: self._with, ast.Return: self._return,
+            ast.Raise: self._raise, ast.Try: self._try, ast.FunctionDef: self._function,
+            ast.AsyncFunctionDef: self._function,
+            ast.ClassDef: self._class, ast.Import: self.imports, ast.ImportFrom: self.imports_from,
+            ast.Global: self._global,
+            ast.Nonlocal: self._nonlocal, ast.Break: lambda *_: Flow.BREAK, ast.Continue: lambda *_: Flow.CONTINUE,
+            ast.Delete: self._delete, ast.Assert: self._assert, ast.Match: self._match,
+        }  # fmt: skip
+        star = getattr(ast, "TryStar", None)  # since Python 3.11
+        if star is not None:
+            self._statements[star] = self._try
+
+    @abstractmethod
+    def imports(self, node: ast.Import, frame: Frame) -> None:
+        """Bind modules to names."""
+
+    @abstractmethod
+    def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
+        """Bind members of a module to names."""
+
+    def run(self, body: list[ast.stmt], frame: Frame) -> Flow:
+        """Execute statements up to the first that leaves."""
+        for node in body:
+            statement = self._statements.get(type(node))
+            flow = None if statement is None else statement(node, frame)
+            if flow is not None and flow is not Flow.NEXT:
+                return flow
+        return Flow.NEXT
+
+    # --- bindings -----------------------------------------------------------------------------------------------------
+
+    def bind(self, name: str, value: Value, frame: Frame) -> None:
+        """Bind a name."""
+        scope = frame.scope.elsewhere.get(name, frame.scope)
+        self.journal.store(scope, name, named(name, value))
+
+    def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
+        if isinstance(target, ast.Name):
+            self.bind(target.id, value, frame)
+        elif isinstance(target, ast.Attribute):
+            self.set_attribute(self.evaluate(target.value, frame), target.attr, value)
+        elif isinstance(target, ast.Subscript):
+            self._set_item(target, value, frame)
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            self._unpack(target.elts, value, frame)
+        elif isinstance(target, ast.Starred):
+            self.assign(target.value, value, frame)
+
+    def _unpack(self, targets: list[ast.expr], value: Value, frame: Frame) -> None:
+        values = self._several(value, len(targets))
+        star = next((i for i, target in enumerate(targets) if isinstance(target, ast.Starred)), None)
+        if star is not None and len(values) >= len(targets) - 1:
+            after = len(targets) - star - 1
+            end = len(values) - after
+            values = [*values[:star], list(values[star:end]), *values[end:]]
+        if len(values) != len(targets):
+            values = [Unknown() for _ in targets]
+        for target, item in zip(targets, values):
+            self.assign(target, item.value if isinstance(item, Maybe) else item, frame)
+
+    def _several(self, value: Value, count: int) -> list[Value]:
+        if isinstance(value, Unknown):
+            return [value.member((i,)) for i in range(count)]
+        if isinstance(value, Tensor):
+            return [_assignment.row(value) for _ in range(count)]
+        if isinstance(value, (list, tuple, range, dict, str)):
+            return list(value)
+        return list(self.iterate(value))
+
+    def set_attribute(self, owner: Value, name: str, value: Value) -> None:
+        """owner.name = value."""
+        value = named(name, value)
+        if isinstance(owner, (Instance, Layer)):
+            if name == "requires_grad" and owner.attributes.get("owner") is not None:
+                self.journal.store(owner.attributes["owner"].attributes, "frozen", value is False)
+            self.journal.store(owner.attributes, name, value)
+        elif isinstance(owner, Class):
+            self.journal.store(owner.scope, name, value)
+        elif isinstance(owner, Unknown):
+            self.journal.store(owner.members, name, value)
+
+    def _set_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
+        owner, index = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
+        if isinstance(owner, dict) and isinstance(index, (str, int, float, tuple, External, bool)):
+            self.report.kept([*owner.values(), value], self.place(target, frame))
+            try:
+                self.journal.store(owner, index, named(index, value))
+            except TypeError:  # a tuple that holds a list
+                return
+        elif isinstance(owner, list):
+            rows = self.journal.change(owner)
+            if type(index) is int and -len(rows) <= index < len(rows):
+                rows[index] = value
+        elif isinstance(owner, Tensor):
+            self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
+        elif isinstance(owner, Unknown) and isinstance(index, (str, int)):
+            self.journal.store(owner.members, (index,), value)
+        elif isinstance(owner, Instance) and (method := owner.cls.find("__setitem__")):
+            self.call(_assignment.bound(owner, method), Call([index, value], {}, self.place(target, frame)))
+
+    def _expression(self, node: ast.Expr, frame: Frame) -> None:
+        value = self.evaluate(node.value, frame)
+        function = node.value.func if isinstance(node.value, ast.Call) else None
+        if isinstance(function, ast.Attribute) and isinstance(value, Tensor):
+            in_place = function.attr.endswith("_") and not function.attr.startswith("_")
+            if in_place:
+                self.assign(function.value, value, frame)
+
+    def _assign(self, node: ast.Assign, frame: Frame) -> None:
+        value = self.evaluate(node.value, frame)
+        for target in node.targets:
+            self.assign(target, value, frame)
+
+    def _annotated(self, node: ast.AnnAssign, frame: Frame) -> None:
+        if node.value is not None:
+            self.assign(node.target, self.evaluate(node.value, frame), frame)
+
+    def _augmented(self, node: ast.AugAssign, frame: Frame) -> None:
+        left, right = self.evaluate(node.target, frame), self.evaluate(node.value, frame)
+        place = self.place(node, frame)
+        if isinstance(left, list) and isinstance(node.op, ast.Add):
+            items = list(right) if isinstance(right, (list, tuple)) else [Maybe(Unknown())]
+            self.journal.change(left).extend(items)
+            self.report.kept(left, place)
+            return
+        self.assign(node.target, self.combine(node.op, left, right, place), frame)
+
+    # --- branches and loops -------------------------------------------------------------------------------------------
+
+    def _if(self, node: ast.If, frame: Frame) -> Flow:
+        test = self.evaluate(node.test, frame)
+        known = self.truth(test)
+        if known is not None:
+            body = node.body if known else node.orelse
+            return self._by_default(body, frame) if is_setting(test) else self.run(body, frame)
+        return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
+
+    def _by_default(self, body: list[ast.stmt], frame: Frame) -> Flow:
+        """The way that a default leads: what it changes or gives back is likely only."""
+        given = len(frame.returns)
+        flow = self.journal.doubted(lambda: self.run(body, frame))
+        frame.returns[given:] = [doubtful(value) for value in frame.returns[given:]]
+        return flow
+
+    def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
+        """Two ways; those that go on are joined."""
+        flows: list[Flow] = []
+
+        def way(run: Callable[[], Flow]) -> bool:
+            flows.append(run())
+            return flows[-1] is Flow.NEXT
+
+        self.journal.fork(lambda: way(first), lambda: way(second))
+        a, b = flows
+        if Flow.NEXT in (a, b):
+            return Flow.NEXT
+        return a if a is b else Flow.CONTINUE if Flow.CONTINUE in (a, b) else Flow.BREAK
+
+    def _match(self, node: ast.Match, frame: Frame) -> Flow:
+        self.evaluate(node.subject, frame)
+        flow = Flow.NEXT
+        for case in node.cases:
+            body = case.body
+            flow = self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)  # noqa: B023 (called at once)
+        return flow
+
+    def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
+        elements = _assignment.some(list(self.iterate(self.evaluate(node.iter, frame))), self._turns(node))
+        self.loops += 1
+        flow = Flow.NEXT
+        try:
+            for element in elements:
+                item = element.value if isinstance(element, Maybe) else element
+                self.assign(node.target, item, frame)
+                flow = self._turn(node.body, frame, isinstance(element, Maybe))
+                if flow in (Flow.BREAK, Flow.LEAVE):
+                    break
+        finally:
+            self.loops -= 1
+        if flow is Flow.LEAVE:
+            return flow
+        return Flow.NEXT if flow is Flow.BREAK else self.run(node.orelse, frame)
+
+    def _turn(self, body: list[ast.stmt], frame: Frame, perhaps: bool) -> Flow:
+        if perhaps:
+            return self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)
+        return self.run(body, frame)
+
+    def _turns(self, node: ast.For | ast.AsyncFor) -> int:
+        """How often a loop is followed: training shows in two steps, what is built up needs more."""
+        known = getattr(node, "_turns", None)
+        if known is None:
+            parts = list(ast.walk(node))
+            trains = any(
+                isinstance(part, ast.Attribute) and part.attr in ("backward", "step", "zero_grad") for part in parts
+            )
+            known = 3 if trains or len(parts) > 400 else 16
+            node._turns = known  # type: ignore[attr-defined]
+        return max(2, known if self.loops == 0 else known // (self.loops + 1))
+
+    def _while(self, node: ast.While, frame: Frame) -> Flow:
+        self.loops += 1
+        flow = Flow.NEXT
+        try:
+            for _ in range(2):
+                if self.truth(self.evaluate(node.test, frame)) is False:
+                    break
+                flow = self.run(node.body, frame)
+                if flow in (Flow.BREAK, Flow.LEAVE):
+                    break
+        finally:
+            self.loops -= 1
+        return flow if flow is Flow.LEAVE else Flow.NEXT
+
+    def _with(self, node: ast.With | ast.AsyncWith, frame: Frame) -> Flow:
+        before = self.no_grad
+        for item in node.items:
+            value = self.evaluate(item.context_expr, frame)
+            if isinstance(value, Layer) and value.name in SWITCHES:
+                off = not (value.name.endswith("enabled") and value.call.get("mode", 0) is not False)
+                self.no_grad = value.call.place if off else None
+            elif isinstance(value, Layer) and value.name.endswith("enable_grad"):
+                self.no_grad = None
+            if isinstance(value, Instance) and (method := value.cls.find("__enter__")):
+                value = self.call(_assignment.bound(value, method), Call([], {}, self.place(node, frame)))
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, value, frame)
+        try:
+            return self.run(node.body, frame)
+        finally:
+            self.no_grad = before
+
+    def _return(self, node: ast.Return, frame: Frame) -> Flow:
+        frame.returns.append(None if node.value is None else self.evaluate(node.value, frame))
+        return Flow.LEAVE
+
+    def _raise(self, node: ast.Raise, frame: Frame) -> Flow:
+        if node.exc is not None:
+            self.evaluate(node.exc, frame)
+        return Flow.LEAVE
+
+    def _try(self, node: ast.Try, frame: Frame) -> Flow:
+        """Without an error; what the handlers do is followed and forgotten."""
+        flow = self.run(node.body, frame)
+        for handler in node.handlers:
+            body = handler.body
+            inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
+            self.journal.fork(lambda: self.run(body, inner) is None, lambda: True)  # noqa: B023 (called at once)
+        if flow is Flow.NEXT:
+            flow = self.run(node.orelse, frame)
+        last = self.run(node.finalbody, frame)
+        return last if last is not Flow.NEXT else flow
+
+    def _assert(self, node: ast.Assert, frame: Frame) -> None:
+        self.evaluate(node.test, frame)
+
+    def _delete(self, node: ast.Delete, frame: Frame) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Name) and target.id in frame.scope:
+                self.journal.store(frame.scope, target.id, Unknown())
+            elif isinstance(target, ast.Subscript):
+                owner = self.evaluate(target.value, frame)
+                index = self.evaluate(target.slice, frame)
+                if isinstance(owner, list) and type(index) is int and -len(owner) <= index < len(owner):
+                    del self.journal.change(owner)[index]
+
+    # --- definitions --------------------------------------------------------------------------------------------------
+
+    def _global(self, node: ast.Global, frame: Frame) -> None:
+        frame.scope.elsewhere.update(dict.fromkeys(node.names, frame.module.scope))
+
+    def _nonlocal(self, node: ast.Nonlocal, frame: Frame) -> None:
+        for name in node.names:
+            outer = frame.scope.parent.find(name) if frame.scope.parent is not None else None
+            if outer is not None:
+                frame.scope.elsewhere[name] = outer
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
+        function = self.make_function(node, frame)
+        self._decorate(node, function, frame)
+        self.bind(node.name, function, frame)
+
+    def _decorate(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: Value, frame: Frame
+    ) -> None:
+        """Decorators that are read may register what they are given; it is taken to stay what it is."""
+        for decorator in node.decorator_list:
+            function = self.evaluate(decorator, frame)
+            if isinstance(function, (Function, Bound)):
+                self._briefly(function, Call([value], {}, self.place(node, frame)))
+
+    def _briefly(self, function: Value, call: Call) -> None:
+        """Follow a decorator for a few steps: entries of a registry need no more."""
+        left = self.steps
+        self.steps = min(left, DECORATOR_STEPS)
+        with suppress(Exhausted):
+            self.call(function, call)
+        self.steps = left - DECORATOR_STEPS + max(self.steps, 0) if left > DECORATOR_STEPS else self.steps
+
+    def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
+        arguments = node.args
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults: dict[str, Value] = {}
+        if arguments.defaults:
+            for argument, default in zip(positional[-len(arguments.defaults) :], arguments.defaults):
+                defaults[argument.arg] = named(argument.arg, self.evaluate(default, frame))
+        for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults):
+            if default is not None:
+                defaults[argument.arg] = named(argument.arg, self.evaluate(default, frame))
+        if isinstance(node, ast.Lambda):
+            return Function(node, frame.scope, frame.module, defaults)
+        marks = frozenset(_assignment.dotted(decorator) for decorator in node.decorator_list)
+        return Function(node, frame.scope, frame.module, defaults, node.name, marks)
+
+    def _class(self, node: ast.ClassDef, frame: Frame) -> None:
+        bases = [self.evaluate(base, frame) for base in node.bases]
+        scope = Scope(frame.scope)
+        cls = Class(node.name, node, bases, scope, frame.module)
+        self.run(node.body, Frame(scope, frame.module, frame.function, frame.owner))
+        for value in scope.values():
+            if isinstance(value, Function) and value.owner is None:
+                value.owner = cls
+                value.scope = (
+                    value.scope.parent if value.scope is scope and value.scope.parent is not None else value.scope
+                )
+        marks = {_assignment.dotted(decorator) for decorator in node.decorator_list}
+        inherited = [base for base in bases if isinstance(base, Class) and base.records]
+        cls.records = any(mark.endswith(("dataclass", "define", "attrs.define")) for mark in marks) or bool(inherited)
+        cls.records = cls.records or any(isinstance(base, External) and base.name.endswith(("NamedTuple", "BaseModel"))
+                                         for base in bases)  # fmt: skip
+        cls.fields = [name for base in inherited for name in base.fields]
+        for line in node.body:
+            if (
+                isinstance(line, ast.AnnAssign)
+                and isinstance(line.target, ast.Name)
+                and line.target.id not in cls.fields
+            ):
+                cls.fields.append(line.target.id)
+        self.bind(node.name, cls, frame)
+        self._decorate(node, cls, frame)

@@ -1,0 +1,344 @@
+"""What is wrong with the target of a loss, with the axes of its input, or with its settings."""
+
+from __future__ import annotations
+
+from crossentropy.doctor._source._indexing import minus
+from crossentropy.doctor._source._loss_call import LossCall, at, known
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
+
+_SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
+
+
+def swapped(case: LossCall) -> str:
+    """Why the first argument is the target and the second the prediction; empty if it is not so."""
+    x, y = case.x, case.y
+    if case.loss in ("mse_loss", "linear_cross_entropy"):
+        return ""
+    integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
+    if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
+        return f"the first argument of {case.title} is the target ({x.kind}) and the second the prediction: input first"
+    scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
+    if y.graph and x.graph is None and not x.kind and not y.parts and scores:
+        return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
+    backwards = y.graph and x.graph is False
+    if backwards and case.loss != "kl_div":
+        return f"the first argument of {case.title} has no gradient and the second is the model's output: input first"
+    return ""
+
+
+def shapes(report: Report, case: LossCall) -> None:
+    """One logit, and targets of other shapes or dtypes than class indices have."""
+    x, y, rows = case.x, case.y, case.rows
+    same = x.rank is not None and x.rank == y.rank
+    if case.classes == 1 and y.kind not in _SOFT:
+        report.add(
+            "single-logit-cross-entropy",
+            case.place,
+            f"the input of {case.title} has one class{at(x)}: softmax of one logit is 1, so the loss is 0 and "
+            "so is its gradient",
+            case.confidence,
+        )
+        return
+    if y.kind in ("one-hot", "multi-hot", "bits"):
+        _hot(report, case)
+    elif same and y.shape is not None and x.rank != 1 and y.kind not in _SOFT and _extra(case):
+        report.add(
+            "target-extra-dim",
+            case.place,
+            f"the target of {case.title} has shape {known(y.shape)}, expected {known(rows)}: an axis of size 1 "
+            "too many — target.squeeze",
+            case.confidence,
+        )
+    elif y.dtype == "float" and y.kind in ("indices", "", "constant") and rows is not None and y.rank == len(rows):
+        report.add(
+            "float-class-index",
+            case.place,
+            f"class indices have a floating dtype: {case.title} expects integers — target.long()",
+            case.confidence,
+        )
+    elif y.dtype == "float" and y.kind == "indices" and y.rank is None:
+        report.add(
+            "float-class-index",
+            case.place,
+            f"class indices are converted to floating point: {case.title} expects integers",
+            "likely",
+        )
+
+
+def crossed(report: Report, scores: Tensor, index: tuple[Value, ...], place: Place) -> None:
+    """Of scores[rows, labels]: labels with an axis of size 1 too many, so that every row meets every label."""
+    if len(index) != 2 or not scores.graph or scores.kind not in ("log-probabilities", "probabilities", "logits"):
+        return
+    rows, labels = index
+    if not isinstance(rows, Tensor) or not isinstance(labels, Tensor) or rows.kind != "range":
+        return
+    if rows.rank == 1 and labels.shape and len(labels.shape) == 2 and labels.shape[1] == 1 != labels.shape[0]:
+        report.add(
+            "target-extra-dim",
+            place,
+            f"the labels have shape {known(labels.shape)} and the rows {known(rows.shape)}: the label of every "
+            "row is taken from every row — labels.squeeze(1)",
+        )
+
+
+def _extra(case: LossCall) -> bool:
+    """Whether the target has an axis of size 1 where the classes would be."""
+    y, axis = case.y, case.class_axis
+    if not y.shape or axis is None or case.classes == 1:
+        return False
+    return y.shape[axis] == 1 or (y.shape[-1] == 1 and y.dtype == "long")
+
+
+def _hot(report: Report, case: LossCall) -> None:
+    y = case.y
+    if y.kind == "one-hot":
+        integers = y.dtype in ("long", "bool")
+        what = "integers" if integers else "floats: the same loss at C times the memory"
+        report.add(
+            "one-hot-target",
+            case.place,
+            f"the target of {case.title} is one-hot{at(y)}, in {what} — class indices, target.argmax(1)",
+            "certain" if integers else "info",
+        )
+    elif case.x.rank is None or case.x.rank == y.rank or y.rank is None:
+        report.add(
+            "multi-hot-target",
+            case.place,
+            f"the rows of the target of {case.title} can hold several ones{at(y)}, and cross_entropy lets the "
+            "labels of a row compete",
+            "certain" if y.kind == "multi-hot" else "likely",
+        )
+
+
+def axes(report: Report, case: LossCall) -> None:
+    """Classes elsewhere than on axis 1, and views that mix rows and classes."""
+    x, y = case.x, case.y
+    if x.mixed is not None:
+        report.add(
+            "view-instead-of-permute",
+            x.mixed,
+            f"this view feeds {case.loss} at {case.place}, and the classes of what it is given are on another "
+            "axis than it makes of them: rows and classes are mixed — permute the class axis to the end first",
+            case.confidence,
+        )
+        return
+    if x.axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
+        return
+    if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
+        mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
+        report.add(
+            "class-axis-not-one",
+            case.place,
+            f"the input of {case.title} has shape {known(x.shape)} with its classes on axis "
+            f"{x.rank + x.axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
+            case.confidence,
+        )
+
+
+def labels(report: Report, case: LossCall) -> None:
+    """Labels below 0, or not less than the number of classes."""
+    y, classes, ignored = case.y, case.classes, case.ignore_index
+    if ignored is None or y.kind not in ("indices", "") or y.dtype == "float" or not isinstance(classes, int):
+        return
+    candidates = {fill for fill in y.fills if not isinstance(fill, Padding)}
+    candidates |= {bound for bound in (y.low, y.high) if isinstance(bound, int)}
+    wrong = sorted(label for label in candidates if label != ignored and not 0 <= label < classes)
+    if not wrong or classes == 1:
+        return
+    label = wrong[-1]
+    hint = " — labels that start at 1? use target − 1" if label == classes and y.low == 1 else ""
+    hint = hint or (f" — pass ignore_index={label}" if label in y.fills else "")
+    report.add(
+        "label-out-of-range",
+        case.place,
+        f"a label of {case.title} can be {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
+        case.confidence,
+    )
+
+
+def masked(report: Report, case: LossCall) -> None:
+    """Classes that are ruled out by a logit of −inf, and occur as a target."""
+    y, ignored = case.y, case.ignore_index
+    if case.x.masked and case.x.graph and y.kind in ("indices", ""):
+        report.add(
+            "masked-target-logit",
+            case.place,
+            f"all but the largest logits of a row are −inf, and the class of {case.title} can be any: where it "
+            "is not among them the loss is inf",
+            "likely",
+        )
+        return
+    if not isinstance(y.low, int) or not isinstance(y.high, int) or y.kind != "indices":
+        return
+    occurring = [label for label in case.x.banned if y.low <= label <= y.high and label != ignored]
+    if occurring:
+        report.add(
+            "masked-target-logit",
+            case.place,
+            f"the logit of class {min(occurring)} is −inf, and the labels of {case.title} reach from {y.low} "
+            f"to {y.high}: the loss of that class is inf",
+            case.confidence,
+        )
+
+
+def padding(report: Report, case: LossCall) -> None:
+    """Padded positions that count in the mean."""
+    y, ignored = case.y, case.ignore_index
+    if case.reduction not in ("mean", "sum") or ignored is None or y.kind not in ("indices", ""):
+        return
+    if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
+        return  # a weight of 0 ignores the padding too
+    wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
+    if wrong:
+        report.add(
+            "padding-not-ignored",
+            case.place,
+            f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
+            f"in the mean — ignore_index={wrong[0]}",
+            case.confidence,
+        )
+        return
+    embedded = y.source.padding if y.source is not None else None
+    if isinstance(embedded, int) and embedded != ignored and not y.fills and y.rank != 0:
+        report.add(
+            "padding-not-ignored",
+            case.place,
+            f"the target is made of tokens whose embedding has padding_idx={embedded}, and {case.title} "
+            f"ignores {ignored}: padding counts in the mean — ignore_index={embedded}",
+            "likely",
+        )
+
+
+def shift(report: Report, case: LossCall) -> None:
+    """Targets that are the tokens the model has read, unshifted or shifted by two."""
+    x, y = case.x, case.y
+    if x.source is None or x.source is not y.source or not x.graph:
+        return
+    by = minus(y.offset, x.offset)
+    if by in (0, 2):
+        what = (
+            "not shifted: position t is trained to copy token t"
+            if by == 0
+            else ("shifted twice: position t is trained on token t + 2")
+        )
+        report.add(
+            "causal-shift",
+            case.place,
+            f"the targets of {case.title} are the tokens that the model reads, {what}",
+            case.confidence,
+        )
+
+
+def weights(report: Report, case: LossCall) -> None:
+    """Class weights that are not one number for each class."""
+    weight, classes = case.settings.get("weight"), case.classes
+    if _of_samples(weight, case.y):
+        report.add(
+            "class-weight-shape",
+            case.made or case.place,
+            f"weight comes in batches, as the target of {case.loss} at {case.place} does: one number for each "
+            "sample, where one for each class is expected",
+            "certain" if isinstance(weight, Tensor) else "likely",
+        )
+        return
+    if not isinstance(weight, Tensor) or weight.shape is None or not isinstance(classes, int):
+        return
+    if len(weight.shape) != 1 or (isinstance(weight.shape[0], int) and weight.shape[0] != classes):
+        report.add(
+            "class-weight-shape",
+            case.made or case.place,
+            f"weight has shape {known(weight.shape)}, expected ({classes},) for {case.loss} at {case.place}: "
+            f"one number for each of the {classes} classes",
+            case.confidence,
+        )
+
+
+def _of_samples(weight: Value, y: Tensor) -> bool:
+    """Whether weights come out of the same batch as the labels."""
+    if isinstance(weight, Tensor):
+        return weight.samples and weight.rank in (1, None)
+    batch = weight.owner if isinstance(weight, Unknown) else None
+    if batch is None or y.kind:
+        return False
+    parts = [value for key, value in batch.members.items() if isinstance(key, tuple) and type(key[0]) is int]
+    labels = any(isinstance(part, Unknown) and part.members.get(("tensor",)) is y for part in parts)
+    return labels and any(part is weight for part in parts)
+
+
+def ignored(report: Report, case: LossCall) -> None:
+    """Nothing but ignored labels."""
+    y, label = case.y, case.ignore_index
+    if label is not None and y.low == label and y.high == label and y.shape != () and case.reduction == "mean":
+        report.add(
+            "all-targets-ignored",
+            case.place,
+            f"all labels of {case.title} are {label}, which is ignored: the mean is 0/0 = nan",
+            case.confidence,
+        )
+
+
+def soft(report: Report, case: LossCall) -> None:
+    """Class probabilities that are none."""
+    x, y = case.x, case.y
+    names = {
+        "logits": "logits", "normal": "random numbers of both signs", "sigmoid": "sigmoid scores",
+        "uniform": "random numbers", "log-probabilities": "log-probabilities", "scores": "scores",
+        "relu": "outputs of a ReLU", "tanh": "scores",
+    }  # fmt: skip
+    counts = y.kind == "indices" and y.dtype == "float" and x.rank is not None and x.rank == y.rank and x.rank > 1
+    counts = counts and y.shape is not None and x.shape is not None and y.shape[-1] == x.shape[-1] != 1
+    fits = x.rank is None or y.rank is None or x.rank == y.rank
+    scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names
+    if ((y.kind in names or scaled) and fits and y.dtype != "long") or counts:
+        what = "counts" if counts else names.get(y.kind, f"rows that sum to {y.sums or 0:g}")
+        report.add(
+            "unnormalized-target",
+            case.place,
+            f"the target of {case.title} is {what}{at(y)}, whose rows do not sum to 1: apply softmax to "
+            "logits, or divide each row by its sum",
+            "likely" if y.likely else case.confidence,
+        )
+
+
+def binary(report: Report, case: LossCall) -> None:
+    """Class indices as the target of a binary cross entropy."""
+    y = case.y
+    if y.kind == "indices" and isinstance(y.high, int) and y.high > 1:
+        report.add(
+            "class-index-into-bce",
+            case.place,
+            f"the target of {case.title} goes up to {y.high}: class indices, where 0 … 1 is expected",
+            case.confidence,
+        )
+
+
+def binary_weights(report: Report, case: LossCall) -> None:
+    """Weights that do not fit the outputs."""
+    for name in ("pos_weight", "weight"):
+        weight, x = case.settings.get(name), case.x
+        if not isinstance(weight, Tensor) or not weight.shape or not x.shape:
+            continue
+        size, columns = weight.shape[-1], x.shape[-1]
+        fits = size == 1 or size == columns or not isinstance(size, int) or not isinstance(columns, int)
+        if not fits or len(weight.shape) > len(x.shape):
+            report.add(
+                "class-weight-shape",
+                case.made or case.place,
+                f"{name} has shape {known(weight.shape)} and the input of {case.loss} at {case.place} "
+                f"{known(x.shape)}: expected one number for each class",
+                case.confidence,
+            )
+
+
+def smoothing(report: Report, case: LossCall) -> None:
+    """label_smoothing given to a function."""
+    if case.made is None:
+        smoothing_value(report, case.settings.get("label_smoothing"), case.place)
+
+
+def smoothing_value(report: Report, value: Value, place: Place) -> None:
+    """label_smoothing outside [0, 1]."""
+    if isinstance(value, (int, float)) and not 0 <= value <= 1:
+        done = "torch ignores it in silence" if value < 0 else "torch refuses it"
+        report.add("label-smoothing-range", place, f"label_smoothing is {value:g}, expected a number in [0, 1]: {done}")

@@ -1,0 +1,79 @@
+"""Calls of what is not known: of one of several things, and of something that may be a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._joins import doubtful, join
+from crossentropy.doctor._source._values import Call, Choice, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
+
+if TYPE_CHECKING:
+    from crossentropy.doctor._source._calls import Calls
+
+_HEADS = ("fc", "classifier", "head", "heads", "last_linear")
+"""Names of last layers in collections of models."""
+MODEL = "*model"
+"""The member of something unknown that has been used as a model."""
+AS_MODEL = ("eval", "train", "parameters", "state_dict", "load_state_dict", "named_parameters", "requires_grad_")
+"""Methods of models, and of little else."""
+_OWN = ("importlib", "hydra", "torch.load", "copy", "pydoc", "functools", "builtins")
+"""What libraries give back may be of the program all the same, where they are these."""
+
+
+def attribute(run: Calls, several: Choice, name: str) -> Value:
+    """An attribute of one of several objects."""
+    values = [run.attribute(option, name) for option in several.options]
+    return _joined(values)
+
+
+def call_choice(run: Calls, several: Choice, call: Call) -> Value:
+    """One of several functions is called; mistakes within them are found where they are followed alone."""
+    if len(several.options) == 1:
+        return doubtful(run.call(several.options[0], call))
+    with run.report.silence():
+        results = [run.call(option, call) for option in several.options]
+    result = _joined(results)
+    return doubtful(result) if isinstance(result, Tensor) else result
+
+
+def _joined(values: list[Value]) -> Value:
+    result = values[0]
+    for value in values[1:]:
+        result = join(result, value)
+    return result
+
+
+def call_unknown(run: Calls, function: Unknown, call: Call) -> Value:
+    """A call of something unknown: of a model whose last layer was replaced, that layer is known."""
+    if "*backward" in function.members:
+        run.report.add(
+            "loss-name-shadowed",
+            call.place,
+            "what is called here is not the criterion any more but a loss, whose backward() was called at "
+            f"{function.members['*backward']}: give the value another name",
+        )
+    for name in _HEADS:
+        if isinstance(head := function.members.get(name), (Layer, Instance)):
+            return run.call(head, Call([Unknown()], {}, call.place))
+    result = Unknown(owner=function if function.foreign else None)
+    if _may_be_model(function, call):
+        output = Output(function, len(call.args), tuple(call.kwargs))
+        result.members[("tensor",)] = Tensor(source=Sequence(), caller=output)
+    return result
+
+
+def _may_be_model(function: Unknown, call: Call) -> bool:
+    """Whether numbers go in, and no other model's outputs, which a function may change further."""
+    if function.foreign or not (call.args or call.kwargs):
+        return False
+    callers = [tensor.caller for value in call.args if (tensor := as_tensor(value)).caller is not None]
+    used = MODEL in function.members
+    return all(used and MODEL not in caller.function.members for caller in callers if caller is not None)
+
+
+def made_by_library(name: str, value: Value) -> Value:
+    """What a library gives back that is not read."""
+    if isinstance(value, Unknown) and not name.startswith(_OWN):
+        value.foreign = True
+    return value

@@ -1,0 +1,152 @@
+"""The command `convert`: two files with three mistakes, from what is found to what is mended; and wrong input."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crossentropy.cli import main
+
+MODEL = """\
+import torch.nn as nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(4, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        x = F.relu(self.hidden(x))
+        return F.softmax(self.head(x), dim=1)  # probabilities
+"""
+TRAIN = """\
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from model import Net
+
+torch.manual_seed(0)
+x, y = torch.randn(60, 4), torch.randint(0, 3, (60,))
+model = Net()
+criterion = nn.CrossEntropyLoss(size_average=True)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+for epoch in range(20):
+    probabilities = model(x)
+    target = F.one_hot(y, num_classes=3).float()
+    loss = criterion(probabilities, target)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+print(f"{loss.item():.4f}", f"{probabilities.sum(dim=1).mean().item():.4f}")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.py").write_text(TRAIN, "utf-8")
+    (tmp_path / "model.py").write_text(MODEL, "utf-8")
+    return tmp_path
+
+
+def printed_by(script: str) -> str:
+    return subprocess.run([sys.executable, "-W", "ignore", script], capture_output=True, text=True, check=True).stdout
+
+
+def test_found_converted_and_clean(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    before = printed_by("train.py").split()
+    assert main(["doctor", "."]) == 1
+    found = capfd.readouterr().out
+    for rule in ("softmax-before-cross-entropy", "deprecated-reduce", "one-hot-target"):
+        assert rule in found
+    assert main(["convert", "train.py", "model.py", "--unsafe", "--write"]) == 0
+    assert "written" in capfd.readouterr().err
+    for way in (["."], ["--run", "train.py"]):
+        assert main(["doctor", *way, "--min-confidence", "info"]) == 0
+        assert "Nothing found" in capfd.readouterr().out
+    after = printed_by("train.py").split()
+    assert float(after[0]) < float(before[0])  # the floor of the second softmax is gone
+    assert after[1] == before[1] == "1.0000"  # what is shown still are probabilities
+    assert main(["convert", "train.py", "model.py", "--unsafe"]) == 0
+    again = capfd.readouterr()
+    assert again.out == ""
+    assert "0 changes, nothing to do" in again.err
+
+
+@pytest.mark.parametrize("option", [[], ["--diff"]])
+def test_a_diff_writes_nothing(option: list[str], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "train.py", "model.py", "--unsafe", *option]) == 0
+    printed = capsys.readouterr()
+    assert "+++ b/train.py" in printed.out
+    assert "+++ b/model.py" in printed.out
+    assert "the loss changes: softmax is no longer applied twice" in printed.out
+    assert "--write makes them" in printed.err
+    assert (project / "train.py").read_text("utf-8") == TRAIN
+    subprocess.run(["patch", "-p1"], input=printed.out, text=True, check=True, capture_output=True)
+    assert main(["convert", "train.py", "model.py", "--unsafe"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_what_changes_the_loss_waits_for_unsafe(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "train.py", "model.py", "--write", "--keep-torch"]) == 0
+    printed = capsys.readouterr()
+    assert "left as it is: train.py:10:13: --unsafe would rewrite this (softmax-before-cross-entropy)" in printed.err
+    assert (project / "model.py").read_text("utf-8") == MODEL
+    text = (project / "train.py").read_text("utf-8")
+    assert 'nn.CrossEntropyLoss(reduction="mean")' in text
+    assert "crossentropy" not in text
+
+
+def test_what_convert_does_not_mend_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TRAIN.replace("criterion(probabilities, target)", "criterion(shown, target)")
+    text = text.replace("    target =", "    shown = probabilities.clamp(min=1e-9)\n    target =")
+    (project / "train.py").write_text(text, "utf-8")
+    assert main(["convert", "train.py", "model.py", "--unsafe"]) == 0
+    said = "still to be mended: train.py:17:12: softmax-before-cross-entropy (certain) softmax at model.py:13"
+    assert said in capsys.readouterr().err
+    assert main(["convert", "train.py", "--unsafe"]) == 0  # alone, it does not know the model
+    assert "still to be mended" not in capsys.readouterr().err
+
+
+def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\ufeff# coding: utf-8\r\nimport torch.nn as nn\r\nloss = nn.CrossEntropyLoss(size_average=False)  # é\r\n"
+    (project / "train.py").write_bytes(text.encode())
+    assert main(["convert", "train.py", "--write", "--keep-torch"]) == 0
+    expected = text.replace("size_average=False", 'reduction="sum"')
+    assert (project / "train.py").read_bytes() == expected.encode()
+    latin = "# -*- coding: latin-1 -*-\nimport torch.nn as nn\nloss = nn.CrossEntropyLoss(size_average=False)  # é\n"
+    (project / "train.py").write_bytes(latin.encode("latin-1"))
+    assert main(["convert", "train.py", "--write", "--keep-torch"]) == 0
+    assert (project / "train.py").read_bytes() == latin.replace("size_average=False", 'reduction="sum"').encode(
+        "latin-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["nowhere.py"], "nowhere.py: No such file or directory"),
+        (["."], ".: a folder, expected Python files"),
+        (["book.ipynb"], "book.ipynb: a notebook, expected Python files"),
+        (["train.py", "broken.py"], "broken.py: line 1, column"),
+        (["bytes.py"], "bytes.py: not in the encoding that it declares, or UTF-8"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_written(
+    files: list[str], says: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "broken.py").write_text("loss = (\n")
+    (project / "book.ipynb").write_text("{}")
+    (project / "bytes.py").write_bytes(b"\xff\xfe loss")
+    assert main(["convert", *files, "--write"]) == 2
+    printed = capsys.readouterr()
+    assert says in printed.err
+    assert printed.err.count("\n") == 1
+    assert (project / "train.py").read_text("utf-8") == TRAIN
