@@ -10,7 +10,7 @@ demo: .venv/.demo
 	crossentropy demo $(ARGS)
 
 test: .venv/.dev
-	python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: .venv/.dev
 	ruff check .
