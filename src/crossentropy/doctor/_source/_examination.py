@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import symtable
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._lines import silences
@@ -26,11 +28,17 @@ def examine_files(
     roots = sorted({os.path.realpath(path if path.is_dir() else path.parent) for path in paths})
     names = list(files)
     parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
+
+    seen = multiprocessing.Value("i", 0)  # each file twice
+
+    def show() -> None:
+        if progress is not None:
+            progress(min(seen.value // 2, len(names)), len(names))
+
     if len(parts) == 1:
-        results = [_examine_part(files, roots, names, progress)]
+        results = [_examine_part(files, roots, names, _Counter(seen, show))]
     else:
-        with ProcessPoolExecutor(len(parts)) as pool:
-            results = list(pool.map(_examine_part, [files] * len(parts), [roots] * len(parts), parts))
+        results = _in_processes(files, roots, parts, seen, show)
     found: dict[Finding, None] = {}
     skipped: dict[str, str] = {}
     for findings, unread in results:
@@ -41,8 +49,50 @@ def examine_files(
     return list(found), skipped, len(names)
 
 
+class _Counter:
+    """Counts files for all processes; `show` is told in the process that shows it."""
+
+    def __init__(self, seen: Any, show: Callable[[], None] | None = None) -> None:  # noqa: ANN401 (a shared integer)
+        self._seen = seen
+        self._show = show
+
+    def __call__(self, more: int) -> None:
+        with self._seen.get_lock():
+            self._seen.value += more
+        if self._show is not None:
+            self._show()
+
+
+_counters: list[_Counter] = []
+"""Of a process of several: one."""
+
+
+def _in_processes(
+    files: dict[str, Path],
+    roots: list[str],
+    parts: list[list[str]],
+    seen: Any,  # noqa: ANN401 (a shared integer)
+    show: Callable[[], None],
+) -> list[tuple[list[Finding], dict[str, str]]]:
+    with ProcessPoolExecutor(len(parts), initializer=_begin, initargs=(seen,)) as pool:
+        futures = [pool.submit(_examine_counted, files, roots, part) for part in parts]
+        while wait(futures, timeout=0.2).not_done:
+            show()
+        return [future.result() for future in futures]
+
+
+def _begin(seen: object) -> None:
+    _counters.append(_Counter(seen))
+
+
+def _examine_counted(
+    files: dict[str, Path], roots: list[str], names: list[str]
+) -> tuple[list[Finding], dict[str, str]]:
+    return _examine_part(files, roots, names, _counters[0])
+
+
 def _examine_part(
-    files: dict[str, Path], roots: list[str], names: list[str], progress: Callable[[int, int], None] | None = None
+    files: dict[str, Path], roots: list[str], names: list[str], count: Callable[[int], None]
 ) -> tuple[list[Finding], dict[str, str]]:
     report = Report()
     project = Project(report, files, roots)
@@ -53,12 +103,12 @@ def _examine_part(
     try:
         for number, name in enumerate(names):
             _examine_one(project, name)
-            if progress is not None and number % 16 == 0:
-                progress(number // 2, len(names))
+            if number % 16 == 0:
+                count(16)
         for number, name in enumerate(names):
             project.examine_rest(name)
-            if progress is not None and number % 16 == 0:
-                progress((len(names) + number) // 2, len(names))
+            if number % 16 == 0:
+                count(16)
         project.pair()
         report.finish()
     finally:
