@@ -255,6 +255,7 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
         [
             lambda: CE(logits(), labels()).backward(),
+            lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(torch.randn(N, 4), labels(classes=9)).loss.backward(),
             lambda: CE(torch.randn(N, C, requires_grad=True), labels()).backward(),
         ],
     ),

@@ -428,9 +428,9 @@ def made_anew(tensor: Trace) -> Iterator[Found]:
         yield Found("detached-loss", "certain", message, tensor.place)
 
 
-def trained_nothing(differentiated: Trace, requires_grad: bool) -> Iterator[Found]:
+def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
     """backward() of a tensor that nothing made: its own gradient is 1, and nothing else has one."""
-    if requires_grad and not any(parent.requires_grad for parent in differentiated.parents):
+    if is_leaf and not any(parent.requires_grad for parent in differentiated.parents):
         message = (
             f"backward() of a tensor{place_of(differentiated)} without a graph: nothing gets a gradient but itself"
         )

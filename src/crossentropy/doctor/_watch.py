@@ -270,7 +270,7 @@ class _Mode(TorchFunctionMode):
         elif func is Tensor.backward:
             for found in self.history.logs_of_softmax():
                 self._owner.add(found, found.place)
-            for found in trained_nothing(self._traces[args[0]], args[0].requires_grad):
+            for found in trained_nothing(self._traces[args[0]], args[0].requires_grad and args[0].is_leaf):
                 self._owner.add(found, users_place(sys._getframe(1)))
         elif isinstance(result, Tensor):
             for found in self.history.add(func.__name__, args, kwargs, result, self._traces[result]):
