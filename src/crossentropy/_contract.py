@@ -327,7 +327,7 @@ def check_token_weight(token_weight: object, rows: torch.Size) -> None:
         )
 
 
-def check_denominator(denominator: object, reduction: str) -> None:
+def check_denominator(denominator: object, reduction: str, dtype: torch.dtype) -> None:
     """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
     if denominator is None:
         return
@@ -340,7 +340,7 @@ def check_denominator(denominator: object, reduction: str) -> None:
             return
         denominator = denominator.item()
     if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
-        number("denominator", denominator, low=0.0)
+        check_representable(dtype, denominator=number("denominator", denominator, low=0.0))
 
 
 def long(target: Tensor) -> Tensor:
@@ -393,6 +393,19 @@ def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _L
         limits = limits or (f" {'>' if above else '≥'} {low:g}" if low > -_LARGEST else "")
         raise ArgumentValueError(f"{name} is {value}, expected a finite number{limits}")
     return value  # pyright: ignore[reportReturnType]
+
+
+def check_representable(dtype: torch.dtype, **numbers: float | None) -> None:
+    """Numbers, given by their names, are finite in the accumulation dtype too."""
+    if torch.compiler.is_compiling():  # they may vary there, and nan says that they were infinite
+        return
+    most = torch.finfo(dtype).max
+    for name, value in numbers.items():
+        if value is not None and abs(value) > most:
+            raise ArgumentValueError(
+                f"{name.replace('_over_', ' / ')} is {value:g}, expected at most {most:.4g} in size: "
+                f"the loss is computed in {dtype}, where it would be infinite"
+            )
 
 
 def smoothing(label_smoothing: object) -> float:
@@ -513,7 +526,6 @@ def resolve(
         raise ArgumentIndexError(f"{prefix}input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
     check_class_weight(tensors.weight, num_classes)
     check_token_weight(tensors.token_weight, without(shape, class_dim))
-    check_denominator(tensors.denominator, reduction)
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
     ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
@@ -522,6 +534,7 @@ def resolve(
         target = long(target)
         ignores = check_labels(target, num_classes, ignore_index)
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
+    check_denominator(tensors.denominator, reduction, dtype)
     spec = LossSpec(
         class_dim=class_dim,
         num_classes=num_classes,
@@ -537,7 +550,21 @@ def resolve(
         logit_scale=number(f"{prefix}logit_scale", logit_scale),
         temperature=number("temperature", temperature, low=0.0, above=True),
     )
+    _check_constants(spec, prefix)
     return tensors._replace(target=target), spec
+
+
+def _check_constants(spec: LossSpec, prefix: str) -> None:
+    """The constants of a loss, and those that the logits are multiplied by, are finite in the accumulation dtype."""
+    scale, cap, temperature = spec.logit_scale, spec.softcap, spec.temperature
+    factors = {"logit_scale_over_temperature": scale / temperature} if temperature != 1.0 else {"logit_scale": scale}
+    if cap is not None:
+        factors = {
+            "softcap": cap,
+            "logit_scale_over_softcap": scale / cap,
+            "softcap_over_temperature": cap / temperature,
+        }
+    check_representable(spec.dtype, z_loss=spec.z_loss, **{prefix + name: value for name, value in factors.items()})
 
 
 def make_loss(

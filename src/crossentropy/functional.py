@@ -604,7 +604,7 @@ class TokenStatistics(NamedTuple):
     logsumexp: Tensor
     """log Σ exp(z)."""
     argmax: Tensor
-    """Index of the largest logit, int64; not differentiable."""
+    """Index of the largest logit, the first of equal ones, int64; not differentiable."""
 
 
 def _overrides(x: Tensor) -> bool:
