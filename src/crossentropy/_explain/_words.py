@@ -544,15 +544,20 @@ WORDS: dict[str, tuple[str, str]] = {
 
 def say(lang: Language, key: str, **values: object) -> str:
     """The words of a key in a language."""
-    text = WORDS[key][get_args(Language).index(lang)]
+    text = WORDS[key][languages().index(lang)]
     return text.format(**values) if values else text
+
+
+def languages() -> tuple[Language, ...]:
+    """Those that there are words in."""
+    return get_args(Language)
 
 
 def language(lang: str | None) -> Language:
     """The language that was asked for, or that of the locale."""
     if lang is None:
         return "zh" if _locale().lower().startswith(("zh", "chinese")) else "en"
-    if lang not in get_args(Language):
+    if lang not in languages():
         raise ArgumentValueError(f"lang is {lang!r}, expected 'en' or 'zh'")
     return cast(Language, lang)
 
