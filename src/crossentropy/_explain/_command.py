@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from crossentropy import _terminal
 from crossentropy._explain import _files
 from crossentropy._explain._api import explain
 from crossentropy._explain._data import Explanation, Language
 from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
+from crossentropy._terminal import escaped
 
 
 class UnusableInputError(Exception):
@@ -108,7 +110,7 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
     first = _files.load(options.logits)
     alone = options.targets is None
     if alone and len(first.arrays) == 1:
-        raise UnusableInputError(say(lang, "cli.alone", file=_files.escaped(first.file)))
+        raise UnusableInputError(say(lang, "cli.alone", file=escaped(first.file)))
     second = first if alone else _files.load(options.targets)
     x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
     x = x if x.is_floating_point() else x.float()
@@ -122,7 +124,7 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
         return explain(target=target, **keywords)
     except (ValueError, TypeError, IndexError) as error:
         files = " ".join(dict.fromkeys((first.file, second.file)))
-        raise UnusableInputError(f"{_files.escaped(files)}: {' '.join(str(error).split())}") from error
+        raise UnusableInputError(f"{escaped(files)}: {' '.join(str(error).split())}") from error
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
@@ -155,14 +157,14 @@ def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays
         return
     if target.shape != rows:
         got, rows, full = (" × ".join(map(str, shape)) or "1" for shape in (target.shape, rows, x.shape))
-        file = _files.escaped(arrays.file)
+        file = escaped(arrays.file)
         raise UnusableInputError(say(lang, "cli.shape", file=file, got=got, rows=rows, full=full))
     ignored = -100 if options.ignore_index is None else options.ignore_index
     wrong = ((target < 0) | (target >= classes)) & (target != ignored)
     if wrong.any():
         place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])
         label = int(target[tuple(wrong.nonzero()[0])])
-        words = say(lang, "cli.label", file=_files.escaped(arrays.file), row=place, label=label, classes=classes)
+        words = say(lang, "cli.label", file=escaped(arrays.file), row=place, label=label, classes=classes)
         raise UnusableInputError(words)
 
 
@@ -187,7 +189,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, on standard error."""
         hint = say(self.lang, "cli.try", command=f"{self.prog} --help")
-        self.exit(2, f"{self.prog}: {translated(message, self.lang)} {hint}\n")
+        _terminal.print_line(f"{self.prog}: {translated(message, self.lang)} {hint}", error=True)
+        raise SystemExit(2)
 
 
 def translated(message: str, lang: Language) -> str:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from crossentropy._explain._data import Language
 from crossentropy._explain._words import say
+from crossentropy._terminal import escaped
 
 if TYPE_CHECKING:
     import numpy
@@ -70,11 +71,6 @@ class UnusableFileError(Exception):
 
     def __str__(self) -> str:
         return self.message("en")
-
-
-def escaped(text: str) -> str:
-    """The text without what could end a line or control a terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _shown(value: str | int | Sequence[str], lang: Language) -> str:
