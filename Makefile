@@ -1,16 +1,19 @@
-# make demo | test | check | docs | bench — each sets up .venv with what it needs, once.
+# make demo | test | fuzz | check | docs | bench — each sets up .venv with what it needs, once.
 
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 INSTALL := python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test fuzz check docs bench clean
 
 demo: .venv/.demo
 	crossentropy demo $(ARGS)
 
 test: .venv/.dev
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+fuzz: .venv/.dev
+	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)
 
 check: .venv/.dev
 	ruff check .

@@ -21,6 +21,9 @@ from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
 from crossentropy._terminal import escaped
 
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""Dtypes of which torch has little more than the name."""
+
 
 class UnusableInputError(Exception):
     """What the user gave cannot be explained; its text says why, in one line."""
@@ -113,16 +116,22 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
         raise UnusableInputError(say(lang, "cli.alone", file=escaped(first.file)))
     second = first if alone else _files.load(options.targets)
     x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
-    x = x if x.is_floating_point() else x.float()
+    x = _real(x)
+    if not x.dim():
+        raise UnusableInputError(say(lang, "cli.scalar", file=escaped(first.file), role="input"))
     source = "hidden" if options.linear_weight is not None else "probs" if options.probs else "input"
     keywords = _keywords(options) | {source: x, "lang": lang, "class_names": _names(options, first)}
+    if target.dtype in _UNSIGNED:
+        target = target.long()
+    if target.is_floating_point():
+        target = _real(target)
     if target.is_floating_point() and bool((target == target.round()).all()) and target.dim() < x.dim():
         target = target.long()  # labels of a file that knows no integers
     if options.linear_weight is None:
         _check_target(target, x, options, second, lang)
     try:
         return explain(target=target, **keywords)
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:  # torch's own are RuntimeErrors
         files = " ".join(dict.fromkeys((first.file, second.file)))
         raise UnusableInputError(f"{escaped(files)}: {' '.join(str(error).split())}") from error
 
@@ -138,8 +147,12 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tensor(source: str, role: Role) -> Tensor:
-    tensor = _files.pick(_files.load(source), role)
-    return tensor if tensor.is_floating_point() else tensor.float()
+    return _real(_files.pick(_files.load(source), role))
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """The tensor in a dtype that torch computes in, which those of eight bits are not."""
+    return tensor if tensor.is_floating_point() and tensor.itemsize > 1 else tensor.float()
 
 
 def _names(options: argparse.Namespace, first: Arrays) -> list[str] | None:
