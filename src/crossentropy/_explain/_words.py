@@ -450,6 +450,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}: the label of row [{row}] is {label}, expected one of 0 … {classes} − 1, or --ignore-index {label}",
         "{file}：第 [{row}] 行的标签是 {label}，应在 0 … {classes} − 1 之间，或用 --ignore-index {label} 忽略",
     ),
+    "cli.scalar": (
+        "{file}: {role} is a single number, expected an array with an axis of classes",
+        "{file}：{role} 只是一个数，应为带有类别轴的数组",
+    ),
     "cli.shape": (
         "{file}: the targets have shape ({got}), expected ({rows}) for class indices or ({full}) "
         "for class probabilities",
@@ -480,6 +484,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.nameless": ("the nameless array", "未命名的数组"),
     "file.missing": ("{file}: there is no such file", "{file}：文件不存在"),
     "file.directory": ("{file}: a directory, expected a file", "{file}：这是目录，应为文件"),
+    "file.special": (
+        "{file}: a named pipe, socket or device, expected a file",
+        "{file}：这是命名管道、套接字或设备，应为文件",
+    ),
     "file.permission": ("{file}: no permission to read it", "{file}：没有读取权限"),
     "file.unreadable": ("{file}: cannot be read: {reason}", "{file}：无法读取：{reason}"),
     "file.suffix": ("{file}: unknown suffix, expected one of {known}", "{file}：无法识别的扩展名，支持的有 {known}"),
@@ -494,8 +502,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}：读取该文件需要 {package}：pip install 'crossentropy[explain]'",
     ),
     "file.memory": (
-        "{file}: corrupt, or larger than this machine's memory",
-        "{file}：文件已损坏，或者超出本机内存容量",
+        "{file}: corrupt, or larger than this machine's free memory",
+        "{file}：文件已损坏，或者超出本机可用内存",
     ),
     "file.corrupt": ("{file}: corrupt, or no {kind} file", "{file}：文件已损坏，或者不是 {kind} 文件"),
     "file.objects": (
