@@ -14,11 +14,23 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
 
 from crossentropy import continuous, doctor, functional, information, lazy, nn
 from crossentropy._contract import Options
+from crossentropy._errors import (
+    ArgumentError,
+    ArgumentIndexError,
+    ArgumentTypeError,
+    ArgumentValueError,
+    ArgumentWarning,
+)
 from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
 from crossentropy.functional import TokenStatistics
 from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentIndexError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "ArgumentWarning",
     "Difference",
     "Explanation",
     "ExplanationDisplay",

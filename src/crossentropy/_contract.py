@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
-from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
-from crossentropy._values import check_probabilities, first, position, readable
+from crossentropy._values import first, position, readable
 
 if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyOptions
@@ -146,15 +146,37 @@ class LossSpec:
 # --- tensors ------------------------------------------------------------------------------------------------------
 
 
+def check_tensor(name: str, tensor: object) -> Tensor:
+    """`tensor` itself, if it is a tensor with strides."""
+    if not isinstance(tensor, Tensor):
+        raise ArgumentTypeError(f"{name} is {kind_of(tensor)}, expected a torch.Tensor{_tensor_hint(name, tensor)}")
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        came = "nested" if tensor.is_nested else str(tensor.layout)
+        raise ArgumentTypeError(f"{name} is {came}, expected a dense tensor — use {name}.to_dense() or pad it")
+    return tensor
+
+
+def _tensor_hint(name: str, thing: object) -> str:
+    """How to make a tensor of what came instead."""
+    if isinstance(thing, torch.nn.Module):
+        if isinstance(getattr(thing, "weight", None), Tensor) and name in ("linear_weight", "teacher_weight"):
+            bias = f", {name.partition('_')[0]}_bias=head.bias" if getattr(thing, "bias", None) is not None else ""
+            return f" — pass head.weight{bias}"
+        return " — pass what the module returns" if name != "weight" else " — class weights are one number a class"
+    if isinstance(getattr(thing, "logits", None), Tensor):
+        return f" — pass {name}.logits"
+    if isinstance(thing, (tuple, list)) and thing and isinstance(thing[0], Tensor):
+        return f" — pass one of its tensors, {name}[0] say, or torch.stack({name})"
+    array = hasattr(thing, "__array__") or isinstance(thing, (list, tuple, int, float))
+    return f" — use torch.as_tensor({name})" if array else ""
+
+
 def check_floating(name: str, tensor: object) -> Tensor:
     """`tensor` itself, if it is a tensor of a real floating dtype."""
-    if not isinstance(tensor, Tensor):
-        convert = f" — use torch.as_tensor({name})" if hasattr(tensor, "__array__") else ""
-        raise ArgumentTypeError(f"{name} is a {type(tensor).__name__}, expected a torch.Tensor{convert}")
+    tensor = check_tensor(name, tensor)
     if not tensor.is_floating_point():
-        raise ArgumentTypeError(
-            f"{name} has dtype {tensor.dtype}, expected a real floating dtype — convert with {name}.float()"
-        )
+        hint = f"pass {name}.real or {name}.abs()" if tensor.is_complex() else f"convert with {name}.float()"
+        raise ArgumentTypeError(f"{name} has dtype {tensor.dtype}, expected a real floating dtype — {hint}")
     return tensor
 
 
@@ -243,33 +265,67 @@ def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -
 
 
 def _transposed_hint(name: str, hidden: Tensor, head: Tensor) -> str:
-    return f" — the head is (C, D): use {name}.T" if head.dim() == 2 and head.shape[0] == hidden.shape[-1] else ""
+    """What if the last axis of the hidden states is the first of the head."""
+    if head.dim() != 2 or head.shape[0] != hidden.shape[-1]:
+        return ""
+    logits = "; if input holds the logits already, cross_entropy takes them" if name == "linear_weight" else ""
+    return f" — the head is (C, D): use {name}.T{logits}"
 
 
 def check_target(
     shape: torch.Size, class_dim: int, target: object, *, probabilities_allowed: bool
 ) -> tuple[Tensor, bool]:
     """The target, and whether it holds class probabilities (else indices), for logits of the given shape."""
-    if not isinstance(target, Tensor):
-        raise ArgumentTypeError(f"target is a {type(target).__name__}, expected a torch.Tensor")
+    target = check_tensor("target", target)
     rows = without(shape, class_dim)
     if target.shape == shape and probabilities_allowed:
         if target.is_floating_point():
             return target, True
         raise ArgumentTypeError(
             f"target has dtype {target.dtype} and the shape of the logits, {tuple(shape)}. "
-            f"{'A one-hot target' if target.dtype != torch.bool else 'A mask of classes'}: pass class indices, "
-            f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim}), "
-            "or class probabilities, target.to(input.dtype)"
+            f"{_one_hot_hint(target, class_dim)}"
         )
     if target.shape != rows:
         raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
     if target.dtype not in INTEGERS:
         raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: class indices are integers — "
-            "convert with target.long(), or pass class probabilities of shape " + str(tuple(shape))
+            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: {_float_hint(shape, class_dim)}"
         )
     return target, False
+
+
+def _one_hot_hint(target: Tensor, class_dim: int) -> str:
+    """What to make of integers or truth values in the shape of the logits."""
+    if readable(target) and target.numel() and target.shape[class_dim]:
+        ones, extremes = target.long().sum(class_dim), target.long().aminmax()
+        if extremes.min < 0 or extremes.max > 1:
+            return "Class indices have the shape of the rows; class probabilities are floating: target.to(input.dtype)"
+        if ones.max() > 1:
+            return (
+                f"Up to {int(ones.max())} classes in a row: use binary_cross_entropy_with_logits, or share the "
+                f"probability 1 among them, target / target.sum({class_dim}, keepdim=True)"
+            )
+    indices = f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim})"
+    kind = "A mask of classes" if target.dtype == torch.bool else "A one-hot target"
+    return f"{kind}: pass class indices, {indices}, or class probabilities, target.to(input.dtype)"
+
+
+def _float_hint(shape: torch.Size, class_dim: int) -> str:
+    """What to make of a target with the shape of class indices that is not of integers."""
+    if shape[class_dim] == 1:
+        return "a binary target for one logit? use binary_cross_entropy_with_logits, or make it two logits"
+    probabilities = f"class probabilities of shape {tuple(shape)}"
+    return f"class indices are integers — convert with target.long(), or pass {probabilities}"
+
+
+def check_divergence_target(input: Tensor, target: object) -> Tensor:
+    """The target of a divergence is floating; class indices have another loss."""
+    if isinstance(target, Tensor) and target.dtype in INTEGERS and target.dim() == input.dim() - 1:
+        raise ArgumentTypeError(
+            f"target has dtype {target.dtype} and shape {tuple(target.shape)}, expected probabilities in the input's "
+            "shape — for class indices use nll_loss"
+        )
+    return check_floating("target", target)
 
 
 def without(shape: torch.Size, class_dim: int) -> torch.Size:
@@ -281,6 +337,8 @@ def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilit
     rows, got = tuple(without(shape, class_dim)), tuple(target.shape)
     probabilities = f" (class indices) or {tuple(shape)} (class probabilities)" if probabilities_allowed else ""
     message = f"target has shape {got}, expected {rows}{probabilities} for logits of shape {tuple(shape)}"
+    if isinstance(target, torch.nn.Parameter):
+        return f"{message}. A head? linear_cross_entropy(input, linear_weight, target) takes it"
     return f"{message}. {_shape_hint(tuple(shape), class_dim, rows, got)}".rstrip()
 
 
@@ -298,6 +356,10 @@ def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], g
         return "It has a class axis of size 1 — use target.squeeze(1)"
     if math.prod(got) == math.prod(rows) and len(rows) == 1:
         return "The logits are flattened and the target is not — use target.reshape(-1)"
+    if len(shape) > 2 and class_dim == 1 and got == (math.prod(shape[:-1]),):
+        return "The target is flattened and the logits are not — use input.flatten(0, -2)"
+    if len(rows) > 1 and got == (math.prod(rows),):
+        return f"The target is flattened — use target.reshape{rows}"
     if rows and got and rows[0] != got[0] and rows[1:] == got[1:]:
         return f"Expected input batch_size ({rows[0]}) to match target batch_size ({got[0]})"
     return ""
@@ -307,11 +369,17 @@ def check_class_weight(weight: object, num_classes: int) -> None:
     """Class weights are one floating number per class."""
     if weight is None:
         return
+    if isinstance(weight, Tensor) and weight.dtype in INTEGERS and weight.shape != (num_classes,):
+        raise ArgumentTypeError(
+            f"weight has dtype {weight.dtype} and shape {tuple(weight.shape)}, expected ({num_classes},): one number "
+            "for each class. Labels? They are the target; with hidden states and a head use linear_cross_entropy"
+        )
     tensor = check_floating("weight", weight)
     if tensor.shape != (num_classes,):
+        head = " — a head is linear_weight" if tensor.dim() == 2 and len(tensor) == num_classes != 1 else ""
         raise ArgumentValueError(
             f"weight has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
-            f"{num_classes} classes"
+            f"{num_classes} classes{head}"
         )
 
 
@@ -319,15 +387,16 @@ def check_token_weight(token_weight: object, rows: torch.Size) -> None:
     """Row weights are one real number per row."""
     if token_weight is None:
         return
-    if not isinstance(token_weight, Tensor) or token_weight.is_complex():
-        raise ArgumentTypeError(f"token_weight is a {type(token_weight).__name__}, expected a real torch.Tensor")
-    if token_weight.shape != rows:
+    tensor = check_tensor("token_weight", token_weight)
+    if tensor.is_complex():
+        raise ArgumentTypeError(f"token_weight has dtype {tensor.dtype}, expected real numbers")
+    if tensor.shape != rows:
         raise ArgumentValueError(
-            f"token_weight has shape {tuple(token_weight.shape)}, expected {tuple(rows)}: one number for each row"
+            f"token_weight has shape {tuple(tensor.shape)}, expected {tuple(rows)}: one number for each row"
         )
 
 
-def check_denominator(denominator: object, reduction: str) -> None:
+def check_denominator(denominator: object, reduction: str, *, wait: bool = False) -> None:
     """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
     if denominator is None:
         return
@@ -336,7 +405,7 @@ def check_denominator(denominator: object, reduction: str) -> None:
     if isinstance(denominator, Tensor):
         if denominator.numel() != 1 or denominator.is_complex():
             raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
-        if not readable(denominator):
+        if not readable(denominator, wait=wait):
             return
         denominator = denominator.item()
     if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
@@ -362,20 +431,28 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
     least, most = (int(x) for x in target.aminmax())
     if least >= 0 and most < num_classes:
         return least <= ignore_index <= most
-    offence = first(((target < 0) | (target >= num_classes)) & (target != ignore_index))
+    wrong = ((target < 0) | (target >= num_classes)) & (target != ignore_index)
+    offence = first(wrong)
     if offence is None:
         return True
-    label = int(target[offence].item())
-    if label == num_classes:
-        hint = " — labels that start at 1? use target - 1"
-    elif label < 0 or label == 255:
-        hint = f" — padding? pass ignore_index={label}"
-    else:
-        hint = ""
     raise ArgumentIndexError(
-        f"target{position(offence)} is {label}, expected a class in [0, {num_classes}) or ignore_index "
-        f"({ignore_index}){hint}"
+        f"target{position(offence)} is {int(target[offence].item())}, expected a class in [0, {num_classes}) or "
+        f"ignore_index ({ignore_index}){_label_hint(target[wrong], least, most, num_classes)}"
     )
+
+
+def _label_hint(wrong: Tensor, least: int, most: int, num_classes: int) -> str:
+    """The likely mistake behind labels out of range, of all that are between `least` and `most`."""
+    lowest, highest = (int(x) for x in wrong.aminmax())
+    if lowest == highest and (lowest < 0 or lowest == 255):
+        return f" — padding? pass ignore_index={lowest}"
+    if lowest < 0:
+        return ""
+    if num_classes == 1:
+        return " — one logit for two classes? make it two, or use binary_cross_entropy_with_logits"
+    if most == num_classes and least > 0:
+        return " — labels that start at 1? use target - 1"
+    return f" — there are {num_classes} logits in a row, and labels up to {most} need {most + 1}"
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -385,7 +462,7 @@ def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _L
     """`value` as a Python number, finite and in [low, high], or in (low, high] with `above`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Real, torch.SymInt, torch.SymFloat)):
         learned = " — for a learned scale multiply the logits or hidden states by it" if "scale" in name else ""
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, expected a Python number{learned}")
+        raise ArgumentTypeError(f"{name} is {kind_of(value)}, expected a Python number{learned}")
     if not isinstance(value, (torch.SymInt, torch.SymFloat)) and type(value) not in (int, float):
         value = float(value)  # NumPy's numbers and fractions
     if not low <= value <= high or (above and value == low):  # pyright: ignore[reportOperatorIssue]
@@ -456,7 +533,7 @@ def check_options(options: object) -> None:
     """Options are ours or torch's LinearCrossEntropyOptions, whose hints on chunking change no result."""
     torchs = getattr(torch.nn, "LinearCrossEntropyOptions", ())  # torch has it since 2.12
     if options is not None and not isinstance(options, (Options, torchs)):
-        raise ArgumentTypeError(f"options is a {type(options).__name__}, expected crossentropy.Options or None")
+        raise ArgumentTypeError(f"options is {kind_of(options)}, expected crossentropy.Options or None")
 
 
 def under_autocast(input: Tensor) -> bool:
@@ -582,47 +659,3 @@ def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:
     ratio = -(-math.prod(tensors.linear_weight.shape[:-1]) // max(tensors.linear_weight.shape[-1], 1))
     rows = max(1, -(-math.prod(tensors.input.shape[:-1]) // max(ratio, 1)))
     return max(1, (1 << (rows - 1).bit_length()) // int(method.partition(":")[2] or 1))
-
-
-# --- values, only when asked (validate=True) ----------------------------------------------------------------------
-
-
-def validate_target(
-    target: Tensor, shape: torch.Size, class_dim: int, ignore_index: int, token_weight: Tensor | None = None
-) -> None:
-    """Class probabilities are distributions and class indices are in range, even if a device must be waited for."""
-    if not readable(target, wait=True):
-        return
-    if target.shape != shape:
-        check_labels(long(target), shape[class_dim], ignore_index, wait=True)
-        return
-    p = target.detach()
-    if token_weight is not None:
-        p = _filled(p, token_weight == 0, class_dim)
-    check_probabilities("target", p, class_dim, hint="divide each row by its sum")
-
-
-def validate_log_probabilities(input: Tensor, target: Tensor, class_dim: int, ignore_index: int) -> None:
-    """Rows that are not ignored are logarithms of distributions."""
-    if not readable(input, target, wait=True):
-        return
-    p = _filled(input.detach().exp(), long(target) == ignore_index, class_dim)
-    check_probabilities("exp(input)", p, class_dim, hint="input must be log-probabilities: apply log_softmax to logits")
-
-
-def _filled(p: Tensor, rows: Tensor, class_dim: int) -> Tensor:
-    """Probabilities p with the uniform distribution in rows that are not to be checked."""
-    return p.masked_fill(rows.unsqueeze(class_dim), 1 / p.shape[class_dim])
-
-
-def validate_range(name: str, tensor: Tensor, low: float, high: float, what: str, hint: str) -> None:
-    """Every entry is in [low, high], up to rounding."""
-    if not readable(tensor, wait=True):
-        return
-    slack = 4 * torch.finfo(tensor.dtype).eps
-    offence = first(~((tensor >= low - slack) & (tensor <= high + slack)))
-    if offence is not None:
-        value = tensor[offence].item()
-        raise ArgumentValueError(
-            f"{name}{position(offence)} is {value:.6g}, expected {what} in [{low:g}, {high:g}] — {hint}"
-        )
