@@ -1,6 +1,6 @@
 """Arguments → one frozen LossSpec, or an error that helps.
 
-Everything a caller can get wrong about a loss is found here, before any arithmetic: each message names the argument,
+Everything a caller can get wrong about a loss is found here, in `_tensors` or in `_targets`, before any arithmetic: each message names the argument,
 what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
 """
 
@@ -18,17 +18,14 @@ from torch.nn import _reduction
 
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
-from crossentropy._values import first, position, readable
+from crossentropy._targets import check_labels, check_target, long, without
+from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight
+from crossentropy._values import readable
 
 if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyOptions
 
 AnyOptions: TypeAlias = "Options | LinearCrossEntropyOptions | None"
-
-INTEGERS = {
-    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
-}  # fmt: skip
-
 
 _LARGEST = sys.float_info.max
 """Larger numbers are infinite. (Compared with, because math.isfinite cannot be traced by torch.compile.)"""
@@ -143,318 +140,6 @@ class LossSpec:
     """The dtype of the result."""
 
 
-# --- tensors ------------------------------------------------------------------------------------------------------
-
-
-def check_tensor(name: str, tensor: object) -> Tensor:
-    """`tensor` itself, if it is a tensor with strides."""
-    if not isinstance(tensor, Tensor):
-        raise ArgumentTypeError(f"{name} is {kind_of(tensor)}, expected a torch.Tensor{_tensor_hint(name, tensor)}")
-    if tensor.layout is not torch.strided or tensor.is_nested:
-        came = "nested" if tensor.is_nested else str(tensor.layout)
-        raise ArgumentTypeError(f"{name} is {came}, expected a dense tensor — use {name}.to_dense() or pad it")
-    return tensor
-
-
-def _tensor_hint(name: str, thing: object) -> str:
-    """How to make a tensor of what came instead."""
-    if isinstance(thing, torch.nn.Module):
-        if isinstance(getattr(thing, "weight", None), Tensor) and name in ("linear_weight", "teacher_weight"):
-            bias = f", {name.partition('_')[0]}_bias=head.bias" if getattr(thing, "bias", None) is not None else ""
-            return f" — pass head.weight{bias}"
-        return " — pass what the module returns" if name != "weight" else " — class weights are one number a class"
-    if isinstance(getattr(thing, "logits", None), Tensor):
-        return f" — pass {name}.logits"
-    if isinstance(thing, (tuple, list)) and thing and isinstance(thing[0], Tensor):
-        return f" — pass one of its tensors, {name}[0] say, or torch.stack({name})"
-    array = hasattr(thing, "__array__") or isinstance(thing, (list, tuple, int, float))
-    return f" — use torch.as_tensor({name})" if array else ""
-
-
-def check_floating(name: str, tensor: object) -> Tensor:
-    """`tensor` itself, if it is a tensor of a real floating dtype."""
-    tensor = check_tensor(name, tensor)
-    if not tensor.is_floating_point():
-        hint = f"pass {name}.real or {name}.abs()" if tensor.is_complex() else f"convert with {name}.float()"
-        raise ArgumentTypeError(f"{name} has dtype {tensor.dtype}, expected a real floating dtype — {hint}")
-    return tensor
-
-
-def check_same_device(**tensors: object) -> None:
-    """All tensors, given by their argument names, are on the device of the first. What is no tensor is left out."""
-    (first_name, reference), *others = ((name, t) for name, t in tensors.items() if isinstance(t, Tensor))
-    for name, tensor in others:
-        if tensor.device != reference.device:
-            raise ArgumentValueError(
-                f"{name} is on {tensor.device} and {first_name} on {reference.device}: move it with "
-                f"{name}.to({first_name}.device)"
-            )
-
-
-def class_axis(input: object, target: object) -> int:
-    """The class axis of dense logits: 0 for (C), 1 for (N, C) and (N, C, d1, …, dK)."""
-    if (
-        isinstance(input, Tensor)
-        and isinstance(target, Tensor)
-        and input.dtype in INTEGERS
-        and target.is_floating_point()
-    ):
-        raise ArgumentTypeError(
-            f"input has dtype {input.dtype} and target {target.dtype}: the arguments look swapped — "
-            "the logits come first, then the target"
-        )
-    rank = check_floating("input", input).dim()
-    if rank == 0:
-        raise ArgumentValueError("input has no axes, expected logits of shape (C), (N, C) or (N, C, d1, …, dK)")
-    return 0 if rank == 1 else 1
-
-
-def check_linear(
-    input: object,
-    linear_weight: object,
-    linear_bias: object,
-    *,
-    names: tuple[str, str, str] = ("input", "linear_weight", "linear_bias"),
-) -> torch.Size:
-    """The shape of the logits of hidden states (…, D) under a head (C, d1, …, dK, D) with a bias (C, d1, …, dK)."""
-    if isinstance(linear_weight, Tensor) and linear_weight.dtype in INTEGERS:
-        raise ArgumentTypeError(
-            f"{names[1]} has dtype {linear_weight.dtype}: the arguments look swapped — the head comes before the target"
-        )
-    hidden, head = check_floating(names[0], input), check_floating(names[1], linear_weight)
-    if hidden.dim() < 1:
-        raise ArgumentValueError(f"{names[0]} has no axes, expected (D) or (…, D)")
-    if head.dim() < 2:
-        raise ArgumentValueError(f"{names[1]} has shape {tuple(head.shape)}, expected (C, D) or (C, d1, …, dK, D)")
-    if hidden.shape[-1] != head.shape[-1]:
-        raise ArgumentValueError(
-            f"{names[0]} has {hidden.shape[-1]} features (its last axis) and {names[1]} {head.shape[-1]}: shapes "
-            f"{tuple(hidden.shape)} and {tuple(head.shape)}{_transposed_hint(names[1], hidden, head)}"
-        )
-    if head.dim() > 2 and hidden.dim() != 2:
-        raise ArgumentValueError(
-            f"{names[1]} has shape {tuple(head.shape)}, which defines a K-dimensional loss and requires batched "
-            f"{names[0]} (N, {head.shape[-1]}), got shape {tuple(hidden.shape)}"
-        )
-    if linear_bias is not None:
-        bias = check_floating(names[2], linear_bias)
-        if bias.shape != head.shape[:-1]:
-            raise ArgumentValueError(f"{names[2]} has shape {tuple(bias.shape)}, expected {tuple(head.shape[:-1])}")
-    return torch.Size((*hidden.shape[:-1], *head.shape[:-1]))
-
-
-def check_statistics_head(input: Tensor, linear_weight: object, linear_bias: object, dim: int) -> torch.Size:
-    """The shape of the logits of a plain (C, D) head, whose classes are the last axis."""
-    shape = check_linear(input, linear_weight, linear_bias)
-    if not isinstance(linear_weight, Tensor) or linear_weight.dim() != 2:
-        raise ArgumentValueError(f"linear_weight has axes {tuple(shape[input.dim() - 1 :])} and D, expected (C, D)")
-    if dim not in (-1, input.dim() - 1):
-        raise ArgumentValueError(f"dim is {dim}: with linear_weight the classes are the last axis, -1")
-    return shape
-
-
-def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -> None:
-    """Student and teacher speak of the same rows and classes, under plain (C, D) heads."""
-    if head.dim() != 2:
-        raise ArgumentValueError(f"linear_weight has shape {tuple(head.shape)}, expected (C, D)")
-    if student != teacher:
-        raise ArgumentValueError(
-            f"the student's logits would have shape {tuple(student)} and the teacher's {tuple(teacher)}: expected the "
-            "same rows and the same classes"
-        )
-
-
-def _transposed_hint(name: str, hidden: Tensor, head: Tensor) -> str:
-    """What if the last axis of the hidden states is the first of the head."""
-    if head.dim() != 2 or head.shape[0] != hidden.shape[-1]:
-        return ""
-    logits = "; if input holds the logits already, cross_entropy takes them" if name == "linear_weight" else ""
-    return f" — the head is (C, D): use {name}.T{logits}"
-
-
-def check_target(
-    shape: torch.Size, class_dim: int, target: object, *, probabilities_allowed: bool
-) -> tuple[Tensor, bool]:
-    """The target, and whether it holds class probabilities (else indices), for logits of the given shape."""
-    target = check_tensor("target", target)
-    rows = without(shape, class_dim)
-    if target.shape == shape and probabilities_allowed:
-        if target.is_floating_point():
-            return target, True
-        raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and the shape of the logits, {tuple(shape)}. "
-            f"{_one_hot_hint(target, class_dim)}"
-        )
-    if target.shape != rows:
-        raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
-    if target.dtype not in INTEGERS:
-        raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: {_float_hint(shape, class_dim)}"
-        )
-    return target, False
-
-
-def _one_hot_hint(target: Tensor, class_dim: int) -> str:
-    """What to make of integers or truth values in the shape of the logits."""
-    if readable(target) and target.numel() and target.shape[class_dim]:
-        ones, extremes = target.long().sum(class_dim), target.long().aminmax()
-        if extremes.min < 0 or extremes.max > 1:
-            return "Class indices have the shape of the rows; class probabilities are floating: target.to(input.dtype)"
-        if ones.max() > 1:
-            return (
-                f"Up to {int(ones.max())} classes in a row: use binary_cross_entropy_with_logits, or share the "
-                f"probability 1 among them, target / target.sum({class_dim}, keepdim=True)"
-            )
-    indices = f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim})"
-    kind = "A mask of classes" if target.dtype == torch.bool else "A one-hot target"
-    return f"{kind}: pass class indices, {indices}, or class probabilities, target.to(input.dtype)"
-
-
-def _float_hint(shape: torch.Size, class_dim: int) -> str:
-    """What to make of a target with the shape of class indices that is not of integers."""
-    if shape[class_dim] == 1:
-        return "a binary target for one logit? use binary_cross_entropy_with_logits, or make it two logits"
-    probabilities = f"class probabilities of shape {tuple(shape)}"
-    return f"class indices are integers — convert with target.long(), or pass {probabilities}"
-
-
-def check_divergence_target(input: Tensor, target: object) -> Tensor:
-    """The target of a divergence is floating; class indices have another loss."""
-    if isinstance(target, Tensor) and target.dtype in INTEGERS and target.dim() == input.dim() - 1:
-        raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and shape {tuple(target.shape)}, expected probabilities in the input's "
-            "shape — for class indices use nll_loss"
-        )
-    return check_floating("target", target)
-
-
-def without(shape: torch.Size, class_dim: int) -> torch.Size:
-    """The rows' shape: the logits' without the class axis."""
-    return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
-
-
-def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:
-    rows, got = tuple(without(shape, class_dim)), tuple(target.shape)
-    probabilities = f" (class indices) or {tuple(shape)} (class probabilities)" if probabilities_allowed else ""
-    message = f"target has shape {got}, expected {rows}{probabilities} for logits of shape {tuple(shape)}"
-    if isinstance(target, torch.nn.Parameter):
-        return f"{message}. A head? linear_cross_entropy(input, linear_weight, target) takes it"
-    return f"{message}. {_shape_hint(tuple(shape), class_dim, rows, got)}".rstrip()
-
-
-def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], got: tuple[int, ...]) -> str:
-    """The likely mistake behind a target of the wrong shape."""
-    if len(shape) > 2 and class_dim == 1 and shape[:-1] == got:
-        axes = ", ".join(
-            ("N", "T", "C") if len(shape) == 3 else ("N", *(f"d{i}" for i in range(1, len(shape) - 1)), "C")
-        )
-        move = "transpose(1, 2)" if len(shape) == 3 else "movedim(-1, 1)"
-        return f"({axes}) logits: the class axis must be 1 — use input.{move}"
-    if got == (*rows, 1):
-        return "It has a trailing axis of size 1 — use target.squeeze(-1)"
-    if len(rows) > 1 and got == (rows[0], 1, *rows[1:]):
-        return "It has a class axis of size 1 — use target.squeeze(1)"
-    if math.prod(got) == math.prod(rows) and len(rows) == 1:
-        return "The logits are flattened and the target is not — use target.reshape(-1)"
-    if len(shape) > 2 and class_dim == 1 and got == (math.prod(shape[:-1]),):
-        return "The target is flattened and the logits are not — use input.flatten(0, -2)"
-    if len(rows) > 1 and got == (math.prod(rows),):
-        return f"The target is flattened — use target.reshape{rows}"
-    if rows and got and rows[0] != got[0] and rows[1:] == got[1:]:
-        return f"Expected input batch_size ({rows[0]}) to match target batch_size ({got[0]})"
-    return ""
-
-
-def check_class_weight(weight: object, num_classes: int) -> None:
-    """Class weights are one floating number per class."""
-    if weight is None:
-        return
-    if isinstance(weight, Tensor) and weight.dtype in INTEGERS and weight.shape != (num_classes,):
-        raise ArgumentTypeError(
-            f"weight has dtype {weight.dtype} and shape {tuple(weight.shape)}, expected ({num_classes},): one number "
-            "for each class. Labels? They are the target; with hidden states and a head use linear_cross_entropy"
-        )
-    tensor = check_floating("weight", weight)
-    if tensor.shape != (num_classes,):
-        head = " — a head is linear_weight" if tensor.dim() == 2 and len(tensor) == num_classes != 1 else ""
-        raise ArgumentValueError(
-            f"weight has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
-            f"{num_classes} classes{head}"
-        )
-
-
-def check_token_weight(token_weight: object, rows: torch.Size) -> None:
-    """Row weights are one real number per row."""
-    if token_weight is None:
-        return
-    tensor = check_tensor("token_weight", token_weight)
-    if tensor.is_complex():
-        raise ArgumentTypeError(f"token_weight has dtype {tensor.dtype}, expected real numbers")
-    if tensor.shape != rows:
-        raise ArgumentValueError(
-            f"token_weight has shape {tuple(tensor.shape)}, expected {tuple(rows)}: one number for each row"
-        )
-
-
-def check_denominator(denominator: object, reduction: str, *, wait: bool = False) -> None:
-    """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
-    if denominator is None:
-        return
-    if reduction != "mean":
-        raise ArgumentValueError(f"denominator divides the 'mean', and reduction is {reduction!r}: leave one out")
-    if isinstance(denominator, Tensor):
-        if denominator.numel() != 1 or denominator.is_complex():
-            raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
-        if not readable(denominator, wait=wait):
-            return
-        denominator = denominator.item()
-    if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
-        number("denominator", denominator, low=0.0)
-
-
-def long(target: Tensor) -> Tensor:
-    """The labels as int64; those of uint64 that do not fit are out of any range."""
-    labels = target.long()
-    return labels.masked_fill(labels < 0, torch.iinfo(torch.int64).max) if target.dtype == torch.uint64 else labels
-
-
-def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> bool:
-    """Class indices, where they can be read, are in [0, C) or equal to ignore_index.
-
-    Returns:
-        Whether there may be others than those in [0, C): ignored ones, or unread ones.
-    """
-    if not readable(target, wait=wait):
-        return True
-    if target.numel() == 0:
-        return False
-    least, most = (int(x) for x in target.aminmax())
-    if least >= 0 and most < num_classes:
-        return least <= ignore_index <= most
-    wrong = ((target < 0) | (target >= num_classes)) & (target != ignore_index)
-    offence = first(wrong)
-    if offence is None:
-        return True
-    raise ArgumentIndexError(
-        f"target{position(offence)} is {int(target[offence].item())}, expected a class in [0, {num_classes}) or "
-        f"ignore_index ({ignore_index}){_label_hint(target[wrong], least, most, num_classes)}"
-    )
-
-
-def _label_hint(wrong: Tensor, least: int, most: int, num_classes: int) -> str:
-    """The likely mistake behind labels out of range, of all that are between `least` and `most`."""
-    lowest, highest = (int(x) for x in wrong.aminmax())
-    if lowest == highest and (lowest < 0 or lowest == 255):
-        return f" — padding? pass ignore_index={lowest}"
-    if lowest < 0:
-        return ""
-    if num_classes == 1:
-        return " — one logit for two classes? make it two, or use binary_cross_entropy_with_logits"
-    if most == num_classes and least > 0:
-        return " — labels that start at 1? use target - 1"
-    return f" — there are {num_classes} logits in a row, and labels up to {most} need {most + 1}"
-
-
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -482,6 +167,22 @@ def smoothing(label_smoothing: object) -> float:
 def cap(name: str, softcap: object) -> float | None:
     """A softcap > 0, or None."""
     return None if softcap is None else number(name, softcap, low=0.0, above=True)
+
+
+def check_denominator(denominator: object, reduction: str, *, wait: bool = False) -> None:
+    """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
+    if denominator is None:
+        return
+    if reduction != "mean":
+        raise ArgumentValueError(f"denominator divides the 'mean', and reduction is {reduction!r}: leave one out")
+    if isinstance(denominator, Tensor):
+        if denominator.numel() != 1 or denominator.is_complex():
+            raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
+        if not readable(denominator, wait=wait):
+            return
+        denominator = denominator.item()
+    if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
+        number("denominator", denominator, low=0.0)
 
 
 def check_out_dtype(out_dtype: object) -> None:

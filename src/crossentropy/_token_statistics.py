@@ -12,6 +12,7 @@ from crossentropy._contract import AnyOptions, LossTensors
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
+from crossentropy._tensors import check_floating, check_statistics_head
 from crossentropy._validation import check_loss
 from crossentropy._values import axis
 
@@ -86,7 +87,7 @@ def token_statistics(
     See Also:
         `crossentropy.functional.cross_entropy`; `crossentropy.information.entropy`.
     """
-    contract.check_floating("input", input)
+    check_floating("input", input)
     if _overrides(input):
         return handle_torch_function(
             token_statistics, (input,), input, target, linear_weight=linear_weight, linear_bias=linear_bias, dim=dim,
@@ -95,7 +96,7 @@ def token_statistics(
         )  # fmt: skip
     shape, class_dim = input.shape, axis("input", input, dim)
     if linear_weight is not None:
-        shape = contract.check_statistics_head(input, linear_weight, linear_bias, dim)
+        shape = check_statistics_head(input, linear_weight, linear_bias, dim)
     elif linear_bias is not None:
         raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")
     tensors, spec = contract.resolve(

@@ -5,6 +5,7 @@
     rows                                         at least one counts
     log-probabilities                            normalised
     logits, hidden states, head                  no nan, no +inf, a finite logit in each row
+    logits of the target's classes               not −inf, which makes the loss infinite
     logits                                       no probabilities, nor their logarithms; two classes: else a warning
 
 Rows that are ignored or have token weight 0 are not looked at. Where values cannot be read (torch.compile, vmap, the
@@ -18,7 +19,7 @@ z logits, scaled and not capped. mass is 1 where z are log-probabilities, and ca
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -26,10 +27,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy._backends.chunked import product_dtype
-from crossentropy._contract import Loss, LossSpec, LossTensors, Side, check_denominator, check_labels
+from crossentropy._contract import Loss, LossSpec, LossTensors, Side, check_denominator
 from crossentropy._errors import ArgumentValueError, warn
 from crossentropy._logspace import wide
 from crossentropy._reduction import ignored, picked
+from crossentropy._targets import check_labels
 from crossentropy._values import check_probabilities, first, position, readable, row_position, sum_tolerance
 
 _AT_ONCE = 1 << 22
@@ -51,8 +53,7 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
         present = ~skipped if tensors.token_weight is None else ~skipped & (tensors.token_weight != 0)
         _check_count(loss, tensors, spec, skipped)
         if spec.probabilities and tensors.target is not None:
-            hint = "divide each row by its sum"
-            _check_distributions("target", tensors.target, spec.class_dim, present, hint)
+            _check_distributions("target", tensors.target, spec.class_dim, present, _hint_of_target)
         if loss.kind == "nll":
             _check_log_probabilities(loss.sides[0], loss, present)
             return
@@ -113,7 +114,7 @@ def _check_weights(tensors: LossTensors, spec: LossSpec, skipped: Tensor) -> Non
     if tensors.token_weight is not None:
         t, divides = tensors.token_weight.to(spec.dtype), spec.reduction == "mean" and tensors.denominator is None
         wrong = ~t.isfinite() | (t < 0) if divides else ~t.isfinite()
-        _check_weight("token_weight", t, wrong & ~skipped, "does it divide by 0?", at_least_zero=divides)
+        _check_weight("token_weight", t, wrong & ~skipped, "was it divided by 0?", at_least_zero=divides)
     check_denominator(tensors.denominator, spec.reduction, wait=True)
 
 
@@ -121,9 +122,11 @@ def _check_weight(name: str, x: Tensor, wrong: Tensor, infinite: str, *, at_leas
     offence = first(wrong)
     if offence is not None:
         value = x[offence].item()
+        hint = f" — {infinite}" if math.isinf(value) else ""
+        if value < 0 and name == "token_weight":
+            hint = " — advantages? sum them, or give the denominator"
         raise ArgumentValueError(
-            f"{name}{position(offence)} is {value:.6g}, expected a finite number{' ≥ 0' if at_least_zero else ''}"
-            f"{f' — {infinite}' if math.isinf(value) else ''}"
+            f"{name}{position(offence)} is {value:.6g}, expected a finite number{' ≥ 0' if at_least_zero else ''}{hint}"
         )
 
 
@@ -146,9 +149,10 @@ def _check_count(loss: Loss, tensors: LossTensors, spec: LossSpec, skipped: Tens
     if counted:
         return
     why = ", ".join(f"{count} with {reason}" for reason, count in reasons.items() if count)
-    message = f"no row counts, of {skipped.numel()}: {why}" if why else f"there is no row in {tuple(loss.shape)} logits"
+    message = f"no row counts: of {skipped.numel()} rows, {why}" if why else f"{tuple(loss.shape)} logits have no row"
     if spec.reduction == "mean":
-        raise ArgumentValueError(f"{message} — the mean is nan; where such batches are due, pass denominator=")
+        fix = "" if loss.kind == "nll" else "; where such batches are due, pass denominator="
+        raise ArgumentValueError(f"{message} — the mean is nan{fix}")
     warn(f"{message} — nothing is trained")
 
 
@@ -156,14 +160,23 @@ def _check_count(loss: Loss, tensors: LossTensors, spec: LossSpec, skipped: Tens
 
 
 def _check_distributions(
-    name: str, p: Tensor, class_dim: int, present: Tensor, hint: str, *, logarithms: bool = False
+    name: str, p: Tensor, class_dim: int, present: Tensor, hint: Callable[[Tensor], str], *, logarithms: bool = False
 ) -> None:
     """Rows of p, or of exp p, that are looked at are probabilities."""
     rows = p.movedim(class_dim, -1)
     for begin, piece in _pieces(rows, _AT_ONCE):
         mask = present if rows.dim() == 1 else present[begin : begin + len(piece)]
         filled = (piece.exp() if logarithms else piece).masked_fill(~mask.unsqueeze(-1), 1 / rows.shape[-1])
-        check_probabilities(name, filled, -1, hint=hint, begin=begin)
+        check_probabilities(name, filled, -1, hint=hint(filled), begin=begin)
+
+
+def _hint_of_target(p: Tensor) -> str:
+    """What to make of class probabilities (…, C) that are none."""
+    if p.shape[-1] == 1:
+        return "one logit for two classes? make it two, or use binary_cross_entropy_with_logits"
+    if bool(((p == 0) | (p == 1)).all()):
+        return "none or several classes in a row? use binary_cross_entropy_with_logits, or divide each row by its sum"
+    return "divide each row by its sum"
 
 
 def _check_log_probabilities(side: Side, loss: Loss, present: Tensor) -> None:
@@ -174,7 +187,7 @@ def _check_log_probabilities(side: Side, loss: Loss, present: Tensor) -> None:
     hint = "input must be log-probabilities: apply log_softmax to logits"
     if present.any() and bool((look.probabilities(tolerance) | ~present).all()):
         hint = "input holds probabilities: pass the logits to cross_entropy, or take their logarithm"
-    _check_distributions("exp(input)", side.input, side.spec.class_dim, present, hint, logarithms=True)
+    _check_distributions("exp(input)", side.input, side.spec.class_dim, present, lambda _: hint, logarithms=True)
 
 
 def _pieces(rows: Tensor, at_once: int) -> Iterator[tuple[int, Tensor]]:
@@ -233,8 +246,16 @@ def _check_logits(names: tuple[str, str, str], side: Side, loss: Loss, present: 
         unusable &= look.top != -torch.inf  # the cap makes them equal, and finite
     offence = first(unusable & present)
     if offence is not None:
-        raise _unusable(names, side, offence)
-    _warn_of_logits(names, side, loss, look, present)
+        raise _unusable(_name(names, side), side, offence)
+    if loss.kind == "cross_entropy" and loss.weight is None and side.spec.softcap is None:
+        _check_masks(_name(names, side), side, loss, (look.low == -torch.inf) & present)
+    if bool(present.any()):
+        _warn_of_logits(_name(names, side), side, loss, look, present)
+
+
+def _name(names: tuple[str, str, str], side: Side) -> str:
+    """What logits are called that are given, or made by a head."""
+    return names[0] if side.weight is None else f"{names[0]} @ {names[1]}.T"
 
 
 def _check_head(names: tuple[str, str, str], side: Side, weight: Tensor, present: Tensor) -> None:
@@ -260,26 +281,51 @@ def _check_finite(name: str, x: Tensor, wrong: Tensor, expected: str) -> None:
         raise ArgumentValueError(f"{name}{position(offence)} is {x[offence].item()}, expected {expected}")
 
 
-def _unusable(names: tuple[str, str, str], side: Side, row: tuple[int, ...]) -> ArgumentValueError:
+def _check_masks(name: str, side: Side, loss: Loss, masked: Tensor) -> None:
+    """In rows with logits of −inf, those are not of a class of the target: the loss would be infinite."""
+    if not bool(masked.any()) or (side.weight is not None and not side.spec.label_smoothing):
+        return
+    who, wrong = "label_smoothing", masked
+    if not side.spec.label_smoothing:
+        who, wrong = "the target", masked & _meets_target(side, loss)
+    row = first(wrong)
+    if row is not None:
+        masks = int((_logits_of(side, row) == -torch.inf).sum())
+        raise ArgumentValueError(
+            f"{name}{row_position(row)} masks classes with -inf ({masks} of {side.spec.num_classes}), and {who} gives "
+            "probability to one of them: the loss is inf"
+        )
+
+
+def _meets_target(side: Side, loss: Loss) -> Tensor:
+    """Rows in which a class of the target has a logit of −inf."""
+    assert loss.target is not None
+    infinite = side.input.movedim(side.spec.class_dim, -1).isinf()
+    if side.spec.probabilities:
+        return (infinite & (loss.target.movedim(side.spec.class_dim, -1) > 0)).any(-1)
+    known = (loss.target >= 0) & (loss.target < side.spec.num_classes)
+    return infinite.gather(-1, torch.where(known, loss.target, 0).unsqueeze(-1)).squeeze(-1)
+
+
+def _unusable(name: str, side: Side, row: tuple[int, ...]) -> ArgumentValueError:
     """The error of a row of logits with nan or +inf, or with nothing but −inf."""
     z = _logits_of(side, row).to(side.spec.dtype) * side.spec.logit_scale
-    name = names[0] if side.weight is None else f"the logits of {names[0]} and {names[1]}"
     where = f"{name}{row_position(row)}"
     offence = first(~(z < torch.inf))
     if offence is None:
         return ArgumentValueError(
             f"{where} is -inf at every class, expected a finite logit — does a mask leave out all classes?"
         )
-    value, dtype = z[offence].item(), side.input.dtype
-    hint = f" — overflow in {dtype}?" if math.isinf(value) and dtype.itemsize < 4 else ""
+    value, hint = z[offence].item(), ""
+    if side.weight is not None:  # input and head are finite
+        hint = f" — the product overflows in {product_dtype(side)}"
+    elif math.isinf(value) and side.input.dtype.itemsize < 4:
+        hint = f" — overflow in {side.input.dtype}?"
     return ArgumentValueError(f"{where} holds {value} at class {offence[0]}, expected numbers below inf{hint}")
 
 
-def _warn_of_logits(names: tuple[str, str, str], side: Side, loss: Loss, look: _Look, present: Tensor) -> None:
+def _warn_of_logits(name: str, side: Side, loss: Loss, look: _Look, present: Tensor) -> None:
     """Logits that are numbers, and probably not logits."""
-    name = names[0] if side.weight is None else f"{names[0]} @ {names[1]}.T"
-    if not bool(present.any()):
-        return
     if side.spec.num_classes == 1:
         warn(
             f"{name} has one class, whose probability is 1 whatever the logit: two classes need two logits, or "

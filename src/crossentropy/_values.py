@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
-from crossentropy._errors import ArgumentIndexError, ArgumentValueError
+from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 _OWN_VALUES = getattr(Tensor, "__torch_dispatch__")  # noqa: B009
 _TRACING = torch._C._TorchDispatchModeKey  # pyright: ignore[reportAttributeAccessIssue]
@@ -62,6 +62,8 @@ def position(index: tuple[int, ...]) -> str:
 
 def axis(name: str, tensor: Tensor, dim: int) -> int:
     """The axis `dim` of a tensor, counted from the front."""
+    if isinstance(dim, bool) or not isinstance(dim, (int, torch.SymInt)):
+        raise ArgumentTypeError(f"dim is {dim!r}, expected an axis of {name}: a whole number")
     if not -tensor.dim() <= dim < tensor.dim():
         raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
     return dim % tensor.dim()

@@ -60,6 +60,8 @@ from crossentropy._keywords import check_keywords, keywords
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
 from crossentropy._reduction import reduce
+from crossentropy._targets import check_divergence_target
+from crossentropy._tensors import check_distillation, check_floating, check_linear, check_same_device, class_axis
 from crossentropy._token_statistics import TokenStatistics, token_statistics
 from crossentropy._values import check_broadcast
 
@@ -134,7 +136,7 @@ def softmax(
         torch.nn.functional.softmax.
     """
     if dtype is None:
-        contract.check_floating("input", input)
+        check_floating("input", input)
     result = F.softmax(input, dim, _stacklevel + 2, dtype)
     if validate:
         _validation.check_softmax(input if dtype is None else input.to(dtype), dim)
@@ -181,7 +183,7 @@ def log_softmax(
         torch.nn.functional.log_softmax.
     """
     if dtype is None:
-        contract.check_floating("input", input)
+        check_floating("input", input)
         dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
     else:
         input = input.to(dtype)
@@ -249,7 +251,7 @@ def nll_loss(
         torch.nn.functional.nll_loss.
     """
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    class_dim = contract.class_axis(input, target)
+    class_dim = class_axis(input, target)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight),
         input.shape,
@@ -339,7 +341,7 @@ def cross_entropy(
         if tiny is not None and not validate:
             return tiny
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    class_dim = contract.class_axis(input, target)
+    class_dim = class_axis(input, target)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator),
         input.shape,
@@ -435,7 +437,7 @@ def linear_cross_entropy(
         tiny = _tiny.linear_cross_entropy(input, linear_weight, linear_bias, target, ignored, reduction)
         if tiny is not None and not validate:
             return tiny
-    shape = contract.check_linear(input, linear_weight, linear_bias)
+    shape = check_linear(input, linear_weight, linear_bias)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
         shape,
@@ -523,9 +525,9 @@ def kl_div(
     legacy = size_average is not None or reduce is not None
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
     contract.check_reduction(reduction, ("none", "mean", "batchmean", "sum"))
-    contract.check_floating("input", input)
-    contract.check_divergence_target(input, target)
-    contract.check_same_device(input=input, target=target)
+    check_floating("input", input)
+    check_divergence_target(input, target)
+    check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
@@ -609,11 +611,11 @@ def linear_kl_div(
     References:
         G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
     """
-    shape = contract.check_linear(input, linear_weight, linear_bias)
+    shape = check_linear(input, linear_weight, linear_bias)
     teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
-    teacher_shape = contract.check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
-    contract.check_distillation(shape, teacher_shape, linear_weight)
-    contract.check_same_device(input=input, teacher_input=teacher_input)
+    teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
+    check_distillation(shape, teacher_shape, linear_weight)
+    check_same_device(input=input, teacher_input=teacher_input)
     student, spec = contract.resolve(
         LossTensors(
             input,

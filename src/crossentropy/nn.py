@@ -28,6 +28,7 @@ from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
+from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 
 __all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
 
@@ -154,6 +155,7 @@ class NLLLoss(torch.nn.NLLLoss):
         *,
         validate: bool = False,
     ) -> None:
+        check_setting_of_weight(weight)
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
         self.validate = validate
 
@@ -276,6 +278,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         options: AnyOptions = None,
         validate: bool = False,
     ) -> None:
+        check_setting_of_weight(weight)
         contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
         self.z_loss = z_loss
@@ -379,7 +382,8 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         out_dtype: torch.dtype | None = None,
         validate: bool = False,
     ) -> None:
-        contract.check_class_weight(weight, num_classes)
+        check_sizes(in_features, num_classes, out_features)
+        check_class_weight(weight, num_classes)
         contract.check_reduction(reduction)
         contract.smoothing(label_smoothing)
         if ignore_index is not None:
