@@ -1,7 +1,8 @@
 """Arguments → one frozen LossSpec, or an error that helps.
 
-Everything a caller can get wrong about a loss is found here, in `_tensors` or in `_targets`, before any arithmetic: each message names the argument,
-what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
+Everything a caller can get wrong about a loss is found here, in `_tensors` or in `_targets`, before any arithmetic.
+Each message names the argument, what came, what was expected and the likely fix. Below, functions take
+`(LossTensors, LossSpec)` and trust them.
 """
 
 import functools
