@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _targets
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -153,7 +153,17 @@ class Expressions(ABC):
             )
         else:
             method = self.evaluate(node.func, frame)
-        return self.call(method, self._arguments(node, frame))
+        call = self._arguments(node, frame)
+        result = self.call(method, call)
+        if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
+            self._changed(*changed, result, frame)
+        return result
+
+    def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
+        """A tensor was changed in place: without gradients its graph stays as it was."""
+        if self.no_grad is not None and isinstance(before, Tensor):
+            result = result.to(graph=before.graph, cut=before.cut, own=before.own)
+        self.assign(target, result, frame)
 
     def _arguments(self, node: ast.Call, frame: Frame) -> Call:
         call = Call([], {}, self.place(node, frame))
@@ -209,9 +219,10 @@ class Expressions(ABC):
             known = self.truth(value)
             return Unknown() if known is None else _as(value, not known)
         if isinstance(value, Tensor):
-            return (
-                _arithmetic.negate(value) if isinstance(node.op, ast.USub) else value.plain(kind="binary", dtype="bool")
-            )
+            if isinstance(node.op, ast.UAdd):
+                return value
+            negative = isinstance(node.op, ast.USub)
+            return _arithmetic.negate(value) if negative else value.plain(kind="binary", dtype="bool")
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
             return -value
         return value if isinstance(node.op, ast.UAdd) else Unknown()

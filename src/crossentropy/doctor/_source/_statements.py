@@ -157,12 +157,7 @@ class Statements(Expressions):
             self.call(_assignment.bound(owner, method), Call([index, value], {}, self.place(target, frame)))
 
     def _expression(self, node: ast.Expr, frame: Frame) -> None:
-        value = self.evaluate(node.value, frame)
-        function = node.value.func if isinstance(node.value, ast.Call) else None
-        if isinstance(function, ast.Attribute) and isinstance(value, Tensor):
-            in_place = function.attr.endswith("_") and not function.attr.startswith("_")
-            if in_place:
-                self.assign(function.value, value, frame)
+        self.evaluate(node.value, frame)
 
     def _assign(self, node: ast.Assign, frame: Frame) -> None:
         value = self.evaluate(node.value, frame)
