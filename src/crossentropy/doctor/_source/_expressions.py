@@ -108,6 +108,10 @@ class Expressions(ABC):
     def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
         """The function that a definition makes."""
 
+    @abstractmethod
+    def noticed(self, scope: Scope, name: str) -> None:
+        """A name of a scope around a function is read."""
+
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
         self.steps -= 1
@@ -134,6 +138,8 @@ class Expressions(ABC):
     def _name(self, node: ast.Name, frame: Frame) -> Value:
         scope = frame.scope.find(node.id)
         if scope is not None:
+            if scope is not frame.scope:
+                self.noticed(scope, node.id)
             return scope[node.id]
         return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
 
