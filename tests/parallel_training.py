@@ -4,6 +4,7 @@ Each function is a case, which both processes run; `test_parallel.py` starts the
 """
 
 import copy
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -116,8 +117,9 @@ ROUNDING = 1e-10
 """Float64 rounds by 1e-16; the sums of three steps have less than 1e3 terms, and no condition of more than 1e3."""
 
 
-def one_process(dtype: torch.dtype = torch.float64, **settings: Any) -> Model:
-    model = make(dtype, **settings)
+@functools.cache
+def one_process(**settings: Any) -> Model:
+    model = make(**settings)
     train(model, halves=False)
     return model
 
@@ -167,10 +169,11 @@ def fully_sharded() -> Iterator[tuple[str, Case]]:
 
 def mixed_precision() -> None:
     """Beside the same without `fuse`: each number on the way of a gradient is rounded by 2^−9, some ten times."""
-    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32, output_dtype=torch.float32)
-    for units, tied in (("root", False), ("root", True), ("layers", False)):
+    for units, tied, output in (("root", False, torch.float32), ("root", True, torch.float32), ("layers", False, None)):
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, output)
         models = [make(torch.float32, tied=tied) for _ in range(2)]
-        events = [train(shard(model, units, mp_policy=policy), halves=True) for model in map(_fuse_second, models, (0, 1))]
+        crossentropy.fuse(models[1])
+        events = [train(shard(model, units, mp_policy=policy), halves=True) for model in models]
         plain = make(torch.float32, tied=tied)
         plain.load_state_dict({name: whole(x) for name, x in models[0].state_dict().items()})
         assert_same_parameters(models[1], plain, 2**-5)
@@ -178,18 +181,12 @@ def mixed_precision() -> None:
         assert all(event.fused for event in events[1])
 
 
-def _fuse_second(model: Model, fuse: int) -> Model:
-    return crossentropy.fuse(model) if fuse else model
-
-
 def compiled() -> None:
-    for units in ("root", "layers"):
-        model = shard(crossentropy.fuse(make()), units)
-        torch.compiler.reset()
-        events = train(torch.compile(model, backend="aot_eager"), halves=True)  # pyright: ignore[reportArgumentType]
-        assert_same_parameters(model, one_process(), ROUNDING)
-        assert events
-        assert all(event.fused for event in events)
+    model = shard(crossentropy.fuse(make()), "root")
+    events = train(torch.compile(model, backend="eager"), halves=True)  # pyright: ignore[reportArgumentType]
+    assert_same_parameters(model, one_process(), ROUNDING)
+    assert events
+    assert all(event.fused for event in events)
 
 
 def fully_sharded_accumulation() -> None:

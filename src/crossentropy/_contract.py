@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from crossentropy._logspace import wide
 from crossentropy._values import check_probabilities, first, position, readable
@@ -374,7 +375,7 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
         hint = ""
     raise ArgumentIndexError(
         f"target{position(offence)} is {label}, expected a class in [0, {num_classes}) or ignore_index "
-        f"({ignore_index}){hint}"
+        f"({ignore_index}){hint}{sharding.hint()}"
     )
 
 
@@ -504,7 +505,13 @@ def resolve(
 ) -> tuple[LossTensors, LossSpec]:
     """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
     named = tensors._replace(denominator=None)._asdict().items()
-    check_same_device(**{prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named})
+    named = {prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named}
+    check_same_device(**named)
+    tensors = _by_rows(tensors, class_dim) if sharding.check_together(**named) else tensors
+    if tensors.linear_weight is None:
+        sharding.check_whole("input", tensors.input, class_dim)
+    else:
+        sharding.check_whole(f"{prefix or 'linear_'}weight", tensors.linear_weight, 0)
     check_reduction(reduction)
     check_out_dtype(out_dtype)
     check_options(options)
@@ -538,6 +545,21 @@ def resolve(
         temperature=number("temperature", temperature, low=0.0, above=True),
     )
     return tensors._replace(target=target), spec
+
+
+def _by_rows(tensors: LossTensors, class_dim: int) -> LossTensors:
+    """DTensors with classes and features whole on each process, as many rows of them as it has."""
+    target, denominator = tensors.target, tensors.denominator
+    classes = [class_dim] if target is not None and target.is_floating_point() else []
+    return LossTensors(
+        input=sharding.whole(tensors.input, class_dim),
+        target=sharding.whole(target, *classes),
+        weight=sharding.replicated(tensors.weight),
+        token_weight=sharding.whole(tensors.token_weight),
+        denominator=sharding.replicated(denominator) if isinstance(denominator, Tensor) else denominator,
+        linear_weight=sharding.replicated(tensors.linear_weight),
+        linear_bias=sharding.replicated(tensors.linear_bias),
+    )
 
 
 def make_loss(

@@ -46,6 +46,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from crossentropy import _autograd, _tiny
 from crossentropy import _contract as contract
 from crossentropy._backends import reference
+from crossentropy import _sharding as sharding
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
 from crossentropy._errors import ArgumentValueError, no_attribute
 from crossentropy._logspace import log_softmax as _log_softmax
@@ -158,6 +159,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 2)
+    input = sharding.whole(input, dim)
     return _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
 
 
@@ -223,6 +225,7 @@ def nll_loss(
         reduction=reduction,
         ignore_index=ignore_index,
     )
+    sharding.check_log_probabilities(input)
     return _reduce(contract.make_loss("nll", input.shape, ((tensors, spec),)), tensors, spec, Options("reference"))
 
 
@@ -476,6 +479,9 @@ def kl_div(
     contract.check_floating("target", target)
     contract.check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
+    if sharding.check_together(input=input, target=target):
+        sharding.check_log_probabilities(input)
+        input, target = sharding.whole(input, -1), sharding.whole(target, -1)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warnings.warn(
             "reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence",

@@ -29,6 +29,7 @@ from torch.autograd import forward_ad
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
+from crossentropy._sharding import is_distributed
 from crossentropy.lazy._compiler import not_compiled
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
@@ -175,6 +176,11 @@ class LazyLogits(Tensor):
             raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
         if len({x.device for x in tensors}) > 1:
             raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+        if any(map(is_distributed, tensors)):
+            raise contract.ArgumentTypeError(
+                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather them "
+                "with full_tensor()"
+            )
         return _stand_for(Expression.of(hidden, weight, bias))
 
     @classmethod
