@@ -60,8 +60,8 @@ def check_together(**tensors: object) -> bool:
     for name, x in given.items():
         if name not in spread:
             raise ArgumentTypeError(
-                f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if each "
-                f"process has all of it, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); its part is "
+                f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if it "
+                f"is the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); for a part, "
                 f"DTensor.from_local({name}, {first}.device_mesh, [Shard(0)]). Or gather {first} with "
                 f"{first}.full_tensor()"
             )
@@ -80,9 +80,9 @@ def check_log_probabilities(input: Tensor) -> None:
     """Inside torch's loss_parallel, log_softmax has no gradient of its own; torch's nll_loss has both."""
     if is_distributed(input) and input.requires_grad and _in_loss_parallel():
         raise ArgumentValueError(
-            "input is a DTensor inside torch's loss_parallel(), where the gradient of log_softmax is left to torch's own "
-            "nll_loss — use cross_entropy(logits, target) of this package, or this outside loss_parallel(). (An error "
-            "inside it leaves it switched on.)"
+            "input is a DTensor inside torch's loss_parallel(), where the gradient of log_softmax is left to torch's "
+            "own nll_loss — use cross_entropy(logits, target) of this package, or this outside loss_parallel(). (An "
+            "error inside it leaves it switched on.)"
         )
 
 
@@ -108,7 +108,7 @@ def check_whole(name: str, x: Tensor, axis: int) -> None:
         raise ArgumentValueError(
             f"{name} has {x.shape[axis]} classes, which are this process's part of {total}: it is the local part of a "
             f"DTensor (ColwiseParallel gives it by default), and labels count all classes. Gather it, with "
-            f"ColwiseParallel(output_layouts=Replicate()) or {name}.full_tensor() before to_local(); or keep DTensors, with "
+            f"ColwiseParallel(output_layouts=Replicate()) or full_tensor() for to_local(); or keep DTensors, with "
             f"use_local_output=False and distribute_tensor(target, mesh, [Replicate()])"
         )
 

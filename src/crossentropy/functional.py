@@ -45,8 +45,8 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from crossentropy import _autograd, _tiny
 from crossentropy import _contract as contract
-from crossentropy._backends import reference
 from crossentropy import _sharding as sharding
+from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
 from crossentropy._errors import ArgumentValueError, no_attribute
 from crossentropy._logspace import log_softmax as _log_softmax

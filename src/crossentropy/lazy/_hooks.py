@@ -1,9 +1,9 @@
 """Hooks on lazy logits that order communication, which a fused loss must not bypass.
 
 FSDP hangs on a module's output the hook that gathers parameters and queues the reduction of *all* gradients;
-DistributedDataParallel passes outputs through a node that queues the first reduction of a static graph. Neither looks at
-the gradient. A fused loss reaches hidden states and head without passing the logits' node, so whatever is computed of
-lazy logits calls their hooks when a gradient comes to it.
+DistributedDataParallel passes outputs through a node that queues the first reduction of a static graph. Neither looks
+at the gradient. A fused loss reaches hidden states and head without passing the logits' node, so whatever is computed
+of lazy logits calls their hooks when a gradient comes to it.
 """
 
 import functools
@@ -53,5 +53,5 @@ def orders_communication(hook: object) -> bool:
 
 def passes_on(node: Any) -> bool:
     """Whether a node in the graph is that of DistributedDataParallel, whose backward changes no gradient."""
-    function = getattr(node, "_forward_cls", None)
-    return function is not None and (function.__module__, function.__name__) == ("torch.nn.parallel.distributed", "_DDPSink")
+    function: Any = getattr(node, "_forward_cls", None)
+    return getattr(function, "__module__", "") == "torch.nn.parallel.distributed" and function.__name__ == "_DDPSink"

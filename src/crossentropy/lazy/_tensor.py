@@ -178,8 +178,8 @@ class LazyLogits(Tensor):
             raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
         if any(map(is_distributed, tensors)):
             raise contract.ArgumentTypeError(
-                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather them "
-                "with full_tensor()"
+                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
+                "them with full_tensor()"
             )
         return _stand_for(Expression.of(hidden, weight, bias))
 
@@ -224,14 +224,15 @@ class LazyLogits(Tensor):
 
     def _computed(self, func: _Function | str) -> Tensor:
         """The logits as they are without a custom autograd function. As a view where what they view exists."""
-        if self._parent is not None and self._parent[0]._known():
-            parent, view = self._parent
+        of = self._view_of()
+        if of is not None and of[0]._known():
+            parent, view = of
             whole = parent._dense(func)
             if self._view is None or self._view[0] is not whole:
                 with torch.set_grad_enabled(self._node is not None):
                     values = view(whole)
                 self._view = whole, values if self._node is not None else values.detach()
-                _follow(self._view[1], self)
+                _call_at(self._view[1], self._hooks)
             return self._view[1]
         if self._logits is None:
             self.record(func, fused=False)
@@ -247,7 +248,13 @@ class LazyLogits(Tensor):
 
     def _known(self) -> bool:
         """Whether the logits, or those that these are a view of, exist already."""
-        return self._logits is not None or (self._parent is not None and self._parent[0]._known())
+        of = self._view_of()
+        return self._logits is not None or (of is not None and of[0]._known())
+
+    def _view_of(self) -> "tuple[LazyLogits, Callable[[Tensor], Tensor]] | None":
+        """What these are a view of, unless that was detached in place since, and would give them no gradient."""
+        detached = self._parent is not None and self._node is not None and self._parent[0]._node is None
+        return None if detached else self._parent
 
     def _current_node(self) -> Any:
         """The node in the graph: a custom autograd function may have given one, through which gradients must go."""
@@ -268,7 +275,8 @@ class LazyLogits(Tensor):
         return found
 
     def _first(self) -> "LazyLogits":
-        return self if self._parent is None else self._parent[0]._first()
+        of = self._view_of()
+        return self if of is None else of[0]._first()
 
     def record(self, func: _Function | str, *, fused: bool) -> None:
         """Note a use of these logits."""
@@ -390,12 +398,18 @@ def _followed(found: Any, lazy: list[LazyLogits]) -> Any:
 
 
 def _follow(x: Tensor, *lazy: LazyLogits) -> None:
-    if isinstance(x, LazyLogits):
-        for z in lazy:
+    for z in lazy:
+        if isinstance(x, LazyLogits):
             x._hooks.follow(z._hooks)
-    elif x.grad_fn is not None:
-        for z in lazy:
-            x.grad_fn.register_prehook(z._hooks)
+        else:
+            # a change of a view in place gives it another node; what it views keeps its own beneath
+            _call_at(x if x._base is None else x._base, z._hooks)
+
+
+def _call_at(x: Tensor, hooks: Hooks) -> None:
+    """Call hooks when a gradient comes to a tensor."""
+    if x.grad_fn is not None:
+        x.grad_fn.register_prehook(hooks)
 
 
 # --- computing them -----------------------------------------------------------------------------------------------
@@ -415,7 +429,8 @@ def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
     for z in _lazy(args, kwargs):
-        if z._parent is not None and not z._parent[0]._known() and _shares_memory(result, z._dense(func)):
+        of = z._view_of()
+        if of is not None and not of[0]._known() and _shares_memory(result, z._dense(func)):
             z._first()._dense(func)
             return _materialized(func, args, kwargs)
     return target if isinstance(target, LazyLogits) and isinstance(result, Tensor) else result
