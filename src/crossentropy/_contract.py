@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import _reduction
 
+from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
 from crossentropy._targets import check_labels, check_target, long, without
@@ -296,7 +297,13 @@ def resolve(
 ) -> tuple[LossTensors, LossSpec]:
     """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
     named = tensors._replace(denominator=None)._asdict().items()
-    check_same_device(**{prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named})
+    named = {prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named}
+    check_same_device(**named)
+    tensors = _by_rows(tensors, class_dim) if sharding.check_together(**named) else tensors
+    if tensors.linear_weight is None:
+        sharding.check_whole("input", tensors.input, class_dim)
+    else:
+        sharding.check_whole(f"{prefix or 'linear_'}weight", tensors.linear_weight, 0)
     check_reduction(reduction)
     check_out_dtype(out_dtype)
     check_options(options)
@@ -344,6 +351,21 @@ def _check_constants(spec: LossSpec, prefix: str) -> None:
             "softcap_over_temperature": cap / temperature,
         }
     check_representable(spec.dtype, z_loss=spec.z_loss, **{prefix + name: value for name, value in factors.items()})
+
+
+def _by_rows(tensors: LossTensors, class_dim: int) -> LossTensors:
+    """DTensors with classes and features whole on each process, as many rows of them as it has."""
+    target, denominator = tensors.target, tensors.denominator
+    classes = [class_dim] if target is not None and target.is_floating_point() else []
+    return LossTensors(
+        input=sharding.whole(tensors.input, class_dim),
+        target=sharding.whole(target, *classes),
+        weight=sharding.replicated(tensors.weight),
+        token_weight=sharding.whole(tensors.token_weight),
+        denominator=sharding.replicated(denominator) if isinstance(denominator, Tensor) else denominator,
+        linear_weight=sharding.replicated(tensors.linear_weight),
+        linear_bias=sharding.replicated(tensors.linear_bias),
+    )
 
 
 def make_loss(

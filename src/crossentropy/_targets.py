@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from crossentropy._tensors import INTEGERS, check_floating, check_tensor
 from crossentropy._values import first, position, readable
@@ -130,7 +131,7 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
         return True
     raise ArgumentIndexError(
         f"target{position(offence)} is {int(target[offence].item())}, expected a class in [0, {num_classes}) or "
-        f"ignore_index ({ignore_index}){_label_hint(target[wrong], least, most, num_classes)}"
+        f"ignore_index ({ignore_index}){_label_hint(target[wrong], least, most, num_classes)}{sharding.hint()}"
     )
 
 

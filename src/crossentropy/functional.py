@@ -53,6 +53,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from crossentropy import _autograd, _tiny, _validation
 from crossentropy import _contract as contract
+from crossentropy import _sharding as sharding
 from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
 from crossentropy._errors import no_attribute, warn
@@ -189,6 +190,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 2)
+    input = sharding.whole(input, dim)
     result = _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
     if validate:
         _validation.check_softmax(input, dim)
@@ -260,6 +262,7 @@ def nll_loss(
         reduction=reduction,
         ignore_index=ignore_index,
     )
+    sharding.check_log_probabilities(input)
     loss = contract.make_loss("nll", input.shape, ((tensors, spec),))
     if validate:
         _validation.check_loss(loss, tensors, spec)
@@ -529,6 +532,9 @@ def kl_div(
     check_divergence_target(input, target)
     check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
+    if sharding.check_together(input=input, target=target):
+        sharding.check_log_probabilities(input)
+        input, target = sharding.whole(input, -1), sharding.whole(target, -1)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
     if validate:

@@ -155,6 +155,14 @@ def on_classes(z: Any, dim: Any) -> bool:
     return axis is not None and axis == z._expression.class_dim
 
 
+@implements(Tensor.detach_)
+def _detached_in_place(func: Any, z: LazyLogits) -> Any:
+    with torch._C.DisableTorchFunctionSubclass(), torch._C._DisableTorchDispatch():
+        func(z)
+    z._expression, z._node = z._expression.detached(), None
+    return z
+
+
 # --- casts and copies ---------------------------------------------------------------------------------------------
 
 
