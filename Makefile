@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev browser
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
 browser: $(VENV)/.dev
