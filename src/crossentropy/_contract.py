@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction
 
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 from crossentropy._logspace import wide
@@ -440,7 +439,7 @@ def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | 
     if size_average is None and reduce is None:
         return reduction
     if not torch.compiler.is_compiling():
-        return _reduction.legacy_get_string(size_average, reduce)
+        return torch.nn.L1Loss(size_average, reduce).reduction
     if reduce is not None and not reduce:  # the same without the warning, which would break the graph
         return "none"
     return "mean" if size_average is None or size_average else "sum"

@@ -12,13 +12,10 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_leaves
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
-from crossentropy.lazy._compiler import not_compiled, wants_values
 from crossentropy.lazy._tensor import Event, LazyLogits, observe
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -40,7 +37,7 @@ class FusedHead(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """The logits, lazily where that is possible."""
         sharded = hasattr(self, "reshard")  # by FSDP, which frees the weight when this returns
-        if sharded or wants_values():
+        if sharded or _in_one_graph():
             return super().forward(input)
         return _logits(input, self.weight, self.bias)
 
@@ -48,7 +45,12 @@ class FusedHead(nn.Linear):
         return _rebuild, (_original(type(self)),), self.__dict__
 
 
-@not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
+def _in_one_graph() -> bool:
+    """Whether a compiler is at work that was asked for a single graph, in which lazy logits cannot be."""
+    return torch.compiler.is_compiling() and (torch.compiler.is_exporting() or _torch.one_graph())
+
+
+@_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
 def _logits(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     possible = _possible(input, weight, bias)
     return LazyLogits(input, weight, bias) if possible else nn.functional.linear(input, weight, bias)
@@ -57,9 +59,10 @@ def _logits(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _possible(*tensors: Tensor | None) -> bool:
     """Whether logits of these can be lazy; a transform or a sharded tensor wants them computed."""
     return not (
-        torch._C._get_tracing_state() is not None
-        or forward_ad._current_level >= 0
-        or _functorch.peek_interpreter_stack() is not None
+        not _torch.CAN_BE_LAZY
+        or _torch.scripting()
+        or _torch.forward_mode()
+        or _torch.transform() is not None
         or any(type(x) not in (Tensor, nn.Parameter) for x in tensors if x is not None)
         or any(not x.numel() or x.is_meta for x in tensors if x is not None)
         or not _same_dtype(*tensors)
@@ -196,7 +199,7 @@ def _leaving(model: nn.Module, example: Any) -> dict[str, nn.Module]:
 
 
 def _leaves(output: Any) -> list[Any]:
-    return tree_leaves(dict(output) if isinstance(output, Mapping) else output)
+    return _torch.leaves(dict(output) if isinstance(output, Mapping) else output)
 
 
 def _call(model: nn.Module, batch: Any) -> Any:

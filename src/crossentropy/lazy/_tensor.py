@@ -24,12 +24,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
-from crossentropy.lazy._compiler import not_compiled
+from crossentropy import _torch
 from crossentropy.lazy._expression import Expression
 
 Handler = Callable[..., Any]
@@ -111,7 +108,7 @@ class _Family:
     @property
     def beyond(self) -> str:
         """What was done to their values that their nodes in the graph know nothing of."""
-        return "changed in place" if any(x._version != version for x, version in self.computed) else self.watched
+        return "changed in place" if any(_torch.version(x) != version for x, version in self.computed) else self.watched
 
 
 class LazyLogits(Tensor):
@@ -163,7 +160,7 @@ class LazyLogits(Tensor):
     _family: "_Family"
 
     @staticmethod
-    @not_compiled("lazy logits")
+    @_torch.not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
         contract.check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
         if weight.dim() != 2:
@@ -173,10 +170,12 @@ class LazyLogits(Tensor):
             raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
         if len({x.device for x in tensors}) > 1:
             raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+        if not _torch.CAN_BE_LAZY:
+            return torch.nn.functional.linear(hidden, weight, bias)  # pyright: ignore[reportReturnType]
         return _stand_for(Expression.of(hidden, weight, bias))
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_function__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -184,7 +183,7 @@ class LazyLogits(Tensor):
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
         if (func in _PASSIVE or (func is Tensor.register_hook and _for_communication())) and not args[0]._known():
-            with torch._C.DisableTorchFunctionSubclass():
+            with _torch.without_overrides():
                 return func(*args, **kwargs)
         handler = HANDLERS.get(func)
         if handler is not None and _fits(handler, func, args, kwargs):
@@ -194,11 +193,11 @@ class LazyLogits(Tensor):
         return _materialized(func, args, kwargs)
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_dispatch__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
+        dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
         return func(*dense_args, **dense_kwargs)
 
     def _dense(self, func: _Function | str) -> Tensor:
@@ -224,11 +223,11 @@ class LazyLogits(Tensor):
             self.record(func, fused=False)
             # looked at without gradients first, they may be needed with gradients next; and a checkpoint that runs this
             # again, when they are there, must not miss what they saved
-            hooks = _NO_HOOKS() if _functorch.peek_interpreter_stack() is None else nullcontext()
+            hooks = _NO_HOOKS() if _torch.transform() is None else nullcontext()
             with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), hooks:
                 self._logits = self._expression.dense()
             if not self._logits.is_inference():
-                self._family.computed.append((self._logits, self._logits._version))
+                self._family.computed.append((self._logits, _torch.version(self._logits)))
         return self._logits
 
     def _known(self) -> bool:
@@ -237,7 +236,7 @@ class LazyLogits(Tensor):
 
     def _current_node(self) -> Any:
         """The node in the graph: a custom autograd function may have given one, through which gradients must go."""
-        with torch._C.DisableTorchFunctionSubclass():
+        with _torch.without_overrides():
             return self.grad_fn
 
     def _first(self) -> "LazyLogits":
@@ -321,7 +320,7 @@ def _wrap(expression: Expression) -> Tensor:
     """A wrapper tensor without memory."""
     twin = expression.twin
     strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
-    return torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+    return _torch.make_wrapper(
         LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
     )
 
@@ -340,7 +339,7 @@ def _stand_for(
     stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
     stand._revealed, stand._family = None, _Family() if parent is None else parent[0]._family
     stand._events = [] if events is None else events
-    with torch._C.DisableTorchFunctionSubclass():
+    with _torch.without_overrides():
         stand._node = stand.grad_fn
         if stand._node is not None:
             stand._node.family = stand._family
@@ -367,7 +366,7 @@ def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     if name in _LATE and args and isinstance(args[0], LazyLogits):
         args[0]._family.watched = f"given to {name}"
     target = kwargs.get("out") if target is None else target
-    dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
+    dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
     for z in _lazy(args, kwargs):
         if z._parent is not None and not z._parent[0]._known() and _shares_memory(result, z._dense(func)):
@@ -389,7 +388,7 @@ def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
     storage = values.untyped_storage().data_ptr()
-    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in tree_leaves(result))
+    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in _torch.leaves(result))
 
 
 def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -403,7 +402,7 @@ def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
     """Raise for what a tensor that stands for another cannot do."""
     name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
-    lazy = [z for z in tree_leaves(args) if isinstance(z, LazyLogits)]
+    lazy = [z for z in _torch.leaves(args) if isinstance(z, LazyLogits)]
     if name in _RESHAPING:
         raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
     if name in _LATE and lazy and lazy[0]._used:
@@ -411,7 +410,7 @@ def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
             f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
         )
     if name == "grad" and any(
-        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in tree_leaves(args[1:2])
+        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in _torch.leaves(args[1:2])
     ):
         raise RuntimeError(
             "a gradient is wanted with respect to lazy logits that were used before they were computed: call "
@@ -440,8 +439,8 @@ def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict
     """Whether a handler is for a call: not in a transform, not for logits that exist, not for other arguments."""
     return (
         kwargs.get("out") is None
-        and forward_ad._current_level < 0
-        and _functorch.peek_interpreter_stack() is None
+        and not _torch.forward_mode()
+        and _torch.transform() is None
         and not any(z._known() or z._current_node() is not z._node for z in _lazy(args, kwargs))
         and _bound(handler, (func, *args), kwargs) is not None
     )
@@ -464,12 +463,12 @@ _METHODS = (
 )
 _PROPERTIES = (
     *("shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "requires_grad", "is_leaf", "grad_fn"),
-    *("output_nr", "_version", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
-    *("is_sparse_csr", "is_quantized", "is_nested", "_base"),
+    *("output_nr", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
+    *("is_sparse_csr", "is_quantized", "is_nested"),
 )
 _PASSIVE = {
     *(getattr(Tensor, name) for name in _METHODS),
-    *(getattr(Tensor, name).__get__ for name in _PROPERTIES),
+    *(x.__get__ for x in (*(getattr(Tensor, name) for name in _PROPERTIES), *_torch.PROPERTIES)),
     *(torch.is_floating_point, torch.is_complex, torch.is_inference, torch.numel),
 }
 """What asks for no values."""
