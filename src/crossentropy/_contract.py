@@ -69,6 +69,10 @@ class Options:
             raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")
 
 
+_OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
+"""Ours and torch's, which it has since 2.12."""
+
+
 class LossTensors(NamedTuple):
     """The tensors of one loss. Shapes: rows are (), (N,), (N, d1, …, dK) or any leading axes of a linear input."""
 
@@ -453,14 +457,15 @@ def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean
 
 def check_options(options: object) -> None:
     """Options are ours or torch's LinearCrossEntropyOptions, whose hints on chunking change no result."""
-    torchs = getattr(torch.nn, "LinearCrossEntropyOptions", ())  # torch has it since 2.12
-    if options is not None and not isinstance(options, (Options, torchs)):
+    if options is not None and not isinstance(options, _OPTIONS):
         raise ArgumentTypeError(f"options is a {type(options).__name__}, expected crossentropy.Options or None")
 
 
 def under_autocast(input: Tensor) -> bool:
     """Whether autocast is enabled for the input's device, so that losses are float32."""
     device = input.device.type
+    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
+        return device != "meta" and torch.is_autocast_enabled(device)
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 

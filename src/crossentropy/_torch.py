@@ -119,8 +119,8 @@ def tracing() -> bool:
     return _mode(_fake) is not None or _mode(_proxy) is not None
 
 
-scripting = _found("_C._is_tracing", torch.jit.is_tracing)  # pyright: ignore[reportPrivateImportUsage]
-"""Whether torch.jit.trace records operators. Absent: the public function, which is a call of Python more."""
+scripting = _found("_C._is_tracing", _found("jit.is_tracing", bool))
+"""Whether torch.jit.trace records operators. Absent: the public function; without it there is no tracer."""
 
 _function_modes = _found("overrides._get_current_function_mode_stack")
 

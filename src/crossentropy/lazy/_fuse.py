@@ -47,7 +47,7 @@ class FusedHead(nn.Linear):
 
 def _in_one_graph() -> bool:
     """Whether a compiler is at work that was asked for a single graph, in which lazy logits cannot be."""
-    return torch.compiler.is_compiling() and (torch.compiler.is_exporting() or _torch.one_graph())
+    return torch.compiler.is_compiling() and (not torch.compiler.is_dynamo_compiling() or _torch.one_graph())
 
 
 @_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
