@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction
 
 from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
@@ -67,6 +66,10 @@ class Options:
         budget = self.memory_budget
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
             raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")
+
+
+_OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
+"""Ours and torch's, which it has since 2.12."""
 
 
 class LossTensors(NamedTuple):
@@ -233,7 +236,7 @@ def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | 
     if size_average is None and reduce is None:
         return reduction
     if not torch.compiler.is_compiling():
-        return _reduction.legacy_get_string(size_average, reduce)
+        return torch.nn.L1Loss(size_average, reduce).reduction
     if reduce is not None and not reduce:  # the same without the warning, which would break the graph
         return "none"
     return "mean" if size_average is None or size_average else "sum"
@@ -247,14 +250,15 @@ def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean
 
 def check_options(options: object) -> None:
     """Options are ours or torch's LinearCrossEntropyOptions, whose hints on chunking change no result."""
-    torchs = getattr(torch.nn, "LinearCrossEntropyOptions", ())  # torch has it since 2.12
-    if options is not None and not isinstance(options, (Options, torchs)):
+    if options is not None and not isinstance(options, _OPTIONS):
         raise ArgumentTypeError(f"options is {kind_of(options)}, expected crossentropy.Options or None")
 
 
 def under_autocast(input: Tensor) -> bool:
     """Whether autocast is enabled for the input's device, so that losses are float32."""
     device = input.device.type
+    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
+        return device != "meta" and torch.is_autocast_enabled(device)
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 
 _Tensor = TypeVar("_Tensor", Tensor, Tensor | None)
@@ -78,19 +79,12 @@ def check_together(**tensors: object) -> bool:
 
 def check_log_probabilities(input: Tensor) -> None:
     """Inside torch's loss_parallel, log_softmax has no gradient of its own; torch's nll_loss has both."""
-    if is_distributed(input) and input.requires_grad and _in_loss_parallel():
+    if is_distributed(input) and input.requires_grad and _torch.in_loss_parallel():
         raise ArgumentValueError(
             "input is a DTensor inside torch's loss_parallel(), where the gradient of log_softmax is left to torch's "
             "own nll_loss — use cross_entropy(logits, target) of this package, or this outside loss_parallel(). (An "
             "error inside it leaves it switched on.)"
         )
-
-
-def _in_loss_parallel() -> bool:
-    from torch.distributed.tensor import DTensor
-
-    handlers = getattr(getattr(DTensor, "_op_dispatcher", None), "_custom_op_handlers", {})
-    return torch.ops.aten._log_softmax_backward_data.default in handlers
 
 
 # --- a part of the classes ----------------------------------------------------------------------------------------
@@ -126,17 +120,24 @@ def of_which(x: Tensor, axis: int) -> int | None:
             total = spec.shape[at] if any(p.is_shard(at) for p in spec.placements) else size
             return None if total == size else int(total)
         if kind == "TransposeBackward0":
-            pair = [_signed(d) % rank for d in (node._saved_dim0, node._saved_dim1)]
+            axes = [_torch.saved(node, name) for name in ("dim0", "dim1")]
+            if None in axes:
+                return None
+            pair = [_signed(axis) % rank for axis in axes]
             at = pair[1 - pair.index(at)] if at in pair else at
         elif kind == "PermuteBackward0":
-            at = _signed(node._saved_dims[at]) % rank
+            axes = _torch.saved(node, "dims")
+            if axes is None:
+                return None
+            at = _signed(axes[at]) % rank
         elif kind in _SAME_LAST_AXIS:
-            shape = node._saved_self_sym_sizes
-            if at != rank - 1 or shape[-1] != size:
+            shape = _torch.saved(node, "self_sym_sizes")
+            if shape is None or at != rank - 1 or shape[-1] != size:
                 return None
             rank, at = len(shape), len(shape) - 1
         elif kind == "SliceBackward0":
-            if _signed(node._saved_dim) % rank == at and node._saved_self_sym_sizes[at] != size:
+            sliced, shape = _torch.saved(node, "dim"), _torch.saved(node, "self_sym_sizes")
+            if sliced is None or shape is None or (_signed(sliced) % rank == at and shape[at] != size):
                 return None
         elif kind not in _SAME_AXES:
             return None

@@ -7,25 +7,18 @@ package asks `readable` first.
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 _OWN_VALUES = getattr(Tensor, "__torch_dispatch__")  # noqa: B009
-_TRACING = torch._C._TorchDispatchModeKey  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def readable(*tensors: Tensor, wait: bool = False) -> bool:
     """Whether the values of all `tensors` can be read now: without waiting for a device, unless `wait` is true."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or tracing():  # pyright: ignore[reportPrivateImportUsage]
+    if torch.compiler.is_compiling() or _torch.scripting() or _torch.tracing():
         return False
     return all(_is_readable(tensor, wait) for tensor in tensors)
-
-
-def tracing() -> bool:
-    """Whether operators are recorded, or computed without values."""
-    mode = torch._C._get_dispatch_mode  # pyright: ignore[reportAttributeAccessIssue]
-    return mode(_TRACING.FAKE) is not None or mode(_TRACING.PROXY) is not None
 
 
 def own_values(tensor: Tensor) -> bool:
@@ -34,13 +27,10 @@ def own_values(tensor: Tensor) -> bool:
 
 
 def _is_readable(tensor: Tensor, wait: bool) -> bool:
-    while _functorch.is_functorch_wrapped_tensor(tensor):
-        if _functorch.is_batchedtensor(tensor):
-            return False
-        tensor = _functorch.get_unwrapped(tensor)
-    if not own_values(tensor):
+    inner = _torch.unwrapped(tensor)
+    if inner is None or not own_values(inner):
         return False
-    return tensor.device.type == "cpu" or (wait and tensor.device.type != "meta" and not _captured(tensor))
+    return inner.device.type == "cpu" or (wait and inner.device.type != "meta" and not _captured(inner))
 
 
 def _captured(tensor: Tensor) -> bool:

@@ -43,6 +43,7 @@ Values are looked at when that is asked for, in the whole package alike:
 """
 
 import functools
+import warnings
 from collections.abc import Callable
 from typing import NoReturn, TypeVar, cast
 
@@ -189,7 +190,7 @@ def log_softmax(
     else:
         input = input.to(dtype)
     if dim is None:
-        dim = _implicit_axis(input, _stacklevel + 2)
+        dim = _implicit_axis(input, _stacklevel + 1)
     input = sharding.whole(input, dim)
     result = _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
     if validate:
@@ -199,9 +200,11 @@ def log_softmax(
 
 def _implicit_axis(input: Tensor, stacklevel: int) -> int:
     """The class axis that torch chooses where none is given, with its warning (which torch.compile cannot trace)."""
-    if torch.compiler.is_compiling():
-        return 0 if input.dim() in (0, 1, 3) else 1
-    return F._get_softmax_dim("log_softmax", input.dim(), stacklevel)  # pyright: ignore[reportAttributeAccessIssue]
+    axis = 0 if input.dim() in (0, 1, 3) else 1
+    if not torch.compiler.is_compiling():
+        text = f"Implicit dimension choice for log_softmax has been deprecated: it is {axis} here, pass dim={axis}"
+        warnings.warn(text, stacklevel=stacklevel)
+    return axis
 
 
 @_overridable

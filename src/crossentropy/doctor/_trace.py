@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy import _torch
+
 MOVES = {
     "view", "reshape", "flatten", "ravel", "unflatten", "transpose", "swapaxes", "swapdims", "permute", "movedim",
     "moveaxis", "adjoint", "t", "T", "H", "mT", "mH", "contiguous", "clone", "to", "float", "double", "half",
@@ -218,10 +220,12 @@ def _of_node(node: Any, shape: tuple[int, ...], depth: int) -> Trace:  # noqa: A
     if name == "CompiledFunctionBackward":  # which says nothing of what was compiled
         return Trace("", None, (), shape, {}, True)
     if op in ("softmax", "log_softmax"):
-        dim = node._saved_dim
+        dim = _torch.saved(node, "dim")
+        if dim is None:
+            return Trace("", None, (), shape, {}, True)
         arguments = {"dim": dim - 2**64 if dim >= 2**63 else dim}
     parents = [parent for parent, _ in node.next_functions if parent is not None]
     if depth > 64 or op == name:  # enough is known: something else made the numbers
         return Trace(op, None, (), shape, arguments, True)
-    inner = tuple(getattr(node, "_saved_self_sym_sizes", ())) if op == "view" else ()
+    inner = tuple(_torch.saved(node, "self_sym_sizes") or ()) if op == "view" else ()
     return Trace(op, None, tuple(_of_node(p, inner, depth + 1) for p in parents), shape, arguments, True)

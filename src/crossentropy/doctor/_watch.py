@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from crossentropy import functional
+from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor import _exceptions
 from crossentropy.doctor._call import Call, Found
@@ -148,7 +148,7 @@ class watch:  # noqa: N801 (used like a function)
     ) -> None:
         if error is not None:
             self.explain(error)
-        self._end()
+        self._end(leaving=True)
 
     def explain(self, error: BaseException) -> None:
         """Add what an error of the program means, if a loss is behind it."""
@@ -186,23 +186,21 @@ class watch:  # noqa: N801 (used like a function)
         if self.on_end is not None:
             self.on_end()
 
-    def _end(self) -> None:
+    def _end(self, *, leaving: bool = False) -> None:
         for found in self._mode.history.logs_of_softmax():
             self.add(found, found.place)
         self._mode.forget()
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        if self._watching and self._is_innermost():
+        if self._watching and self._is_innermost(leaving):
             self._watching = False
             self._mode.__exit__(None, None, None)
 
-    def _is_innermost(self) -> bool:
+    def _is_innermost(self, leaving: bool) -> bool:
         """Whether no other mode was entered since, and no call is being handled: then it can be left."""
-        from torch.overrides import _get_current_function_mode_stack
-
-        stack = _get_current_function_mode_stack()
-        return bool(stack) and stack[-1] is self._mode
+        known = _torch.is_innermost(self._mode)
+        return leaving if known is None else known
 
 
 class _Mode(TorchFunctionMode):
@@ -308,7 +306,7 @@ def _is_loss(func: Callable[..., Any]) -> bool:
 
 def _is_recording() -> bool:
     """Whether calls are recorded, to be made later: then nothing is to be computed between them."""
-    return torch._C._is_tracing() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
+    return _torch.scripting() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
 
 
 def _bound(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], traces: Traces) -> Call | None:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn._reduction import legacy_get_string
 
+from crossentropy import _contract as contract
 from crossentropy import _planner as planner
-from crossentropy import functional
+from crossentropy import _torch, functional
 from crossentropy.lazy._derivations import loss_dtype, methods, on_classes, tidy, viewed
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
@@ -73,7 +73,7 @@ def _loss(
     if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
         return NotImplemented
     if size_average is not None or reduce is not None:
-        reduction = legacy_get_string(size_average, reduce)
+        reduction = contract.resolve_reduction(reduction, size_average, reduce)
     input.record(func, fused=True)
     return _of_head(
         e,
@@ -145,7 +145,7 @@ def _kl_div(
     if student.class_dim != teacher.class_dim or student.product != teacher.product:
         return NotImplemented
     if size_average is not None or reduce is not None:
-        reduction = legacy_get_string(size_average, reduce)
+        reduction = contract.resolve_reduction(reduction, size_average, reduce)
     if reduction not in ("batchmean", "mean", "sum"):  # "none" has a number for each class
         return NotImplemented
     (weight, bias), (teacher_weight, teacher_bias) = student.head(), teacher.head()
@@ -320,7 +320,7 @@ def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any
     if keepdim:
         found = found.unsqueeze(z._expression.class_dim)
         if not found.is_inference():
-            found._logsumexp_of = weakref.ref(z._expression), found._version  # pyright: ignore[reportAttributeAccessIssue]
+            found._logsumexp_of = weakref.ref(z._expression), _torch.version(found)  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 

@@ -12,13 +12,10 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_leaves
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy.lazy._compiler import not_compiled, wants_values
 from crossentropy.lazy._sharded import freeing, is_wrapped
 from crossentropy.lazy._tensor import Event, LazyLogits, observe
 
@@ -40,7 +37,7 @@ class FusedHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """The logits, lazily where that is possible."""
-        if is_wrapped(self) or wants_values():
+        if is_wrapped(self) or _in_one_graph():
             return super().forward(input)
         return _logits(self, input)
 
@@ -48,7 +45,12 @@ class FusedHead(nn.Linear):
         return _rebuild, (_original(type(self)),), self.__dict__
 
 
-@not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
+def _in_one_graph() -> bool:
+    """Whether a compiler is at work that was asked for a single graph, in which lazy logits cannot be."""
+    return torch.compiler.is_compiling() and (not torch.compiler.is_dynamo_compiling() or _torch.one_graph())
+
+
+@_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
 def _logits(head: FusedHead, input: Tensor) -> Tensor:
     if not _possible(input, head.weight, head.bias):
         return nn.functional.linear(input, head.weight, head.bias)
@@ -73,9 +75,10 @@ def _compute_what_leaves(owner: nn.Module) -> None:
 def _possible(*tensors: Tensor | None) -> bool:
     """Whether logits of these can be lazy; a transform or a sharded tensor wants them computed."""
     return not (
-        torch._C._get_tracing_state() is not None
-        or forward_ad._current_level >= 0
-        or _functorch.peek_interpreter_stack() is not None
+        not _torch.CAN_BE_LAZY
+        or _torch.scripting()
+        or _torch.forward_mode()
+        or _torch.transform() is not None
         or any(type(x) not in (Tensor, nn.Parameter) for x in tensors if x is not None)
         or any(not x.numel() or x.is_meta for x in tensors if x is not None)
         or not _same_dtype(*tensors)
@@ -212,7 +215,7 @@ def _leaving(model: nn.Module, example: Any) -> dict[str, nn.Module]:
 
 
 def _leaves(output: Any) -> list[Any]:
-    return tree_leaves(dict(output) if isinstance(output, Mapping) else output)
+    return _torch.leaves(dict(output) if isinstance(output, Mapping) else output)
 
 
 def _call(model: nn.Module, batch: Any) -> Any:

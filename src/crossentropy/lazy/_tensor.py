@@ -24,14 +24,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
+from crossentropy import _torch
 from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_linear
-from crossentropy.lazy._compiler import not_compiled
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
 
@@ -114,7 +111,7 @@ class _Family:
     @property
     def beyond(self) -> str:
         """What was done to their values that their nodes in the graph know nothing of."""
-        return "changed in place" if any(x._version != version for x, version in self.computed) else self.watched
+        return "changed in place" if any(_torch.version(x) != version for x, version in self.computed) else self.watched
 
 
 class LazyLogits(Tensor):
@@ -167,7 +164,7 @@ class LazyLogits(Tensor):
     _hooks: Hooks
 
     @staticmethod
-    @not_compiled("lazy logits")
+    @_torch.not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
         check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
         if weight.dim() != 2:
@@ -182,10 +179,12 @@ class LazyLogits(Tensor):
                 "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
                 "them with full_tensor()"
             )
+        if not _torch.CAN_BE_LAZY:
+            return torch.nn.functional.linear(hidden, weight, bias)  # pyright: ignore[reportReturnType]
         return _stand_for(Expression.of(hidden, weight, bias))
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_function__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
@@ -193,13 +192,13 @@ class LazyLogits(Tensor):
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
         if func in _PASSIVE and not args[0]._known():
-            with torch._C.DisableTorchFunctionSubclass():
+            with _torch.without_overrides():
                 return func(*args, **kwargs)
         if func is Tensor.register_hook and orders_communication(hook := (*args, *kwargs.values())[1]):
             return args[0]._hooks.add(hook)
         handler = HANDLERS.get(func)
         if handler is not None:
-            inner_args, inner_kwargs = tree_map_only(LazyLogits, LazyLogits._beneath, (args, kwargs))
+            inner_args, inner_kwargs = _torch.map_only(LazyLogits, LazyLogits._beneath, (args, kwargs))
             if _fits(handler, func, inner_args, inner_kwargs):
                 found = handler(func, *inner_args, **inner_kwargs)
                 if found is not NotImplemented:
@@ -207,11 +206,11 @@ class LazyLogits(Tensor):
         return _materialized(func, args, kwargs)
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_dispatch__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
+        dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
         return func(*dense_args, **dense_kwargs)
 
     def _dense(self, func: _Function | str) -> Tensor:
@@ -239,12 +238,12 @@ class LazyLogits(Tensor):
             self.record(func, fused=False)
             # looked at without gradients first, they may be needed with gradients next; and a checkpoint that runs this
             # again, when they are there, must not miss what they saved
-            hooks = _NO_HOOKS() if _functorch.peek_interpreter_stack() is None else nullcontext()
+            hooks = _NO_HOOKS() if _torch.transform() is None else nullcontext()
             with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), hooks:
                 self._logits = self._expression.dense()
             _follow(self._logits, self)
             if not self._logits.is_inference():
-                self._family.computed.append((self._logits, self._logits._version))
+                self._family.computed.append((self._logits, _torch.version(self._logits)))
         return self._logits
 
     def _known(self) -> bool:
@@ -259,7 +258,7 @@ class LazyLogits(Tensor):
 
     def _current_node(self) -> Any:
         """The node in the graph: a custom autograd function may have given one, through which gradients must go."""
-        with torch._C.DisableTorchFunctionSubclass():
+        with _torch.without_overrides():
             return self.grad_fn
 
     def _beneath(self) -> "LazyLogits":
@@ -358,7 +357,7 @@ def _wrap(expression: Expression) -> Tensor:
     """A wrapper tensor without memory."""
     twin = expression.twin
     strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
-    return torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+    return _torch.make_wrapper(
         LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
     )
 
@@ -377,7 +376,7 @@ def _stand_for(
     stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
     stand._revealed, stand._family = None, _Family() if parent is None else parent[0]._family
     stand._events, stand._hooks = [] if events is None else events, Hooks()
-    with torch._C.DisableTorchFunctionSubclass():
+    with _torch.without_overrides():
         stand._node = stand.grad_fn
         if stand._node is not None:
             stand._node.family, stand._node.hooks = stand._family, stand._hooks
@@ -392,7 +391,7 @@ def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], 
 
 def _followed(found: Any, lazy: list[LazyLogits]) -> Any:
     """What was made of lazy logits, which calls their hooks when a gradient comes to it."""
-    for x in tree_leaves(found):
+    for x in _torch.leaves(found):
         if isinstance(x, Tensor) and not any(x is z for z in lazy):
             _follow(x, *lazy)
     return found
@@ -404,7 +403,7 @@ def _follow(x: Tensor, *lazy: LazyLogits) -> None:
             x._hooks.follow(z._hooks)
         else:
             # a change of a view in place gives it another node; what it views keeps its own beneath
-            _call_at(x if x._base is None else x._base, z._hooks)
+            _call_at(_torch.viewed(x), z._hooks)
 
 
 def _call_at(x: Tensor, hooks: Hooks) -> None:
@@ -427,7 +426,7 @@ def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     if name in _LATE and args and isinstance(args[0], LazyLogits):
         args[0]._family.watched = f"given to {name}"
     target = kwargs.get("out") if target is None else target
-    dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
+    dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
     for z in _lazy(args, kwargs):
         of = z._view_of()
@@ -450,7 +449,7 @@ def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
     storage = values.untyped_storage().data_ptr()
-    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in tree_leaves(result))
+    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in _torch.leaves(result))
 
 
 def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -464,7 +463,7 @@ def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
     """Raise for what a tensor that stands for another cannot do."""
     name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
-    lazy = [z for z in tree_leaves(args) if isinstance(z, LazyLogits)]
+    lazy = [z for z in _torch.leaves(args) if isinstance(z, LazyLogits)]
     if name in _RESHAPING:
         raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
     if name in _LATE and lazy and lazy[0]._used:
@@ -472,7 +471,7 @@ def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
             f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
         )
     if name == "grad" and any(
-        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in tree_leaves(args[1:2])
+        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in _torch.leaves(args[1:2])
     ):
         raise RuntimeError(
             "a gradient is wanted with respect to lazy logits that were used before they were computed: call "
@@ -501,8 +500,8 @@ def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict
     """Whether a handler is for a call: not in a transform, not for logits that exist, not for other arguments."""
     return (
         kwargs.get("out") is None
-        and forward_ad._current_level < 0
-        and _functorch.peek_interpreter_stack() is None
+        and not _torch.forward_mode()
+        and _torch.transform() is None
         and not any(z._known() or z._current_node() is not z._node for z in _lazy(args, kwargs))
         and _bound(handler, (func, *args), kwargs) is not None
     )
@@ -520,17 +519,18 @@ _SHARING = {"numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "
 _IN_PLACE = {"__setitem__", "__set__", "__idiv__", *(f"__i{name}__" for name in _OPERATORS)}
 
 _METHODS = (
-    *("size", "dim", "numel", "nelement", "ndimension", "stride", "is_contiguous", "element_size", "_is_view"),
+    *("size", "dim", "numel", "nelement", "ndimension", "stride", "is_contiguous", "element_size"),
     *("is_floating_point", "is_complex", "is_signed", "is_inference", "get_device", "__len__", "__hash__"),
 )
 _PROPERTIES = (
     *("shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "requires_grad", "is_leaf", "grad_fn"),
-    *("output_nr", "_version", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
-    *("is_sparse_csr", "is_quantized", "is_nested", "_base"),
+    *("output_nr", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
+    *("is_sparse_csr", "is_quantized", "is_nested"),
 )
 _PASSIVE = {
     *(getattr(Tensor, name) for name in _METHODS),
-    *(getattr(Tensor, name).__get__ for name in _PROPERTIES),
+    *_torch.METHODS,
+    *(x.__get__ for x in (*(getattr(Tensor, name) for name in _PROPERTIES), *_torch.PROPERTIES)),
     *(torch.is_floating_point, torch.is_complex, torch.is_inference, torch.numel),
 }
 """What asks for no values."""
