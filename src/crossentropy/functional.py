@@ -159,8 +159,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 2)
-    input = sharding.whole(input, dim)
-    return _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
+    return _log_softmax(sharding.whole(input, dim).to(wide(input.dtype)), dim).to(dtype)
 
 
 def _implicit_axis(input: Tensor, stacklevel: int) -> int:
@@ -479,9 +478,7 @@ def kl_div(
     contract.check_floating("target", target)
     contract.check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
-    if sharding.check_together(input=input, target=target):
-        sharding.check_log_probabilities(input)
-        input, target = sharding.whole(input, -1), sharding.whole(target, -1)
+    input, target = sharding.element_by_element(input, target)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warnings.warn(
             "reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence",
@@ -490,7 +487,7 @@ def kl_div(
     loss = reference.kl_div(input, target, log_target)
     out_dtype = contract.dtypes(input, (target,), None)[1]
     if reduction == "mean":
-        loss = loss.mean()
+        loss = loss.sum() / loss.numel()
     elif reduction != "none":
         loss = loss.sum()
     if reduction == "batchmean" and input.dim() > 0:
