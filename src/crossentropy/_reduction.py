@@ -56,10 +56,15 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
         divisor = torch.as_tensor(tensors.denominator, dtype=t.dtype, device=t.device).reshape(())
         # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
         divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
-        return execute(loss, _of_rows(t / divisor, loss), True)[0].to(out_dtype)
+        return execute(loss, _of_rows(_divided(t, divisor), loss), True)[0].to(out_dtype)
     empty = total == 0
-    coefficient = (t / total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+    coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
+
+
+def _divided(t: Tensor, divisor: Tensor) -> Tensor:
+    """Token weights over what the mean divides by. What is infinite divides to nan: a mean of 0 would go unnoticed."""
+    return t / divisor.masked_fill(divisor.isinf(), torch.nan)
 
 
 def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:

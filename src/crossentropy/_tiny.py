@@ -18,8 +18,9 @@ from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-from crossentropy._contract import INTEGERS, long
 from crossentropy._sharding import of_which
+from crossentropy._targets import long
+from crossentropy._tensors import INTEGERS
 
 MOST = 1 << 20
 """Logits up to which torch is as fast: (1024, 1000) on two cores."""

@@ -349,6 +349,8 @@ def _softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> A
 def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
     if args and isinstance(args[-1], torch.dtype):
         dtype = args[-1]
+    if kwargs.pop("validate", False):
+        return NotImplemented
     if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim) or (dtype and not dtype.is_floating_point):
         return NotImplemented
     if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax

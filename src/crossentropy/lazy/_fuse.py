@@ -17,7 +17,7 @@ from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
 from torch.utils._pytree import tree_leaves
 
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy.lazy._compiler import not_compiled, wants_values
 from crossentropy.lazy._sharded import freeing, is_wrapped
 from crossentropy.lazy._tensor import Event, LazyLogits, observe
@@ -185,7 +185,7 @@ def _named(model: nn.Module, head: str | nn.Module) -> tuple[str, nn.Module]:
         if module is head:
             return name, head
     if not isinstance(head, nn.Module):
-        raise ArgumentTypeError(f"head is {type(head).__name__}, expected a module, its name, or a sequence of them")
+        raise ArgumentTypeError(f"head is {kind_of(head)}, expected a module, its name, or a sequence of them")
     raise ArgumentValueError(f"head is a {type(head).__name__} that is no module of {type(model).__name__}")
 
 
@@ -294,7 +294,7 @@ def fuse(
         `unfuse`, `fused`; `crossentropy.lazy.explain`, which says what became of the logits.
     """
     if not isinstance(model, nn.Module):
-        raise ArgumentTypeError(f"model is {type(model).__name__}, expected an nn.Module")
+        raise ArgumentTypeError(f"model is {kind_of(model)}, expected an nn.Module")
     heads = _expanded(_find(model, head, example))
     for name, module in heads.items():
         refusal = _refusal(module)
@@ -468,7 +468,7 @@ def _losses(
         output = _call(model, batch)
         value = loss(output) if loss is not None else _scalar(output)
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise ArgumentTypeError(f"verify: loss gave {type(value).__name__}, expected a tensor of one element")
+            raise ArgumentTypeError(f"verify: loss gave {kind_of(value)}, expected a tensor of one element")
         parameters = [p for p in model.parameters() if p.requires_grad]
         gradients = torch.autograd.grad(value, parameters, allow_unused=True) if parameters else ()
     return value.detach(), gradients

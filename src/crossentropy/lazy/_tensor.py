@@ -30,6 +30,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
 from crossentropy._sharding import is_distributed
+from crossentropy._tensors import check_linear
 from crossentropy.lazy._compiler import not_compiled
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
@@ -168,7 +169,7 @@ class LazyLogits(Tensor):
     @staticmethod
     @not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
-        contract.check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
+        check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
         if weight.dim() != 2:
             raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
         tensors = [x for x in (hidden, weight, bias) if x is not None]
