@@ -24,7 +24,7 @@ from crossentropy.lazy import LazyLogits
 
 Case = Callable[[], None]
 Tensors = dict[str, Tensor]
-N, C, D = 6, 7, 4
+N, C, D = 5, 7, 4
 
 AXES = {
     "z": "NC", "log_p": "NC", "p": "NC", "y": "N", "w": "C", "t": "N", "h": "ND", "head": "CD", "b": "C",
@@ -79,7 +79,7 @@ def tensors(names: str) -> Tensors:
 
     every = {
         "z": normal(N, C), "log_p": normal(N, C).log_softmax(1), "p": normal(N, C).softmax(1),
-        "y": torch.tensor([0, 6, 3, -100, 5, 2]), "w": normal(C).exp(), "t": normal(N).exp(), "h": normal(N, D),
+        "y": torch.tensor([0, 6, -100, 5, 2]), "w": normal(C).exp(), "t": normal(N).exp(), "h": normal(N, D),
         "head": normal(C, D), "b": normal(C), "teacher": normal(N, D), "teacher_head": normal(C, D),
         "total": torch.tensor(5.0, dtype=torch.float64),
     }  # fmt: skip

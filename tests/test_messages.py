@@ -49,8 +49,60 @@ class Head(torch.nn.Module):
         return self.two(self.one(x)) * 1
 
 
+def spread(call: Callable[..., object]) -> Callable[[], object]:
+    """A call with a function that cuts a tensor in two along an axis, between processes of which one is here."""
+
+    def run() -> object:
+        import torch.distributed as dist
+        from torch.distributed.tensor import Shard, distribute_tensor
+        from torch.testing._internal.distributed.fake_pg import FakeStore
+
+        def cut(x: Tensor, axis: int, name: str | None = None) -> Tensor:
+            mesh = dist.device_mesh.init_device_mesh("cpu", (2,), mesh_dim_names=name and (name,))
+            return distribute_tensor(x, mesh, [Shard(axis)])
+
+        dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+        try:
+            return call(cut)
+        finally:
+            dist.destroy_process_group()
+
+    return run
+
+
+def in_loss_parallel(call: Callable[[], object]) -> None:
+    """Call inside torch's loss_parallel, which an error must not leave."""
+    from torch.distributed.tensor.parallel import loss_parallel
+
+    failure = None
+    with loss_parallel():
+        try:
+            call()
+        except crossentropy.ArgumentError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
 # message: call
 ARGUMENTS: dict[str, Callable[[], object]] = {
+    # tensors that are spread over processes
+    "target is a plain tensor beside input, a DTensor": spread(lambda cut: F.cross_entropy(cut(X, 1), Y)),
+    "use distribute_tensor(linear_weight, input.device_mesh, [Replicate()])": spread(
+        lambda cut: F.linear_cross_entropy(cut(H, 0), W, cut(Y, 0))
+    ),
+    "move it with distribute_tensor(target.full_tensor(), input.device_mesh": spread(
+        lambda cut: F.cross_entropy(cut(X, 0), cut(Y, 0, "rows"))
+    ),
+    "inside torch's loss_parallel()": spread(
+        lambda cut: in_loss_parallel(lambda: F.nll_loss(cut(LOG_P, 1).requires_grad_(), cut(Y, 0)))
+    ),
+    "input has 3 classes, which are this process's part of 5": spread(
+        lambda cut: F.cross_entropy(cut(X, 1).requires_grad_().to_local(), Y % 3)
+    ),
+    "(a sharded vocabulary, as ColwiseParallel": spread(lambda _: F.cross_entropy(X, Y + 4)),
+    "LazyLogits of DTensors": spread(lambda cut: crossentropy.LazyLogits(cut(H, 0), cut(W, 0))),
+    "softcap is 1e+39, expected at most": lambda: F.cross_entropy(X, Y, softcap=1e39),
     # tensors
     "input is a list, expected a torch.Tensor — pass one of its tensors, input[0] say": lambda: F.cross_entropy([X], Y),
     "input is a tuple, expected a torch.Tensor — pass one of its tensors": lambda: F.cross_entropy((X, X), Y),

@@ -17,6 +17,8 @@ import torch.multiprocessing
 import parallel_losses
 import parallel_training
 
+pytestmark = pytest.mark.xdist_group("parallel")  # whose cases are run once, by two processes
+
 CASES = {**parallel_training.CASES, **parallel_losses.CASES}
 
 

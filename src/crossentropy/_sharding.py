@@ -74,6 +74,14 @@ def check_together(**tensors: object) -> bool:
     return True
 
 
+def element_by_element(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and probabilities, DTensors both or neither, with all axes but the batch's whole."""
+    check_together(input=input, target=target)
+    check_log_probabilities(input)
+    # DTensor's gather has no gradient that is cut along its axis, and log_softmax may come before
+    return whole(input, *range(input.dim() > 1, input.dim())), whole(target, *range(target.dim() > 1, target.dim()))
+
+
 # --- torch's loss_parallel ----------------------------------------------------------------------------------------
 
 

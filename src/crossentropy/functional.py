@@ -191,8 +191,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 1)
-    input = sharding.whole(input, dim)
-    result = _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
+    result = _log_softmax(sharding.whole(input, dim).to(wide(input.dtype)), dim).to(dtype)
     if validate:
         _validation.check_softmax(input, dim)
     return result
@@ -535,9 +534,7 @@ def kl_div(
     check_divergence_target(input, target)
     check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
-    if sharding.check_together(input=input, target=target):
-        sharding.check_log_probabilities(input)
-        input, target = sharding.whole(input, -1), sharding.whole(target, -1)
+    input, target = sharding.element_by_element(input, target)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
     if validate:
@@ -545,7 +542,7 @@ def kl_div(
     loss = reference.kl_div(input, target, log_target)
     out_dtype = contract.dtypes(input, (target,), None)[1]
     if reduction == "mean":
-        loss = loss.mean()
+        loss = loss.sum() / loss.numel()
     elif reduction != "none":
         loss = loss.sum()
     if reduction == "batchmean" and input.dim() > 0:
