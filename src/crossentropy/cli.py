@@ -246,7 +246,7 @@ def _doctor(arguments: Sequence[str]) -> int:
     except (UnusableSettingsError, _command.UnusableInputError, ChildProcessError) as error:
         return _fail(f"crossentropy doctor: {error}")
     findings = examination.findings
-    text = _output.FORMATS[options.output_format](findings)
+    text = _output.FORMATS[options.output_format](findings, examination.passed)
     if text:
         print(text, flush=True)
     if options.output_format == "text":

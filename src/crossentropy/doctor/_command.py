@@ -11,7 +11,7 @@ from pathlib import Path
 
 from crossentropy.doctor import _config
 from crossentropy.doctor._config import Settings, rules
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import not_silenced
 from crossentropy.doctor._output import FORMATS, plural
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
@@ -30,6 +30,8 @@ class Examination:
     """In words: "12 files", "3 steps of train.py"."""
     notes: tuple[str, ...] = ()
     """What is said besides: files passed over, how a script ended."""
+    passed: tuple[Passed, ...] = ()
+    """Files that were passed over, in whole or in part."""
     failed: bool = False
     """Whether the watched script failed."""
 
@@ -108,8 +110,9 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
         if not path.exists():
             raise UnusableInputError(f"{path}: there is no such file or folder")
     done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
-    notes = tuple(f"{path}: passed over: {reason}" for path, reason in done.skipped)
-    return Examination(wanted.reported(done.findings), plural(done.files - len(done.skipped), "file"), notes)
+    read = done.files - sum(not file.partly for file in done.passed)
+    notes = tuple(map(str, done.passed))
+    return Examination(wanted.reported(done.findings), plural(read, "file"), notes, done.passed)
 
 
 def _jobs() -> int:

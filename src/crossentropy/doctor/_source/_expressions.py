@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 import operator
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -76,6 +78,8 @@ class Expressions(ABC):
         self.report = report
         self.journal = Journal()
         self.steps = 0
+        self.deadline = math.inf
+        """Of the processor's time."""
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -117,7 +121,9 @@ class Expressions(ABC):
         """The abstract value of an expression."""
         self.steps -= 1
         if self.steps < 0:
-            raise Exhausted
+            raise Exhausted("it takes too many steps to follow")
+        if not self.steps & 255 and time.process_time() > self.deadline:
+            raise Exhausted("it takes too long to follow")
         kind = self._kinds.get(type(node))
         return Unknown() if kind is None else kind(node, frame)
 
