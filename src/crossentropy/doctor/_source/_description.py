@@ -8,7 +8,7 @@ can be made of the other by putting each of its things in place of the one with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 
 from crossentropy.doctor._source._indexing import AS_TENSOR
@@ -92,15 +92,16 @@ def _same(to: Description, value: Value) -> None:
     to.tokens.append(value)
 
 
-def _several(to: Description, values: Iterable[Value]) -> None:
-    rows = tuple(values)
-    kinds = tuple(map(type, rows))
-    if _PLAIN.issuperset(kinds):
-        to.tokens += (kinds, rows)
-        return
-    to.tokens.append(len(rows))
-    for row in rows:
-        to.add(row)
+def _several(to: Description, values: Collection[Value]) -> None:
+    tokens = to.tokens
+    tokens.append(len(values))
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN:  # as in add, without a call
+            tokens.append(kind)
+            tokens.append(value)
+        else:
+            to.add(value)
 
 
 def _tuple(to: Description, value: tuple[Value, ...]) -> None:
@@ -185,7 +186,7 @@ def _external(to: Description, value: External) -> None:
 def _call(to: Description, value: Call) -> None:
     to.tokens += ("call", value.place, value.open)
     _several(to, value.args)
-    _several(to, value.kwargs)
+    to.tokens += value.kwargs
     _several(to, value.kwargs.values())
 
 
