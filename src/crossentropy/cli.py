@@ -69,7 +69,8 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
         usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
         description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
         "cross entropy, with what they cost and how to mend them.",
-        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined.",
+        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined · "
+        "128 + n ended by signal n. Files that are given up do not change it.",
     )
     _command.add_arguments(doctor)
     convert = commands.add_parser(
@@ -253,7 +254,7 @@ def _doctor(arguments: Sequence[str]) -> int:
         print(("\n" if text else "") + _output.summary(findings, examination.what))
     for note in examination.notes:
         print(f"crossentropy doctor: {note}", file=sys.stderr)
-    return 1 if examination.failed or wanted.fails(findings) else 0
+    return examination.code(wanted)
 
 
 def _convert(options: argparse.Namespace) -> int:

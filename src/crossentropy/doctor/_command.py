@@ -5,6 +5,7 @@ With `--run` a script is watched in a process of its own; else files are read, n
 
 import argparse
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ class Examination:
     """Files that were passed over, in whole or in part."""
     failed: bool = False
     """Whether the watched script failed."""
+    signal: int = 0
+    """The signal that ended the watch before its time."""
+
+    def code(self, wanted: Settings) -> int:
+        """The exit code of the command."""
+        if self.signal:
+            return 128 + self.signal  # as shells have it
+        return 1 if self.failed or wanted.fails(self.findings) else 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,10 +105,13 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) 
     done = run(script, arguments, steps=steps)
     seen = f"{plural(done.steps, 'step')} and {plural(done.calls, 'loss call')} of {script}"
     notes = [] if done.calls else [f"{script} called no loss that is known here"]
-    if done.code:
+    if done.signal:
+        notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
+    elif done.code:
         end = f"ended with exit code {done.code}" if done.code > 0 else f"was ended by signal {-done.code}"
         notes.append(f"{script} {end}")
-    return Examination(wanted.reported(not_silenced(done.findings)), seen, tuple(notes), failed=done.code != 0)
+    found = wanted.reported(not_silenced(done.findings))
+    return Examination(found, seen, tuple(notes), failed=done.code != 0, signal=done.signal)
 
 
 def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None) -> Examination:

@@ -85,9 +85,7 @@ def _begin(seen: object) -> None:
     _counters.append(_Counter(seen))
 
 
-def _examine_counted(
-    files: dict[str, Path], roots: list[str], names: list[str]
-) -> tuple[list[Finding], list[Passed]]:
+def _examine_counted(files: dict[str, Path], roots: list[str], names: list[str]) -> tuple[list[Finding], list[Passed]]:
     return _examine_part(files, roots, names, _counters[0])
 
 

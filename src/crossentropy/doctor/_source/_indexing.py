@@ -6,7 +6,6 @@ from itertools import count
 
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
-
 AS_TENSOR = ("tensor",)
 """The member of something unknown that is what it is as a tensor."""
 

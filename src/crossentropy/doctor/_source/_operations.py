@@ -335,7 +335,7 @@ OPERATIONS: dict[str, Operation] = {
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
     "gather": _gather,
     "take_along_dim": _gather, "embedding": _embedding, "split": _split, "chunk": _chunk, "tensor_split": _chunk,
-   
+
     **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
     "normalize": _normalize, "size": _size, "pad": _padded, "matmul": _matmul, "mm": _matmul,
     "bmm": _matmul, "dot": _matmul, "linear": _linear, "numel": _numel, "dim": lambda r, x,

@@ -144,10 +144,9 @@ class Project(Calls):
 
     def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
         """What a model makes, if that can be followed."""
-        result: Value = Unknown()
         with self.report.silence(), self._within_limits("", ROOT_STEPS):
-            result = _pairing.made(self, model, caller)
-        return result
+            return _pairing.made(self, model, caller)
+        return Unknown()
 
     def pair(self) -> None:
         """Examine losses whose input unknown models make."""

@@ -158,5 +158,7 @@ _KINDS: dict[type, Callable[[Renewal, Value], Value]] = {
     Maybe: lambda to, value: Maybe(to(value.value)),
     slice: lambda to, value: slice(to(value.start), to(value.stop), to(value.step)),
 }  # fmt: skip
-_LASTING = (int, float, complex, str, bytes, bool, type(None), range, Place, Padding, SettingText, SettingFlag, External,
-            Class, Module)  # fmt: skip
+_LASTING = (
+    *(int, float, complex, str, bytes, bool, type(None), range, Place, Padding, SettingText, SettingFlag, External),
+    *(Class, Module),
+)

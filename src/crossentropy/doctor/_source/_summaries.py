@@ -129,7 +129,12 @@ class Summaries:
         steps = left - run.steps
         self._vain[function] = self._vain.get(function, 0) + 1
         self._costs[function] = max(steps, self._costs.get(function, 0))
-        if self._is_worthwhile(function) and len(known) < MOST and self._history() == history and _is_unchanged(call, given, reads):
+        if (
+            self._is_worthwhile(function)
+            and len(known) < MOST
+            and self._history() == history
+            and _is_unchanged(call, given, reads)
+        ):
             fixed = frozenset(id(thing) for *_, read in reads.values() for thing in read.things)
             losses, depth = run.report.number - number, run.depth if self._shortened > shortened else 0
             summary = _Summary(given, result, reads, fixed, number, losses, depth)
