@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import struct
 import warnings
 import zipfile
@@ -152,9 +153,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(before)
 
 
+UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def is_one_line_about(message: str, file: str) -> None:
     assert file in message
-    assert escaped(message) == message
+    assert not UNSAFE.search(message)
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("suffix", SEEDS)
@@ -187,7 +192,7 @@ def ran(*arguments: str) -> tuple[int, str, str]:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(arguments)
     for text in (out.getvalue(), err.getvalue()):
-        assert escaped(text, lines=True) == text
+        assert not UNSAFE.search(text)
     if code == 2:
         assert out.getvalue() == ""
         assert err.getvalue().count("\n") == 1
