@@ -92,12 +92,18 @@ PROJECTS = [
     b'["tool"]\n"crossentropy" = {select = ["x"]}\n', b"[tool.crossentropy]\nselect = " + b"[" * 40 + b"]" * 40,
     b"[tool.crossentropy]\nselect = 1" + b"0" * 5000, b"\xef\xbb\xbf[tool.crossentropy]\n",
 ]  # fmt: skip
-BOOK = {"cells": [{"cell_type": "code", "source": ["import torch\n", "%time x"]}, {"cell_type": "markdown"}]}
 PROGRAMS = [
     *(path.read_bytes() for path in sorted(CORPUS.glob("*/buggy-*.py"))[::6]),
     b"# coding: latin-1\nimport torch.nn as nn\nloss = nn.CrossEntropyLoss(size_average=False)  # \xe9\r\n",
     b"\xef\xbb\xbfimport torch\nloss = torch.nn.functional.nll_loss(torch.log_softmax(z, 1), y)\n",
 ]
+
+CELLS = [
+    {"cell_type": "code", "source": ["import torch\n", "import torch.nn.functional as F\n", "%time x"]},
+    {"cell_type": "markdown", "source": "loss"},
+    {"cell_type": "code", "source": "loss = F.cross_entropy(F.softmax(torch.randn(4, 3), 1), torch.arange(4) % 3)"},
+]
+BOOKS = [json.dumps({"cells": CELLS}).encode(), json.dumps({"cells": CELLS[2:], "nbformat": 4}, indent=1).encode()]
 
 # changes: where, and what is put there in place of how many bytes
 PIECES = st.one_of(
@@ -235,7 +241,10 @@ def test_settings(folder: Path, content: bytes) -> None:
         (folder / "pyproject.toml").unlink()
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("a.py", PROGRAMS), ("a.ipynb", [json.dumps(BOOK).encode()])])
+FILES = pytest.mark.parametrize(("name", "seeds"), [("t.py", PROGRAMS), ("t.ipynb", BOOKS)], ids=("py", "ipynb"))
+
+
+@FILES
 def test_source(name: str, seeds: list[bytes], folder: Path) -> None:
     @given(variants(seeds))
     def reads(content: bytes) -> None:
@@ -245,13 +254,17 @@ def test_source(name: str, seeds: list[bytes], folder: Path) -> None:
     reads()
 
 
-@given(variants(PROGRAMS), st.sampled_from(["text", "json", "github", "sarif"]))
-def test_doctor(folder: Path, content: bytes, form: str) -> None:
-    (folder / "t.py").write_bytes(content)
-    code, out, _ = ran("doctor", "t.py", "--output-format", form, "--jobs", "1")
-    assert code in (0, 1)
-    if form in ("json", "sarif"):
-        json.loads(out)
+@FILES
+def test_doctor(name: str, seeds: list[bytes], folder: Path) -> None:
+    @given(variants(seeds), st.sampled_from(["text", "json", "github", "sarif"]))
+    def examines(content: bytes, form: str) -> None:
+        (folder / name).write_bytes(content)
+        code, out, _ = ran("doctor", name, "--output-format", form, "--jobs", "1")
+        assert code in (0, 1)
+        if form in ("json", "sarif"):
+            json.loads(out)
+
+    examines()
 
 
 @given(variants(PROGRAMS))
