@@ -79,7 +79,7 @@ SEEDS: dict[str, list[bytes]] = {
     ".json": [
         b'{"logits": [[1.5, -2, 0.25], [0, 3, -1]], "labels": [2, 0]}', b"[[1, 2], [3, NaN]]", b"5", b"[true, false]",
         b"[-Infinity, 1e400, 123456789012345678901234567890]", b'{"a": null, "\\u0000": []}', b"\xef\xbb\xbf[[[1]]]",
-        b"[" * 70 + b"]" * 70, b"[1" + b"0" * 5000 + b"]",
+        b"[" * 70 + b"]" * 70, b"[" * 5000, b"[1" + b"0" * 5000 + b"]",
     ],
     ".csv": [
         b"1.5,-2,0.25\n0,3,-1\n", b"cat;dog\n1;2\n", b"2\n0\n", b'"1","2"\r\n"3","4"', b"a\tb\n\n1\t2", b"1,,null\n",
@@ -94,6 +94,7 @@ PROJECTS = [
 ]  # fmt: skip
 PROGRAMS = [
     *(path.read_bytes() for path in sorted(CORPUS.glob("*/buggy-*.py"))[::6]),
+    "from torch.nn.functional import *\nloss = cross_entropy(softmax(z, 1), y, reduce=False)  # \x1b[2J\u202e\n".encode(),
     b"# coding: latin-1\nimport torch.nn as nn\nloss = nn.CrossEntropyLoss(size_average=False)  # \xe9\r\n",
     b"\xef\xbb\xbfimport torch\nloss = torch.nn.functional.nll_loss(torch.log_softmax(z, 1), y)\n",
 ]
