@@ -94,7 +94,7 @@ PROJECTS = [
 ]  # fmt: skip
 PROGRAMS = [
     *(path.read_bytes() for path in sorted(CORPUS.glob("*/buggy-*.py"))[::6]),
-    "from torch.nn.functional import *\nx = cross_entropy(softmax(z, 1), y, reduce=False)  # \x1b[2J\u202e\n".encode(),
+    "import torch.nn.functional as F\nx = F.nll_loss(F.log_softmax(z, 1), y, reduce=False)  # \x1b[2J\u202e\n".encode(),
     b"# coding: latin-1\nimport torch.nn as nn\nloss = nn.CrossEntropyLoss(size_average=False)  # \xe9\r\n",
     b"\xef\xbb\xbfimport torch\nloss = torch.nn.functional.nll_loss(torch.log_softmax(z, 1), y)\n",
 ]
