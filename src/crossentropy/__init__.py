@@ -19,6 +19,13 @@ from crossentropy._exports import on_demand
 if TYPE_CHECKING:
     from crossentropy import continuous, doctor, functional, information, lazy, nn
     from crossentropy._contract import Options
+    from crossentropy._errors import (
+        ArgumentError,
+        ArgumentIndexError,
+        ArgumentTypeError,
+        ArgumentValueError,
+        ArgumentWarning,
+    )
     from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
     from crossentropy.functional import TokenStatistics
     from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
@@ -28,6 +35,13 @@ else:  # torch takes a second to import: what needs it is loaded when it is used
         submodules=("continuous", "doctor", "functional", "information", "lazy", "nn"),
         names={
             "_contract": ("Options",),
+            "_errors": (
+                "ArgumentError",
+                "ArgumentIndexError",
+                "ArgumentTypeError",
+                "ArgumentValueError",
+                "ArgumentWarning",
+            ),
             "_explain": ("Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"),
             "functional": ("TokenStatistics",),
             "lazy": ("LazyLogits", "fuse", "fused", "unfuse"),
@@ -35,6 +49,11 @@ else:  # torch takes a second to import: what needs it is loaded when it is used
     )
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentIndexError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "ArgumentWarning",
     "Difference",
     "Explanation",
     "ExplanationDisplay",

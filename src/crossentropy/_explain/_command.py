@@ -113,7 +113,8 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
     first = _files.load(options.logits)
     alone = options.targets is None
     if alone and len(first.arrays) == 1:
-        raise UnusableInputError(say(lang, "cli.alone", file=escaped(first.file)))
+        single = Path(first.file).suffix.lower() in (".csv", ".tsv", ".npy")
+        raise UnusableInputError(say(lang, "cli.alone_kind" if single else "cli.alone", file=escaped(first.file)))
     second = first if alone else _files.load(options.targets)
     x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
     x = _real(x)
@@ -127,6 +128,8 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
         target = _real(target)
     if target.is_floating_point() and bool((target == target.round()).all()) and target.dim() < x.dim():
         target = target.long()  # labels of a file that knows no integers
+    if not target.is_floating_point() and target.shape == x.shape and x.dim() > 1:
+        target = target.to(x.dtype)  # one-hot rows, of a file that knows no fractions
     if options.linear_weight is None:
         _check_target(target, x, options, second, lang)
     try:
@@ -172,13 +175,28 @@ def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays
         got, rows, full = (" × ".join(map(str, shape)) or "1" for shape in (target.shape, rows, x.shape))
         file = escaped(arrays.file)
         raise UnusableInputError(say(lang, "cli.shape", file=file, got=got, rows=rows, full=full))
+    if target.is_floating_point():
+        broken = (target != target.round()).nonzero()[0].tolist()
+        at = {"row": ", ".join(map(str, broken)), "label": f"{target[tuple(broken)].item():g}"}
+        raise UnusableInputError(say(lang, "cli.label_broken", file=escaped(arrays.file), **at))
     ignored = -100 if options.ignore_index is None else options.ignore_index
     wrong = ((target < 0) | (target >= classes)) & (target != ignored)
     if wrong.any():
         place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])
         label = int(target[tuple(wrong.nonzero()[0])])
-        words = say(lang, "cli.label", file=escaped(arrays.file), row=place, label=label, classes=classes)
-        raise UnusableInputError(words)
+        hint = _label_hint(target[wrong], target, classes, lang)
+        file = escaped(arrays.file)
+        raise UnusableInputError(say(lang, "cli.label", file=file, row=place, label=label, last=classes - 1, hint=hint))
+
+
+def _label_hint(wrong: Tensor, target: Tensor, classes: int, lang: Language) -> str:
+    """The likely mistake behind labels out of range."""
+    lowest, highest = int(wrong.min()), int(wrong.max())
+    if lowest < 0 or lowest == highest == 255:
+        return say(lang, "cli.label_padding", label=lowest) if lowest == highest else ""
+    if highest == classes and int(target.min()) > 0:
+        return say(lang, "cli.label_from_one")
+    return say(lang, "cli.label_classes", most=highest, needed=highest + 1)
 
 
 # --- argparse in two languages ------------------------------------------------------------------------------------

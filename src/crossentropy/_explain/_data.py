@@ -9,7 +9,7 @@ amount to together.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
@@ -202,8 +202,8 @@ class Explanation:
     """
 
     kind: Literal["cross_entropy", "kl", "entropy", "information"]
-    title: str
-    """What is computed, of what."""
+    titles: Mapping[Language, str]
+    """What is computed, of what, in each language."""
     lang: Language
     unit: "Unit"
     steps: tuple[Step, ...]
@@ -222,6 +222,11 @@ class Explanation:
     settings: dict[str, Any]
     """Keywords that are not at their default, as what JSON can hold."""
     lab: Lab | None = None
+
+    @property
+    def title(self) -> str:
+        """What is computed, of what."""
+        return self.titles[self.lang]
 
     @property
     def agrees(self) -> bool:
