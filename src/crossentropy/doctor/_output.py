@@ -1,6 +1,7 @@
 """Findings as text for people, JSON for programs, annotations for GitHub, SARIF for code-scanning services."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
@@ -130,9 +131,8 @@ def _sarif_notification(file: Passed) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-
     pure = PurePath(path)
-    return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
+    return pure.as_uri() if pure.is_absolute() else quote(os.fsencode(pure.as_posix()))
 
 
 FORMATS: Mapping[str, Callable[[Sequence[Finding], Sequence[Passed]], str]] = {
