@@ -624,7 +624,7 @@ def test_what_cannot_be_fused_says_why(model: Language) -> None:
         fuse(model)
     with pytest.raises(ValueError, match="is no module of Language"):
         fuse(model, nn.Linear(2, 3))
-    with pytest.raises(TypeError, match=r"model is str, expected an nn\.Module"):
+    with pytest.raises(TypeError, match=r"model is a str, expected an nn\.Module"):
         fuse("model")
 
 
