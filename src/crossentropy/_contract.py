@@ -117,11 +117,6 @@ class Loss(NamedTuple):
     most_rows: int | None = None
     """Upper bound of a chunk."""
 
-    @property
-    def rows_shape(self) -> torch.Size:
-        """The shape of the rows: that of the logits without the class axis."""
-        return without(self.shape, self.sides[0].spec.class_dim)
-
 
 @dataclass(frozen=True)
 class LossSpec:
@@ -278,6 +273,11 @@ def check_target(
 def without(shape: torch.Size, class_dim: int) -> torch.Size:
     """The rows' shape: the logits' without the class axis."""
     return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
+
+
+def rows_shape(loss: Loss) -> torch.Size:
+    """The shape of a loss's rows. (No property of the loss, which torch 2.10 could not compile.)"""
+    return without(loss.shape, loss.sides[0].spec.class_dim)
 
 
 def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:

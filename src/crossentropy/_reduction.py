@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossentropy._contract import Loss, LossTensors
+from crossentropy._contract import Loss, LossTensors, rows_shape
 
 Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]
 """From a loss, the coefficients (1, rows) and whether to sum: Σ coefficient · rows (if so), and the rows (1, rows)."""
@@ -24,7 +24,7 @@ def ignored(loss: Loss) -> Tensor:
     spec = loss.sides[0].spec
     if spec.ignores and loss.target is not None:
         return loss.target == spec.ignore_index
-    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(loss.rows_shape)
+    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(rows_shape(loss))
 
 
 def picked(loss: Loss, skipped: Tensor) -> Tensor:
@@ -77,4 +77,4 @@ def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _of_rows(coefficient: Tensor, loss: Loss) -> Tensor:
     """Coefficients in the shape (1, rows)."""
-    return coefficient.expand(1, *loss.rows_shape)
+    return coefficient.expand(1, *rows_shape(loss))
