@@ -276,7 +276,7 @@ def without(shape: torch.Size, class_dim: int) -> torch.Size:
 
 
 def rows_shape(loss: Loss) -> torch.Size:
-    """The shape of a loss's rows. (No property of the loss, which torch 2.10 could not compile.)"""
+    """The shape of a loss's rows; a function, because torch 2.10 compiles no property of the loss."""
     return without(loss.shape, loss.sides[0].spec.class_dim)
 
 
