@@ -1,36 +1,57 @@
-# make demo | test | check | docs | bench — each sets up .venv with what it needs, once.
+# make demo | test | fuzz | check | docs | bench | latest | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
-export PATH := $(CURDIR)/.venv/bin:$(PATH)
-INSTALL := python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+INSTALL := python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test fuzz browser check docs bench latest lock clean
 
-demo: .venv/.demo
+demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
-test: .venv/.dev
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: $(VENV)/.dev browser
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
 
-check: .venv/.dev
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)
+
+# Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
+browser: $(VENV)/.dev
+	@.ci/browser || true
+
+check: $(VENV)/.dev
 	ruff check .
 	ruff format --check .
 	pyright
 	pyright --verifytypes crossentropy --ignoreexternal
 	lint-imports --no-cache
 
-docs: .venv/.docs
+docs: $(VENV)/.docs
 	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
 
-bench: .venv/.demo
+bench: $(VENV)/.demo
 	python benchmarks/run.py $(ARGS)
 
+# The suite with the newest of everything. Its last lines say which packages differ from the lock.
+latest:
+	@rm -f .venv-latest/.dev
+	@$(MAKE) test VENV=.venv-latest PINS= INSTALL='$(INSTALL) --upgrade --upgrade-strategy eager'
+
+# constraints.txt: one version of every package for each version of Python; ARGS=--upgrade takes the newest. torch names
+# the versions of its CUDA libraries itself.
+lock: $(VENV)/.lock
+	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command 'make lock' \
+	  --extra dev --extra lock pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
+	@grep -vE '^(nvidia|cuda|triton)' constraints.txt >constraints.new && mv constraints.new constraints.txt
+
 clean:
-	rm -rf .venv site jupyter_execute docs/reference dist
+	rm -rf .venv .venv-latest site jupyter_execute docs/reference dist
 
 # One stamp for each set of extras; a change of what they hold installs again.
-.venv/.%: pyproject.toml constraints.txt
-	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@echo "Installing crossentropy[$*] into .venv (the first time takes a minute or two)"
-	@$(INSTALL) --editable '.[$*]'
+$(VENV)/.%: pyproject.toml constraints.txt
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing crossentropy[$*] into $(VENV) (the first time takes a minute or two)"
+	@$(PINS) $(INSTALL) --editable '.[$*]'
 	@touch $@

@@ -210,6 +210,7 @@ def battery(name: str) -> None:
     real = builtins.getattr
     seen = hide_translator() if name.endswith("current_tx") else hide(name)
     import crossentropy
+    import crossentropy._torch  # which looks them up
 
     if not name.startswith("_saved_"):  # those are looked up when they are asked for
         builtins.getattr = real

@@ -1,10 +1,15 @@
-"""What all tests share: the devices to run on, and a fixed seed."""
+"""What all tests share: the devices to run on, a fixed seed, and the last lines of a run."""
+
+from collections.abc import Generator
 
 import pytest
 import torch
 from hypothesis import settings
 
+import closing
+
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("fuzz", settings.get_profile("default"), max_examples=10_000, derandomize=False)
 settings.load_profile("default")
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -18,3 +23,11 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    yield
+    for line in (closing.differences(), closing.not_run(terminalreporter.stats.get("skipped", ()))):
+        if line:
+            terminalreporter.write_line(line, yellow=True)

@@ -141,15 +141,17 @@ def score(
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Verdict]:
     """The verdict on each case in each mode; `progress` is told how many of how many are done."""
-    work: list[tuple[Case, Mode]] = [(case, mode) for mode in modes for case in chosen]
+    chosen = list(chosen)
     verdicts = []
-    processes = multiprocessing.get_context("forkserver")  # each case in a process of its own, where torch is loaded
+    processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["torch._dynamo", "crossentropy.doctor._run"])
-    with processes.Pool(jobs, _silence, maxtasksperchild=1) as pool:
-        for verdict in pool.imap(_examined_alone, work, chunksize=1):
-            verdicts.append(verdict)
-            if progress:
-                progress(len(verdicts), len(work))
+    for mode in modes:
+        alone = mode == "run"  # a script changes the process that it runs in; source is only read
+        with processes.Pool(jobs, _silence, maxtasksperchild=1 if alone else None) as pool:
+            for verdict in pool.imap(_examined_in_a_copy, [(case, mode) for case in chosen]):
+                verdicts.append(verdict)
+                if progress:
+                    progress(len(verdicts), len(modes) * len(chosen))
     return verdicts
 
 
@@ -200,7 +202,7 @@ def _without_marks(text: str) -> str:
     return ("" if first in _ONLY else _MARK.sub("", first)) + newline + _MARK.sub("", rest)
 
 
-def _examined_alone(work: tuple[Case, Mode]) -> Verdict:
+def _examined_in_a_copy(work: tuple[Case, Mode]) -> Verdict:
     case, mode = work
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary).resolve() / "project"

@@ -586,6 +586,85 @@ def test_plot_keeps_its_artists() -> None:
     assert crossentropy.ExplanationDisplay(explain.information([0.5, 0.25], lang="en")).plot().bars_
 
 
+def drawn(e: Explanation) -> list[str]:
+    """The texts of a figure, which is drawn: a glyph that no font has is warned of, and a warning is an error."""
+    from matplotlib.text import Text
+
+    figure = crossentropy.ExplanationDisplay(e).plot().figure_
+    figure.canvas.draw()
+    return [text for artist in figure.findobj(Text) if (text := artist.get_text())]
+
+
+def explanations(names: list[str] | None) -> list[Explanation]:
+    p, q = torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.2, 0.3, 0.5])
+    return [
+        explain(torch.eye(3), torch.tensor([0, 1, 2]), lang="zh", class_names=names),
+        explain(torch.eye(3), torch.tensor([0, 1, 2]), lang="zh", class_names=names, max_classes=2),
+        explain.kl(p, q, lang="zh", class_names=names),
+        explain.information(p, lang="zh", class_names=names),
+    ]
+
+
+@pytest.mark.parametrize("names", [None, ["猫", "dog", "🐦"]], ids=["indices", "names"])
+def test_a_figure_without_a_chinese_font_is_in_english(
+    names: list[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib import font_manager
+
+    own = [font for font in font_manager.fontManager.ttflist if font.name in ("DejaVu Sans", "cmr10")]
+    last_resort = [font for font in font_manager.fontManager.ttflist if "Last Resort" in font.name]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", own + last_resort)
+    for e in explanations(names):
+        texts = drawn(e)
+        assert all(character < "\u2e80" for character in "".join(texts)), texts
+        assert e.titles["en"] in texts
+        assert {"class", "outcome"} & set(texts)
+        if names:  # "dog" can be shown; the others are their indices
+            assert any("dog" in text for text in texts)
+            assert any(re.match(r"[02]\b", text) for text in texts)
+
+
+def make_font(path: Path, family: str, characters: str) -> None:
+    """A font file in which each of some characters is a square."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    for draw, corner in zip((pen.moveTo, pen.lineTo, pen.lineTo, pen.lineTo), ((0, 0), (0, 900), (900, 900), (900, 0))):
+        draw(corner)
+    pen.closePath()
+    square, names = pen.glyph(), [".notdef", *(f"u{ord(c):X}" for c in characters)]
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder(names)
+    builder.setupCharacterMap({ord(c): f"u{ord(c):X}" for c in characters})
+    builder.setupGlyf(dict.fromkeys(names, square))
+    builder.setupHorizontalMetrics(dict.fromkeys(names, (1000, 0)))
+    builder.setupHorizontalHeader(ascent=900, descent=-100)
+    builder.setupNameTable({"familyName": family, "styleName": "Regular"})
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+
+
+def test_a_figure_finds_the_fonts_that_have_its_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib import font_manager
+
+    words = "".join(text for pair in _words.WORDS.values() for text in pair)
+    names = ["𓀀", "dog", "𓀁"]
+    own = [font for font in font_manager.fontManager.ttflist if font.name == "DejaVu Sans"]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
+    for family, characters in (("Square Latin", "abc"), ("Square Words", words), ("Square Names", "".join(names))):
+        path = tmp_path / f"{family}.ttf"
+        make_font(path, family, "".join(sorted(set(characters))))
+        font_manager.fontManager.addfont(path)
+    for e in explanations(names):
+        texts = drawn(e)
+        assert e.titles["zh"] in texts
+        assert all(any(name in text for text in texts) for name in names[: 2 if e.shown.hidden_classes else 3])
+        display = crossentropy.ExplanationDisplay(e).plot()
+        assert display.ax_.title.get_fontfamily()[-2:] == ["Square Words", "Square Names"]
+
+
 # --- quantities -------------------------------------------------------------------------------------------------------
 
 

@@ -235,7 +235,7 @@ def _compute(static: _Static, numbers: Numbers, tensors: _Tensors) -> tuple[Tens
         total = _dot(tensors.coefficient, rows)
         if total.device.type != "cpu" or not total.isfinite():
             rows.masked_fill_((tensors.coefficient == 0) & ~rows.isfinite(), 0.0)
-            total = _dot(tensors.coefficient, rows)
+            total = (tensors.coefficient * rows).sum()  # the sum alone may overflow
     index = x.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
     gradients = [g for side in result.gradients for g in side]
     gradients += [None] * (SLOTS - len(gradients))

@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from crossentropy._contract import INTEGERS, long
+from crossentropy._sharding import of_which
+from crossentropy._targets import long
+from crossentropy._tensors import INTEGERS
 from crossentropy._torch import cross_entropy as _torch_cross_entropy
 from crossentropy._torch import forward_mode, modes, scripting, transform
 from crossentropy._torch import nll_loss as _torch_nll_loss
@@ -51,6 +53,8 @@ def cross_entropy(input: Tensor, target: Tensor, ignore_index: int, reduction: s
         target = long(target)
     try:
         if input.requires_grad and torch.is_grad_enabled():
+            if input.grad_fn is not None and of_which(input, 1) is not None:
+                return None
             return _with_gradient(input, target, ignore_index, reduction)
         return _without(input, target, ignore_index, reduction)
     except (IndexError, RuntimeError, TypeError, ValueError, KeyError):
@@ -75,6 +79,8 @@ def linear_cross_entropy(
         or (input.numel() // max(weight.shape[1], 1)) * weight.shape[0] > MOST
         or input.shape[:-1] != target.shape
     ):
+        return None
+    if weight.grad_fn is not None and of_which(weight, 0) is not None:
         return None
     if input.dim() == 2:
         return _of_head(input, weight, bias, target, ignore_index, reduction)

@@ -5,13 +5,14 @@ Each is looked up once, at import. What stands for an absent one gives the same 
 where something cannot be known, the worst is assumed.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -185,12 +186,14 @@ parse_to = _found("_C._nn._parse_to", _unparsed)
 # --- tensors that stand for others --------------------------------------------------------------------------------
 
 without_overrides = _found("_C.DisableTorchFunctionSubclass")
+without_dispatch = _found("_C._DisableTorchDispatch")
 make_wrapper = _found("Tensor._make_wrapper_subclass")
-CAN_BE_LAZY = None not in (without_overrides, make_wrapper, _found("Tensor._version"))
+CAN_BE_LAZY = None not in (without_overrides, without_dispatch, make_wrapper, _found("Tensor._version"))
 """Whether there can be lazy logits. Absent: logits are computed where they are asked for."""
 
+METHODS = tuple(x for x in (_found("Tensor._is_view"),) if x is not None)
 PROPERTIES = tuple(x for x in (_found("Tensor._version"), _found("Tensor._base")) if x is not None)
-"""Properties that ask for no values. Absent: nobody can ask."""
+"""Methods and properties that ask for no values. Absent: nobody can ask."""
 
 _has_hooks = _found("Tensor._backward_hooks") is not None
 
@@ -200,9 +203,42 @@ def version(x: Tensor) -> int:
     return x._version
 
 
+_has_base = _found("Tensor._base") is not None
+
+
+def viewed(x: Tensor) -> Tensor:
+    """The tensor of which another is a view, or the tensor itself. Absent: itself."""
+    return x._base if _has_base and x._base is not None else x
+
+
 def is_watched(x: Tensor) -> bool:
     """Whether somebody wants the gradient of a tensor. Absent: somebody may."""
     return x.retains_grad or not _has_hooks or bool(x._backward_hooks)
+
+
+# --- ranks --------------------------------------------------------------------------------------------------------
+
+
+def in_loss_parallel() -> bool:
+    """Whether torch's loss_parallel replaces the operators of a loss of DTensors. Absent: it does."""
+    from torch.distributed.tensor import DTensor
+
+    handlers = getattr(getattr(DTensor, "_op_dispatcher", None), "_custom_op_handlers", None)
+    return handlers is None or torch.ops.aten._log_softmax_backward_data.default in handlers
+
+
+def sharded_modules() -> dict[nn.Module, Callable[[], Any]] | None:
+    """What torch.distributed keeps of the modules that FSDP wraps. Absent: None, where it may wrap some."""
+    if "torch.distributed.fsdp._fully_shard" not in sys.modules:
+        return {}
+    return getattr(sys.modules.get("torch.distributed._composable_state"), "_module_state_mapping", None)
+
+
+def frees_at_the_end(state: Any) -> bool:  # noqa: ANN401 (torch's)
+    """Whether FSDP frees the parameters of a module when that returns. Absent: it does."""
+    groups = getattr(state, "_fsdp_param_groups", None)  # several since 2.12
+    groups = [getattr(state, "_fsdp_param_group", None)] if groups is None else groups
+    return any(group is not None and getattr(group, "_reshard_after_forward", True) for group in groups)
 
 
 # --- trees of arguments -------------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ amount to together.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+
+from crossentropy import _disk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -200,8 +202,8 @@ class Explanation:
     """
 
     kind: Literal["cross_entropy", "kl", "entropy", "information"]
-    title: str
-    """What is computed, of what."""
+    titles: Mapping[Language, str]
+    """What is computed, of what, in each language."""
     lang: Language
     unit: "Unit"
     steps: tuple[Step, ...]
@@ -220,6 +222,11 @@ class Explanation:
     settings: dict[str, Any]
     """Keywords that are not at their default, as what JSON can hold."""
     lab: Lab | None = None
+
+    @property
+    def title(self) -> str:
+        """What is computed, of what."""
+        return self.titles[self.lang]
 
     @property
     def agrees(self) -> bool:
@@ -259,7 +266,7 @@ class Explanation:
         """
         from crossentropy._explain._page import page
 
-        Path(path).write_text(page(self), "utf-8")
+        _disk.write({Path(path): page(self).encode()})
 
     def to_markdown(self) -> str:
         """The explanation as Markdown: headings, formulae and tables."""

@@ -19,7 +19,7 @@ from crossentropy._explain._batch import Batch, Problem, position
 from crossentropy._explain._data import Explanation, Landmark, Language, Ref, Step, number
 from crossentropy._explain._rows import pieces
 from crossentropy._explain._steps import MOST_TERMS, Steps, joined
-from crossentropy._explain._words import say
+from crossentropy._explain._words import languages, say
 from crossentropy.information import Unit, per_nat
 
 
@@ -39,7 +39,7 @@ def explain(
     shown_value = reference if reference.dim() == 0 else reference.sum()
     return Explanation(
         kind="cross_entropy",
-        title=say(lang, f"title.{problem.source}", shape=_shape(problem.given), target=_target_words(problem, lang)),
+        titles={each: _title(problem, each) for each in languages()},
         lang=lang,
         unit=unit,
         steps=steps,
@@ -423,6 +423,10 @@ def _tolerance(batch: Batch, value: Tensor, largest: float) -> float:
     way, result = max(torch.finfo(dtype).eps for dtype in dtypes), torch.finfo(value.dtype).eps
     smallest = torch.finfo(value.dtype).tiny  # below it roundings are no smaller
     return 8 * way * largest + result * max(smallest, _reference.largest_of(value.double()))
+
+
+def _title(problem: Problem, lang: Language) -> str:
+    return say(lang, f"title.{problem.source}", shape=_shape(problem.given), target=_target_words(problem, lang))
 
 
 def _target_words(problem: Problem, lang: Language) -> str:

@@ -1,12 +1,11 @@
 """An explanation as a figure of matplotlib, in the manner of scikit-learn's displays."""
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from crossentropy._explain._data import Explanation, Step, number
+from crossentropy._explain._data import Explanation, Language, Step, number
 from crossentropy._explain._layout import class_name, row_name
 from crossentropy._explain._words import say
 
@@ -18,17 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.patches import Rectangle
     from matplotlib.text import Text
 
-CHINESE = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "PingFang SC", "Microsoft YaHei", "SimHei",
-           "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Arial Unicode MS")  # fmt: skip
-"""Fonts that have Chinese characters, in order of preference."""
-
 
 class ExplanationDisplay:
     """A figure of an explanation, with its artists kept.
 
         a cell for each q_ic, the target's boxed, and the row's loss beside it · or blocks p_c wide, −log q_c high
 
-    Of a loss: the matrix of probabilities. Of the quantities: the area that they are; of −log p: bars.
+    Of a loss: the matrix of probabilities. Of the quantities: the area that they are; of −log p: bars. The fonts are
+    those of matplotlib and, for characters that they lack, others that are installed. Where none has them the figure's
+    words are English, and a class is shown by its index.
 
     Args:
         explanation: What `crossentropy.explain` returned.
@@ -78,7 +75,8 @@ class ExplanationDisplay:
         from matplotlib.figure import Figure
 
         e = self.explanation
-        with rc_context({"font.family": _fonts(e)}):
+        self._words = words = _Words(e)
+        with rc_context({"font.family": words.families}):
             if ax is None:
                 ax = _new_axes(Figure, e)
             self.ax_, self.figure_ = ax, ax.get_figure(root=True)  # pyright: ignore[reportAttributeAccessIssue]
@@ -90,19 +88,19 @@ class ExplanationDisplay:
                 self._information(e)
             else:
                 self._areas(e)
-            ax.set_title(e.title)
+            ax.set_title(words.title)
         return self
 
     def _matrix(self, e: Explanation, step: Step) -> None:
         from matplotlib.patches import Rectangle
 
-        ax, shown = self.ax_, _with_rest(step)
-        (rows, columns), names = shown.shape, [_name(e, 0, k) for k in range(shown.shape[1])]
+        ax, words, shown = self.ax_, self._words, _with_rest(step)
+        (rows, columns), names = shown.shape, [words.name(0, k) for k in range(shown.shape[1])]
         self.im_ = ax.imshow(shown.double().numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
         for i in range(rows):
             for k in range(columns):
                 q = float(shown[i, k])
-                text = number(q) if e.shown.aligned else f"{_name(e, i, k)}\n{number(q)}"
+                text = number(q) if e.shown.aligned else f"{words.name(i, k)}\n{number(q)}"
                 colour = "white" if q > 0.6 else "black"
                 self.text_.append(ax.text(k, i, text, ha="center", va="center", color=colour))
             for k in e.shown.labels[i]:
@@ -112,23 +110,23 @@ class ExplanationDisplay:
         ax.set_xticks(range(columns) if e.shown.aligned else [], names if e.shown.aligned else [])
         marks = ["× " if ignored else "" for ignored in e.shown.ignored]
         ax.set_yticks(range(rows), [mark + row_name(e, i) for i, mark in enumerate(marks)])
-        ax.set(xlabel=say(e.lang, "class"), ylabel=say(e.lang, "row"))
+        ax.set(xlabel=words.say("class"), ylabel=words.say("row"))
         losses = e.step("loss") or e.step("nll")
         assert losses is not None
         right = ax.secondary_yaxis("right")
         right.set_yticks(range(rows), [number(x) for x in losses.tensor.tolist()])
-        right.set_ylabel(losses.name)
+        right.set_ylabel(words.say(losses.key))
 
     def _information(self, e: Explanation) -> None:
         step = e.step("information")
         assert step is not None
-        names = [class_name(e, 0, k) for k in range(step.tensor.shape[1])]
+        names = [self._words.name(0, k) for k in range(step.tensor.shape[1])]
         values = step.tensor[0].double().nan_to_num(posinf=0.0).numpy()
         self.bars_.append(self.ax_.bar(range(len(names)), values, color=OWN))
         self.text_ += self.ax_.bar_label(self.bars_[0], [number(x) for x in step.tensor[0].tolist()])
         self.ax_.set_xticks(range(len(names)), names)
         self.ax_.margins(y=0.15)
-        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=f"−{_log(e)} p  ({e.unit})")
+        self.ax_.set(xlabel=self._words.say("outcome"), ylabel=f"−{_log(e)} p  ({e.unit})")
 
     def _areas(self, e: Explanation) -> None:
         """The first distribution: blocks p_c wide, filled up to −log p_c, hatched from there up to −log q_c."""
@@ -152,10 +150,10 @@ class ExplanationDisplay:
             ):
                 part = torch.where(more, top - base, 0.0).numpy()
                 self.bars_.append(self.ax_.bar(left, part, bottom=base.numpy(), **look, **style))
-        names = [class_name(e, 0, k) for k in shown]
+        names = [self._words.name(0, k) for k in shown]
         self.ax_.set_xticks([float(left[k] + widths[k] / 2) for k in shown], names)
         label = f"−{_log(e)} {'q' if e.kind == 'kl' else 'p'}  ({e.unit})"
-        self.ax_.set(xlabel=say(e.lang, "outcome"), ylabel=label, xlim=(0, 1))
+        self.ax_.set(xlabel=self._words.say("outcome"), ylabel=label, xlim=(0, 1))
 
 
 OWN, GAP, SURPLUS = "#2b6cb0", "#b45309", "#0f766e"
@@ -164,11 +162,6 @@ OWN, GAP, SURPLUS = "#2b6cb0", "#b45309", "#0f766e"
 def _with_rest(step: Step) -> Tensor:
     """The probabilities that are shown and, in a column behind them, those of the other classes together."""
     return step.tensor if step.rest is None else torch.cat([step.tensor, step.rest.unsqueeze(1)], 1)
-
-
-def _name(e: Explanation, row: int, column: int) -> str:
-    hidden = column >= e.shown.classes.shape[1]
-    return f"+{e.shown.hidden_classes:,}" if hidden else class_name(e, row, column)
 
 
 def _log(e: Explanation) -> str:
@@ -183,15 +176,30 @@ def _new_axes(figure: "type[Figure]", e: Explanation) -> "Axes":
     return figure(figsize=size, layout="constrained").subplots()
 
 
-def _fonts(e: Explanation) -> list[str]:
-    """Font families: for Chinese the first that is installed comes behind the default one."""
-    from matplotlib import font_manager, rcParams
+class _Words:
+    """The words of a figure, in fonts that have them."""
 
-    families = list(rcParams["font.family"])
-    if e.lang == "zh":
-        installed = {font.name for font in font_manager.fontManager.ttflist}
-        chinese = [name for name in CHINESE if name in installed]
-        if not chinese:
-            warnings.warn("no font with Chinese characters is installed: the figure lacks its words", stacklevel=4)
-        families += chinese[:1]
-    return families
+    def __init__(self, e: Explanation) -> None:
+        from crossentropy._explain._fonts import families
+
+        self._e, (rows, columns) = e, e.shown.classes.shape
+        names = {class_name(e, row, k) for row in range(rows) for k in range(columns)}
+        keys = ("class", "row", "outcome", "loss", "nll")
+        words = e.title + "".join(say(e.lang, key) for key in keys)
+        self.families, self._missing = families("".join((words, *names)))
+        self.lang: Language = "en" if self._missing & set(words) else e.lang
+
+    @property
+    def title(self) -> str:
+        return self._e.titles[self.lang]
+
+    def say(self, key: str) -> str:
+        return say(self.lang, key)
+
+    def name(self, row: int, column: int) -> str:
+        """The name of a class, its index where no font has the name, or how many the last column stands for."""
+        shown = self._e.shown
+        if column >= shown.classes.shape[1]:
+            return f"+{shown.hidden_classes:,}"
+        name = class_name(self._e, row, column)
+        return name if self._missing.isdisjoint(name) else str(int(shown.classes[row, column]))

@@ -20,7 +20,7 @@ from crossentropy._explain._data import Explanation, Lab, Landmark, Language, Re
 from crossentropy._explain._reference import difference
 from crossentropy._explain._rows import choose_classes
 from crossentropy._explain._steps import MOST_TERMS, Steps
-from crossentropy._explain._words import say
+from crossentropy._explain._words import languages, say
 from crossentropy.information import Numbers as AnyNumbers
 from crossentropy.information import Unit, per_nat
 
@@ -183,14 +183,10 @@ def _explanation(
     tolerance = 8 * torch.finfo(value.dtype).eps * max(1.0, float(sizes.max()) if sizes.numel() else 0.0)
     key = "check.agrees" if apart <= tolerance else "check.differs"
     total = number(float(theirs)) if theirs.dim() == 0 else _list(theirs)
+    shown, title = table.shown, f"title.{kind}.many" if len(shape) > 1 and kind != "information" else f"title.{kind}"
     return Explanation(
         kind=kind,
-        title=say(
-            lang,
-            f"title.{kind}.many" if len(shape) > 1 and kind != "information" else f"title.{kind}",
-            N=f"{table.shown.all_rows:,}",
-            C=f"{table.shown.all_classes:,}",
-        ),
+        titles={each: say(each, title, N=f"{shown.all_rows:,}", C=f"{shown.all_classes:,}") for each in languages()},
         lang=lang,
         unit=unit,
         steps=steps.done(),
@@ -200,7 +196,7 @@ def _explanation(
         tolerance=tolerance,
         check=say(lang, key, torch=total, apart=number(apart), tolerance=number(tolerance)),
         landmarks=landmarks,
-        shown=table.shown,
+        shown=shown,
         settings={} if unit == "nat" else {"unit": unit},
         lab=lab,
     )

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
+from crossentropy._terminal import escaped
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._lines import line_of
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
@@ -19,10 +19,12 @@ def as_text(findings: Sequence[Finding]) -> str:
 
 
 def _described(finding: Finding) -> str:
-    source, margin = line_of(finding), " " * len(str(finding.line))
+    source, margin = escaped(line_of(finding)), " " * len(str(finding.line))
     shown = [f"  {finding.line} | {source}"] if source else []
     words, *snippet = finding.fix.split("\n")
-    return "\n".join([str(finding), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)])
+    return "\n".join(
+        [escaped(str(finding)), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)]
+    )
 
 
 def summary(findings: Sequence[Finding], examined: str) -> str:
@@ -70,6 +72,8 @@ _LEVELS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "i
 
 def as_sarif(findings: Sequence[Finding]) -> str:
     """The standard of static analysis, version 2.1.0."""
+    from importlib.metadata import version
+
     rules = list(RULES)
     driver = {
         "name": "crossentropy doctor",

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from crossentropy import _torch, functional
+from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor import _exceptions
 from crossentropy.doctor._call import Call, Found
 from crossentropy.doctor._checks import LOSSES, check
@@ -122,7 +123,7 @@ class watch:  # noqa: N801 (used like a function)
 
     def __init__(self, steps: int = 3) -> None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps!r}, expected a whole number ≥ 1")
+            raise ArgumentValueError(f"steps is {steps!r}, expected a whole number ≥ 1")
         self.steps: int = steps
         self.report: Report = Report()
         self.on_finding: Callable[[Report], None] | None = None

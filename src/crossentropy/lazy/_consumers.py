@@ -135,6 +135,7 @@ def _kl_div(
     reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
+    validate: bool = False,
 ) -> Any:
     if not isinstance(input, LazyLogits) or not isinstance(target, LazyLogits) or input.shape != target.shape:
         return NotImplemented
@@ -165,6 +166,7 @@ def _kl_div(
             logit_scale=student.scale,
             teacher_logit_scale=teacher.scale,
             out_dtype=torch.promote_types(input.dtype, target.dtype),
+            validate=validate,
         )
     return total / {"batchmean": input.shape[0], "mean": input.numel(), "sum": 1}[reduction]
 
@@ -177,6 +179,7 @@ def _statistics(
     target: Tensor | None = None,
     ignore_index: int = torch.iinfo(torch.int64).min,
     out_dtype: torch.dtype | None = None,
+    validate: bool = False,
 ) -> functional.TokenStatistics:
     e = z._expression
     weight, bias = e.head()
@@ -191,6 +194,7 @@ def _statistics(
             logit_scale=e.scale,
             ignore_index=ignore_index,
             out_dtype=out_dtype or _wide(z),
+            validate=validate,
         )
 
 
@@ -393,6 +397,7 @@ def _token_statistics(
     ignore_index: int = -100,
     out_dtype: Any = None,
     logit_scale: float = 1.0,
+    validate: bool = False,
     **others: Any,
 ) -> Any:
     if any(value is not None for value in others.values()) or logit_scale != 1.0:
@@ -400,7 +405,7 @@ def _token_statistics(
     if not on_classes(input, dim) or input._expression.kind != "logits":
         return NotImplemented
     input.record(func, fused=True)
-    return _statistics(input, target, ignore_index, out_dtype)
+    return _statistics(input, target, ignore_index, out_dtype, validate)
 
 
 @implements(*methods("topk"))

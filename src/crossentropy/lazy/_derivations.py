@@ -155,6 +155,14 @@ def on_classes(z: Any, dim: Any) -> bool:
     return axis is not None and axis == z._expression.class_dim
 
 
+@implements(Tensor.detach_)
+def _detached_in_place(func: Any, z: LazyLogits) -> Any:
+    with _torch.without_overrides(), _torch.without_dispatch():
+        func(z)
+    z._expression, z._node = z._expression.detached(), None
+    return z
+
+
 # --- casts and copies ---------------------------------------------------------------------------------------------
 
 
@@ -341,6 +349,8 @@ def _softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> A
 def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
     if args and isinstance(args[-1], torch.dtype):
         dtype = args[-1]
+    if kwargs.pop("validate", False):
+        return NotImplemented
     if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim) or (dtype and not dtype.is_floating_point):
         return NotImplemented
     if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _targets
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -108,6 +108,10 @@ class Expressions(ABC):
     def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
         """The function that a definition makes."""
 
+    @abstractmethod
+    def noticed(self, scope: Scope, name: str) -> None:
+        """A name of a scope around a function is read."""
+
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
         self.steps -= 1
@@ -134,6 +138,8 @@ class Expressions(ABC):
     def _name(self, node: ast.Name, frame: Frame) -> Value:
         scope = frame.scope.find(node.id)
         if scope is not None:
+            if scope is not frame.scope:
+                self.noticed(scope, node.id)
             return scope[node.id]
         return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
 
@@ -153,7 +159,17 @@ class Expressions(ABC):
             )
         else:
             method = self.evaluate(node.func, frame)
-        return self.call(method, self._arguments(node, frame))
+        call = self._arguments(node, frame)
+        result = self.call(method, call)
+        if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
+            self._changed(*changed, result, frame)
+        return result
+
+    def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
+        """A tensor was changed in place: without gradients its graph stays as it was."""
+        if self.no_grad is not None and isinstance(before, Tensor):
+            result = result.to(graph=before.graph, cut=before.cut, own=before.own)
+        self.assign(target, result, frame)
 
     def _arguments(self, node: ast.Call, frame: Frame) -> Call:
         call = Call([], {}, self.place(node, frame))
@@ -209,9 +225,10 @@ class Expressions(ABC):
             known = self.truth(value)
             return Unknown() if known is None else _as(value, not known)
         if isinstance(value, Tensor):
-            return (
-                _arithmetic.negate(value) if isinstance(node.op, ast.USub) else value.plain(kind="binary", dtype="bool")
-            )
+            if isinstance(node.op, ast.UAdd):
+                return value
+            negative = isinstance(node.op, ast.USub)
+            return _arithmetic.negate(value) if negative else value.plain(kind="binary", dtype="bool")
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
             return -value
         return value if isinstance(node.op, ast.UAdd) else Unknown()

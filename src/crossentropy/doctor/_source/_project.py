@@ -183,7 +183,7 @@ class Project(Calls):
 
     def member(self, module: Module, name: str) -> Value:
         if name in module.scope:
-            return module.scope[name]
+            return super().member(module, name)
         inner = self._at(os.path.join(os.path.dirname(module.name), name))
         package = os.path.basename(module.name) == "__init__.py"
         return (self.module(inner) or Unknown()) if inner is not None and package else Unknown()
@@ -241,7 +241,7 @@ class Project(Calls):
             if id(function.node) not in self.called and _LOSSES.search(text):
                 self.steps = min(ROOT_STEPS // share, left)
                 left -= self.steps
-                self._follow(function, owner)
+                self._follow_alone(function, owner)
                 left += max(self.steps, 0)
 
     def _definitions(self, module: Module) -> list[tuple[Function, Class | None]]:
@@ -256,7 +256,7 @@ class Project(Calls):
                 )
         return found
 
-    def _follow(self, function: Function, owner: Class | None) -> None:
+    def _follow_alone(self, function: Function, owner: Class | None) -> None:
         """Follow a function that nothing calls, with arguments that are not known."""
         self.depth, self.loops, self.no_grad = 0, 0, None
         place = self.report_place(function)
