@@ -116,10 +116,10 @@ class Loss(NamedTuple):
     most_rows: int | None = None
     """Upper bound of a chunk."""
 
-    @property
-    def rows_shape(self) -> torch.Size:
-        """The shape of the rows: that of the logits without the class axis."""
-        return without(self.shape, self.sides[0].spec.class_dim)
+
+def rows_shape(loss: Loss) -> torch.Size:
+    """The shape of a loss's rows; a function, because torch 2.10 compiles no property of the loss."""
+    return without(loss.shape, loss.sides[0].spec.class_dim)
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,8 @@ def check_options(options: object) -> None:
 def under_autocast(input: Tensor) -> bool:
     """Whether autocast is enabled for the input's device, so that losses are float32."""
     device = input.device.type
+    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
+        return device != "meta" and torch.is_autocast_enabled(device)
     if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
         return device != "meta" and torch.is_autocast_enabled(device)
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _statistics as statistics
-from crossentropy._contract import Loss, LossSpec
+from crossentropy._contract import Loss, LossSpec, rows_shape
 from crossentropy._logspace import product
 from crossentropy._planner import Plan
 from crossentropy._statistics import RowStatistics
@@ -197,7 +197,7 @@ def _prepare(loss: Loss, coefficient: Tensor | None, rows: View, names: Sequence
     `ignored` and `unknown` are left out where no label can be either, as the contract found.
     """
     spec, device = loss.sides[0].spec, loss.sides[0].input.device
-    prepared = {name: rows(torch.zeros(loss.rows_shape, dtype=spec.dtype, device=device)) for name in names}
+    prepared = {name: rows(torch.zeros(rows_shape(loss), dtype=spec.dtype, device=device)) for name in names}
     if loss.target is not None and not spec.probabilities:
         label = rows(loss.target)
         if spec.ignores:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossentropy._contract import Loss, LossTensors
+from crossentropy._contract import Loss, LossTensors, rows_shape
 from crossentropy._sharding import scalar
 
 Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]
@@ -25,7 +25,7 @@ def ignored(loss: Loss) -> Tensor:
     spec = loss.sides[0].spec
     if spec.ignores and loss.target is not None:
         return loss.target == spec.ignore_index
-    return scalar(False, torch.bool, loss.sides[0].input).expand(loss.rows_shape)
+    return scalar(False, torch.bool, loss.sides[0].input).expand(rows_shape(loss))
 
 
 def picked(loss: Loss, skipped: Tensor) -> Tensor:
@@ -83,4 +83,4 @@ def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _of_rows(coefficient: Tensor, loss: Loss) -> Tensor:
     """Coefficients in the shape (1, rows)."""
-    return coefficient.expand(1, *loss.rows_shape)
+    return coefficient.expand(1, *rows_shape(loss))

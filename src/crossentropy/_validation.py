@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy._backends.chunked import product_dtype
-from crossentropy._contract import Loss, LossSpec, LossTensors, Side, check_denominator
+from crossentropy._contract import Loss, LossSpec, LossTensors, Side, check_denominator, rows_shape
 from crossentropy._errors import ArgumentValueError, warn
 from crossentropy._logspace import wide
 from crossentropy._reduction import ignored, picked
@@ -352,7 +352,7 @@ def _look(side: Side, loss: Loss) -> _Look:
         look = _Look(*map(torch.cat, zip(*looks))) if rows.dim() > 1 else looks[0]
     else:
         look = _look_at_head(side, side.weight, at_once)
-    return _Look(*(field.reshape(loss.rows_shape) for field in look))
+    return _Look(*(field.reshape(rows_shape(loss)) for field in look))
 
 
 def _look_at_head(side: Side, weight: Tensor, at_once: int) -> _Look:
