@@ -16,6 +16,7 @@ from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
 from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._statements import Flow
 from crossentropy.doctor._source._values import (
     Call,
     Class,
@@ -98,10 +99,19 @@ class Project(Calls):
         module.state = "running"
         before = self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active
         with self._within_limits(path, steps):
-            self.run(source.tree.body, Frame(module.scope, module))
+            self._statements_of(source.tree, Frame(module.scope, module), path)
         module.state = "done"
         self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active = before
         return module
+
+    def _statements_of(self, tree: ast.Module, frame: Frame, path: str) -> None:
+        """Follow a module; one statement that is nested too deeply does not hide the others."""
+        for statement in tree.body:
+            try:
+                if self.run([statement], frame) is not Flow.NEXT:
+                    return
+            except RecursionError:
+                self._give_up(path, f"line {statement.lineno} is nested too deeply to follow")
 
     @contextmanager
     def _within_limits(self, path: str, steps: int) -> Iterator[None]:
