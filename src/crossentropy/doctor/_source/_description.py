@@ -43,8 +43,10 @@ LARGEST = 12_000
 _DEEPEST = 60
 _DEFAULTS = [field.default for field in fields(Tensor)]
 _PLAIN = frozenset(
-    [int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range]
-    + [Place, Padding, SettingText, SettingFlag]
+    (
+        *(int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range),
+        *(Place, Padding, SettingText, SettingFlag),
+    )
 )
 
 

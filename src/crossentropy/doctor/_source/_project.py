@@ -107,11 +107,15 @@ class Project(Calls):
     def _statements_of(self, tree: ast.Module, frame: Frame, path: str) -> None:
         """Follow a module; one statement that is nested too deeply does not hide the others."""
         for statement in tree.body:
-            try:
-                if self.run([statement], frame) is not Flow.NEXT:
-                    return
-            except RecursionError:
-                self._give_up(path, f"line {statement.lineno} is nested too deeply to follow")
+            if self._alone(statement, frame, path) is not Flow.NEXT:
+                return
+
+    def _alone(self, statement: ast.stmt, frame: Frame, path: str) -> Flow:
+        try:
+            return self.run([statement], frame)
+        except RecursionError:
+            self._give_up(path, f"line {statement.lineno} is nested too deeply to follow")
+            return Flow.NEXT
 
     @contextmanager
     def _within_limits(self, path: str, steps: int) -> Iterator[None]:

@@ -12,7 +12,6 @@ from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value
 from crossentropy.doctor.rules import RULES, Confidence
 
-
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
 MOST_KEPT = 8
