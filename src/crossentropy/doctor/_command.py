@@ -18,6 +18,10 @@ from crossentropy.doctor._output import FORMATS, plural
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
 
 
+MOST_NOTES = 10
+"""Files that are named where there is no more to say than that they were examined in part."""
+
+
 class UnusableInputError(Exception):
     """There is nothing to examine; its text says why, in one line."""
 
@@ -123,8 +127,11 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
             raise UnusableInputError(f"{path}: there is no such file or folder")
     done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
     read = done.files - sum(not file.partly for file in done.passed)
-    notes = tuple(map(str, done.passed))
-    return Examination(wanted.reported(done.findings), plural(read, "file"), notes, done.passed)
+    partly = [file for file in done.passed if file.partly]
+    notes = [str(file) for file in done.passed if not file.partly or file in partly[:MOST_NOTES]]
+    if len(partly) > MOST_NOTES:
+        notes.append(f"{len(partly) - MOST_NOTES} more files were examined in part: --output-format json names them")
+    return Examination(wanted.reported(done.findings), plural(read, "file"), tuple(notes), done.passed)
 
 
 def _jobs() -> int:

@@ -15,18 +15,19 @@ class Threads:
 
     def watch(self) -> None:
         """From now on."""
-        start = self._start = threading.Thread.start
+        threads, start = self, threading.Thread.start
+        self._start = start
 
-        def watched_start(thread: threading.Thread) -> None:
-            if self._watching:
-                run = thread.run
+        def watched_start(self: threading.Thread) -> None:
+            if threads._watching:
+                run = self.run
 
                 def watched_run() -> None:
-                    with self._context():
+                    with threads._context():
                         run()
 
-                thread.run = watched_run  # of this thread alone, also where its class has a run of its own
-            start(thread)
+                self.run = watched_run  # of this thread alone, also where its class has a run of its own
+            start(self)
 
         self._watched_start = watched_start
         self._watching = True

@@ -7,7 +7,7 @@ import math
 from typing import TypeGuard
 
 from crossentropy.doctor._source._indexing import as_tensor, plus
-from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._report import Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
 _LIKE_LOGITS = ("logits", "tanh", "")
@@ -86,7 +86,7 @@ def _merged(a: Tensor, b: Tensor) -> Tensor:
         logs=a.logs or b.logs,
         mixed=a.mixed or b.mixed,
         likely=a.likely or b.likely,
-        parts=a.parts | b.parts,
+        parts=together(a.parts, b.parts),
         banned=a.banned | b.banned,
     )
 
@@ -218,7 +218,7 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
     first = left if isinstance(left, Number) else right
     both = isinstance(left, Number) and isinstance(right, Number)
     if op is ast.Add:
-        parts = left.tensor.parts | right.tensor.parts if both else first.tensor.parts
+        parts = together(left.tensor.parts, right.tensor.parts) if both else first.tensor.parts
         return Number(first.tensor.to(parts=parts), place)
     if op is ast.Mult and (type(left) is float or type(right) is float):
         return Number(first.tensor.to(reduction="averaged"), place)

@@ -121,9 +121,9 @@ class Expressions(ABC):
         """The abstract value of an expression."""
         self.steps -= 1
         if self.steps < 0:
-            raise Exhausted("it takes too many steps to follow")
+            raise Exhausted("many steps")
         if not self.steps & 255 and time.process_time() > self.deadline:
-            raise Exhausted("it takes too long to follow")
+            raise Exhausted("long")
         kind = self._kinds.get(type(node))
         return Unknown() if kind is None else kind(node, frame)
 

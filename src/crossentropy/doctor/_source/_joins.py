@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from crossentropy.doctor._source._report import together
 from crossentropy.doctor._source._values import (
     Bound,
     Choice,
@@ -89,7 +90,7 @@ def _join_tensors(first: Tensor, second: Tensor) -> Tensor:
         same = {name: same[name] for name in ("shape", "dtype", "graph", "count", "axis") if name in same}
     else:
         same["made"] = first.made
-    same["parts"] = first.parts | second.parts
+    same["parts"] = together(first.parts, second.parts)
     same["likely"] = first.likely or second.likely
     if first.shape is not None and second.shape is not None and len(first.shape) == len(second.shape):
         same["shape"] = tuple(a if a == b else Unknown() for a, b in zip(first.shape, second.shape))

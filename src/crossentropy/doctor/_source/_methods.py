@@ -186,10 +186,10 @@ def _of_list(run: Calls, rows: list[Value], name: str, arguments: Call) -> Value
         run.journal.change(rows)
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
-        run.report.kept(rows, arguments.place)
+        run.report.kept(reversed(rows), arguments.place)
     elif name == "extend":
         rows.extend(list(run.iterate(first))[:4096])
-        run.report.kept(rows, arguments.place)
+        run.report.kept(reversed(rows), arguments.place)
     elif name == "insert" and len(arguments.args) == 2:
         at = first if type(first) is int else len(rows)
         rows.insert(at, arguments.args[1])

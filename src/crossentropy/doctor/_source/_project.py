@@ -16,6 +16,7 @@ from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
 from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._statements import Flow
 from crossentropy.doctor._source._values import (
     Call,
     Class,
@@ -85,7 +86,7 @@ class Project(Calls):
         """A file is not examined, or not to its end; the first reason is given."""
         self.passed.setdefault(file.as_posix(), Passed(file.as_posix(), reason, partly))
 
-    def module(self, path: str, steps: int = STEPS) -> Module | None:
+    def module(self, path: str, steps: int | None = None) -> Module | None:
         """A module, followed to its end unless that is being done; what it imports is followed on its own account."""
         if path in self.modules:
             return self.modules[path]
@@ -96,26 +97,45 @@ class Project(Calls):
         module.scope["__name__"] = "__main__"
         module.scope["__file__"] = source.shown
         module.state = "running"
-        before = self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active
-        with self._within_limits(path, steps):
-            self.run(source.tree.body, Frame(module.scope, module))
+        before, began = (self.steps, self.depth, self.loops, self.no_grad, self.active), time.process_time()
+        left = self.deadline - began
+        with self._within_limits(path, self._allowance(source) if steps is None else steps):
+            self._statements_of(source.tree, Frame(module.scope, module), path)
         module.state = "done"
-        self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active = before
+        self.steps, self.depth, self.loops, self.no_grad, self.active = before
+        self.deadline = time.process_time() + left
         return module
 
+    def _allowance(self, source: Source) -> int:
+        """Steps for a module: of many files, those without a loss are followed for what they define."""
+        return STEPS if len(self.files) <= FEW or mentions_loss(source.text.encode()) else ROOT_STEPS
+
+    def _statements_of(self, tree: ast.Module, frame: Frame, path: str) -> None:
+        """Follow a module; one statement that is nested too deeply does not hide the others."""
+        for statement in tree.body:
+            if self._alone(statement, frame, path) is not Flow.NEXT:
+                return
+
+    def _alone(self, statement: ast.stmt, frame: Frame, path: str) -> Flow:
+        try:
+            return self.run([statement], frame)
+        except RecursionError:
+            self._give_up(path, f"line {statement.lineno} is nested too deeply to follow")
+            return Flow.NEXT
+
     @contextmanager
-    def _within_limits(self, path: str, steps: int) -> Iterator[None]:
+    def _within_limits(self, path: str, steps: int, what: str = "it") -> Iterator[None]:
         """What takes too long, or fails, is given up, and said; what was found until then stays."""
         self.steps, self.deadline = steps, time.process_time() + SECONDS
         self.depth, self.loops, self.no_grad, self.active = 0, 0, None, {}
         try:
             yield
         except Exhausted as limit:
-            self._give_up(path, str(limit))
+            self._give_up(path, f"{what} takes too {limit} to follow")
         except RecursionError:
-            self._give_up(path, "it is nested too deeply to follow")
+            self._give_up(path, f"{what} is nested too deeply to follow")
         except MemoryError:
-            self._give_up(path, "there is not enough memory to follow it")
+            self._give_up(path, f"{what} takes too much memory to follow")
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             self._give_up(path, f"crossentropy doctor fails here, please report it: {error!r}")
 
@@ -275,7 +295,7 @@ class Project(Calls):
     def _follow_alone(self, function: Function, owner: Class | None, steps: int) -> None:
         """Follow a function that nothing calls, with arguments that are not known."""
         place = self.report_place(function)
-        with self._within_limits(function.module.name, steps):
+        with self._within_limits(function.module.name, steps, f"{function.name} in line {function.node.lineno}"):
             arguments = self._unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))

@@ -75,8 +75,8 @@ class Renewal:
 
     def _unknown(self, value: Unknown) -> Unknown:
         if value.base is not value:
-            base = self(value.base) if isinstance(value.base, Unknown) else value.base
-            return value if base is value.base else Unknown(base.base, base.plus + value.plus)
+            base = self(value.base) if isinstance(value.base, Unknown) else None
+            return value if base is None or base is value.base else Unknown(base.base, base.plus + value.plus)
         owner = None if value.owner is None else self(value.owner)
         if value.owner is not None and owner is not None:
             key = next((key for key, member in value.owner.members.items() if member is value), None)

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value
 from crossentropy.doctor.rules import RULES, Confidence
+
+MOST_PARTS = 64
+"""Losses of which a loss is known to consist; and elements of a container that are looked at."""
+MOST_KEPT = 8
+"""Losses that are remembered as kept at one place."""
+
+
+def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]:
+    """The losses that a sum consists of; of very many some."""
+    return first if len(first) >= MOST_PARTS else first | second
 
 
 class Report:
@@ -28,7 +39,7 @@ class Report:
         """Where losses are whose input is not known, and which."""
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
-        self._kept: list[tuple[Place, frozenset[Part]]] = []
+        self._kept: dict[Place, list[frozenset[Part]]] = {}
         self._backward: list[tuple[frozenset[Part], int]] = []
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
@@ -89,15 +100,18 @@ class Report:
             self._keep(place, tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
-        """Losses were put into a container."""
-        tensors = [value for value in values if isinstance(value, Tensor) and value.graph is not False and value.parts]
+        """Losses were put into a container, whose values these are, the last first."""
+        last = islice(values, MOST_PARTS)
+        tensors = [value for value in last if isinstance(value, Tensor) and value.graph is not False and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
 
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1
-        self._kept.append((place, parts))
+        same = self._kept.setdefault(place, [])
+        del same[MOST_KEPT - 1 :]  # the first and the last show all that is to be seen
+        same.append(parts)
 
     def backward(self, loss: Tensor, place: Place) -> None:
         """A loss whose gradient is taken."""
@@ -141,7 +155,7 @@ class Report:
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
-        for place, parts in self._kept:
+        for place, parts in ((place, parts) for place, several in self._kept.items() for parts in several):
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)
             if len(stepped) > 1 and not together:

@@ -7,6 +7,7 @@ import enum
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain
 
 from crossentropy.doctor._source import _assignment
 from crossentropy.doctor._source._elements import named
@@ -34,6 +35,8 @@ SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "
 """Context managers and decorators that switch gradients off."""
 
 
+MOST_LOOPS = 4
+"""Loops within loops that are followed for more than one turn."""
 DECORATOR_STEPS = 100
 """Expressions that are evaluated for one decorator."""
 
@@ -142,7 +145,7 @@ class Statements(Expressions):
     def _set_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
         owner, index = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
         if isinstance(owner, dict) and isinstance(index, (str, int, float, tuple, External, bool)):
-            self.report.kept([*owner.values(), value], self.place(target, frame))
+            self.report.kept(chain([value], reversed(owner.values())), self.place(target, frame))
             try:
                 self.journal.store(owner, index, named(index, value))
             except TypeError:  # a tuple that holds a list
@@ -176,7 +179,7 @@ class Statements(Expressions):
         if isinstance(left, list) and isinstance(node.op, ast.Add):
             items = list(right) if isinstance(right, (list, tuple)) else [Maybe(Unknown())]
             self.journal.change(left).extend(items)
-            self.report.kept(left, place)
+            self.report.kept(reversed(left), place)
             return
         self.assign(node.target, self.combine(node.op, left, right, place), frame)
 
@@ -251,13 +254,17 @@ class Statements(Expressions):
             )
             known = 3 if trains or len(parts) > 400 else 16
             node._turns = known  # type: ignore[attr-defined]
-        return max(2, known if self.loops == 0 else known // (self.loops + 1))
+        return max(self._fewest_turns(), known if self.loops == 0 else known // (self.loops + 1))
+
+    def _fewest_turns(self) -> int:
+        """Twice, to see what a loop does to itself; within many loops once, since turns multiply."""
+        return 2 if self.loops < MOST_LOOPS else 1
 
     def _while(self, node: ast.While, frame: Frame) -> Flow:
         self.loops += 1
         flow = Flow.NEXT
         try:
-            for _ in range(2):
+            for _ in range(self._fewest_turns()):
                 if self.truth(self.evaluate(node.test, frame)) is False:
                     break
                 flow = self.run(node.body, frame)

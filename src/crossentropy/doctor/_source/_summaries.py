@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 
 MOST = 12
 """Summaries of one function for one description of its arguments."""
+MOST_READS = 256
+"""Names around a function that it reads."""
 CHEAP = 40
 """Steps: what takes no more is followed faster than it is looked up."""
-VAIN = 24
+VAIN = 8
 """How often a function is followed before it is not looked up any more."""
 TOKENS = 16
 """Tokens of a description that take as long as one step."""
@@ -71,12 +73,13 @@ class Summaries:
 
     def read(self, scope: Scope, name: str) -> None:
         """A name of a scope around a function was read."""
-        if self._reading and (id(scope), name) not in self._reading[-1]:
-            value = scope[name]
-            try:
-                self._reading[-1][id(scope), name] = (scope, name, value, Description([value]))
-            except Undescribed:
-                self._spoiled += 1
+        if not self._reading or (id(scope), name) in self._reading[-1]:
+            return
+        value = scope[name]
+        try:
+            self._pass_on({(id(scope), name): (scope, name, value, Description([value]))})
+        except Undescribed:
+            self._spoiled += 1
 
     def spoil(self) -> None:
         """Something was done that a summary does not hold."""
@@ -100,10 +103,11 @@ class Summaries:
             self._spoiled += 1
             return follow()
         self._sizes[function] = len(given.tokens)
+        run.steps -= len(given.tokens) // TOKENS
         known = self._summaries.setdefault((function, state, call.open, *given.tokens), [])
         for summary in known:
             if summary.depth <= run.depth and self._fits(summary, given):
-                run.steps -= len(given.tokens) // TOKENS
+                run.steps -= len(summary.reads) // TOKENS
                 self._vain[function] = 0
                 return self._again(summary, given)
         return self._followed(run, function, call, given, known, follow)
@@ -158,9 +162,13 @@ class Summaries:
             self._pass_on(reads)
 
     def _pass_on(self, reads: _Reads) -> None:
-        if self._reading:
-            for key, read in reads.items():
-                self._reading[-1].setdefault(key, read)
+        if not self._reading:
+            return
+        if len(self._reading[-1]) + len(reads) > MOST_READS:
+            self._spoiled += 1
+            return
+        for key, read in reads.items():
+            self._reading[-1].setdefault(key, read)
 
     def _fits(self, summary: _Summary, given: Description) -> bool:
         """Whether what was read is what it was, and nothing of it is among what differs in the arguments."""
