@@ -73,6 +73,17 @@ def test_standard_input(
     assert json.loads(capsys.readouterr().out)["all_rows"] == 2
 
 
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint16, torch.bool])
+def test_dtypes_that_torch_hardly_computes_in(
+    files: Path, dtype: torch.dtype, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logits = LOGITS.abs().to(dtype)
+    save_file({"logits": logits, "labels": LABELS.to(torch.uint16)}, files / "few.safetensors")
+    run(files, "few.safetensors", "--json")
+    expected = crossentropy.functional.cross_entropy(logits.float(), LABELS)
+    assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(expected.item(), rel=1e-6)
+
+
 def test_options_mirror_the_function(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(files, "logits.npy", "labels.npy", "--json", "--weight", "weight.npy", "--label-smoothing", "0.1", "--z-loss",
         "0.01", "--softcap", "5", "--logit-scale", "0.5", "--reduction", "sum", "--unit", "bit")  # fmt: skip
@@ -158,6 +169,16 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
     "probabilities": (["logits.npy", "labels.npy", "--probs"], "logits.npy", "logits.npy"),
     "names": (["batch.npz", "--class-names", "a,b"], "class_names has 2 names, expected 3", "class_names"),
     "smoothing": (["batch.npz", "--label-smoothing", "7"], "label_smoothing is 7.0", "label_smoothing is 7.0"),
+    "scalar": (["scalar.npy", "labels.npy"], "scalar.npy: input is a single number, expected", "只是一个数"),
+    "scalar text": (["scalar.json", "labels.npy"], "scalar.json: input is a single number", "只是一个数"),
+    "scalar target": (["logits.npy", "scalar.npy"], "scalar.npy: the targets have shape (1), expected (2)", "应为（2"),
+    "scalar weight": (["batch.npz", "--weight", "scalar.npy"], "batch.npz: weight", "batch.npz: weight"),
+    "records": (["records.npy", "labels.npy"], "records.npy: the nameless array is of [(", "的类型是 [("),
+    "objects": (
+        ["objects.npy", "labels.npy"],
+        "objects.npy: corrupt, no .npy file, or with Python objects",
+        "Python 对象",
+    ),
     "two kinds": (["batch.npz", "--json", "--markdown"], "not allowed with argument --json", "不能与"),
 }
 
@@ -171,6 +192,10 @@ def test_one_line_and_exit_code_2(files: Path, case: str, capsys: pytest.Capture
     (files / "half.csv").write_text("0\n1.5\n")
     (files / "wrong.csv").write_text("0\n3\n")
     (files / "short.csv").write_text("0\n")
+    np.save(files / "scalar.npy", np.float32(3))
+    (files / "scalar.json").write_text("5")
+    np.save(files / "records.npy", np.zeros(2, [("a", "f4")]))
+    np.save(files / "objects.npy", np.array([{}]), allow_pickle=True)
     np.savez(files / "hidden.npz", logits=LOGITS.numpy(), other=LABELS.numpy())
     arguments, english, chinese = WRONG[case]
     for lang, part in (("en", english), ("zh", chinese)):

@@ -74,7 +74,8 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) ->
         usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
         description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
         "cross entropy, with what they cost and how to mend them.",
-        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined.",
+        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined · "
+        "128 + n ended by signal n. Files that are given up do not change it.",
     )
     convert = commands.add_parser(
         "convert",
@@ -265,7 +266,7 @@ def _doctor(arguments: Sequence[str]) -> int:
     except (UnusableSettingsError, _command.UnusableInputError, ChildProcessError) as error:
         return _fail(f"crossentropy doctor: {error}")
     findings = examination.findings
-    text = _output.FORMATS[options.output_format](findings)
+    text = _output.FORMATS[options.output_format](findings, examination.passed)
     if options.output_format in ("json", "sarif"):
         _terminal.print_json(text)
     elif text:
@@ -274,7 +275,7 @@ def _doctor(arguments: Sequence[str]) -> int:
         _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
     for note in examination.notes:
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
-    return 1 if examination.failed or wanted.fails(findings) else 0
+    return examination.code(wanted)
 
 
 def _convert(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import linecache
 import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ from crossentropy.doctor._checks import LOSSES, check
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._history import History, trained_nothing
 from crossentropy.doctor._output import as_text
+from crossentropy.doctor._threads import Threads
 from crossentropy.doctor._trace import Place, Traces, users_place
 from crossentropy.doctor._values import is_readable, one_sample
 from crossentropy.doctor.rules import RULES
@@ -131,6 +133,7 @@ class watch:  # noqa: N801 (used like a function)
         self.on_end: Callable[[], None] | None = None
         """Called when the steps have been watched."""
         self._mode = _Mode(self)
+        self._threads = Threads(self._in_thread)
         self._watching = False
         self._hooks: list[Any] = []
         self._stepped: Counter[int] = Counter()
@@ -140,6 +143,7 @@ class watch:  # noqa: N801 (used like a function)
 
         self._hooks.append(register_optimizer_step_post_hook(self._after_step))
         self._mode.__enter__()
+        self._threads.watch()
         self._watching = True
         return self.report
 
@@ -149,6 +153,28 @@ class watch:  # noqa: N801 (used like a function)
         if error is not None:
             self.explain(error)
         self._end(leaving=True)
+
+    @contextlib.contextmanager
+    def _in_thread(self) -> Iterator[None]:
+        """What a thread of the program runs is watched like the rest."""
+        with self._mode:
+            try:
+                yield
+            except Exception as error:
+                self.explain(error)
+                raise
+
+    def abandon(self) -> None:
+        """Watch nothing any more and tell nobody: in a process that was forked, which is another's."""
+        self.on_finding = self.on_end = None
+        self._mode.done = True
+        self._threads.forget()
+        self._remove_hooks()
+
+    def _remove_hooks(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
 
     def explain(self, error: BaseException) -> None:
         """Add what an error of the program means, if a loss is behind it."""
@@ -190,9 +216,8 @@ class watch:  # noqa: N801 (used like a function)
         for found in self._mode.history.logs_of_softmax():
             self.add(found, found.place)
         self._mode.forget()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        self._threads.forget()
+        self._remove_hooks()
         if self._watching and self._is_innermost(leaving):
             self._watching = False
             self._mode.__exit__(None, None, None)
@@ -213,7 +238,9 @@ class _Mode(TorchFunctionMode):
         self._owner = owner
         self._traces = Traces()
         self._calls: Counter[Place | None] = Counter()
-        self._busy = False
+        self._state = threading.local()
+        """Whether this thread computes what the program did not ask for."""
+        self._lock = threading.RLock()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -222,7 +249,7 @@ class _Mode(TorchFunctionMode):
         if torch.compiler.is_compiling():
             return func(*args, **kwargs)
         func = unpatched(func, sys._getframe(1))
-        if self.done or self._busy:
+        if self.done or getattr(self._state, "busy", False):
             return func(*args, **kwargs)
         call = None
         if _is_loss(func) and not _is_recording():
@@ -240,13 +267,14 @@ class _Mode(TorchFunctionMode):
     @contextlib.contextmanager
     def _looking(self) -> Iterator[None]:
         """What is computed here is not the program's doing, and what fails here must not fail the program."""
-        self._busy = True
+        self._state.busy = True
         try:
-            yield
+            with self._lock:
+                yield
         except Exception as error:
             warnings.warn(f"crossentropy.doctor could not examine a call: {error!r}", RuntimeWarning, stacklevel=4)
         finally:
-            self._busy = False
+            self._state.busy = False
 
     def _examine(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         call = _bound(func, args, kwargs, self._traces)

@@ -8,9 +8,10 @@ can be made of the other by putting each of its things in place of the one with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 
+from crossentropy.doctor._source._indexing import AS_TENSOR
 from crossentropy.doctor._source._values import (
     Bound,
     Call,
@@ -37,10 +38,12 @@ from crossentropy.doctor._source._values import (
     Value,
 )
 
-LARGEST = 4000
+LARGEST = 12_000
 """Tokens of a description: what is larger is not worth it."""
 _DEEPEST = 60
-_TENSOR = [(field.name, field.default) for field in fields(Tensor)]
+_DEFAULTS = [field.default for field in fields(Tensor)]
+_PLAIN = frozenset([int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, Place, Padding, SettingText,
+                    SettingFlag])  # fmt: skip
 
 
 class Undescribed(Exception):  # noqa: N818 (no error: a limit)
@@ -61,13 +64,14 @@ class Description:
 
     def add(self, value: Value) -> None:
         """Describe one more value."""
+        kind = type(value)
+        if kind in _PLAIN:
+            self.tokens += (kind, value)
+            return
         self._depth += 1
-        if self._depth > _DEEPEST or len(self.tokens) > LARGEST:
+        if self._depth > _DEEPEST or len(self.tokens) > LARGEST or kind not in _KINDS:
             raise Undescribed
-        describe = _KINDS.get(type(value))
-        if describe is None:
-            raise Undescribed
-        describe(self, value)
+        _KINDS[kind](self, value)
         self._depth -= 1
 
     def is_new(self, thing: Value, mark: str) -> bool:
@@ -84,19 +88,20 @@ class Description:
         return self._numbers.get(id(thing), -1)
 
 
-def _plain(to: Description, value: Value) -> None:
-    to.tokens += (type(value), value)
-
-
 def _same(to: Description, value: Value) -> None:
     to.tokens.append(value)
 
 
-def _several(to: Description, values: Iterable[Value]) -> None:
-    rows = list(values)
-    to.tokens.append(len(rows))
-    for row in rows:
-        to.add(row)
+def _several(to: Description, values: Collection[Value]) -> None:
+    tokens = to.tokens
+    tokens.append(len(values))
+    for value in values:
+        kind = type(value)
+        if kind in _PLAIN:  # as in add, without a call
+            tokens.append(kind)
+            tokens.append(value)
+        else:
+            to.add(value)
 
 
 def _tuple(to: Description, value: tuple[Value, ...]) -> None:
@@ -120,14 +125,23 @@ def _slice(to: Description, value: slice) -> None:
     _several(to, (value.start, value.stop, value.step))
 
 
+def noted(value: Unknown) -> dict[Value, Value]:
+    """What is known of something unknown: but for its parts, and its being a tensor, which are made when asked for."""
+    return {
+        key: member
+        for key, member in value.members.items()
+        if not isinstance(member, Unknown) and (key != AS_TENSOR or member.caller is not None)
+    }
+
+
 def _unknown(to: Description, value: Unknown) -> None:
     if not to.is_new(value, "?"):
         return
     to.is_new(value.base, "base")
     to.tokens += (value.plus, value.foreign, to.number(value.owner))
-    noted = {key: member for key, member in value.members.items() if not isinstance(member, Unknown)}
-    _several(to, noted)
-    _several(to, noted.values())
+    said = noted(value)
+    _several(to, said)
+    _several(to, said.values())
 
 
 def _sequence(to: Description, value: Sequence) -> None:
@@ -144,8 +158,7 @@ def _part(to: Description, value: Part) -> None:
 def _tensor(to: Description, value: Tensor) -> None:
     if not to.is_new(value, "tensor"):
         return
-    for name, default in _TENSOR:
-        fact = getattr(value, name)
+    for (name, fact), default in zip(vars(value).items(), _DEFAULTS):
         if fact is not default:
             to.tokens.append(name)
             to.add(fact)
@@ -173,7 +186,7 @@ def _external(to: Description, value: External) -> None:
 def _call(to: Description, value: Call) -> None:
     to.tokens += ("call", value.place, value.open)
     _several(to, value.args)
-    _several(to, value.kwargs)
+    to.tokens += value.kwargs
     _several(to, value.kwargs.values())
 
 
@@ -220,8 +233,6 @@ def _super(to: Description, value: Super) -> None:
 
 
 _KINDS: dict[type, Callable[[Description, Value], None]] = {
-    **dict.fromkeys((int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, Place), _plain),
-    **dict.fromkeys((Padding, SettingText, SettingFlag), _plain),
     **dict.fromkeys((Function, Class, Module, type(NotImplemented)), _same),
     tuple: _tuple, list: _list, dict: _dict, frozenset: _set, slice: _slice, Unknown: _unknown, Sequence: _sequence,
     Part: _part, Tensor: _tensor, Output: _output, Number: _number, External: _external, Call: _call, Layer: _layer,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 import operator
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -12,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from crossentropy.doctor._source import _arithmetic, _in_place, _targets
+from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -75,6 +78,8 @@ class Expressions(ABC):
         self.report = report
         self.journal = Journal()
         self.steps = 0
+        self.deadline = math.inf
+        """Of the processor's time."""
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -116,7 +121,9 @@ class Expressions(ABC):
         """The abstract value of an expression."""
         self.steps -= 1
         if self.steps < 0:
-            raise Exhausted
+            raise Exhausted("it takes too many steps to follow")
+        if not self.steps & 255 and time.process_time() > self.deadline:
+            raise Exhausted("it takes too long to follow")
         kind = self._kinds.get(type(node))
         return Unknown() if kind is None else kind(node, frame)
 
@@ -338,7 +345,12 @@ class Expressions(ABC):
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
         result: list[Value] = []
-        self._generate(node.generators, frame, lambda inner: result.append(self.evaluate(node.elt, inner)))
+        alike = _is_repeated(node)
+
+        def store(inner: Frame) -> None:
+            result.append(copied(result[1]) if alike and len(result) > 1 else self.evaluate(node.elt, inner))
+
+        self._generate(node.generators, frame, store)
         return result
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
@@ -390,6 +402,16 @@ class Expressions(ABC):
         if frame.yields is not None:
             frame.yields.extend(values)
         return Unknown()
+
+
+def _is_repeated(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> bool:
+    """Whether the elements are all made alike, as layers often are; remembered in its node."""
+    known = getattr(node, "_repeated", None)
+    if known is None:
+        targets = {part.id for loop in node.generators for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
+        known = targets.isdisjoint(part.id for part in ast.walk(node.elt) if isinstance(part, ast.Name))
+        node._repeated = known  # type: ignore[union-attr]
+    return known
 
 
 def is_small(value: Value) -> TypeGuard[float]:

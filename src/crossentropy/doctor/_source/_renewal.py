@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from crossentropy.doctor._source._description import Undescribed
+from crossentropy.doctor._source._description import Undescribed, noted
+from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
 from crossentropy.doctor._source._values import (
     Bound,
     Call,
@@ -41,6 +42,10 @@ class Renewal:
 
     def __init__(self, old: list[Value], new: list[Value], fixed: frozenset[int], first: int, shift: int) -> None:
         self._made = {id(a): b for a, b in zip(old, new)}
+        for a, b in zip(old, new):
+            if isinstance(a, Unknown) and AS_TENSOR in a.members:
+                self._made[id(as_tensor(a))] = as_tensor(b)
+                self._made[id(as_tensor(a).source)] = as_tensor(b).source
         self._old = old
         self._fixed = fixed
         self._first, self._shift = first, shift
@@ -81,8 +86,7 @@ class Renewal:
                 return owner.member(key)
         new = self._made[id(value)] = Unknown()
         new.foreign = value.foreign
-        noted = {key: member for key, member in value.members.items() if not isinstance(member, Unknown)}
-        new.members.update(self.entries(noted))
+        new.members.update(self.entries(noted(value)))
         return new
 
     def _sequence(self, value: Sequence) -> Sequence:
@@ -154,5 +158,7 @@ _KINDS: dict[type, Callable[[Renewal, Value], Value]] = {
     Maybe: lambda to, value: Maybe(to(value.value)),
     slice: lambda to, value: slice(to(value.start), to(value.stop), to(value.step)),
 }  # fmt: skip
-_LASTING = (int, float, complex, str, bytes, bool, type(None), range, Place, Padding, SettingText, SettingFlag, External,
-            Class, Module)  # fmt: skip
+_LASTING = (
+    *(int, float, complex, str, bytes, bool, type(None), range, Place, Padding, SettingText, SettingFlag, External),
+    *(Class, Module),
+)

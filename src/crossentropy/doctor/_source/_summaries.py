@@ -26,6 +26,8 @@ MOST = 12
 """Summaries of one function for one description of its arguments."""
 CHEAP = 40
 """Steps: what takes no more is followed faster than it is looked up."""
+VAIN = 24
+"""How often a function is followed before it is not looked up any more."""
 TOKENS = 16
 """Tokens of a description that take as long as one step."""
 _Reads: TypeAlias = dict[tuple[int, str], tuple[Scope, str, Value, Description]]
@@ -56,6 +58,11 @@ class Summaries:
         self._report = report
         self._summaries: dict[Value, list[_Summary]] = {}
         self._costs: dict[Function, int] = {}
+        """The steps that a function took, at most."""
+        self._sizes: dict[Function, int] = {}
+        """The tokens of the description of its arguments, last."""
+        self._vain: dict[Function, int] = {}
+        """How often a function was followed since a summary was of use."""
         self._reading: list[_Reads] = []
         self._shortened = 0
         self._spoiled = 0
@@ -85,19 +92,27 @@ class Summaries:
         self, run: Calls, function: Function, call: Call, state: tuple[Value, ...], follow: Callable[[], Value]
     ) -> Value:
         """The value of a call; `state` is what it hangs on besides its arguments."""
-        if self._costs.get(function, CHEAP + 1) <= CHEAP:
+        if not self._is_worthwhile(function):
             return follow()
         try:
             given = Description([call.args, call.kwargs])
         except Undescribed:
             self._spoiled += 1
             return follow()
+        self._sizes[function] = len(given.tokens)
         known = self._summaries.setdefault((function, state, call.open, *given.tokens), [])
         for summary in known:
             if summary.depth <= run.depth and self._fits(summary, given):
                 run.steps -= len(given.tokens) // TOKENS
+                self._vain[function] = 0
                 return self._again(summary, given)
         return self._followed(run, function, call, given, known, follow)
+
+    def _is_worthwhile(self, function: Function) -> bool:
+        """Whether to look a call up rather than to follow it."""
+        if self._vain.get(function, 0) > VAIN or _constructs(function):
+            return False
+        return function not in self._costs or self._costs[function] > max(CHEAP, self._sizes[function] // TOKENS)
 
     def _followed(
         self,
@@ -112,8 +127,14 @@ class Summaries:
         with self._noticing() as reads:
             result = follow()
         steps = left - run.steps
+        self._vain[function] = self._vain.get(function, 0) + 1
         self._costs[function] = max(steps, self._costs.get(function, 0))
-        if steps > CHEAP and len(known) < MOST and self._history() == history and _is_unchanged(call, given, reads):
+        if (
+            self._is_worthwhile(function)
+            and len(known) < MOST
+            and self._history() == history
+            and _is_unchanged(call, given, reads)
+        ):
             fixed = frozenset(id(thing) for *_, read in reads.values() for thing in read.things)
             losses, depth = run.report.number - number, run.depth if self._shortened > shortened else 0
             summary = _Summary(given, result, reads, fixed, number, losses, depth)
@@ -161,6 +182,11 @@ class Summaries:
     def _renewal(self, summary: _Summary, given: Description) -> Renewal:
         shift = self._report.number - summary.number
         return Renewal(summary.given.things, given.things, summary.fixed, summary.number, shift)
+
+
+def _constructs(function: Function) -> bool:
+    """Whether a function is there for what it does to its first argument."""
+    return function.name in ("__init__", "__post_init__", "__setattr__", "__setitem__")
 
 
 def _is_unchanged(call: Call, given: Description, reads: _Reads) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source._indexing import minus
+from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
@@ -262,7 +262,7 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
     if batch is None or y.kind:
         return False
     parts = [value for key, value in batch.members.items() if isinstance(key, tuple) and type(key[0]) is int]
-    labels = any(isinstance(part, Unknown) and part.members.get(("tensor",)) is y for part in parts)
+    labels = any(isinstance(part, Unknown) and part.members.get(AS_TENSOR) is y for part in parts)
     return labels and any(part is weight for part in parts)
 
 
