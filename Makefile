@@ -1,4 +1,4 @@
-# make demo | test | fuzz | check | docs | bench | latest | lock — each sets up an environment with what it needs, once.
+# make demo | test | fuzz | check | docs | bench | latest | matrix | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz browser check docs bench latest lock clean
+.PHONY: demo test fuzz browser check docs bench latest matrix lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
@@ -38,6 +38,10 @@ bench: $(VENV)/.demo
 latest:
 	@rm -f .venv-latest/.dev
 	@$(MAKE) test VENV=.venv-latest PINS= INSTALL='$(INSTALL) --upgrade --upgrade-strategy eager'
+
+# The suite with every torch and Python that is supported, one after the other; noxfile.py says which.
+matrix: $(VENV)/.matrix
+	nox $(ARGS)
 
 # constraints.txt: one version of every package for each version of Python; ARGS=--upgrade takes the newest. torch names
 # the versions of its CUDA libraries itself.
