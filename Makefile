@@ -1,4 +1,4 @@
-# make demo | test | check | docs | bench | latest | lock — each sets up an environment with what it needs, once.
+# make demo | test | fuzz | check | docs | bench | latest | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,13 +6,16 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test browser check docs bench latest lock clean
+.PHONY: demo test fuzz browser check docs bench latest lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
 browser: $(VENV)/.dev

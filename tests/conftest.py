@@ -9,6 +9,7 @@ from hypothesis import settings
 import closing
 
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+settings.register_profile("fuzz", settings.get_profile("default"), max_examples=10_000, derandomize=False)
 settings.load_profile("default")
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

@@ -31,10 +31,9 @@ KINDS = {
     "seq2seq": "Sequence-to-sequence models of text",
 }
 NOTE = (
-    "The configurations of the two assistants of Gemma 4 cannot be constructed in transformers 5.23 alone, so one of "
-    "their properties is replaced meanwhile; they take no labels, and their loss is taken of their logits. FSMT is "
-    'fused with `head="model.decoder.output_projection"`; the Musicgens stack the logits of several heads, and '
-    "MobileBert multiplies by its head's weight itself."
+    "The two assistants of Gemma 4 take no labels, and their loss is taken of their logits. FSMT is fused with "
+    '`head="model.decoder.output_projection"`; the Musicgens stack the logits of several heads, Dory\'s head scales '
+    "what it multiplies, and MobileBert multiplies by its head's weight itself."
 )
 ROUNDING = 1e-4
 """Norm of a difference relative to the norm: float32 has 6e-8, and tiny random models amplify it."""
@@ -113,14 +112,26 @@ def assert_equal(found: Tensor | None, expected: Tensor | None, what: str, least
     assert difference <= ROUNDING, f"{what} differs by {difference:.1e}"
 
 
+class UnknownModelError(Exception):
+    """A class of which `tiny_transformers` does not know how to make a small one, or what to give it."""
+
+
+def _prepared(name: str, kind: str) -> tuple[nn.Module, dict[str, Any], Tensor, list[Tensor | None], Tensor]:
+    """A model, its batch, and what it gives as it is: loss, gradients, logits."""
+    try:
+        model, batch = build(name, kind)
+        return model, batch, *training_step(model, batch), _logits(model, batch)
+    except Exception as error:
+        raise UnknownModelError(f"{name}: {type(error).__name__}: {error}") from error
+
+
 def examine(name: str, kind: str) -> Outcome:
     """Run a model both ways; raise if it gives something else fused."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model, batch = build(name, kind)
+        model, batch, loss, gradients, looked_at = _prepared(name, kind)
         inputs = {key: value for key, value in batch.items() if key != "labels"}
-        loss, gradients = training_step(model, batch)
-        looked_at, generated = _logits(model, batch), _generated(model, inputs)
+        generated = _generated(model, inputs)
         try:
             crossentropy.fuse(model)
         except ValueError as refusal:

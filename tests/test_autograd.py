@@ -245,6 +245,7 @@ def test_the_compiler_sees_one_operator(form: Callable) -> None:
     assert not any("softmax" in name for name in names)
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch hides it, from users
 @pytest.mark.parametrize("kind", ["dense", "linear", "rows", "statistics", "divergence"])
 def test_the_operator_by_torchs_own_checks(kind: str) -> None:
     calls: list[tuple] = []

@@ -194,6 +194,35 @@ def test_wrong_settings(table: str, says: str, project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"tool = 5 # crossentropy", "tool is 5, expected a table"),
+        (b"[tool]\ncrossentropy = [1]", "tool.crossentropy is [1], expected a table"),
+        (b"[[tool.crossentropy]]", "tool.crossentropy is [{}], expected a table"),
+        (b"[tool.crossentropy]\nmin-confidence = []", "min-confidence is [], expected one of"),
+        (b"[tool.crossentropy]\nselect = [1, [2]]", "select is [1, [2]], expected a list of strings"),
+        ("[tool.crossentropy]\nignore = []".encode("utf-16"), "not UTF-8, which TOML is in"),
+        (b"# \xe9\n[tool.crossentropy]", "not UTF-8, which TOML is in"),
+        (b"\xef\xbb\xbf[tool.crossentropy]", "pyproject.toml: "),
+        (b"[tool.crossentropy]\nselect = " + b"[" * 100_000, "nested too deeply"),
+        (b"[tool.crossentropy]\nselect = 1" + b"0" * 10_000, "pyproject.toml: "),
+        (b"[tool.crossentropy]\nselect = \x00", "pyproject.toml: "),
+    ],
+    ids=range(11),
+)
+def test_a_wrong_pyproject_is_one_line(
+    content: bytes, says: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "pyproject.toml").write_bytes(content)
+    assert main(["doctor", "right.py"]) == 2
+    printed = capsys.readouterr()
+    assert "pyproject.toml: " in printed.err
+    assert says in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["nowhere.py"], "nowhere.py: there is no such file or folder"),

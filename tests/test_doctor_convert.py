@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import difflib
+import inspect
 import random
 import re
 import runpy
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crossentropy.doctor._convert import Conversion, SourceError, convert, convert_files
+from crossentropy.doctor._convert._signatures import SIGNATURES
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}  # float32, a few roundings of terms near 1 on each side
@@ -1456,5 +1458,22 @@ def test_random_programs(seed, monkeypatch):
 
 
 def test_the_rest_of_the_package_needs_no_libcst():
-    code = "import sys; sys.modules['libcst'] = None; import crossentropy.doctor, crossentropy.cli"
+    everything = "from crossentropy import *; from crossentropy.doctor import *; import crossentropy.cli"
+    code = f"import sys; sys.modules['libcst'] = None; {everything}"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_signatures_are_those_of_torch():
+    old = {"size_average", "reduce", "reduction"}
+    for module in (torch.nn.functional, torch.nn):
+        for name, thing in vars(module).items():
+            if callable(thing) and not name.startswith("_") and "oss" in name:
+                with contextlib.suppress(ValueError):
+                    if old <= {*inspect.signature(thing).parameters}:
+                        assert f"{module.__name__}.{name}" in SIGNATURES
+    for name, parameters in SIGNATURES.items():
+        module, last = name.rsplit(".", 1)
+        found = getattr(torch.nn.functional if module.endswith("functional") else torch.nn, last)
+        # torch appends to them from version to version
+        assert all(a == b for a, b in zip(parameters, inspect.signature(found).parameters))
+        assert len(parameters) <= len(inspect.signature(found).parameters) + (parameters[-1] == "weight")

@@ -1,12 +1,17 @@
 """The command `convert`: two files with three mistakes, from what is found to what is mended; and wrong input."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+import crossentropy
 from crossentropy.cli import main
+from crossentropy.doctor import _command_convert
 
 MODEL = """\
 import torch.nn as nn
@@ -137,6 +142,8 @@ def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.Capture
         (["book.ipynb"], "book.ipynb: a notebook, expected Python files"),
         (["train.py", "broken.py"], "broken.py: line 1, column"),
         (["bytes.py"], "bytes.py: not in the encoding that it declares, or UTF-8"),
+        (["idle.py"], "idle.py: what utf-7 decodes it does not encode again: use UTF-8"),
+        (["unknown.py"], "unknown.py: not in the encoding that it declares, or UTF-8"),
     ],
 )
 def test_wrong_input_is_one_line_and_nothing_is_written(
@@ -145,8 +152,100 @@ def test_wrong_input_is_one_line_and_nothing_is_written(
     (project / "broken.py").write_text("loss = (\n")
     (project / "book.ipynb").write_text("{}")
     (project / "bytes.py").write_bytes(b"\xff\xfe loss")
+    (project / "idle.py").write_bytes(b"# coding: utf-7\nloss = '+AGE-'\n")
+    (project / "unknown.py").write_bytes(b"# coding: klingon\nloss = 1\n")
     assert main(["convert", *files, "--write"]) == 2
     printed = capsys.readouterr()
     assert says in printed.err
     assert printed.err.count("\n") == 1
     assert (project / "train.py").read_text("utf-8") == TRAIN
+
+
+# files are replaced whole
+
+
+def convert_in(project: Path, *limits: str) -> "subprocess.Popen[str]":
+    """The command in a process of its own, after some lines of Python."""
+    code = "\n".join(["import sys", *limits, "from crossentropy.cli import main", "sys.exit(main(sys.argv[1:]))"])
+    line = [sys.executable, "-c", code, "convert", "train.py", "model.py", "--unsafe", "--write"]
+    environment = os.environ | {"PYTHONPATH": str(Path(crossentropy.__file__).parents[1])}
+    return subprocess.Popen(line, cwd=project, stdout=-1, stderr=-1, text=True, env=environment)
+
+
+def test_a_limit_while_files_are_written_loses_nothing(project: Path) -> None:
+    long = TRAIN + "# a comment\n" * 2000
+    (project / "train.py").write_text(long, "utf-8")
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))"
+    late = f"_disk.write = lambda *a, **k: ({limit}, write(*a, **k))"  # the doctor's copies are written before
+    lines = ["import resource", "from crossentropy import _disk", "write = _disk.write", late]
+    with convert_in(project, *lines) as process:
+        out, err = process.communicate()
+    assert process.returncode == 2
+    assert out == ""
+    assert err == "crossentropy convert: nothing was written: train.py: File too large\n"
+    assert (project / "train.py").read_text("utf-8") == long
+    assert (project / "model.py").read_text("utf-8") == MODEL
+    assert sorted(os.listdir(project)) == ["model.py", "train.py"]
+
+
+def test_a_kill_at_any_moment_leaves_whole_files(project: Path) -> None:
+    with convert_in(project) as process:
+        began = time.monotonic()
+        process.communicate()
+        took = time.monotonic() - began
+    after = [(project / name).read_text("utf-8") for name in ("train.py", "model.py")]
+    assert after != [TRAIN, MODEL]
+    for turn in range(12):
+        (project / "train.py").write_text(TRAIN, "utf-8")
+        (project / "model.py").write_text(MODEL, "utf-8")
+        with convert_in(project) as process:
+            time.sleep(took * (0.4 + 0.05 * turn))
+            process.send_signal(signal.SIGKILL)
+        assert (project / "train.py").read_text("utf-8") in (TRAIN, after[0])
+        assert (project / "model.py").read_text("utf-8") in (MODEL, after[1])
+
+
+def test_what_an_editor_saved_meanwhile_stays(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def then_saved(options):
+        texts, conversions = convert(options)
+        (project / "model.py").write_text(MODEL + "# saved\n", "utf-8")
+        return texts, conversions
+
+    convert = _command_convert.convert
+    monkeypatch.setattr(_command_convert, "convert", then_saved)
+    assert main(["convert", "train.py", "model.py", "--unsafe", "--write"]) == 2
+    said = "crossentropy convert: nothing was written: model.py: it changed meanwhile and was not overwritten\n"
+    assert capsys.readouterr().err == said
+    assert (project / "model.py").read_text("utf-8") == MODEL + "# saved\n"
+    assert (project / "train.py").read_text("utf-8") == TRAIN
+
+
+def test_links_stay_and_other_names_are_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "link.py").symlink_to("train.py")
+    os.link(project / "train.py", project / "backup.txt")
+    (project / "train.py").chmod(0o750)
+    assert main(["convert", "link.py", "train.py", "./link.py", "--write"]) == 0  # one file
+    err = capsys.readouterr().err
+    assert "link.py: other names of this file (hard links) keep the old text" in err
+    assert (project / "link.py").is_symlink()
+    assert (project / "train.py").stat().st_mode & 0o777 == 0o750
+    assert 'reduction="mean"' in (project / "train.py").read_text("utf-8")
+    assert (project / "backup.txt").read_text("utf-8") == TRAIN
+
+
+@pytest.mark.parametrize("text", [b"", b"\xef\xbb\xbf", b"# coding: latin-1\n", b"# vim: set fileencoding=gbk :\n"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_every_other_byte_stays(project: Path, text: bytes, end: bytes) -> None:
+    before = b"s = '\xe9\x80'\nimport torch.nn.functional as F\nloss = F.nll_loss(F.log_softmax(z, 1), y)"
+    text = text.replace(b"\n", end)
+    if not text.startswith(b"#"):
+        before = before.replace(b"\xe9\x80", "é猫".encode())
+    (project / "train.py").write_bytes(text + before.replace(b"\n", end))
+    assert main(["convert", "train.py", "--write"]) == 0
+    after = before.replace(b"F.nll_loss(F.log_softmax(z, 1), y)", b"crossentropy.functional.cross_entropy(z, y)")
+    found = (project / "train.py").read_bytes()
+    assert found.replace(b"import crossentropy.functional" + end, b"").replace(b"import crossentropy" + end, b"") == (
+        text + after.replace(b"\n", end)
+    )

@@ -1858,7 +1858,7 @@ def found(folder: Path, files: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     examined = examine([Path()])
-    assert not examined.skipped
+    assert not examined.passed
     return [(f.path, f.rule, f.line, f.confidence) for f in examined.findings if f.confidence != "info"]
 
 
@@ -1947,7 +1947,7 @@ def test_what_cannot_be_read_is_skipped_and_said(name: str, tmp_path: Path) -> N
     (tmp_path / name).write_bytes(HOSTILE[name])
     (tmp_path / "right.py").write_text(f"{HEAD}{MISTAKE}\n")
     examined = examine([tmp_path])
-    assert [Path(path).name for path, _ in examined.skipped] == [name]
+    assert [Path(file.path).name for file in examined.passed] == [name]
     assert len(examined.findings) == 1  # what else there is, is examined all the same
 
 
@@ -1980,7 +1980,7 @@ def test_links_are_not_followed_in_circles(tmp_path: Path) -> None:
     examined = examine([tmp_path, tmp_path / "a.py"])
     assert examined.files == 2
     assert len(examined.findings) == 1
-    assert [Path(path).name for path, _ in examined.skipped] == ["nowhere.py"]
+    assert [Path(file.path).name for file in examined.passed] == ["nowhere.py"]
 
 
 def test_progress_and_processes(tmp_path: Path) -> None:
@@ -1998,4 +1998,4 @@ def test_large_packages_are_examined_without_a_finding(folder: Path) -> None:
     assert examined.files > 20
     strong = {Path(finding.path).name for finding in examined.findings if finding.confidence != "info"}
     assert strong <= {"digits.py", "_inputs.py"}  # where softmax is taken twice on purpose, to show what it costs
-    assert not examined.skipped
+    assert not examined.passed

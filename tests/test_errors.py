@@ -258,7 +258,7 @@ def test_a_bad_label_on_cuda_ends_no_process() -> None:
 
 def test_arrays_and_lists_are_pointed_to_as_tensor() -> None:
     for call in (F.nll_loss, F.cross_entropy):
-        with pytest.raises(TypeError, match=r"input is a ndarray, expected .* — use torch.as_tensor\(input\)"):
+        with pytest.raises(TypeError, match=r"input is an ndarray, expected .* — use torch.as_tensor\(input\)"):
             call(np.zeros((4, 5)), Y)
         with pytest.raises(TypeError, match="input is a NoneType"):
             call(None, Y)

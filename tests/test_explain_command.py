@@ -29,6 +29,7 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "labels.csv").write_text("0\n2\n")
     (tmp_path / "batch.json").write_text(json.dumps({"logits": LOGITS.tolist(), "labels": LABELS.tolist()}))
     (tmp_path / "probs.csv").write_text("0.1,0.2,0.7\n0.5,0.25,0.25\n")
+    (tmp_path / "one_hot.csv").write_text("1,0,0\n0,0,1\n")
     (tmp_path / "floats.csv").write_text("0.0\n2.0\n")
     np.save(tmp_path / "weight.npy", np.array([1, 2, 3]))
     np.save(tmp_path / "hidden.npy", np.eye(2, dtype=np.float32))
@@ -51,6 +52,7 @@ def run(files: Path, *arguments: str, code: int = 0) -> str:
     [
         ("logits.npy", "labels.npy"), ("batch.npz",), ("batch.safetensors",), ("batch.pt",), ("batch.json",),
         ("logits.csv", "labels.csv"), ("logits.npy", "labels.csv"), ("logits.csv", "floats.csv"),
+        ("logits.csv", "one_hot.csv"),
         ("hidden.npy", "labels.npy", "--linear-weight", "head.npy"),
     ],
 )  # fmt: skip
@@ -69,6 +71,17 @@ def test_standard_input(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((files / source).read_bytes())))
     run(files, "-", *(["labels.csv"] if kind in ("csv", "npy") else []), "--json")
     assert json.loads(capsys.readouterr().out)["all_rows"] == 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.int8, torch.uint16, torch.bool])
+def test_dtypes_that_torch_hardly_computes_in(
+    files: Path, dtype: torch.dtype, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logits = LOGITS.abs().to(dtype)
+    save_file({"logits": logits, "labels": LABELS.to(torch.uint16)}, files / "few.safetensors")
+    run(files, "few.safetensors", "--json")
+    expected = crossentropy.functional.cross_entropy(logits.float(), LABELS)
+    assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(expected.item(), rel=1e-6)
 
 
 def test_options_mirror_the_function(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,14 +145,19 @@ def test_a_terminal_without_the_minus_sign_keeps_the_sign(monkeypatch: pytest.Mo
 
 WRONG: dict[str, tuple[list[str], str, str]] = {
     "missing file": (["none.npy", "labels.npy"], "none.npy: there is no such file", "文件不存在"),
-    "no target": (["logits.npy"], "logits.npy: one array alone; give the targets", "里面只有一个数组"),
+    "no target": (["logits.npy"], "logits.npy: one array alone, as a file of this kind", "里面只有一个数组"),
+    "no target in CSV": (["logits.csv"], "logits.csv: one array alone, as a file of this kind", "里面只有一个数组"),
+    "no target in JSON": (["alone.json"], "alone.json: one array alone; give the targets in a second", "或把两个数组"),
     "no logits": (["hidden.npz"], "which array is target?", "哪个数组是 target？"),
     "bad cell": (["bad.csv", "labels.csv"], "bad.csv: line 2, column 3: 'x' is no number", "第 2 行第 3 列"),
     "label": (
         ["logits.npy", "wrong.csv"],
-        "wrong.csv: the label of row [1] is 3, expected one of 0 … 3 − 1",
-        "第 [1] 行的标签是 3",
+        "wrong.csv: the label of row [1] is 3, expected one of 0 … 2 — labels up to 3 need 4 columns",
+        "第 [1] 行的标签是 3，应在 0 … 2 之间——标签最大为 3，logits 需要 4 列",
     ),
+    "labels from one": (["logits.npy", "ones.csv"], "0 … 2 — labels that start at 1? subtract 1", "标签从 1 开始？"),
+    "padding": (["logits.npy", "padded.csv"], "0 … 2, or --ignore-index -1", "或用 --ignore-index -1 忽略"),
+    "broken label": (["logits.npy", "half.csv"], "the label of row [1] is 1.5, expected a whole", "1.5，应为整数"),
     "shape": (["logits.npy", "short.csv"], "the targets have shape (1), expected (2)", "目标的形状是（1），应为（2"),
     "both stdin": (["-", "-"], "- can stand for one file only", "- 只能代替一个文件"),
     "no number": (["batch.npz", "--softcap", "much"], "argument --softcap: 'much' is no number", "'much' 不是数"),
@@ -151,6 +169,16 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
     "probabilities": (["logits.npy", "labels.npy", "--probs"], "logits.npy", "logits.npy"),
     "names": (["batch.npz", "--class-names", "a,b"], "class_names has 2 names, expected 3", "class_names"),
     "smoothing": (["batch.npz", "--label-smoothing", "7"], "label_smoothing is 7.0", "label_smoothing is 7.0"),
+    "scalar": (["scalar.npy", "labels.npy"], "scalar.npy: input is a single number, expected", "只是一个数"),
+    "scalar text": (["scalar.json", "labels.npy"], "scalar.json: input is a single number", "只是一个数"),
+    "scalar target": (["logits.npy", "scalar.npy"], "scalar.npy: the targets have shape (1), expected (2)", "应为（2"),
+    "scalar weight": (["batch.npz", "--weight", "scalar.npy"], "batch.npz: weight", "batch.npz: weight"),
+    "records": (["records.npy", "labels.npy"], "records.npy: the nameless array is of [(", "的类型是 [("),
+    "objects": (
+        ["objects.npy", "labels.npy"],
+        "objects.npy: corrupt, no .npy file, or with Python objects",
+        "Python 对象",
+    ),
     "two kinds": (["batch.npz", "--json", "--markdown"], "not allowed with argument --json", "不能与"),
 }
 
@@ -158,8 +186,16 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_one_line_and_exit_code_2(files: Path, case: str, capsys: pytest.CaptureFixture[str]) -> None:
     (files / "bad.csv").write_text("1,2,3\n4,5,x\n")
+    (files / "alone.json").write_text("[[1, 2]]")
+    (files / "ones.csv").write_text("1\n3\n")
+    (files / "padded.csv").write_text("0\n-1\n")
+    (files / "half.csv").write_text("0\n1.5\n")
     (files / "wrong.csv").write_text("0\n3\n")
     (files / "short.csv").write_text("0\n")
+    np.save(files / "scalar.npy", np.float32(3))
+    (files / "scalar.json").write_text("5")
+    np.save(files / "records.npy", np.zeros(2, [("a", "f4")]))
+    np.save(files / "objects.npy", np.array([{}]), allow_pickle=True)
     np.savez(files / "hidden.npz", logits=LOGITS.numpy(), other=LABELS.numpy())
     arguments, english, chinese = WRONG[case]
     for lang, part in (("en", english), ("zh", chinese)):

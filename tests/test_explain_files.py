@@ -390,12 +390,57 @@ def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch, suffix):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as opened:
         opened.writestr("a/bomb.npy", npy(np.zeros(2**17)))
     assert path.stat().st_size < 2**14
-    sizes = {"SC_PAGE_SIZE": 2**20, "SC_PHYS_PAGES": 1}
-    monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    assert "larger than this machine's memory" in failure(path)[0]
-    assert "超出本机内存" in failure(path)[1]
-    sizes["SC_PHYS_PAGES"] = 2
+    free = [2**20]
+    monkeypatch.setattr(_files, "_free_memory", lambda: free[0])
+    assert "larger than this machine's free memory" in failure(path)[0]
+    assert "超出本机可用内存" in failure(path)[1]
+    free[0] *= 2
     equal(load(str(path)).arrays["a"], LOGITS)
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.npz", "a.pt", "a.safetensors"])
+def test_what_is_larger_than_what_is_free_is_not_read(tmp_path, monkeypatch, name):
+    (tmp_path / name).write_bytes(b"1\n" * 2**10)
+    monkeypatch.setattr(Path, "read_bytes", None)
+    monkeypatch.setattr(_files, "_free_memory", lambda: 2**11 - 1)
+    assert "memory" in failure(tmp_path / name)[0]
+
+
+def test_standard_input_that_never_ends_is_not_read_for_ever(monkeypatch):
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            assert size is not None
+            assert size >= 0
+            return b"1" * size
+
+    monkeypatch.setattr(_files, "_free_memory", lambda: 2**20)
+    with pytest.raises(UnusableFileError, match="memory"):
+        load("-", stdin=Endless())
+
+
+def test_what_is_free_is_what_the_system_or_its_container_has(monkeypatch):
+    told = {"MemAvailable:": 2**20, "max": None, "current": 2**19, "stat": 2**10}
+    monkeypatch.setattr(
+        _files, "_counted", lambda file, name="": told[name if "meminfo" in file else file.rpartition(".")[2]]
+    )
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 2**12, "SC_PHYS_PAGES": 2**30}.__getitem__)
+    assert _files._free_memory() == 2**30
+    told["max"] = 2**20
+    assert _files._free_memory() == 2**19 + 2**10
+    monkeypatch.undo()
+    assert 0 < _files._free_memory() < 2**60
+    assert _files._counted("/proc/none") is None
+
+
+HEADER = "{{'descr': '<f8', 'fortran_order': False, 'shape': {}, }}"
+
+
+@pytest.mark.parametrize("shape", [(2**40,), (2**62, 2), (2**31, 2**31, 4), (-1, 3), (10**400,)])
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_a_header_that_promises_more_than_there_is(tmp_path, shape, suffix):
+    content = npy_of_header(HEADER.format(shape).encode().ljust(501) + b"\n") + b"\0" * 64
+    (tmp_path / f"a{suffix}").write_bytes(content if suffix == ".npy" else archive(**{"a.npy": content}))
+    assert "corrupt" in failure(tmp_path / f"a{suffix}")[0]
 
 
 def test_text_and_torch_s_files_need_no_other_package(tmp_path):

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 import crossentropy
 from crossentropy.lazy import explain
+from crossentropy.lazy._fuse import FusedHead
 from crossentropy.lazy._tensor import observe
-from fused_models import NAMES, PAGE, LogitsLike, examine, in_chunks, training_step
+from fused_models import NAMES, PAGE, LogitsLike, UnknownModelError, examine, in_chunks, training_step
 from tiny_transformers import build
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -54,8 +56,35 @@ def model() -> Any:
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in NAMES.items() for name in names])
 def test_every_language_model(kind: str, name: str) -> None:
-    outcome = examine(name, kind)
-    assert DOCUMENTED[name].startswith("fused") == outcome.fused, outcome
+    """Right or refused; and as documented, but for a class that the page's version of transformers did not have."""
+    try:
+        outcome = examine(name, kind)
+    except UnknownModelError as unknown:
+        if name in DOCUMENTED:
+            raise
+        pytest.xfail(f"new in transformers {transformers.__version__}, to be made tiny: {unknown}")
+    assert name not in DOCUMENTED or DOCUMENTED[name].startswith("fused") == outcome.fused, outcome
+
+
+def test_the_page_names_every_class_of_its_version() -> None:
+    names = {name for names in NAMES.values() for name in names}
+    assert f"transformers {transformers.__version__}," not in PAGE.read_text("utf-8") or names == set(DOCUMENTED)
+
+
+def test_a_class_that_the_page_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LlamaForCausalLM", "MusicgenForCausalLM"):
+        monkeypatch.delitem(DOCUMENTED, name)
+        test_every_language_model("causal", name)
+    forward = nn.Linear.forward
+    with monkeypatch.context() as wrong:
+        wrong.setattr(FusedHead, "forward", lambda self, x: forward(self, x) * 1.001)
+        with pytest.raises(AssertionError, match="differs by"):
+            test_every_language_model("causal", "LlamaForCausalLM")
+    monkeypatch.setattr("fused_models.build", lambda name, kind: 1 / 0)
+    with pytest.raises(pytest.xfail.Exception, match="to be made tiny: LlamaForCausalLM: ZeroDivisionError"):
+        test_every_language_model("causal", "LlamaForCausalLM")
+    with pytest.raises(UnknownModelError):
+        test_every_language_model("causal", "MistralForCausalLM")
 
 
 def test_the_walk_would_see_logits(model: Any, batch: dict[str, Tensor]) -> None:
@@ -65,9 +94,9 @@ def test_the_walk_would_see_logits(model: Any, batch: dict[str, Tensor]) -> None
 
 
 def test_most_models_are_fused() -> None:
-    fused = [name for name in NAMES["causal"] if DOCUMENTED[name] == "fused"]
+    fused = [name for name in NAMES["causal"] if DOCUMENTED.get(name) == "fused"]
     assert len(fused) >= 178
-    assert sum(outcome == "fused" for outcome in DOCUMENTED.values()) >= len(DOCUMENTED) - 5
+    assert sum(outcome == "fused" for outcome in DOCUMENTED.values()) >= len(DOCUMENTED) - 6
 
 
 def test_trainer() -> None:

@@ -1,6 +1,7 @@
 """Lazy logits: whatever torch does to them gives what it gives for logits, and what can be fused is."""
 
 import copy
+import functools
 import io
 import logging
 import pickle
@@ -334,6 +335,79 @@ def test_hooks_see_the_gradient_of_logits(tensors: tuple[Tensor, ...]) -> None:
     torch.testing.assert_close(other.grad, 2 * torch_functional.linear(*tensors))
 
 
+def hook_of_torch_distributed(calls: list[Any]) -> Callable[[Tensor], Tensor]:
+    """A hook as FSDP has one: it looks at no gradient."""
+
+    def hook(gradient: Tensor) -> Tensor:
+        calls.append(1)
+        return gradient
+
+    hook.__module__ = "torch.distributed.fsdp._fully_shard._fsdp_state"
+    return hook
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda z: torch_functional.cross_entropy(z.view(-1, V), Y.view(-1)),
+        lambda z: torch_functional.cross_entropy(z.float()[:, 1:].reshape(-1, V), Y[:, 1:].reshape(-1)),
+        lambda z: torch_functional.cross_entropy(torch.cat([z[0], z[1]]), Y.view(-1)),
+        lambda z: torch_functional.nll_loss(z.log_softmax(-1).view(-1, V), Y.view(-1)),
+        lambda z: torch_functional.kl_div(z.log_softmax(-1), z.detach().softmax(-1), reduction="sum"),
+        lambda z: F.token_statistics(z, Y).entropy.sum(),
+        lambda z: z.max(-1).values.sum(),
+        lambda z: z.logsumexp(-1).sum(),
+        lambda z: Categorical(logits=z).entropy().sum(),
+        lambda z: z.square().sum(),
+        lambda z: z[:, 0].exp().sum(),
+        lambda z: z.mul_(3).sum(),
+        lambda z: Twice.apply(z).sum(),
+        lambda z: Twice.apply(z[0].double()).sum(),
+    ],
+)
+def test_hooks_that_order_communication_are_called_by_all_losses(
+    tensors: tuple[Tensor, ...], loss: Callable[[Tensor], Tensor]
+) -> None:
+    lazy, calls, removed = LazyLogits(*tensors), [], []
+    handle = lazy.register_hook(hook_of_torch_distributed(removed))
+    lazy.register_hook(functools.partial(hook_of_torch_distributed(calls)))
+    handle.remove()
+    assert not lazy._known()
+    plain = loss(torch_functional.linear(*tensors))
+    found = torch.autograd.grad(loss(lazy), tensors)
+    for a, b in zip(found, torch.autograd.grad(plain, tensors)):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)  # some in float32
+    assert calls
+    assert not removed
+
+
+def test_hooks_are_called_for_their_own_logits_only(tensors: tuple[Tensor, ...]) -> None:
+    lazy, calls = LazyLogits(*tensors), []
+    part = lazy[0]
+    part.register_hook(hook_of_torch_distributed(calls))
+    torch_functional.cross_entropy(lazy[1], Y[1]).backward()
+    assert not calls
+    loss = torch_functional.cross_entropy(part, Y[0])
+    lazy.register_hook(hook_of_torch_distributed(calls))  # after the loss was taken
+    loss.backward()
+    assert len(calls) == 2
+
+
+def test_what_pipelines_ask_of_logits_computes_none(tensors: tuple[Tensor, ...]) -> None:
+    lazy = LazyLogits(*tensors)
+    part = lazy.view(-1, V)
+    loss = torch_functional.cross_entropy(part, Y.view(-1))
+    assert not lazy._is_view()
+    assert lazy.detach_() is lazy
+    assert not lazy.requires_grad
+    assert lazy.grad_fn is None
+    assert not explain(lazy).materialized
+    loss.backward()
+    assert tensors[1].grad is not None
+    assert not lazy.exp().requires_grad
+    assert part.exp().requires_grad
+
+
 def test_gradients_of_logits_that_do_not_exist_are_refused(tensors: tuple[Tensor, ...]) -> None:
     lazy = LazyLogits(*tensors)
     loss = torch_functional.cross_entropy(lazy.view(-1, V), Y.view(-1))
@@ -624,7 +698,7 @@ def test_what_cannot_be_fused_says_why(model: Language) -> None:
         fuse(model)
     with pytest.raises(ValueError, match="is no module of Language"):
         fuse(model, nn.Linear(2, 3))
-    with pytest.raises(TypeError, match=r"model is str, expected an nn\.Module"):
+    with pytest.raises(TypeError, match=r"model is a str, expected an nn\.Module"):
         fuse("model")
 
 

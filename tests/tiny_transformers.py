@@ -8,7 +8,6 @@ one layer of each kind. What no rule can know is in `_EXCEPTIONS`, and what a ba
 import inspect
 import re
 from typing import Any
-from unittest import mock
 
 import torch
 import transformers
@@ -93,6 +92,11 @@ _EXCEPTIONS: dict[str, dict[str, Any]] = {
     "CohereCompassTextConfig": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 1e4}}},
     "DbrxAttentionConfig": {"rope_theta": 1e4, "clip_qkv": 8.0},  # have no default
     "DiffLlamaConfig": {"num_key_value_heads": 2},  # are in pairs
+    "DoryConfig": {
+        **{f"n_{part}_layers": 1 for part in ("input", "recurrent", "output")},
+        "num_hidden_layers": 3,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+    },
     "Dots1Config": {"n_shared_experts": 1},
     "Dots3NoteTextConfig": {"head_dim": 64},  # of which a quarter is rotated
     "EsmConfig": {"pad_token_id": 0},
@@ -217,7 +221,7 @@ def build(name: str, kind: str) -> tuple[nn.Module, dict[str, Any]]:
         config.decoder_start_token_id, config.pad_token_id = 3, 0
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        model = _model(cls, config).float().train()
+        model = cls(config).float().train()
         head = model.get_output_embeddings()
         for parameter in [] if head is None else head.parameters():
             nn.init.normal_(parameter, std=0.5)  # logits far from uniform, as trained ones are
@@ -226,15 +230,6 @@ def build(name: str, kind: str) -> tuple[nn.Module, dict[str, Any]]:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     return model, batch
-
-
-def _model(cls: Any, config: PretrainedConfig) -> Any:
-    if "shared_kv_states" not in inspect.signature(cls.forward).parameters:
-        return cls(config)
-    # all layers take keys and values from another model; transformers 5.23 raises unless one makes its own
-    text = config.text_config
-    with mock.patch.object(type(text), "kv_sharing_modes", ["reuse"] * text.num_hidden_layers):
-        return cls(config)
 
 
 def _inputs(model: nn.Module) -> dict[str, Any]:
@@ -255,7 +250,7 @@ def _inputs(model: nn.Module) -> dict[str, Any]:
         text = model.config.text_config
         batch["inputs_embeds"] = torch.randn(2, _TOKENS, 2 * model.config.backbone_hidden_size)
         shape = (2, text.num_key_value_heads, _TOKENS, text.head_dim)
-        batch["output_hidden_states"] = True  # without, Gemma 4 of transformers 5.23 slices inputs that these lack
+        batch["output_hidden_states"] = True  # without, Gemma 4 of transformers 5.24 slices inputs that these lack
         batch["shared_kv_states"] = {kind: tuple(torch.randn(2, *shape)) for kind in text.layer_types}
     if name in _SOUNDS:
         sound, shape, sound_mask, count = _SOUNDS[name]

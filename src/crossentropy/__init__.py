@@ -12,13 +12,48 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
     crossentropy.doctor        what is wrong with the losses of a program
 """
 
-from crossentropy import continuous, doctor, functional, information, lazy, nn
-from crossentropy._contract import Options
-from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
-from crossentropy.functional import TokenStatistics
-from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
+from typing import TYPE_CHECKING
+
+from crossentropy._exports import on_demand
+
+if TYPE_CHECKING:
+    from crossentropy import continuous, doctor, functional, information, lazy, nn
+    from crossentropy._contract import Options
+    from crossentropy._errors import (
+        ArgumentError,
+        ArgumentIndexError,
+        ArgumentTypeError,
+        ArgumentValueError,
+        ArgumentWarning,
+    )
+    from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
+    from crossentropy.functional import TokenStatistics
+    from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
+else:  # torch takes a second to import: what needs it is loaded when it is used
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        submodules=("continuous", "doctor", "functional", "information", "lazy", "nn"),
+        names={
+            "_contract": ("Options",),
+            "_errors": (
+                "ArgumentError",
+                "ArgumentIndexError",
+                "ArgumentTypeError",
+                "ArgumentValueError",
+                "ArgumentWarning",
+            ),
+            "_explain": ("Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"),
+            "functional": ("TokenStatistics",),
+            "lazy": ("LazyLogits", "fuse", "fused", "unfuse"),
+        },
+    )
 
 __all__ = [
+    "ArgumentError",
+    "ArgumentIndexError",
+    "ArgumentTypeError",
+    "ArgumentValueError",
+    "ArgumentWarning",
     "Difference",
     "Explanation",
     "ExplanationDisplay",

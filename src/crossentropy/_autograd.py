@@ -21,13 +21,13 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
 
+from crossentropy import _torch
 from crossentropy._backends import chunked, reference
 from crossentropy._contract import Loss, LossSpec, Side
 from crossentropy._errors import ArgumentValueError
-from crossentropy._values import own_values, tracing
+from crossentropy._torch import tracing
+from crossentropy._values import own_values
 
 SLOTS = 6
 """Differentiable tensors beside the coefficients: input, head and bias of two sides."""
@@ -119,13 +119,12 @@ def _transforms() -> tuple[str, ...]:
     """Transforms that need the rules of plain operators."""
     if torch.compiler.is_compiling():
         traced = "a transform of torch.func inside torch.compile is traced through plain operators"
-        return (traced,) if _transformed() else ()
-    if torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return (traced,) if _torch.transformed() else ()
+    if _torch.scripting():
         return ("torch.jit.trace records plain operators",)
-    if forward_ad._current_level >= 0:
+    if _torch.forward_mode():
         return ("forward-mode derivatives have rules for plain operators",)
-    reverse = (_functorch.TransformType.Grad, _functorch.TransformType.Functionalize)
-    if any(level.key() not in reverse for level in _functorch.get_interpreter_stack() or ()):
+    if _torch.maps():
         return ("vmap has rules for plain operators",)
     return ()
 
@@ -236,7 +235,7 @@ def _compute(static: _Static, numbers: Numbers, tensors: _Tensors) -> tuple[Tens
         total = _dot(tensors.coefficient, rows)
         if total.device.type != "cpu" or not total.isfinite():
             rows.masked_fill_((tensors.coefficient == 0) & ~rows.isfinite(), 0.0)
-            total = _dot(tensors.coefficient, rows)
+            total = (tensors.coefficient * rows).sum()  # the sum alone may overflow
     index = x.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
     gradients = [g for side in result.gradients for g in side]
     gradients += [None] * (SLOTS - len(gradients))
@@ -311,7 +310,7 @@ def _plain(static: _Static, numbers: Numbers, tensors: _Tensors, wants: Sequence
         return reference.execute(_with(static, numbers, tensors, chosen, some), torch.ones(()), False)[1]
 
     values = [tensors.slots[i] for i in chosen]
-    if _transformed():
+    if _torch.transformed():
         gradients = torch.func.vjp(rows, *values)[1](tensors.coefficient)
     else:
         with torch.enable_grad():
@@ -375,7 +374,7 @@ def _ordinary(static: _Static, upstream: tuple[Tensor | None, ...], wants: Seque
         and static.summed
         and not any(g is not None for g in others)
         and not any(want and not ready for want, ready in zip(wants[1:], static.wanted))
-        and not (torch.is_grad_enabled() or _transformed() or tracing() or _is_batched(of_sum))
+        and not (torch.is_grad_enabled() or _torch.transformed() or tracing() or _is_batched(of_sum))
     )
 
 
@@ -389,7 +388,7 @@ def _finish(ctx: _Context, of_sum: Tensor | None, wants: Sequence[bool]) -> list
     assert of_sum is not None
     rows, *computed = ctx.ready
     result = [of_sum * rows if wants[0] else None]
-    if torch._C._autograd._get_current_graph_task_keep_graph():  # pyright: ignore[reportAttributeAccessIssue]
+    if _torch.graph_is_kept():
         return result + [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
     ctx.ready = None
     same = of_sum.is_cpu and of_sum.item() == 1.0
@@ -400,18 +399,8 @@ def _scaled(gradient: Tensor, upstream: Tensor) -> Tensor:
     return (gradient * upstream).to(gradient.dtype)
 
 
-def _transformed() -> bool:
-    return torch._C._are_functorch_transforms_active()  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def _is_batched(x: Tensor) -> bool:
-    if _functorch.is_legacy_batchedtensor(x):
-        return True
-    while _functorch.is_functorch_wrapped_tensor(x):
-        if _functorch.is_batchedtensor(x):
-            return True
-        x = _functorch.get_unwrapped(x)
-    return False
+    return _torch.is_legacy_batched(x) or _torch.unwrapped(x) is None
 
 
 # --- the function, for programs, and the operator, for compilers ---------------------------------------------------
@@ -430,8 +419,8 @@ class _Function(torch.autograd.Function):
     ) -> None:
         static, numbers, *tensors = inputs
         _keep(ctx, static, numbers, _Tensors.of(tensors), output)  # pyright: ignore[reportArgumentType]
-        hooks = torch._C._autograd._top_saved_tensors_default_hooks(True)  # pyright: ignore[reportAttributeAccessIssue]
-        if hooks is None and not _transformed():  # a checkpoint, say, decides itself what to keep
+        # a checkpoint, say, decides itself what to keep
+        if not (_torch.saving_is_watched() or _torch.transformed()):
             ctx.ready = [output[1].detach(), *(x.detach() for x in output[3:])]
         ctx.mark_non_differentiable(output[2])
 

@@ -24,11 +24,10 @@ from typing import Any
 import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 import crossentropy
 from crossentropy import _contract as contract
-from crossentropy import functional
+from crossentropy import _torch, functional
 from crossentropy._backends import chunked
 from crossentropy._contract import LossTensors
 from crossentropy._planner import Plan, plan
@@ -335,7 +334,7 @@ def _processor() -> str:
 def plan_of(case: Case, device: str, budget: int | None) -> Plan:
     """The plan of a case, from tensors without storage."""
     dtype = getattr(torch, case.dtype)
-    with FakeTensorMode():
+    with _torch.fake_mode():
         if case.linear:
             n, d, v = case.shape
             hidden, head = (torch.empty(s, dtype=dtype, device=device) for s in ((n, d), (v, d)))
@@ -343,7 +342,7 @@ def plan_of(case: Case, device: str, budget: int | None) -> Plan:
         else:
             hidden, linear_weight = torch.empty(case.shape, dtype=dtype, device=device), None
             shape, rows, class_dim = hidden.shape, (case.shape[0], *case.shape[2:]), 1
-        target = torch.empty(rows, dtype=torch.int64, device=device)
+        target = torch.zeros(rows, dtype=torch.int64, device=device)
         pair = contract.resolve(LossTensors(hidden, target, linear_weight=linear_weight), shape, class_dim)
         wanted = (case.gradient, case.gradient and case.linear, False)
         return plan(chunked.workload(contract.make_loss("cross_entropy", shape, (pair,)), wanted), budget)

@@ -1,7 +1,8 @@
 """Arguments → one frozen LossSpec, or an error that helps.
 
-Everything a caller can get wrong about a loss is found here, before any arithmetic: each message names the argument,
-what came, what was expected and the likely fix. Below, functions take `(LossTensors, LossSpec)` and trust them.
+Everything a caller can get wrong about a loss is found here, in `_tensors` or in `_targets`, before any arithmetic.
+Each message names the argument, what came, what was expected and the likely fix. Below, functions take
+`(LossTensors, LossSpec)` and trust them.
 """
 
 import functools
@@ -14,21 +15,18 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import _reduction
 
-from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
+from crossentropy import _sharding as sharding
+from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
-from crossentropy._values import check_probabilities, first, position, readable
+from crossentropy._targets import check_labels, check_target, long, without
+from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight
+from crossentropy._values import readable
 
 if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyOptions
 
 AnyOptions: TypeAlias = "Options | LinearCrossEntropyOptions | None"
-
-INTEGERS = {
-    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
-}  # fmt: skip
-
 
 _LARGEST = sys.float_info.max
 """Larger numbers are infinite. (Compared with, because math.isfinite cannot be traced by torch.compile.)"""
@@ -68,6 +66,10 @@ class Options:
         budget = self.memory_budget
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
             raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")
+
+
+_OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
+"""Ours and torch's, which it has since 2.12."""
 
 
 class LossTensors(NamedTuple):
@@ -114,10 +116,10 @@ class Loss(NamedTuple):
     most_rows: int | None = None
     """Upper bound of a chunk."""
 
-    @property
-    def rows_shape(self) -> torch.Size:
-        """The shape of the rows: that of the logits without the class axis."""
-        return without(self.shape, self.sides[0].spec.class_dim)
+
+def rows_shape(loss: Loss) -> torch.Size:
+    """The shape of a loss's rows; a function, because torch 2.10 compiles no property of the loss."""
+    return without(loss.shape, loss.sides[0].spec.class_dim)
 
 
 @dataclass(frozen=True)
@@ -143,241 +145,6 @@ class LossSpec:
     """The dtype of the result."""
 
 
-# --- tensors ------------------------------------------------------------------------------------------------------
-
-
-def check_floating(name: str, tensor: object) -> Tensor:
-    """`tensor` itself, if it is a tensor of a real floating dtype."""
-    if not isinstance(tensor, Tensor):
-        convert = f" — use torch.as_tensor({name})" if hasattr(tensor, "__array__") else ""
-        raise ArgumentTypeError(f"{name} is a {type(tensor).__name__}, expected a torch.Tensor{convert}")
-    if not tensor.is_floating_point():
-        raise ArgumentTypeError(
-            f"{name} has dtype {tensor.dtype}, expected a real floating dtype — convert with {name}.float()"
-        )
-    return tensor
-
-
-def check_same_device(**tensors: object) -> None:
-    """All tensors, given by their argument names, are on the device of the first. What is no tensor is left out."""
-    (first_name, reference), *others = ((name, t) for name, t in tensors.items() if isinstance(t, Tensor))
-    for name, tensor in others:
-        if tensor.device != reference.device:
-            raise ArgumentValueError(
-                f"{name} is on {tensor.device} and {first_name} on {reference.device}: move it with "
-                f"{name}.to({first_name}.device)"
-            )
-
-
-def class_axis(input: object, target: object) -> int:
-    """The class axis of dense logits: 0 for (C), 1 for (N, C) and (N, C, d1, …, dK)."""
-    if (
-        isinstance(input, Tensor)
-        and isinstance(target, Tensor)
-        and input.dtype in INTEGERS
-        and target.is_floating_point()
-    ):
-        raise ArgumentTypeError(
-            f"input has dtype {input.dtype} and target {target.dtype}: the arguments look swapped — "
-            "the logits come first, then the target"
-        )
-    rank = check_floating("input", input).dim()
-    if rank == 0:
-        raise ArgumentValueError("input has no axes, expected logits of shape (C), (N, C) or (N, C, d1, …, dK)")
-    return 0 if rank == 1 else 1
-
-
-def check_linear(
-    input: object,
-    linear_weight: object,
-    linear_bias: object,
-    *,
-    names: tuple[str, str, str] = ("input", "linear_weight", "linear_bias"),
-) -> torch.Size:
-    """The shape of the logits of hidden states (…, D) under a head (C, d1, …, dK, D) with a bias (C, d1, …, dK)."""
-    if isinstance(linear_weight, Tensor) and linear_weight.dtype in INTEGERS:
-        raise ArgumentTypeError(
-            f"{names[1]} has dtype {linear_weight.dtype}: the arguments look swapped — the head comes before the target"
-        )
-    hidden, head = check_floating(names[0], input), check_floating(names[1], linear_weight)
-    if hidden.dim() < 1:
-        raise ArgumentValueError(f"{names[0]} has no axes, expected (D) or (…, D)")
-    if head.dim() < 2:
-        raise ArgumentValueError(f"{names[1]} has shape {tuple(head.shape)}, expected (C, D) or (C, d1, …, dK, D)")
-    if hidden.shape[-1] != head.shape[-1]:
-        raise ArgumentValueError(
-            f"{names[0]} has {hidden.shape[-1]} features (its last axis) and {names[1]} {head.shape[-1]}: shapes "
-            f"{tuple(hidden.shape)} and {tuple(head.shape)}{_transposed_hint(names[1], hidden, head)}"
-        )
-    if head.dim() > 2 and hidden.dim() != 2:
-        raise ArgumentValueError(
-            f"{names[1]} has shape {tuple(head.shape)}, which defines a K-dimensional loss and requires batched "
-            f"{names[0]} (N, {head.shape[-1]}), got shape {tuple(hidden.shape)}"
-        )
-    if linear_bias is not None:
-        bias = check_floating(names[2], linear_bias)
-        if bias.shape != head.shape[:-1]:
-            raise ArgumentValueError(f"{names[2]} has shape {tuple(bias.shape)}, expected {tuple(head.shape[:-1])}")
-    return torch.Size((*hidden.shape[:-1], *head.shape[:-1]))
-
-
-def check_statistics_head(input: Tensor, linear_weight: object, linear_bias: object, dim: int) -> torch.Size:
-    """The shape of the logits of a plain (C, D) head, whose classes are the last axis."""
-    shape = check_linear(input, linear_weight, linear_bias)
-    if not isinstance(linear_weight, Tensor) or linear_weight.dim() != 2:
-        raise ArgumentValueError(f"linear_weight has axes {tuple(shape[input.dim() - 1 :])} and D, expected (C, D)")
-    if dim not in (-1, input.dim() - 1):
-        raise ArgumentValueError(f"dim is {dim}: with linear_weight the classes are the last axis, -1")
-    return shape
-
-
-def check_distillation(student: torch.Size, teacher: torch.Size, head: Tensor) -> None:
-    """Student and teacher speak of the same rows and classes, under plain (C, D) heads."""
-    if head.dim() != 2:
-        raise ArgumentValueError(f"linear_weight has shape {tuple(head.shape)}, expected (C, D)")
-    if student != teacher:
-        raise ArgumentValueError(
-            f"the student's logits would have shape {tuple(student)} and the teacher's {tuple(teacher)}: expected the "
-            "same rows and the same classes"
-        )
-
-
-def _transposed_hint(name: str, hidden: Tensor, head: Tensor) -> str:
-    return f" — the head is (C, D): use {name}.T" if head.dim() == 2 and head.shape[0] == hidden.shape[-1] else ""
-
-
-def check_target(
-    shape: torch.Size, class_dim: int, target: object, *, probabilities_allowed: bool
-) -> tuple[Tensor, bool]:
-    """The target, and whether it holds class probabilities (else indices), for logits of the given shape."""
-    if not isinstance(target, Tensor):
-        raise ArgumentTypeError(f"target is a {type(target).__name__}, expected a torch.Tensor")
-    rows = without(shape, class_dim)
-    if target.shape == shape and probabilities_allowed:
-        if target.is_floating_point():
-            return target, True
-        raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and the shape of the logits, {tuple(shape)}. "
-            f"{'A one-hot target' if target.dtype != torch.bool else 'A mask of classes'}: pass class indices, "
-            f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim}), "
-            "or class probabilities, target.to(input.dtype)"
-        )
-    if target.shape != rows:
-        raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
-    if target.dtype not in INTEGERS:
-        raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: class indices are integers — "
-            "convert with target.long(), or pass class probabilities of shape " + str(tuple(shape))
-        )
-    return target, False
-
-
-def without(shape: torch.Size, class_dim: int) -> torch.Size:
-    """The rows' shape: the logits' without the class axis."""
-    return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
-
-
-def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:
-    rows, got = tuple(without(shape, class_dim)), tuple(target.shape)
-    probabilities = f" (class indices) or {tuple(shape)} (class probabilities)" if probabilities_allowed else ""
-    message = f"target has shape {got}, expected {rows}{probabilities} for logits of shape {tuple(shape)}"
-    return f"{message}. {_shape_hint(tuple(shape), class_dim, rows, got)}".rstrip()
-
-
-def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], got: tuple[int, ...]) -> str:
-    """The likely mistake behind a target of the wrong shape."""
-    if len(shape) > 2 and class_dim == 1 and shape[:-1] == got:
-        axes = ", ".join(
-            ("N", "T", "C") if len(shape) == 3 else ("N", *(f"d{i}" for i in range(1, len(shape) - 1)), "C")
-        )
-        move = "transpose(1, 2)" if len(shape) == 3 else "movedim(-1, 1)"
-        return f"({axes}) logits: the class axis must be 1 — use input.{move}"
-    if got == (*rows, 1):
-        return "It has a trailing axis of size 1 — use target.squeeze(-1)"
-    if len(rows) > 1 and got == (rows[0], 1, *rows[1:]):
-        return "It has a class axis of size 1 — use target.squeeze(1)"
-    if math.prod(got) == math.prod(rows) and len(rows) == 1:
-        return "The logits are flattened and the target is not — use target.reshape(-1)"
-    if rows and got and rows[0] != got[0] and rows[1:] == got[1:]:
-        return f"Expected input batch_size ({rows[0]}) to match target batch_size ({got[0]})"
-    return ""
-
-
-def check_class_weight(weight: object, num_classes: int) -> None:
-    """Class weights are one floating number per class."""
-    if weight is None:
-        return
-    tensor = check_floating("weight", weight)
-    if tensor.shape != (num_classes,):
-        raise ArgumentValueError(
-            f"weight has shape {tuple(tensor.shape)}, expected ({num_classes},): one number for each of the "
-            f"{num_classes} classes"
-        )
-
-
-def check_token_weight(token_weight: object, rows: torch.Size) -> None:
-    """Row weights are one real number per row."""
-    if token_weight is None:
-        return
-    if not isinstance(token_weight, Tensor) or token_weight.is_complex():
-        raise ArgumentTypeError(f"token_weight is a {type(token_weight).__name__}, expected a real torch.Tensor")
-    if token_weight.shape != rows:
-        raise ArgumentValueError(
-            f"token_weight has shape {tuple(token_weight.shape)}, expected {tuple(rows)}: one number for each row"
-        )
-
-
-def check_denominator(denominator: object, reduction: str) -> None:
-    """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
-    if denominator is None:
-        return
-    if reduction != "mean":
-        raise ArgumentValueError(f"denominator divides the 'mean', and reduction is {reduction!r}: leave one out")
-    if isinstance(denominator, Tensor):
-        if denominator.numel() != 1 or denominator.is_complex():
-            raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
-        if not readable(denominator):
-            return
-        denominator = denominator.item()
-    if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
-        number("denominator", denominator, low=0.0)
-
-
-def long(target: Tensor) -> Tensor:
-    """The labels as int64; those of uint64 that do not fit are out of any range."""
-    labels = target.long()
-    return labels.masked_fill(labels < 0, torch.iinfo(torch.int64).max) if target.dtype == torch.uint64 else labels
-
-
-def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> bool:
-    """Class indices, where they can be read, are in [0, C) or equal to ignore_index.
-
-    Returns:
-        Whether there may be others than those in [0, C): ignored ones, or unread ones.
-    """
-    if not readable(target, wait=wait):
-        return True
-    if target.numel() == 0:
-        return False
-    least, most = (int(x) for x in target.aminmax())
-    if least >= 0 and most < num_classes:
-        return least <= ignore_index <= most
-    offence = first(((target < 0) | (target >= num_classes)) & (target != ignore_index))
-    if offence is None:
-        return True
-    label = int(target[offence].item())
-    if label == num_classes:
-        hint = " — labels that start at 1? use target - 1"
-    elif label < 0 or label == 255:
-        hint = f" — padding? pass ignore_index={label}"
-    else:
-        hint = ""
-    raise ArgumentIndexError(
-        f"target{position(offence)} is {label}, expected a class in [0, {num_classes}) or ignore_index "
-        f"({ignore_index}){hint}"
-    )
-
-
 # --- numbers ------------------------------------------------------------------------------------------------------
 
 
@@ -385,7 +152,7 @@ def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _L
     """`value` as a Python number, finite and in [low, high], or in (low, high] with `above`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Real, torch.SymInt, torch.SymFloat)):
         learned = " — for a learned scale multiply the logits or hidden states by it" if "scale" in name else ""
-        raise ArgumentTypeError(f"{name} is a {type(value).__name__}, expected a Python number{learned}")
+        raise ArgumentTypeError(f"{name} is {kind_of(value)}, expected a Python number{learned}")
     if not isinstance(value, (torch.SymInt, torch.SymFloat)) and type(value) not in (int, float):
         value = float(value)  # NumPy's numbers and fractions
     if not low <= value <= high or (above and value == low):  # pyright: ignore[reportOperatorIssue]
@@ -393,6 +160,19 @@ def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _L
         limits = limits or (f" {'>' if above else '≥'} {low:g}" if low > -_LARGEST else "")
         raise ArgumentValueError(f"{name} is {value}, expected a finite number{limits}")
     return value  # pyright: ignore[reportReturnType]
+
+
+def check_representable(dtype: torch.dtype, **numbers: float | None) -> None:
+    """Numbers, given by their names, are finite in the accumulation dtype too."""
+    if torch.compiler.is_compiling():  # they may vary there, and nan says that they were infinite
+        return
+    most = torch.finfo(dtype).max
+    for name, value in numbers.items():
+        if value is not None and abs(value) > most:
+            raise ArgumentValueError(
+                f"{name.replace('_over_', ' / ')} is {value:g}, expected at most {most:.4g} in size: "
+                f"the loss is computed in {dtype}, where it would be infinite"
+            )
 
 
 def smoothing(label_smoothing: object) -> float:
@@ -405,6 +185,22 @@ def smoothing(label_smoothing: object) -> float:
 def cap(name: str, softcap: object) -> float | None:
     """A softcap > 0, or None."""
     return None if softcap is None else number(name, softcap, low=0.0, above=True)
+
+
+def check_denominator(denominator: object, reduction: str, dtype: torch.dtype, *, wait: bool = False) -> None:
+    """An explicit normaliser is one number ≥ 0, for reduction "mean"."""
+    if denominator is None:
+        return
+    if reduction != "mean":
+        raise ArgumentValueError(f"denominator divides the 'mean', and reduction is {reduction!r}: leave one out")
+    if isinstance(denominator, Tensor):
+        if denominator.numel() != 1 or denominator.is_complex():
+            raise ArgumentValueError(f"denominator has shape {tuple(denominator.shape)}, expected a single real number")
+        if not readable(denominator, wait=wait):
+            return
+        denominator = denominator.item()
+    if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
+        check_representable(dtype, denominator=number("denominator", denominator, low=0.0))
 
 
 def check_out_dtype(out_dtype: object) -> None:
@@ -440,7 +236,7 @@ def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | 
     if size_average is None and reduce is None:
         return reduction
     if not torch.compiler.is_compiling():
-        return _reduction.legacy_get_string(size_average, reduce)
+        return torch.nn.L1Loss(size_average, reduce).reduction
     if reduce is not None and not reduce:  # the same without the warning, which would break the graph
         return "none"
     return "mean" if size_average is None or size_average else "sum"
@@ -454,14 +250,17 @@ def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean
 
 def check_options(options: object) -> None:
     """Options are ours or torch's LinearCrossEntropyOptions, whose hints on chunking change no result."""
-    torchs = getattr(torch.nn, "LinearCrossEntropyOptions", ())  # torch has it since 2.12
-    if options is not None and not isinstance(options, (Options, torchs)):
-        raise ArgumentTypeError(f"options is a {type(options).__name__}, expected crossentropy.Options or None")
+    if options is not None and not isinstance(options, _OPTIONS):
+        raise ArgumentTypeError(f"options is {kind_of(options)}, expected crossentropy.Options or None")
 
 
 def under_autocast(input: Tensor) -> bool:
     """Whether autocast is enabled for the input's device, so that losses are float32."""
     device = input.device.type
+    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
+        return device != "meta" and torch.is_autocast_enabled(device)
+    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
+        return device != "meta" and torch.is_autocast_enabled(device)
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
@@ -504,7 +303,13 @@ def resolve(
 ) -> tuple[LossTensors, LossSpec]:
     """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
     named = tensors._replace(denominator=None)._asdict().items()
-    check_same_device(**{prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named})
+    named = {prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named}
+    check_same_device(**named)
+    tensors = _by_rows(tensors, class_dim) if sharding.check_together(**named) else tensors
+    if tensors.linear_weight is None:
+        sharding.check_whole("input", tensors.input, class_dim)
+    else:
+        sharding.check_whole(f"{prefix or 'linear_'}weight", tensors.linear_weight, 0)
     check_reduction(reduction)
     check_out_dtype(out_dtype)
     check_options(options)
@@ -513,7 +318,6 @@ def resolve(
         raise ArgumentIndexError(f"{prefix}input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
     check_class_weight(tensors.weight, num_classes)
     check_token_weight(tensors.token_weight, without(shape, class_dim))
-    check_denominator(tensors.denominator, reduction)
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
     ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
@@ -522,6 +326,7 @@ def resolve(
         target = long(target)
         ignores = check_labels(target, num_classes, ignore_index)
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
+    check_denominator(tensors.denominator, reduction, dtype)
     spec = LossSpec(
         class_dim=class_dim,
         num_classes=num_classes,
@@ -537,7 +342,36 @@ def resolve(
         logit_scale=number(f"{prefix}logit_scale", logit_scale),
         temperature=number("temperature", temperature, low=0.0, above=True),
     )
+    _check_constants(spec, prefix)
     return tensors._replace(target=target), spec
+
+
+def _check_constants(spec: LossSpec, prefix: str) -> None:
+    """The constants of a loss, and those that the logits are multiplied by, are finite in the accumulation dtype."""
+    scale, cap, temperature = spec.logit_scale, spec.softcap, spec.temperature
+    factors = {"logit_scale_over_temperature": scale / temperature} if temperature != 1.0 else {"logit_scale": scale}
+    if cap is not None:
+        factors = {
+            "softcap": cap,
+            "logit_scale_over_softcap": scale / cap,
+            "softcap_over_temperature": cap / temperature,
+        }
+    check_representable(spec.dtype, z_loss=spec.z_loss, **{prefix + name: value for name, value in factors.items()})
+
+
+def _by_rows(tensors: LossTensors, class_dim: int) -> LossTensors:
+    """DTensors with classes and features whole on each process, as many rows of them as it has."""
+    target, denominator = tensors.target, tensors.denominator
+    classes = [class_dim] if target is not None and target.is_floating_point() else []
+    return LossTensors(
+        input=sharding.whole(tensors.input, class_dim),
+        target=sharding.whole(target, *classes),
+        weight=sharding.replicated(tensors.weight),
+        token_weight=sharding.whole(tensors.token_weight),
+        denominator=sharding.replicated(denominator) if isinstance(denominator, Tensor) else denominator,
+        linear_weight=sharding.replicated(tensors.linear_weight),
+        linear_bias=sharding.replicated(tensors.linear_bias),
+    )
 
 
 def make_loss(
@@ -582,47 +416,3 @@ def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:
     ratio = -(-math.prod(tensors.linear_weight.shape[:-1]) // max(tensors.linear_weight.shape[-1], 1))
     rows = max(1, -(-math.prod(tensors.input.shape[:-1]) // max(ratio, 1)))
     return max(1, (1 << (rows - 1).bit_length()) // int(method.partition(":")[2] or 1))
-
-
-# --- values, only when asked (validate=True) ----------------------------------------------------------------------
-
-
-def validate_target(
-    target: Tensor, shape: torch.Size, class_dim: int, ignore_index: int, token_weight: Tensor | None = None
-) -> None:
-    """Class probabilities are distributions and class indices are in range, even if a device must be waited for."""
-    if not readable(target, wait=True):
-        return
-    if target.shape != shape:
-        check_labels(long(target), shape[class_dim], ignore_index, wait=True)
-        return
-    p = target.detach()
-    if token_weight is not None:
-        p = _filled(p, token_weight == 0, class_dim)
-    check_probabilities("target", p, class_dim, hint="divide each row by its sum")
-
-
-def validate_log_probabilities(input: Tensor, target: Tensor, class_dim: int, ignore_index: int) -> None:
-    """Rows that are not ignored are logarithms of distributions."""
-    if not readable(input, target, wait=True):
-        return
-    p = _filled(input.detach().exp(), long(target) == ignore_index, class_dim)
-    check_probabilities("exp(input)", p, class_dim, hint="input must be log-probabilities: apply log_softmax to logits")
-
-
-def _filled(p: Tensor, rows: Tensor, class_dim: int) -> Tensor:
-    """Probabilities p with the uniform distribution in rows that are not to be checked."""
-    return p.masked_fill(rows.unsqueeze(class_dim), 1 / p.shape[class_dim])
-
-
-def validate_range(name: str, tensor: Tensor, low: float, high: float, what: str, hint: str) -> None:
-    """Every entry is in [low, high], up to rounding."""
-    if not readable(tensor, wait=True):
-        return
-    slack = 4 * torch.finfo(tensor.dtype).eps
-    offence = first(~((tensor >= low - slack) & (tensor <= high + slack)))
-    if offence is not None:
-        value = tensor[offence].item()
-        raise ArgumentValueError(
-            f"{name}{position(offence)} is {value:.6g}, expected {what} in [{low:g}, {high:g}] — {hint}"
-        )

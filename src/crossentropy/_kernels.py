@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _statistics as statistics
-from crossentropy._contract import Loss, LossSpec
+from crossentropy._contract import Loss, LossSpec, rows_shape
 from crossentropy._logspace import product
 from crossentropy._planner import Plan
 from crossentropy._statistics import RowStatistics
@@ -177,14 +177,17 @@ def _put(work: Tensor, label: Tensor, inside: Tensor | None, value: Tensor | flo
     work.scatter_(1, label, value)
 
 
-def _weigh(weights: Tensor, differences: Tensor) -> Tensor:
+def _weigh(weights: Tensor | float, differences: Tensor) -> Tensor:
     """Sum over the classes of weights times z − m, where 0 · (−inf) is 0."""
-    if weights.shape[0] == 1 and weights.dim() == 2:
+    if not isinstance(weights, Tensor):
+        total = differences.sum(1, keepdim=True).mul_(weights)
+    elif weights.shape[0] == 1 and weights.dim() == 2:
         total = differences @ weights.T
     else:
         total = (weights * differences).sum(1, keepdim=True)
-    if total.device.type == "cpu" and not bool(total.isnan().any()):
+    if total.is_cpu and bool(total.isfinite().all()):
         return total
+    # weighted first: a sum of differences may overflow where the weighted one does not
     return product(weights, differences).sum(1, keepdim=True)
 
 
@@ -194,7 +197,7 @@ def _prepare(loss: Loss, coefficient: Tensor | None, rows: View, names: Sequence
     `ignored` and `unknown` are left out where no label can be either, as the contract found.
     """
     spec, device = loss.sides[0].spec, loss.sides[0].input.device
-    prepared = {name: rows(torch.zeros(loss.rows_shape, dtype=spec.dtype, device=device)) for name in names}
+    prepared = {name: rows(torch.zeros(rows_shape(loss), dtype=spec.dtype, device=device)) for name in names}
     if loss.target is not None and not spec.probabilities:
         label = rows(loss.target)
         if spec.ignores:
@@ -367,10 +370,9 @@ class CrossEntropy(_Rows):
             apart = apart if inside is None else apart.masked_fill_(~inside, -torch.inf)
         torch.sub(z, maximum, out=work)
         weighted = weight = None
-        if isinstance(tau, Tensor):
-            weighted, weight = _weigh(tau, work), tau.sum(1, keepdim=True)
-        elif tau is not None:
-            weighted = work.sum(1, keepdim=True).mul_(tau)
+        if tau is not None:
+            weighted = _weigh(tau, work)
+            weight = tau.sum(1, keepdim=True) if isinstance(tau, Tensor) else None
         work.exp_()
         _put(work, label, inside, 0.0)
         return RowStatistics(maximum, work.sum(1, keepdim=True), apart, weighted, weight)
@@ -499,7 +501,8 @@ class Statistics(_Rows):
             old = RowStatistics(*(before[name] for name in ("maximum", "others", "apart")), energy=before["energy"])
             if "label" in r:
                 r["target"].copy_(torch.where(r["label"] < begin, before["target"], r["target"]))
-            r["top"].copy_(torch.where(old.apart >= r["apart"], before["top"], r["top"]))
+            # of equal ones the first, and the first nan: as torch.argmax
+            r["top"].copy_(torch.where((old.apart >= r["apart"]) | old.apart.isnan(), before["top"], r["top"]))
             merged = statistics.merge(old, self._stored())
             assert merged.energy is not None
             self._store(maximum=merged.maximum, others=merged.others, apart=merged.apart, energy=merged.energy)
@@ -526,7 +529,7 @@ class Statistics(_Rows):
         maximum = apart.clamp(min=statistics.lowest(z.dtype))
         torch.sub(z, maximum, out=work)
         p = work.exp()
-        energy = _finite(work).mul_(p).sum(1, keepdim=True)
+        energy = statistics.finite(work).mul_(p).sum(1, keepdim=True)
         others = p.scatter_(1, top, 0.0).sum(1, keepdim=True)
         self._store(apart=apart, maximum=maximum, others=others, energy=energy, top=top + begin)
 
@@ -537,7 +540,8 @@ class Statistics(_Rows):
         total = statistics.total(row)
         of_log_prob, of_entropy, of_logsumexp = (r[f"coefficient{k}"] for k in range(3))
         p = work.exp().div_(total)
-        outer = _finite(work).sub_(row.energy / total).mul_(of_entropy).neg_().add_(of_logsumexp)  # … log p + H
+        # log p + H
+        outer = statistics.finite(work).sub_(row.energy / total).mul_(of_entropy).neg_().add_(of_logsumexp)
         if "label" not in r:
             torch.mul(outer, p, out=work)
         else:
@@ -551,11 +555,6 @@ class Statistics(_Rows):
             _put(work, top, at_top, peak)
         _unload(work, slope)
         self._clean(work, row.others * 0)
-
-
-def _finite(differences: Tensor) -> Tensor:
-    """Z − m in a new tensor, with −1000 for −inf: its exponential is 0 as well, and so is their product."""
-    return differences.clamp(min=-1000.0)
 
 
 # --- divergence ---------------------------------------------------------------------------------------------------
@@ -619,10 +618,12 @@ class Divergence(_Rows):
 
     @staticmethod
     def _terms(works: Tensors) -> tuple[Tensor, Tensor, Tensor]:
-        """From log q and log p: q, p, and p (log p − log q), which is 0 where p = 0."""
+        """From log q and log p: q, p, and p (log p − log q): 0 where p = 0, inf where p has underflowed and q is 0."""
         log_q, log_p = works
         p = log_p.exp()
-        return log_q.exp(), p, (log_p - log_q).masked_fill_(p == 0, 0.0).mul_(p)
+        differences = log_p - log_q
+        impossible = differences == torch.inf
+        return log_q.exp(), p, differences.masked_fill_(p == 0, 0.0).mul_(p).masked_fill_(impossible, torch.inf)
 
     def _derive(self, works: Tensors, q: Tensor, p: Tensor, terms: Tensor, slopes: list[Tensor | None]) -> None:
         student, teacher = self._specs()

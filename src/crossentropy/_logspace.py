@@ -14,6 +14,8 @@ torch.compile follow from torch's own rules.
 import torch
 from torch import Tensor
 
+from crossentropy._sharding import is_distributed
+
 _CERTAIN = -0.5
 """Log-probability above which log p is computed from the other classes: there they hold 1 − e^−0.5 = 39 % at most."""
 
@@ -30,7 +32,7 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     gradient. There log p = log1p(−Σ of the other classes' p), which keeps every digit, and its derivative too: the
     gradient of log p_y with respect to z_y is the *sum* of the others, never 1 − p_y.
     """
-    log_p = torch.log_softmax(z, dim)
+    log_p = _composed_log_softmax(z, dim) if is_distributed(z) else torch.log_softmax(z, dim)
     if log_p.numel() == 0:
         return log_p
     top, index = log_p.max(dim, keepdim=True)
@@ -38,6 +40,12 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     certain = top > _CERTAIN
     accurate = torch.log1p(0 - torch.where(certain, others, 0.0))  # 0 − x, not −x: no negative zero
     return log_p.scatter(dim, index, torch.where(certain, accurate, top))
+
+
+def _composed_log_softmax(z: Tensor, dim: int) -> Tensor:
+    """That of torch by other operators: its own has no gradient for DTensors while torch's loss_parallel is on."""
+    z = z - z.amax(dim, keepdim=True).detach()
+    return z - z.exp().sum(dim, keepdim=True).log()
 
 
 def logsumexp(z: Tensor, dim: int) -> Tensor:

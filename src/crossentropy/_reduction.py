@@ -13,7 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossentropy._contract import Loss, LossTensors
+from crossentropy._contract import Loss, LossTensors, rows_shape
+from crossentropy._sharding import scalar
 
 Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]
 """From a loss, the coefficients (1, rows) and whether to sum: Σ coefficient · rows (if so), and the rows (1, rows)."""
@@ -24,7 +25,7 @@ def ignored(loss: Loss) -> Tensor:
     spec = loss.sides[0].spec
     if spec.ignores and loss.target is not None:
         return loss.target == spec.ignore_index
-    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(loss.rows_shape)
+    return scalar(False, torch.bool, loss.sides[0].input).expand(rows_shape(loss))
 
 
 def picked(loss: Loss, skipped: Tensor) -> Tensor:
@@ -55,17 +56,22 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
         divisor = torch.as_tensor(tensors.denominator, dtype=t.dtype, device=t.device).reshape(())
         # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
         divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
-        return execute(loss, _of_rows(t / divisor, loss), True)[0].to(out_dtype)
+        return execute(loss, _of_rows(_divided(t, divisor), loss), True)[0].to(out_dtype)
     empty = total == 0
-    coefficient = (t / total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+    coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
+
+
+def _divided(t: Tensor, divisor: Tensor) -> Tensor:
+    """Token weights over what the mean divides by. What is infinite divides to nan: a mean of 0 would go unnoticed."""
+    return t / divisor.masked_fill(divisor.isinf(), torch.nan)
 
 
 def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """The token weights t, one number where all are the same, and Σ t n."""
-    spec, device = loss.sides[0].spec, loss.sides[0].input.device
+    spec = loss.sides[0].spec
     if token_weight is None and not spec.ignores:
-        t = torch.ones((), dtype=spec.dtype, device=device)
+        t = scalar(1.0, spec.dtype, loss.sides[0].input)
         if loss.weight is None or spec.probabilities:
             return t, t * (math.prod(loss.shape) // spec.num_classes)
         return t, picked(loss, ignored(loss)).sum()
@@ -77,4 +83,4 @@ def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
 
 def _of_rows(coefficient: Tensor, loss: Loss) -> Tensor:
     """Coefficients in the shape (1, rows)."""
-    return coefficient.expand(1, *loss.rows_shape)
+    return coefficient.expand(1, *rows_shape(loss))

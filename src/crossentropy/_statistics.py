@@ -20,12 +20,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy._logspace import product
+
 
 class RowStatistics(NamedTuple):
     """Sums over a set of classes, of many rows at once; every field has the rows' shape."""
 
     maximum: Tensor
-    """m, never −inf but `lowest`: −inf − (−inf) does not happen."""
+    """m, never −inf but `lowest` for classes that are all −inf: −inf − (−inf) does not happen."""
     others: Tensor
     """o, the sum over all classes but the one apart."""
     apart: Tensor
@@ -39,8 +41,13 @@ class RowStatistics(NamedTuple):
 
 
 def lowest(dtype: torch.dtype) -> float:
-    """The maximum of classes that are all −inf: far below every logit, and differences to it are finite."""
-    return torch.finfo(dtype).min / 4
+    """The maximum of classes that are all −inf: no finite logit is below it, and it is a legal logit itself."""
+    return torch.finfo(dtype).min
+
+
+def finite(differences: Tensor) -> Tensor:
+    """Differences to a maximum, in a new tensor, −1000 at least: the exponential is 0 as well, and 0 times it is 0."""
+    return differences.clamp(min=-1000.0)
 
 
 def merge(a: RowStatistics, b: RowStatistics) -> RowStatistics:
@@ -57,11 +64,10 @@ def merge(a: RowStatistics, b: RowStatistics) -> RowStatistics:
         shift = part.maximum - maximum
         others = others + part.others * shift.exp()
         if part.weighted is not None and part.weight is not None:
-            weighted = part.weighted + part.weight * shift + (0.0 if weighted is None else weighted)
+            weighted = part.weighted + product(part.weight, shift) + (0.0 if weighted is None else weighted)
             weight = part.weight + (0.0 if weight is None else weight)
         if part.energy is not None:
-            # a shift of −1e38 times exp(shift) = 0 is 0, as it should be
-            energy = shift.exp() * (part.energy + total(part) * shift) + (0.0 if energy is None else energy)
+            energy = shift.exp() * (part.energy + total(part) * finite(shift)) + (0.0 if energy is None else energy)
     return RowStatistics(maximum, others, torch.maximum(a.apart, b.apart), weighted, weight, energy)
 
 

@@ -7,25 +7,18 @@ package asks `readable` first.
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
 
-from crossentropy._errors import ArgumentIndexError, ArgumentValueError
+from crossentropy import _torch
+from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
 _OWN_VALUES = getattr(Tensor, "__torch_dispatch__")  # noqa: B009
-_TRACING = torch._C._TorchDispatchModeKey  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def readable(*tensors: Tensor, wait: bool = False) -> bool:
     """Whether the values of all `tensors` can be read now: without waiting for a device, unless `wait` is true."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or tracing():  # pyright: ignore[reportPrivateImportUsage]
+    if torch.compiler.is_compiling() or _torch.scripting() or _torch.tracing():
         return False
     return all(_is_readable(tensor, wait) for tensor in tensors)
-
-
-def tracing() -> bool:
-    """Whether operators are recorded, or computed without values."""
-    mode = torch._C._get_dispatch_mode  # pyright: ignore[reportAttributeAccessIssue]
-    return mode(_TRACING.FAKE) is not None or mode(_TRACING.PROXY) is not None
 
 
 def own_values(tensor: Tensor) -> bool:
@@ -34,13 +27,15 @@ def own_values(tensor: Tensor) -> bool:
 
 
 def _is_readable(tensor: Tensor, wait: bool) -> bool:
-    while _functorch.is_functorch_wrapped_tensor(tensor):
-        if _functorch.is_batchedtensor(tensor):
-            return False
-        tensor = _functorch.get_unwrapped(tensor)
-    if not own_values(tensor):
+    inner = _torch.unwrapped(tensor)
+    if inner is None or not own_values(inner):
         return False
-    return tensor.device.type == "cpu" or (wait and tensor.device.type != "meta")
+    return inner.device.type == "cpu" or (wait and inner.device.type != "meta" and not _captured(inner))
+
+
+def _captured(tensor: Tensor) -> bool:
+    """Whether what is done now with a tensor goes into a CUDA graph, which cannot wait for it."""
+    return tensor.device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
 def first(mask: Tensor) -> tuple[int, ...] | None:
@@ -57,6 +52,8 @@ def position(index: tuple[int, ...]) -> str:
 
 def axis(name: str, tensor: Tensor, dim: int) -> int:
     """The axis `dim` of a tensor, counted from the front."""
+    if isinstance(dim, bool) or not isinstance(dim, (int, torch.SymInt)):
+        raise ArgumentTypeError(f"dim is {dim!r}, expected an axis of {name}: a whole number")
     if not -tensor.dim() <= dim < tensor.dim():
         raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
     return dim % tensor.dim()
@@ -71,38 +68,43 @@ def check_broadcast(**tensors: Tensor) -> None:
         raise ArgumentValueError(f"the shapes of {shapes} do not broadcast, expected the same shape") from None
 
 
-def check_probabilities(name: str, p: Tensor, dim: int, *, hint: str) -> None:
-    """Raise ArgumentValueError unless every entry of `p` is at least 0 and every row along `dim` sums to 1."""
+def check_probabilities(name: str, p: Tensor, dim: int, *, hint: str, begin: int = 0) -> None:
+    """Raise ArgumentValueError unless every entry of `p` is at least 0 and every row along `dim` sums to 1.
+
+    `begin` is where p begins along the first axis of what is called `name`.
+    """
     rows = p.detach().movedim(dim, -1)
     offence = first(~(rows >= 0))  # a nan fails every comparison
     if offence is not None:
         row, value = rows[offence[:-1]], rows[offence].item()
         raise ArgumentValueError(
-            f"{name}{_row(offence[:-1])} holds {value:.6g} at class {offence[-1]}, expected probabilities ≥ 0: "
-            f"{_show(row)} — {hint}"
+            f"{name}{row_position(offence[:-1], begin)} holds {value:.6g} at class {offence[-1]}, expected "
+            f"probabilities ≥ 0: {_show(row)} — {hint}"
         )
     totals = rows.sum(-1, dtype=torch.float64)
-    tolerance = _sum_tolerance(rows)
-    offence = first((totals - 1).abs() > tolerance)
+    tolerance = sum_tolerance(rows.dtype, rows.shape[-1])
+    offence = first(~((totals - 1).abs() <= tolerance))
     if offence is not None:
         total = totals[offence].item()
         amount = f"1 {total - 1:+.1g}" if abs(total - 1) < 1e-4 else f"{total:.6g}"
         raise ArgumentValueError(
-            f"{name}{_row(offence)} sums to {amount}, expected 1 (± {tolerance:.1g}): {_show(rows[offence])} — {hint}"
+            f"{name}{row_position(offence, begin)} sums to {amount}, expected 1 (± {tolerance:.1g}): "
+            f"{_show(rows[offence])} — {hint}"
         )
 
 
-def _row(index: tuple[int, ...]) -> str:
-    return f": row {position(index)}" if index else ""
+def row_position(index: tuple[int, ...], begin: int = 0) -> str:
+    """A row as it is written behind a name, ": row [2]", or nothing for the only one, which has no index."""
+    return f": row {position((begin + index[0], *index[1:]))}" if index else ""
 
 
-def _sum_tolerance(rows: Tensor) -> float:
+def sum_tolerance(dtype: torch.dtype, classes: int) -> float:
     """How far from 1 the sum of C correctly computed probabilities may be.
 
     Each entry is rounded by half an ulp of itself (together eps/2) or, below the smallest normal number, by half of
     the smallest subnormal; the normaliser that they were divided by, summed in the same dtype, is off by about √C eps.
     """
-    info, classes = torch.finfo(rows.dtype), max(rows.shape[-1], 1)
+    info, classes = torch.finfo(dtype), max(classes, 1)
     return info.eps * (8 + classes**0.5 + classes * info.smallest_normal)
 
 

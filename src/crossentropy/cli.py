@@ -1,5 +1,6 @@
-"""The command line: `crossentropy demo | explain | doctor | convert | bench | plan`. The only module that prints.
+"""The command line: `crossentropy demo | explain | doctor | convert | bench | plan`.
 
+A command is imported when it runs, and torch by those that compute. Without arguments the help is shown, exit code 0.
 Exit codes: 0 done · 1 a check failed, or something was found · 2 wrong arguments or unusable files, with one line
 that says what to do.
 """
@@ -10,7 +11,6 @@ import functools
 import importlib.util
 import io
 import json
-import os
 import re
 import sys
 import time
@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import crossentropy
+from crossentropy import _disk, _terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from crossentropy import Explanation
     from crossentropy.demo.report import Progress, Section
 
 
@@ -34,14 +36,19 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _fail(message: str) -> int:
-    print(message, file=sys.stderr)
+    _terminal.print_line(message, error=True)
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def _reason(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """The parser of all commands, with the arguments of the one that is chosen."""
     parser = _Parser(prog="crossentropy", description="The cross-entropy library for PyTorch.")
     parser.add_argument("--version", action="version", version=f"crossentropy {crossentropy.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     demo = commands.add_parser(
         "demo",
         help="from −log p to a trained language model, on real data",
@@ -55,30 +62,35 @@ def _parser() -> argparse.ArgumentParser:
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
     commands.add_parser("explain", help="every step of a loss, with its numbers", add_help=False)  # see _explain
-    _add_doctor(commands)
+    _add_doctor(commands, chosen)
     _add_measuring(commands)
     return parser
 
 
-def _add_doctor(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    from crossentropy.doctor import _command, _command_convert
-
+def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) -> None:
     doctor = commands.add_parser(
         "doctor",
         help="what is wrong with the losses of a program",
         usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
         description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
         "cross entropy, with what they cost and how to mend them.",
-        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined.",
+        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined · "
+        "128 + n ended by signal n. Files that are given up do not change it.",
     )
-    _command.add_arguments(doctor)
     convert = commands.add_parser(
         "convert",
         help="change a training script's loss to cross entropy",
         description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
         "says what it does to it, and what would be a guess is left as it is, with the reason.",
     )
-    _command_convert.add_arguments(convert)
+    if chosen == "doctor":
+        from crossentropy.doctor import _command
+
+        _command.add_arguments(doctor)
+    if chosen == "convert":
+        from crossentropy.doctor import _command_convert
+
+        _command_convert.add_arguments(convert)
 
 
 def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -138,24 +150,37 @@ def _seed(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without − or Σ shows ? instead of ending the program
-            stream.reconfigure(errors="replace")
+    _terminal.prepare()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    command = arguments[0] if arguments else ""
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    name = f"crossentropy {command}".strip()
     try:
-        if command == "explain":
-            return _explain(arguments[1:])
-        if command == "doctor":
-            return _doctor(arguments)
-        options = _parser().parse_args(arguments)
-        return {"demo": _run_demo, "convert": _convert, "bench": _bench, "plan": _plan}[options.command](options)
+        try:
+            return _run(command, arguments)
+        finally:
+            _terminal.flush()
     except KeyboardInterrupt:
-        print(f"crossentropy {command}: interrupted", file=sys.stderr)
+        _terminal.print_line(f"{name}: interrupted", error=True)
         return 130
     except BrokenPipeError:  # the reader has seen enough, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _terminal.abandon()
         return 141
+    except OSError as error:  # a full disk, also where standard output goes
+        _terminal.abandon()
+        return _fail(f"{name}: {_reason(error)}")
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    if command == "explain" and arguments[0] == command:
+        return _explain(arguments[1:])
+    if command == "doctor":
+        return _doctor(arguments)
+    parser = _parser(command)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 0
+    return {"demo": _run_demo, "convert": _convert, "bench": _bench, "plan": _plan}[options.command](options)
 
 
 def _explain(arguments: Sequence[str]) -> int:
@@ -177,18 +202,27 @@ def _explain(arguments: Sequence[str]) -> int:
         return _fail(f"{name}: {error}")
     if options.json:
         contents = [e.to_dict() for e in explanations]
-        print(json.dumps(contents[0] if len(contents) == 1 else contents, ensure_ascii=False, indent=1))
+        shown = contents[0] if len(contents) == 1 else contents
+        _terminal.print_json(json.dumps(shown, ensure_ascii=False, indent=1))
     else:
         for e in explanations:
             _show(e.to_markdown() if options.markdown else e)
-    if options.html is not None:
-        explanations[-1].to_html(options.html)
-    if options.plot is not None:
-        crossentropy.ExplanationDisplay(explanations[-1]).plot().figure_.savefig(options.plot)
-    for file in (options.html, options.plot):
-        if file is not None:
-            print(words("cli.written", file=file, title=explanations[-1].title), file=sys.stderr)
+    for file, data in _files_of(explanations[-1], options):
+        _disk.write({file: data})
+        _terminal.print_line(words("cli.written", file=file, title=explanations[-1].title), error=True)
     return 0
+
+
+def _files_of(e: "Explanation", options: argparse.Namespace) -> "Iterator[tuple[Path, bytes]]":
+    """The files that are asked for, each made when its turn comes."""
+    from crossentropy._explain._page import page
+
+    if options.html is not None:
+        yield options.html, page(e).encode()
+    if options.plot is not None:
+        figure = io.BytesIO()
+        crossentropy.ExplanationDisplay(e).plot().figure_.savefig(figure, format=options.plot.suffix[1:].lower())
+        yield options.plot, figure.getvalue()
 
 
 def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> str | None:
@@ -208,25 +242,11 @@ def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> 
 
 
 def _show(shown: object) -> None:
-    """Print in colour on a terminal that has rich, else as text; signs that the terminal lacks get a likeness."""
+    """Print in colour on a terminal that has rich, else as text."""
     if not isinstance(shown, str) and sys.stdout.isatty() and importlib.util.find_spec("rich") is not None:
-        from rich.console import Console
-
-        return Console().print(shown)
-    text = str(shown)
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        text = text.translate(_LIKENESS)
-    return print(text, end="\n\n")
-
-
-_LIKENESS = str.maketrans(
-    dict(zip("−–×·‖═₀₁₂“”", '--x*|=012""'))
-    | {"…": "...", "²": "^2", "Σ": "sum", "∂": "d", "τ": "tau", "ℓ": "l", "λ": "lambda", "ε": "eps"}
-    | {"✓": "ok", "✗": "WRONG"}
-)
-"""What stands for a sign on a terminal that cannot show it; a lost minus would be another number."""
+        _terminal.console().print(shown)
+    else:
+        _terminal.print_text(f"{shown}\n\n")
 
 
 def _doctor(arguments: Sequence[str]) -> int:
@@ -235,10 +255,10 @@ def _doctor(arguments: Sequence[str]) -> int:
     from crossentropy.doctor._config import UnusableSettingsError
 
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = _parser().parse_args(arguments[:end])
+    options = _parser("doctor").parse_args(arguments[:end])
     try:
         if options.explain is not None:
-            print("\n\n\n".join(map(_output.about, _command.described(options.explain))))
+            _terminal.print_text("\n\n\n".join(map(_output.about, _command.described(options.explain))) + "\n")
             return 0
         wanted = _command.settings(options)
         with _counting() as progress:
@@ -246,14 +266,16 @@ def _doctor(arguments: Sequence[str]) -> int:
     except (UnusableSettingsError, _command.UnusableInputError, ChildProcessError) as error:
         return _fail(f"crossentropy doctor: {error}")
     findings = examination.findings
-    text = _output.FORMATS[options.output_format](findings)
-    if text:
-        print(text, flush=True)
+    text = _output.FORMATS[options.output_format](findings, examination.passed)
+    if options.output_format in ("json", "sarif"):
+        _terminal.print_json(text)
+    elif text:
+        _terminal.print_text(f"{text}\n")
     if options.output_format == "text":
-        print(("\n" if text else "") + _output.summary(findings, examination.what))
+        _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
     for note in examination.notes:
-        print(f"crossentropy doctor: {note}", file=sys.stderr)
-    return 1 if examination.failed or wanted.fails(findings) else 0
+        _terminal.print_line(f"crossentropy doctor: {note}", error=True)
+    return examination.code(wanted)
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -262,24 +284,30 @@ def _convert(options: argparse.Namespace) -> int:
 
     try:
         texts, conversions = _command_convert.convert(options)
-        if options.write:
-            _command_convert.write(texts, conversions)
-    except (UnusableInputError, OSError) as error:
+        notes = _command_convert.write(texts, conversions) if options.write else []
+    except UnusableInputError as error:
         return _fail(f"crossentropy convert: {error}")
+    except OSError as error:
+        return _fail(f"crossentropy convert: nothing was written: {_reason(error)}")
     for path, conversion in conversions.items():
         if options.write:
             for change in conversion.changes:
-                print(f"{path}:{change}")
+                _terminal.print_line(f"{path}:{change}")
         else:
-            print(conversion.diff(path), end="")
+            diff = conversion.diff(path)
+            _terminal.print_text(diff)
+            if diff != _terminal.escaped(diff, lines=True):
+                notes.append(f"{path}: control characters are shown escaped, so patch cannot apply this: use --write")
     for path, conversion in conversions.items():
         for refusal in conversion.refusals:
-            print(f"left as it is: {path}:{refusal}", file=sys.stderr)
+            _terminal.print_line(f"left as it is: {path}:{refusal}", error=True)
     for finding in _command_convert.remaining(conversions):
-        print(f"still to be mended: {finding}", file=sys.stderr)
+        _terminal.print_line(f"still to be mended: {finding}", error=True)
+    for note in notes:
+        _terminal.print_line(f"crossentropy convert: {note}", error=True)
     count = sum(len(conversion.changes) for conversion in conversions.values())
     end = "written" if options.write else "--write makes them"
-    print(f"{count} change{'s' * (count != 1)}{f': {end}' if count else ', nothing to do'}", file=sys.stderr)
+    _terminal.print_line(f"{count} change{'s' * (count != 1)}{f': {end}' if count else ', nothing to do'}", error=True)
     return 0
 
 
@@ -291,12 +319,12 @@ def _counting() -> Iterator[Callable[[int, int], None] | None]:
         return
 
     def show(done: int, total: int) -> None:
-        print(f"\r{done:,} of {total:,} files", end="", file=sys.stderr, flush=True)
+        _terminal.show_progress(f"{done:,} of {total:,} files")
 
     try:
         yield show
     finally:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        _terminal.show_progress("")
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -317,10 +345,10 @@ def _bench(options: argparse.Namespace) -> int:
         if "memory" not in str(error) and not isinstance(error, MemoryError):
             raise
         return _fail(f"crossentropy bench: {case} does not fit into memory: {error}")
-    print(report)
+    _terminal.print_text(f"{report}\n")
     if options.json is not None:
         stored = {**_benchmark.machine(), "cases": [report.to_dict()]}
-        options.json.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
+        _disk.write({options.json: (json.dumps(stored, indent=1) + "\n").encode()})
     return 0
 
 
@@ -336,8 +364,8 @@ def _plan(options: argparse.Namespace) -> int:
     chosen = _benchmark.plan_of(case, options.device, options.memory)
     rates = _benchmark.Rates.measured(getattr(torch, options.dtype), options.device)
     seconds = _benchmark.predicted_seconds(case, chosen, rates)
-    print(f"{case}\n{chosen}")
-    print(
+    _terminal.print_text(f"{case}\n{chosen}\n")
+    _terminal.print_line(
         f"about {seconds:.2g} s at the measured {rates.flops / 1e9:,.0f} GFLOP/s of products and "
         f"{rates.bytes / 1e9:,.0f} GB/s of copies"
     )
@@ -363,12 +391,10 @@ def _run_demo(options: argparse.Namespace) -> int:
 
 
 def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
-    from rich.console import Console
-
     from crossentropy.demo import chain, digits, language
     from crossentropy.demo.report import to_html
 
-    console, began = Console(), time.perf_counter()
+    console, began = _terminal.console(), time.perf_counter()
     report = out / "demo-report.html"
     try:  # what can fail for the user's reasons comes first
         corpus = language.load(text)
@@ -393,7 +419,7 @@ def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
         trainings = language.run(corpus, 40 if quick else 400, seed, progress)
     show(language.section(corpus, trainings))
 
-    report.write_text(to_html("crossentropy: from −log p to a language model", sections), "utf-8")
+    _disk.write({report: to_html("crossentropy: from −log p to a language model", sections).encode()})
     done = f"\nDone in {time.perf_counter() - began:.0f} s. The report, with figures: {report}"
     console.print(done, markup=False, highlight=False, soft_wrap=True)
     agree = all(thing.agrees for thing in (*quantities, batch, *trainings))
@@ -403,13 +429,9 @@ def _demo(quick: bool, seed: int, out: Path, text: Path | None) -> int:
 
 
 def _check_writable(file: Path) -> None:
-    """Raise OSError now rather than after the training, and leave nothing behind."""
+    """Raise OSError now rather than after the training."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    existed = file.exists()
-    with file.open("a"):
-        pass
-    if not existed:
-        file.unlink()
+    _disk.check_writable(file)
 
 
 def _print(console: "Console", section: "Section") -> None:
@@ -436,7 +458,7 @@ def _print(console: "Console", section: "Section") -> None:
             console.print(part, markup=False, highlight=False)
 
 
-def _print_briefly(console: "Console", e: crossentropy.Explanation) -> None:
+def _print_briefly(console: "Console", e: "Explanation") -> None:
     """The formulae of an explanation with their numbers, those of one row; the report has all of it."""
     from rich import box, markup
     from rich.table import Table as RichTable

@@ -33,7 +33,7 @@ from torch.distributions import ContinuousBernoulli, Distribution, Uniform
 from torch.distributions.kl import kl_divergence as _torch_kl_divergence
 
 from crossentropy._density import exact, is_composed, is_discrete, log_prob, tensors_of
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._quadrature import Integrand, quadrature
 from crossentropy._values import readable
 from crossentropy.information import Unit, per_nat
@@ -250,9 +250,7 @@ _WRONG_IN_TORCH = {(ContinuousBernoulli, Uniform), (Uniform, ContinuousBernoulli
 def _check(p: Distribution, q: Distribution, method: str | None, samples: int) -> None:
     for name, distribution in (("p", p), ("q", q)):
         if not isinstance(distribution, Distribution):
-            raise ArgumentTypeError(
-                f"{name} is a {type(distribution).__name__}, expected a torch.distributions.Distribution"
-            )
+            raise ArgumentTypeError(f"{name} is {kind_of(distribution)}, expected a torch.distributions.Distribution")
     if method is not None and method not in _METHODS:
         raise ArgumentValueError(f"method is {method!r}, expected one of {', '.join(map(repr, _METHODS))}, or None")
     if p.event_shape != q.event_shape:

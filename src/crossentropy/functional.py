@@ -15,10 +15,19 @@ Names, order and defaults are torch's, so that `import crossentropy.functional a
 - Half-precision input is summed in float32 and rounded once.
 - A row that is ignored is not read: nan or inf in it reaches neither loss nor gradient. 0 · (−inf) is 0.
 - A tiny loss, and the target's gradient, keep relative accuracy.
-- Wrong arguments raise an error that says what to do. A label out of range raises IndexError where values can be read
-  at once (CPU tensors, outside torch.compile and vmap). Elsewhere, on CUDA in particular, it makes the loss and the
-  row's gradient nan: no device-side assertion ends the process, and no wait is added to the program. The classes of
-  `crossentropy.nn` take validate=True to wait and raise everywhere.
+- Wrong arguments raise an error, a `crossentropy.ArgumentError`, that says what to do. A label out of range does where
+  values can be read at once (CPU tensors, outside torch.compile and vmap). Elsewhere, on CUDA in particular, it makes
+  the loss and the row's gradient nan: no device-side assertion ends the process, and no wait is added to the program.
+
+Values are looked at when that is asked for, in the whole package alike:
+
+    validate=True    look at all values, and wait for the device if need be: labels, class probabilities, weights of
+                     classes and tokens, whether a row counts; nan, +inf, rows of −inf in logits. What is wrong raises;
+                     logits that are probabilities, or their logarithms, give a `crossentropy.ArgumentWarning`. Results
+                     and gradients stay what they are. Where there are no values to read (torch.compile, vmap, the meta
+                     device), nothing is looked at.
+    validate=False   read labels, and these only where that is free. The default of losses, which run at every step;
+                     the quantities of `crossentropy.information`, which do not, look by default.
 
 `cross_entropy` and `linear_cross_entropy` share these keyword-only additions:
 
@@ -36,22 +45,27 @@ Names, order and defaults are torch's, so that `import crossentropy.functional a
 import functools
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, TypeVar, cast
+from typing import NoReturn, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from crossentropy import _autograd, _tiny
+from crossentropy import _autograd, _tiny, _validation
 from crossentropy import _contract as contract
+from crossentropy import _sharding as sharding
 from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
-from crossentropy._errors import ArgumentValueError, no_attribute
+from crossentropy._errors import no_attribute, warn
+from crossentropy._keywords import check_keywords, keywords
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
 from crossentropy._reduction import reduce
-from crossentropy._values import axis, check_broadcast
+from crossentropy._targets import check_divergence_target
+from crossentropy._tensors import check_distillation, check_floating, check_linear, check_same_device, class_axis
+from crossentropy._token_statistics import TokenStatistics, token_statistics
+from crossentropy._values import check_broadcast
 
 __all__ = [
     "TokenStatistics",
@@ -71,9 +85,11 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def _overridable(function: _Function) -> _Function:
     """Let tensor subclasses and tracers among the arguments override the function, as they can torch's own."""
+    known = keywords(function)
 
     @functools.wraps(function)
     def overridable(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
+        check_keywords(function, kwargs, known)
         relevant = (*args, *kwargs.values()) if kwargs else args
         if has_torch_function(relevant):
             return handle_torch_function(overridable, relevant, *args, **kwargs)
@@ -83,7 +99,14 @@ def _overridable(function: _Function) -> _Function:
 
 
 @_overridable
-def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
+def softmax(
+    input: Tensor,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: torch.dtype | None = None,
+    *,
+    validate: bool = False,
+) -> Tensor:
     """Softmax along an axis.
 
         softmax(z)_c = exp(z_c) / Σ_j exp(z_j)
@@ -95,6 +118,7 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         input: Logits, any shape.
         dim: The axis along which the result sums to 1. Implicit choice is deprecated, with torch's warning.
         dtype: Convert the input to this dtype first.
+        validate: Look at the values: nan, +inf, rows of −inf; a softmax of a softmax, or of one class.
 
     Returns:
         Probabilities, in the input's shape and dtype (or `dtype`).
@@ -114,13 +138,21 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
         torch.nn.functional.softmax.
     """
     if dtype is None:
-        contract.check_floating("input", input)
-    return F.softmax(input, dim, _stacklevel + 2, dtype)
+        check_floating("input", input)
+    result = F.softmax(input, dim, _stacklevel + 2, dtype)
+    if validate:
+        _validation.check_softmax(input if dtype is None else input.to(dtype), dim)
+    return result
 
 
 @_overridable
 def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None
+    input: Tensor,
+    dim: int | None = None,
+    _stacklevel: int = 3,
+    dtype: torch.dtype | None = None,
+    *,
+    validate: bool = False,
 ) -> Tensor:
     """Logarithm of the softmax along an axis.
 
@@ -133,6 +165,7 @@ def log_softmax(
         input: Logits, any shape.
         dim: The class axis. Implicit choice is deprecated, with torch's warning.
         dtype: Convert the input to this dtype first.
+        validate: Look at the values: nan, +inf, rows of −inf; a softmax of a softmax, or of one class.
 
     Returns:
         Log-probabilities, in the input's shape and dtype (or `dtype`; float32 under autocast).
@@ -152,20 +185,25 @@ def log_softmax(
         torch.nn.functional.log_softmax.
     """
     if dtype is None:
-        contract.check_floating("input", input)
+        check_floating("input", input)
         dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
     else:
         input = input.to(dtype)
     if dim is None:
-        dim = _implicit_axis(input, _stacklevel + 2)
-    return _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
+        dim = _implicit_axis(input, _stacklevel + 1)
+    result = _log_softmax(sharding.whole(input, dim).to(wide(input.dtype)), dim).to(dtype)
+    if validate:
+        _validation.check_softmax(input, dim)
+    return result
 
 
 def _implicit_axis(input: Tensor, stacklevel: int) -> int:
     """The class axis that torch chooses where none is given, with its warning (which torch.compile cannot trace)."""
-    if torch.compiler.is_compiling():
-        return 0 if input.dim() in (0, 1, 3) else 1
-    return F._get_softmax_dim("log_softmax", input.dim(), stacklevel)  # pyright: ignore[reportAttributeAccessIssue]
+    axis = 0 if input.dim() in (0, 1, 3) else 1
+    if not torch.compiler.is_compiling():
+        text = f"Implicit dimension choice for log_softmax has been deprecated: it is {axis} here, pass dim={axis}"
+        warnings.warn(text, stacklevel=stacklevel)
+    return axis
 
 
 @_overridable
@@ -177,6 +215,8 @@ def nll_loss(
     ignore_index: int = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
+    *,
+    validate: bool = False,
 ) -> Tensor:
     """Negative log likelihood of class indices under log-probabilities.
 
@@ -192,6 +232,7 @@ def nll_loss(
         ignore_index: A target value whose rows are left out.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean) or "sum".
+        validate: Look at the values: rows that are not normalised, labels, weights, whether a row counts.
 
     Returns:
         The loss: a scalar, or the target's shape for "none"; the input's dtype (float32 under autocast). In nats.
@@ -214,7 +255,7 @@ def nll_loss(
         torch.nn.functional.nll_loss.
     """
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    class_dim = contract.class_axis(input, target)
+    class_dim = class_axis(input, target)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight),
         input.shape,
@@ -223,7 +264,11 @@ def nll_loss(
         reduction=reduction,
         ignore_index=ignore_index,
     )
-    return _reduce(contract.make_loss("nll", input.shape, ((tensors, spec),)), tensors, spec, Options("reference"))
+    sharding.check_log_probabilities(input)
+    loss = contract.make_loss("nll", input.shape, ((tensors, spec),))
+    if validate:
+        _validation.check_loss(loss, tensors, spec)
+    return _reduce(loss, tensors, spec, Options("reference"))
 
 
 @_overridable
@@ -244,6 +289,7 @@ def cross_entropy(
     logit_scale: float = 1.0,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
+    validate: bool = False,
 ) -> Tensor:
     """Cross entropy of logits against a target.
 
@@ -270,6 +316,7 @@ def cross_entropy(
         logit_scale: Factor on the logits, before the cap.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options`.
+        validate: Look at the values: logits, target, weights, whether a row counts.
 
     Returns:
         The loss: a scalar, or the rows' shape for "none"; in the input's dtype, promoted with class probabilities
@@ -293,12 +340,13 @@ def cross_entropy(
         A. Chowdhery et al., PaLM, 2022 (z-loss).
     """
     plain = weight is None and size_average is None and reduce is None and token_weight is None and denominator is None
+    tiny = None
     if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
-        loss = _tiny.cross_entropy(input, target, ignore_index, reduction)
-        if loss is not None:
-            return loss
+        tiny = _tiny.cross_entropy(input, target, ignore_index, reduction)
+        if tiny is not None and not validate:
+            return tiny
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    class_dim = contract.class_axis(input, target)
+    class_dim = class_axis(input, target)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator),
         input.shape,
@@ -312,9 +360,10 @@ def cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    return _reduce(
-        contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options), tensors, spec, options
-    )
+    loss = contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options)
+    if validate:
+        _validation.check_loss(loss, tensors, spec)
+    return _reduce(loss, tensors, spec, options) if tiny is None else tiny
 
 
 @_overridable
@@ -335,6 +384,7 @@ def linear_cross_entropy(
     logit_scale: float = 1.0,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
+    validate: bool = False,
 ) -> Tensor:
     """Cross entropy of a linear head's logits against a target.
 
@@ -362,6 +412,7 @@ def linear_cross_entropy(
         logit_scale: Factor on the logits, before the cap.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
+        validate: Look at the values: hidden states, head, logits (in pieces), target, weights, whether a row counts.
 
     Returns:
         The loss: a scalar, or the rows' shape for "none"; in the promoted dtype of input and head (float32 under
@@ -385,12 +436,13 @@ def linear_cross_entropy(
         Models, 2024.
     """
     plain = weight is None and token_weight is None and denominator is None
+    tiny = None
     if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
         ignored = -100 if ignore_index is None else ignore_index
-        loss = _tiny.linear_cross_entropy(input, linear_weight, linear_bias, target, ignored, reduction)
-        if loss is not None:
-            return loss
-    shape = contract.check_linear(input, linear_weight, linear_bias)
+        tiny = _tiny.linear_cross_entropy(input, linear_weight, linear_bias, target, ignored, reduction)
+        if tiny is not None and not validate:
+            return tiny
+    shape = check_linear(input, linear_weight, linear_bias)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
         shape,
@@ -404,7 +456,10 @@ def linear_cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    return _reduce(contract.make_loss("cross_entropy", shape, ((tensors, spec),), options), tensors, spec, options)
+    loss = contract.make_loss("cross_entropy", shape, ((tensors, spec),), options)
+    if validate:
+        _validation.check_loss(loss, tensors, spec)
+    return _reduce(loss, tensors, spec, options) if tiny is None else tiny
 
 
 def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *others: object) -> bool:
@@ -434,6 +489,8 @@ def kl_div(
     reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
+    *,
+    validate: bool = False,
 ) -> Tensor:
     """Kullback–Leibler divergence loss of log-probabilities against probabilities, element by element.
 
@@ -449,6 +506,7 @@ def kl_div(
         reduce: Deprecated, see reduction.
         reduction: "none", "mean", "batchmean" or "sum".
         log_target: Whether target holds log-probabilities.
+        validate: Look at the values: log-probabilities above 0, probabilities outside [0, 1].
 
     Returns:
         The loss: a scalar, or the broadcast shape for "none"; in the promoted dtype (float32 under autocast). In nats.
@@ -472,19 +530,19 @@ def kl_div(
     legacy = size_average is not None or reduce is not None
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
     contract.check_reduction(reduction, ("none", "mean", "batchmean", "sum"))
-    contract.check_floating("input", input)
-    contract.check_floating("target", target)
-    contract.check_same_device(input=input, target=target)
+    check_floating("input", input)
+    check_divergence_target(input, target)
+    check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
+    input, target = sharding.element_by_element(input, target)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
-        warnings.warn(
-            "reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence",
-            stacklevel=3,
-        )
+        warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
+    if validate:
+        _validation.check_kl_div(input, target, log_target, reduction)
     loss = reference.kl_div(input, target, log_target)
     out_dtype = contract.dtypes(input, (target,), None)[1]
     if reduction == "mean":
-        loss = loss.mean()
+        loss = loss.sum() / loss.numel()
     elif reduction != "none":
         loss = loss.sum()
     if reduction == "batchmean" and input.dim() > 0:
@@ -511,6 +569,7 @@ def linear_kl_div(
     teacher_logit_scale: float = 1.0,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
+    validate: bool = False,
 ) -> Tensor:
     """Distillation loss of a student's linear head against a teacher's.
 
@@ -537,6 +596,7 @@ def linear_kl_div(
         teacher_logit_scale: Factor on the teacher's logits.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options`.
+        validate: Look at the values: hidden states, heads, logits (in pieces), weights, whether a row counts.
 
     Returns:
         The loss: a scalar, or (…) for "none"; in the student's promoted dtype (float32 under autocast), or out_dtype.
@@ -557,11 +617,11 @@ def linear_kl_div(
     References:
         G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
     """
-    shape = contract.check_linear(input, linear_weight, linear_bias)
+    shape = check_linear(input, linear_weight, linear_bias)
     teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
-    teacher_shape = contract.check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
-    contract.check_distillation(shape, teacher_shape, linear_weight)
-    contract.check_same_device(input=input, teacher_input=teacher_input)
+    teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
+    check_distillation(shape, teacher_shape, linear_weight)
+    check_same_device(input=input, teacher_input=teacher_input)
     student, spec = contract.resolve(
         LossTensors(
             input,
@@ -591,105 +651,9 @@ def linear_kl_div(
         temperature=temperature,
     )
     loss = contract.make_loss("divergence", shape, ((student, spec), (teacher, teacher_spec)), options)
+    if validate:
+        _validation.check_loss(loss, student, spec)
     return _reduce(loss, student, spec, options)
-
-
-class TokenStatistics(NamedTuple):
-    """What one pass over rows of logits tells; see `token_statistics`. Each field has the rows' shape."""
-
-    log_prob: Tensor | None
-    """log softmax(z)_y of the target y; 0 in ignored rows; None without a target. In nats."""
-    entropy: Tensor
-    """Entropy of softmax(z), in nats."""
-    logsumexp: Tensor
-    """log Σ exp(z)."""
-    argmax: Tensor
-    """Index of the largest logit, int64; not differentiable."""
-
-
-def _overrides(x: Tensor) -> bool:
-    """Whether a subclass has functions of its own. For others torch would make the wrong kind of tuple."""
-    own = getattr(type(x).__torch_function__, "__func__", None)
-    return own not in (None, Tensor.__torch_function__.__func__)
-
-
-def token_statistics(
-    input: Tensor,
-    target: Tensor | None = None,
-    *,
-    linear_weight: Tensor | None = None,
-    linear_bias: Tensor | None = None,
-    dim: int = -1,
-    ignore_index: int = -100,
-    softcap: float | None = None,
-    logit_scale: float = 1.0,
-    out_dtype: torch.dtype | None = None,
-    options: AnyOptions = None,
-) -> TokenStatistics:
-    """Statistics of rows of logits: log-probability of a target, entropy, logsumexp and argmax.
-
-        log_prob = z_y − lse(z)      entropy = −Σ p log p,  p = softmax(z)      logsumexp = lse(z)
-
-    What policy gradients, distillation and evaluation need of each token, in one pass; all but argmax differentiable.
-    With a head the logits input @ linear_weight.T + linear_bias are never built.
-
-    Args:
-        input: Logits, (…, C, …), the classes along `dim`; with a head, hidden states (…, D).
-        target: Class indices in the rows' shape (input's without `dim`), any integer dtype.
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
-        dim: The class axis; the last by default, as language models have it, and always with a head.
-        ignore_index: A target value whose rows have log_prob 0. Their other statistics do not depend on the target.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
-        out_dtype: Dtype of the statistics. Default: float32 for half precision, which holds 3 digits; else the input's.
-        options: `crossentropy.Options`.
-
-    Returns:
-        `TokenStatistics(log_prob, entropy, logsumexp, argmax)`, each in the rows' shape.
-
-    Raises:
-        ValueError: A shape, device or number does not fit.
-        TypeError: A type or dtype does not fit.
-        IndexError: `dim` is not an axis, or a label is out of range (where it can be read; else its log_prob is nan).
-
-    Examples:
-        >>> statistics = token_statistics(torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]))
-        >>> statistics.log_prob, statistics.entropy
-        (tensor([-0.1269, -0.6931]), tensor([0.3653, 0.6931]))
-
-    See Also:
-        `cross_entropy`; `crossentropy.information.entropy`.
-    """
-    contract.check_floating("input", input)
-    if _overrides(input):
-        return handle_torch_function(
-            token_statistics, (input,), input, target, linear_weight=linear_weight, linear_bias=linear_bias, dim=dim,
-            ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale, out_dtype=out_dtype, options=options,
-        )  # fmt: skip
-    shape, class_dim = input.shape, axis("input", input, dim)
-    if linear_weight is not None:
-        shape = contract.check_statistics_head(input, linear_weight, linear_bias, dim)
-    elif linear_bias is not None:
-        raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")
-    tensors, spec = contract.resolve(
-        LossTensors(input, target, linear_weight=linear_weight, linear_bias=linear_bias),
-        shape,
-        class_dim,
-        target_kind="none" if target is None else "indices",
-        reduction="none",
-        ignore_index=ignore_index,
-        softcap=softcap,
-        logit_scale=logit_scale,
-        out_dtype=out_dtype,
-        options=options,
-    )
-    loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
-    rows, argmax = _autograd.statistics(loss, backend=contract.backend(options))
-    log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
-    dtype = wide(spec.out_dtype) if out_dtype is None else out_dtype
-    entropy, logsumexp = entropy.to(dtype), logsumexp.to(dtype)
-    return TokenStatistics(None if target is None else log_prob.to(dtype), entropy, logsumexp, argmax)
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -18,6 +18,8 @@ Conventions, for every function:
 - Gradients are finite wherever the quantity is: at p = 0, where the slope of p log p is infinite, the gradient is 0.
 - Half precision is computed in float32 and rounded once.
 - `unit` is "nat" (natural logarithm), "bit" (base 2) or "hartley" (base 10).
+- `validate=True`, the default here, looks at the values of probabilities, which waits for a device. What it means in
+  the whole package is in `crossentropy.functional`.
 """
 
 import math

@@ -11,11 +11,12 @@ take
 
 - the settings `z_loss, softcap, logit_scale, out_dtype, options`, in the constructor;
 - `token_weight` and `denominator`, which differ from batch to batch, in the call;
-- `validate=True`: check the *values* of each batch as well, waiting for the device if need be. Class probabilities
-  must be distributions, labels in range, log-probabilities normalised (for KLDivLoss, whose class axis is not known,
-  at most 0).
+- `validate=True`, which looks at the values of each batch, as the functions do.
+
+`repr` shows the settings that are not the defaults.
 """
 
+import inspect
 import math
 from typing import NoReturn
 
@@ -26,6 +27,8 @@ from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import no_attribute
+from crossentropy._keywords import hinting
+from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 
 __all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
 
@@ -38,6 +41,7 @@ class Softmax(torch.nn.Softmax):
 
     Args:
         dim: The axis along which the result sums to 1. Implicit choice is deprecated, with torch's warning.
+        validate: Look at the values, as `functional.softmax`.
 
     Shape:
         input, result: any, equal.
@@ -57,9 +61,18 @@ class Softmax(torch.nn.Softmax):
         torch.nn.Softmax.
     """
 
+    @hinting
+    def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
+        super().__init__(dim)
+        self.validate = validate
+
     def forward(self, input: Tensor) -> Tensor:
         """Probabilities of the logits `input`."""
-        return F.softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES)
+        return F.softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES, validate=self.validate)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return _settings(self, Softmax)
 
 
 class LogSoftmax(torch.nn.LogSoftmax):
@@ -67,6 +80,7 @@ class LogSoftmax(torch.nn.LogSoftmax):
 
     Args:
         dim: The class axis. Implicit choice is deprecated, with torch's warning.
+        validate: Look at the values, as `functional.log_softmax`.
 
     Shape:
         input, result: any, equal.
@@ -86,9 +100,18 @@ class LogSoftmax(torch.nn.LogSoftmax):
         torch.nn.LogSoftmax.
     """
 
+    @hinting
+    def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
+        super().__init__(dim)
+        self.validate = validate
+
     def forward(self, input: Tensor) -> Tensor:
         """Log-probabilities of the logits `input`."""
-        return F.log_softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES)
+        return F.log_softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES, validate=self.validate)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return _settings(self, LogSoftmax)
 
 
 class NLLLoss(torch.nn.NLLLoss):
@@ -100,15 +123,14 @@ class NLLLoss(torch.nn.NLLLoss):
         ignore_index: A target value whose rows are left out.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean) or "sum".
-        validate: Also check that each row of log-probabilities is normalised and each label in range.
+        validate: Look at the values, as `functional.nll_loss`.
 
     Shape:
         input (C), (N, C) or (N, C, d1, …, dK); target (), (N) or (N, d1, …, dK); result a scalar, or the target's
         shape for "none".
 
     Raises:
-        ValueError, TypeError, IndexError: As `functional.nll_loss`; with validate also for rows that are not
-            log-probabilities (logits, say, or probabilities).
+        ValueError, TypeError, IndexError: As `functional.nll_loss`.
 
     Examples:
         >>> loss = NLLLoss()
@@ -122,6 +144,7 @@ class NLLLoss(torch.nn.NLLLoss):
         torch.nn.NLLLoss.
     """
 
+    @hinting
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -132,17 +155,24 @@ class NLLLoss(torch.nn.NLLLoss):
         *,
         validate: bool = False,
     ) -> None:
+        check_setting_of_weight(weight)
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
         self.validate = validate
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of log-probabilities `input` against class indices `target`."""
-        loss = F.nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
-        if self.validate:
-            class_dim = contract.class_axis(input, target)
-            contract.validate_target(target, input.shape, class_dim, self.ignore_index)
-            contract.validate_log_probabilities(input, target, class_dim, self.ignore_index)
-        return loss
+        return F.nll_loss(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            validate=self.validate,
+        )
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return _settings(self, NLLLoss)
 
 
 class KLDivLoss(torch.nn.KLDivLoss):
@@ -153,13 +183,13 @@ class KLDivLoss(torch.nn.KLDivLoss):
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (torch's default, which also divides by the classes, and warns), "batchmean" or "sum".
         log_target: Whether the target holds log-probabilities.
-        validate: Also check that log-probabilities are at most 0 and probabilities in [0, 1].
+        validate: Look at the values, as `functional.kl_div`.
 
     Shape:
         input, target: any, equal; result a scalar, or the same for "none".
 
     Raises:
-        ValueError, TypeError: As `functional.kl_div`; with validate also for values outside their range.
+        ValueError, TypeError: As `functional.kl_div`.
 
     Examples:
         >>> loss = KLDivLoss(reduction="batchmean")
@@ -173,6 +203,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
         torch.nn.KLDivLoss.
     """
 
+    @hinting
     def __init__(
         self,
         size_average: bool | None = None,
@@ -187,15 +218,11 @@ class KLDivLoss(torch.nn.KLDivLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of log-probabilities `input` against probabilities `target`."""
-        loss = F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
-        if self.validate:
-            logs = (-math.inf, 0.0, "log-probabilities")
-            contract.validate_range("input", input, *logs, "apply log_softmax to logits, log to probabilities")
-            if self.log_target:
-                contract.validate_range("target", target, *logs, "for probabilities leave out log_target=True")
-            else:
-                contract.validate_range("target", target, 0.0, 1.0, "probabilities", "for logarithms log_target=True")
-        return loss
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target, validate=self.validate)
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return _settings(self, KLDivLoss)
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
@@ -213,15 +240,14 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         logit_scale: Factor on the logits, before the cap.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options`.
-        validate: Also check that class probabilities are distributions, and that labels are in range on any device.
+        validate: Look at the values, as `functional.cross_entropy`.
 
     Shape:
         input (C), (N, C) or (N, C, d1, …, dK); target (), (N) or (N, d1, …, dK), or the input's shape for class
         probabilities; token_weight the rows' shape; result a scalar, or the rows' shape for "none".
 
     Raises:
-        ValueError, TypeError, IndexError: As `functional.cross_entropy`; with validate also for rows of class
-            probabilities that are no distribution.
+        ValueError, TypeError, IndexError: As `functional.cross_entropy`.
 
     Examples:
         >>> loss = CrossEntropyLoss(label_smoothing=0.1)
@@ -235,6 +261,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         torch.nn.CrossEntropyLoss.
     """
 
+    @hinting
     def __init__(
         self,
         weight: Tensor | None = None,
@@ -251,6 +278,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         options: AnyOptions = None,
         validate: bool = False,
     ) -> None:
+        check_setting_of_weight(weight)
         contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
         self.z_loss = z_loss
@@ -269,7 +297,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         denominator: Tensor | float | None = None,
     ) -> Tensor:
         """Loss of logits `input` against `target`."""
-        loss = F.cross_entropy(
+        return F.cross_entropy(
             input,
             target,
             weight=self.weight,
@@ -283,18 +311,12 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             logit_scale=self.logit_scale,
             out_dtype=self.out_dtype,
             options=self.options,
+            validate=self.validate,
         )
-        if self.validate:
-            class_dim = contract.class_axis(input, target)
-            contract.validate_target(target, input.shape, class_dim, self.ignore_index, token_weight)
-        return loss
 
     def extra_repr(self) -> str:
         """The settings."""
-        return (
-            f"reduction={self.reduction}, ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, "
-            f"{_extras(self)}"
-        )
+        return _settings(self, CrossEntropyLoss)
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
@@ -318,7 +340,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         softcap: c of the cap c · tanh(z / c).
         logit_scale: Factor on the logits, before the cap.
         out_dtype: Dtype of the returned loss.
-        validate: Also check that class probabilities are distributions, and that labels are in range on any device.
+        validate: Look at the values, as `functional.linear_cross_entropy`.
 
     Shape:
         input (…, D), or (N, D) with out_features; target and token_weight (…) or (N, d1, …, dK), or (…, C) or
@@ -339,6 +361,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         torch.nn.LinearCrossEntropyLoss.
     """
 
+    @hinting
     def __init__(
         self,
         in_features: int,
@@ -359,7 +382,8 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         out_dtype: torch.dtype | None = None,
         validate: bool = False,
     ) -> None:
-        contract.check_class_weight(weight, num_classes)
+        check_sizes(in_features, num_classes, out_features)
+        check_class_weight(weight, num_classes)
         contract.check_reduction(reduction)
         contract.smoothing(label_smoothing)
         if ignore_index is not None:
@@ -393,7 +417,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     ) -> Tensor:
         """Loss of hidden states `input` under the module's head against `target`."""
         positions = (self.num_classes, *self.out_features)
-        loss = F.linear_cross_entropy(
+        return F.linear_cross_entropy(
             input,
             self.linear.weight.unflatten(0, positions),
             target,
@@ -409,28 +433,28 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             logit_scale=self.logit_scale,
             out_dtype=self.out_dtype,
             options=self.options,
+            validate=self.validate,
         )
-        if self.validate:
-            shape = torch.Size((*input.shape[:-1], *positions))
-            ignore_index = -100 if self.ignore_index is None else self.ignore_index
-            contract.validate_target(target, shape, input.dim() - 1, ignore_index, token_weight)
-        return loss
 
     def extra_repr(self) -> str:
-        """The settings, as torch's class prints them, and those that torch does not have."""
-        return (
-            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, "
-            f"out_features={self.out_features}, bias={self.linear.bias is not None}, reduction={self.reduction}, "
-            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, {_extras(self)}"
-        )
+        """The settings."""
+        sizes = f"in_features={self.linear.in_features}, num_classes={self.num_classes}"
+        bias = ["bias=True"] if self.linear.bias is not None else []
+        return ", ".join([sizes, *bias, *filter(None, [_settings(self, LinearCrossEntropyLoss)])])
 
 
-def _extras(module: CrossEntropyLoss | LinearCrossEntropyLoss) -> str:
-    """The settings that torch does not have."""
-    return (
-        f"z_loss={module.z_loss}, softcap={module.softcap}, logit_scale={module.logit_scale}, "
-        f"out_dtype={module.out_dtype}, options={module.options}"
-    )
+def _settings(module: torch.nn.Module, made_by: type[torch.nn.Module]) -> str:
+    """The settings of a module that are not the defaults of the class that made it, as its constructor takes them."""
+    shown = []
+    for name, parameter in inspect.signature(made_by).parameters.items():
+        if parameter.default is parameter.empty or not hasattr(module, name):
+            continue
+        value = getattr(module, name)
+        if isinstance(value, Tensor):
+            shown.append(f"{name}=<{tuple(value.shape)}, {value.dtype}>")
+        elif value != parameter.default:
+            shown.append(f"{name}={value!r}")
+    return ", ".join(shown)
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -128,7 +128,9 @@ def peak_bytes(step: Callable[[], object]) -> int:
         8000
     """
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's own messages
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    cpu = [torch.profiler.ProfilerActivity.CPU]
+    # one cycle is recorded: acc_events changes nothing but that torch 2.10 warns without it
+    with torch.profiler.profile(activities=cpu, profile_memory=True, acc_events=True) as profile:
         step()
     assert profile.profiler is not None
     recorded = profile.profiler.kineto_results

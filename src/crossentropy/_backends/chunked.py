@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _memory
-from crossentropy._contract import Loss, Side
+from crossentropy._contract import Loss, Side, rows_shape
 from crossentropy._kernels import Kernel, make
 from crossentropy._logspace import wide
 from crossentropy._planner import Plan, Workload, plan
@@ -122,7 +122,7 @@ def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
     """The result of a loss without rows."""
     tensors = [x for side in loss.sides for x in side[:3]]
     gradients = [torch.zeros_like(x) if x is not None and want else None for x, want in zip(tensors, wanted)]
-    shape = loss.rows_shape
+    shape = rows_shape(loss)
     statistics = loss.kind == "statistics"
     x = loss.sides[0].input
     return Result(
@@ -216,7 +216,7 @@ def _tiles(shape: torch.Size, most: int) -> Iterator[Index]:
 
 
 def _result(kernel: Kernel, loss: Loss, gradients: tuple[Gradients, ...]) -> Result:
-    shape = loss.rows_shape
+    shape = rows_shape(loss)
     results, argmax = kernel.results()
     rows = [row.reshape(1, *shape) for row in results]
     return Result(

@@ -62,8 +62,8 @@ def _cross_entropy(loss: Loss, skipped: Tensor) -> tuple[Tensor]:
     against = _against_probabilities if side.spec.probabilities else _against_labels
     result = against(log_softmax(z, c), skipped, loss)
     if side.spec.z_loss:
-        squares = logsumexp(z, c).square().masked_fill(skipped, 0.0)
-        result = result + side.spec.z_loss * product(picked(loss, skipped), squares)
+        lse = logsumexp(z, c).masked_fill(skipped, 0.0)
+        result = result + product(picked(loss, skipped), (side.spec.z_loss**0.5 * lse).square())
     return (result,)
 
 
@@ -76,7 +76,8 @@ def _statistics(loss: Loss, skipped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     side = loss.sides[0]
     z, c = _transform(_logits(side, None), side.spec), side.spec.class_dim
     log_p = log_softmax(z, c)
-    entropy = -product(log_p.exp(), log_p).sum(c)
+    p = log_p.exp()
+    entropy = -(p * log_p.masked_fill(p == 0, 0.0)).sum(c)
     log_prob = torch.zeros_like(entropy)
     if loss.target is not None:
         log_p = log_softmax(_transform(_logits(side, skipped), side.spec), c)
@@ -113,15 +114,11 @@ def _logits(side: Side, skipped: Tensor | None) -> Tensor:
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
-    """Logits in the accumulation dtype, scaled, then capped, then divided by the temperature."""
+    """Logits in the accumulation dtype, scaled, capped and divided by the temperature, with constants put together."""
     z = logits.to(spec.dtype)
-    if spec.logit_scale != 1.0:
-        z = z * spec.logit_scale
     if spec.softcap is not None:
-        z = spec.softcap * torch.tanh(z / spec.softcap)
-    if spec.temperature != 1.0:
-        z = z / spec.temperature
-    return z
+        return spec.softcap / spec.temperature * torch.tanh(z * (spec.logit_scale / spec.softcap))
+    return z if spec.logit_scale == spec.temperature else z * (spec.logit_scale / spec.temperature)
 
 
 def _finite(side: Side, like: Tensor) -> Tensor:
@@ -148,8 +145,8 @@ def _against_labels(log_p: Tensor, skipped: Tensor, loss: Loss) -> Tensor:
     nll = -log_p.gather(spec.class_dim, label).squeeze(spec.class_dim).masked_fill(skipped, 0.0)
     result = product(picked(loss, skipped), nll)
     if spec.label_smoothing:
-        uniform = _class_sum(1 / spec.num_classes, log_p, loss).masked_fill(skipped, 0.0)
-        result = product(1 - spec.label_smoothing, result) + spec.label_smoothing * uniform
+        uniform = _class_sum(spec.label_smoothing / spec.num_classes, log_p, loss).masked_fill(skipped, 0.0)
+        result = product(1 - spec.label_smoothing, result) + uniform
     return result * torch.ones_like(result).masked_fill(~(skipped | known), torch.nan)
 
 

@@ -12,6 +12,8 @@ from crossentropy._explain import _diff, _loss, _quantities
 from crossentropy._explain._batch import Problem
 from crossentropy._explain._data import Explanation
 from crossentropy._explain._words import language
+from crossentropy._targets import without
+from crossentropy._tensors import check_floating, check_statistics_head, class_axis
 from crossentropy._values import check_probabilities
 from crossentropy.information import Numbers, Unit, per_nat
 
@@ -118,9 +120,9 @@ class Explain:
         tensors = LossTensors(x, target, weight, token_weight, denominator, linear_weight, linear_bias)
         tensors = LossTensors._make(t.detach() if isinstance(t, Tensor) else t for t in tensors)
         if linear_weight is None:
-            dim, shape = contract.class_axis(x, target), x.shape
+            dim, shape = class_axis(x, target), x.shape
         else:
-            dim, shape = x.dim() - 1, contract.check_statistics_head(x, linear_weight, linear_bias, -1)
+            dim, shape = x.dim() - 1, check_statistics_head(x, linear_weight, linear_bias, -1)
         with torch.no_grad(), _autocast_disabled(x):
             tensors, spec = contract.resolve(
                 tensors,
@@ -302,7 +304,7 @@ def _source(input: Tensor | None, probs: Numbers | None, hidden: Tensor | None) 
     ((source, x),) = present.items()
     if source == "probs":
         x = torch.as_tensor(x)
-    return source, contract.check_floating(source, x)
+    return source, check_floating(source, x)
 
 
 def _check_log_probabilities(z_loss: float, softcap: float | None, logit_scale: float) -> None:
@@ -319,12 +321,12 @@ def _check_log_probabilities(z_loss: float, softcap: float | None, logit_scale: 
 
 def _log_probabilities(q: Tensor, target: Tensor) -> Tensor:
     """Logarithms of q, whose softmax is q."""
-    check_probabilities("probs", q, contract.class_axis(q, target), hint="for logits use explain(input, target)")
+    check_probabilities("probs", q, class_axis(q, target), hint="for logits use explain(input, target)")
     return q.detach().double().log()
 
 
 def _check_rows(spec: LossSpec, shape: torch.Size) -> None:
-    if contract.without(shape, spec.class_dim).numel() == 0:
+    if without(shape, spec.class_dim).numel() == 0:
         raise ArgumentValueError(f"input has shape {tuple(shape)}: there is no row to explain")
 
 

@@ -13,11 +13,16 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
+from crossentropy import _terminal
 from crossentropy._explain import _files
 from crossentropy._explain._api import explain
 from crossentropy._explain._data import Explanation, Language
 from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
+from crossentropy._terminal import escaped
+
+_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+"""Dtypes of which torch has little more than the name."""
 
 
 class UnusableInputError(Exception):
@@ -108,21 +113,30 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
     first = _files.load(options.logits)
     alone = options.targets is None
     if alone and len(first.arrays) == 1:
-        raise UnusableInputError(say(lang, "cli.alone", file=_files.escaped(first.file)))
+        single = Path(first.file).suffix.lower() in (".csv", ".tsv", ".npy")
+        raise UnusableInputError(say(lang, "cli.alone_kind" if single else "cli.alone", file=escaped(first.file)))
     second = first if alone else _files.load(options.targets)
     x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
-    x = x if x.is_floating_point() else x.float()
+    x = _real(x)
+    if not x.dim():
+        raise UnusableInputError(say(lang, "cli.scalar", file=escaped(first.file), role="input"))
     source = "hidden" if options.linear_weight is not None else "probs" if options.probs else "input"
     keywords = _keywords(options) | {source: x, "lang": lang, "class_names": _names(options, first)}
+    if target.dtype in _UNSIGNED:
+        target = target.long()
+    if target.is_floating_point():
+        target = _real(target)
     if target.is_floating_point() and bool((target == target.round()).all()) and target.dim() < x.dim():
         target = target.long()  # labels of a file that knows no integers
+    if not target.is_floating_point() and target.shape == x.shape and x.dim() > 1:
+        target = target.to(x.dtype)  # one-hot rows, of a file that knows no fractions
     if options.linear_weight is None:
         _check_target(target, x, options, second, lang)
     try:
         return explain(target=target, **keywords)
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:  # torch's own are RuntimeErrors
         files = " ".join(dict.fromkeys((first.file, second.file)))
-        raise UnusableInputError(f"{_files.escaped(files)}: {' '.join(str(error).split())}") from error
+        raise UnusableInputError(f"{escaped(files)}: {' '.join(str(error).split())}") from error
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
@@ -136,8 +150,12 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tensor(source: str, role: Role) -> Tensor:
-    tensor = _files.pick(_files.load(source), role)
-    return tensor if tensor.is_floating_point() else tensor.float()
+    return _real(_files.pick(_files.load(source), role))
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """The tensor in a dtype that torch computes in, which those of eight bits are not."""
+    return tensor if tensor.is_floating_point() and tensor.itemsize > 1 else tensor.float()
 
 
 def _names(options: argparse.Namespace, first: Arrays) -> list[str] | None:
@@ -155,15 +173,30 @@ def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays
         return
     if target.shape != rows:
         got, rows, full = (" × ".join(map(str, shape)) or "1" for shape in (target.shape, rows, x.shape))
-        file = _files.escaped(arrays.file)
+        file = escaped(arrays.file)
         raise UnusableInputError(say(lang, "cli.shape", file=file, got=got, rows=rows, full=full))
+    if target.is_floating_point():
+        broken = (target != target.round()).nonzero()[0].tolist()
+        at = {"row": ", ".join(map(str, broken)), "label": f"{target[tuple(broken)].item():g}"}
+        raise UnusableInputError(say(lang, "cli.label_broken", file=escaped(arrays.file), **at))
     ignored = -100 if options.ignore_index is None else options.ignore_index
     wrong = ((target < 0) | (target >= classes)) & (target != ignored)
     if wrong.any():
         place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])
         label = int(target[tuple(wrong.nonzero()[0])])
-        words = say(lang, "cli.label", file=_files.escaped(arrays.file), row=place, label=label, classes=classes)
-        raise UnusableInputError(words)
+        hint = _label_hint(target[wrong], target, classes, lang)
+        file = escaped(arrays.file)
+        raise UnusableInputError(say(lang, "cli.label", file=file, row=place, label=label, last=classes - 1, hint=hint))
+
+
+def _label_hint(wrong: Tensor, target: Tensor, classes: int, lang: Language) -> str:
+    """The likely mistake behind labels out of range."""
+    lowest, highest = int(wrong.min()), int(wrong.max())
+    if lowest < 0 or lowest == highest == 255:
+        return say(lang, "cli.label_padding", label=lowest) if lowest == highest else ""
+    if highest == classes and int(target.min()) > 0:
+        return say(lang, "cli.label_from_one")
+    return say(lang, "cli.label_classes", most=highest, needed=highest + 1)
 
 
 # --- argparse in two languages ------------------------------------------------------------------------------------
@@ -187,7 +220,8 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, on standard error."""
         hint = say(self.lang, "cli.try", command=f"{self.prog} --help")
-        self.exit(2, f"{self.prog}: {translated(message, self.lang)} {hint}\n")
+        _terminal.print_line(f"{self.prog}: {translated(message, self.lang)} {hint}", error=True)
+        raise SystemExit(2)
 
 
 def translated(message: str, lang: Language) -> str:

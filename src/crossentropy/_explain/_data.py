@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from crossentropy import _disk
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -264,7 +266,7 @@ class Explanation:
         """
         from crossentropy._explain._page import page
 
-        Path(path).write_text(page(self), "utf-8")
+        _disk.write({Path(path): page(self).encode()})
 
     def to_markdown(self) -> str:
         """The explanation as Markdown: headings, formulae and tables."""

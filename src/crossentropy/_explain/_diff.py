@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._explain._data import Explanation, Step, number, plain
 from crossentropy._explain._words import say
 
@@ -53,7 +53,7 @@ def diff(a: object, b: object) -> Difference:
     """The first step at which two explanations part."""
     for name, e in (("a", a), ("b", b)):
         if not isinstance(e, Explanation):
-            raise ArgumentTypeError(f"{name} is a {type(e).__name__}, expected what crossentropy.explain returns")
+            raise ArgumentTypeError(f"{name} is {kind_of(e)}, expected what crossentropy.explain returns")
     assert isinstance(a, Explanation)
     assert isinstance(b, Explanation)
     if a.kind != b.kind:

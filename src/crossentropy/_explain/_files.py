@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy import _disk
 from crossentropy._explain._data import Language
 from crossentropy._explain._words import say
+from crossentropy._terminal import escaped
 
 if TYPE_CHECKING:
     import numpy
@@ -42,6 +44,8 @@ _INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, tor
 _FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 _INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")  # always within int64
 _MOST_AXES = 64  # of torch's operators
+_TEXT_BYTES = 8
+"""Bytes of memory for one of text: "0.5," becomes a pointer (8) and a float (24)."""
 _SHOWN_CHARACTERS, _SHOWN_NAMES = 60, 12
 
 STDIN = "standard input"
@@ -70,11 +74,6 @@ class UnusableFileError(Exception):
 
     def __str__(self) -> str:
         return self.message("en")
-
-
-def escaped(text: str) -> str:
-    """The text without what could end a line or control a terminal."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _shown(value: str | int | Sequence[str], lang: Language) -> str:
@@ -117,8 +116,11 @@ def _from_file(file: str) -> Arrays:
     _check_readable(file)
     suffix = Path(file).suffix.lower()
     if suffix in _TEXT_READERS:
+        _check_fits(file, os.path.getsize(file) * _TEXT_BYTES)
         return _from_text(file, suffix, Path(file).read_bytes())
     if suffix in _BINARY_READERS:
+        if suffix != ".npy":  # which is mapped
+            _check_fits(file, os.path.getsize(file))
         return _from_binary(file, suffix, Path(file))
     raise UnusableFileError("suffix", file, known=(*_TEXT_READERS, *_BINARY_READERS))
 
@@ -126,16 +128,20 @@ def _from_file(file: str) -> Arrays:
 def _check_readable(file: str) -> None:
     if not os.path.exists(file):
         raise UnusableFileError("missing", file)
-    if os.path.isdir(file):
-        raise UnusableFileError("directory", file)
+    kind = _disk.kind(file)
+    if kind != "file":
+        raise UnusableFileError("directory" if kind == "folder" else "special", file)
     if not os.access(file, os.R_OK):
         raise UnusableFileError("permission", file)
-    if os.path.isfile(file) and not os.path.getsize(file):
+    if not os.path.getsize(file):
         raise UnusableFileError("empty", file)
 
 
 def _from_stream(file: str, stdin: BinaryIO | None) -> Arrays:
-    data = (stdin or getattr(sys.stdin, "buffer", io.BytesIO())).read()  # a closed one is None
+    most = _free_memory() / _TEXT_BYTES
+    stream = stdin or getattr(sys.stdin, "buffer", io.BytesIO())  # a closed one is None
+    data = stream.read(-1 if most == math.inf else int(most) + 1)
+    _check_fits(file, len(data) * _TEXT_BYTES)  # it may never end
     if data.startswith((b"\x93NUMPY", b"PK\x03\x04")):
         return _from_binary(file, ".npz" if data.startswith(b"PK") else ".npy", io.BytesIO(data))
     if b"\0" in data:
@@ -146,6 +152,8 @@ def _from_stream(file: str, stdin: BinaryIO | None) -> Arrays:
 def _from_text(file: str, kind: str, data: bytes) -> Arrays:
     try:
         return _TEXT_READERS[kind](file, data.decode("utf-8-sig"))
+    except MemoryError as error:
+        raise UnusableFileError("memory", file) from error
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise UnusableFileError("encoding", file, line=line) from error
@@ -227,8 +235,31 @@ def _check_unpacked(file: str, archive: zipfile.ZipFile) -> None:
 
 
 def _check_fits(file: str, size: int) -> None:
-    if hasattr(os, "sysconf") and size > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):  # not on Windows
+    if size > _free_memory():
         raise UnusableFileError("memory", file)
+
+
+def _free_memory() -> float:
+    """Bytes that can be had without swapping; infinity where the system does not say."""
+    free = math.inf
+    if hasattr(os, "sysconf"):  # not on Windows
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = _counted("/proc/meminfo", "MemAvailable:")  # in KiB
+    limit, used = (_counted(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
+    if available is not None:
+        free = min(free, available * 1024)
+    if limit is not None and used is not None:  # of a container; what files occupy is given back
+        free = min(free, limit - used + (_counted("/sys/fs/cgroup/memory.stat", "file ") or 0))
+    return free
+
+
+def _counted(file: str, name: str = "") -> int | None:
+    """A number that Linux tells, after its name."""
+    try:
+        found = re.search(rf"^{name}\s*(\d+)", Path(file).read_text("ascii"), re.MULTILINE)
+    except (OSError, ValueError):
+        return None
+    return None if found is None else int(found[1])
 
 
 def _named(file: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

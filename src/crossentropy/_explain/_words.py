@@ -445,10 +445,28 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}: one array alone; give the targets in a second file, or both arrays in one, named logits and labels",
         "{file}：里面只有一个数组；请用第二个文件给出目标，或把两个数组以 logits 和 labels 为名放在同一个文件里",
     ),
+    "cli.alone_kind": (
+        "{file}: one array alone, as a file of this kind always has; give the targets in a second file",
+        "{file}：里面只有一个数组（这种文件只能有一个）；请用第二个文件给出目标",
+    ),
     "cli.one_stdin": ("- can stand for one file only", "- 只能代替一个文件"),
     "cli.label": (
-        "{file}: the label of row [{row}] is {label}, expected one of 0 … {classes} − 1, or --ignore-index {label}",
-        "{file}：第 [{row}] 行的标签是 {label}，应在 0 … {classes} − 1 之间，或用 --ignore-index {label} 忽略",
+        "{file}: the label of row [{row}] is {label}, expected one of 0 … {last}{hint}",
+        "{file}：第 [{row}] 行的标签是 {label}，应在 0 … {last} 之间{hint}",
+    ),
+    "cli.label_padding": (", or --ignore-index {label}", "，或用 --ignore-index {label} 忽略"),
+    "cli.label_from_one": (" — labels that start at 1? subtract 1", "——标签从 1 开始？请减去 1"),
+    "cli.label_classes": (
+        " — labels up to {most} need {needed} columns of logits",
+        "——标签最大为 {most}，logits 需要 {needed} 列",
+    ),
+    "cli.label_broken": (
+        "{file}: the label of row [{row}] is {label}, expected a whole number",
+        "{file}：第 [{row}] 行的标签是 {label}，应为整数",
+    ),
+    "cli.scalar": (
+        "{file}: {role} is a single number, expected an array with an axis of classes",
+        "{file}：{role} 只是一个数，应为带有类别轴的数组",
     ),
     "cli.shape": (
         "{file}: the targets have shape ({got}), expected ({rows}) for class indices or ({full}) "
@@ -480,6 +498,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.nameless": ("the nameless array", "未命名的数组"),
     "file.missing": ("{file}: there is no such file", "{file}：文件不存在"),
     "file.directory": ("{file}: a directory, expected a file", "{file}：这是目录，应为文件"),
+    "file.special": (
+        "{file}: a named pipe, socket or device, expected a file",
+        "{file}：这是命名管道、套接字或设备，应为文件",
+    ),
     "file.permission": ("{file}: no permission to read it", "{file}：没有读取权限"),
     "file.unreadable": ("{file}: cannot be read: {reason}", "{file}：无法读取：{reason}"),
     "file.suffix": ("{file}: unknown suffix, expected one of {known}", "{file}：无法识别的扩展名，支持的有 {known}"),
@@ -494,8 +516,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}：读取该文件需要 {package}：pip install 'crossentropy[explain]'",
     ),
     "file.memory": (
-        "{file}: corrupt, or larger than this machine's memory",
-        "{file}：文件已损坏，或者超出本机内存容量",
+        "{file}: corrupt, or larger than this machine's free memory",
+        "{file}：文件已损坏，或者超出本机可用内存",
     ),
     "file.corrupt": ("{file}: corrupt, or no {kind} file", "{file}：文件已损坏，或者不是 {kind} 文件"),
     "file.objects": (

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as torch_functional
 from torch import Tensor
 
-from crossentropy import functional, fuse, information
+from crossentropy import _disk, functional, fuse, information
 from crossentropy.demo.report import Figure, Progress, Section, Table, draw
 from crossentropy.testing import peak_bytes
 
@@ -88,6 +88,9 @@ def load(path: Path | None) -> Corpus:
     else:
         source = path.name
         try:
+            kind = _disk.kind(path)
+            if kind not in ("file", "folder"):  # reading one may never end
+                raise UnusableTextError(f"cannot read {path}: a {kind}, expected a file")
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UnusableTextError(

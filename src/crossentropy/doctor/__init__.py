@@ -7,8 +7,15 @@
 of the program.
 """
 
+from typing import TYPE_CHECKING
+
+from crossentropy._exports import on_demand
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._watch import Report, watch
 from crossentropy.doctor.rules import Rule
+
+if TYPE_CHECKING:
+    from crossentropy.doctor._watch import Report, watch
+else:  # reading source needs no torch
+    __getattr__, __dir__ = on_demand(__name__, names={"_watch": ("Report", "watch")})
 
 __all__ = ["Finding", "Report", "Rule", "watch"]

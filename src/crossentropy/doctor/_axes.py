@@ -9,11 +9,22 @@ def source(trace: Trace, axis: int) -> tuple[Trace, int | None]:
     """The operation that made the numbers, and the axis of its result that `axis` was; None if it is none."""
     at: int | None = axis
     while trace.op in MOVES and trace.parents:
-        parent = trace.parents[0]
+        parent = viewed(trace)
         if at is not None:
             at = before(trace, parent, at)
         trace = parent
     return trace, at
+
+
+VIEWS = ("view", "reshape", "flatten", "unflatten", "ravel")
+
+
+def viewed(trace: Trace) -> Trace:
+    """What an operation moved; of several views, which are as one, what the first was given."""
+    parent = trace.parents[0]
+    while trace.op in VIEWS and parent.op in VIEWS and parent.parents:
+        parent = parent.parents[0]
+    return parent
 
 
 def before(trace: Trace, parent: Trace, axis: int) -> int | None:

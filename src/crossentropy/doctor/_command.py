@@ -5,13 +5,14 @@ With `--run` a script is watched in a process of its own; else files are read, n
 
 import argparse
 import os
+import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from crossentropy.doctor import _config
 from crossentropy.doctor._config import Settings, rules
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import not_silenced
 from crossentropy.doctor._output import FORMATS, plural
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
@@ -30,8 +31,18 @@ class Examination:
     """In words: "12 files", "3 steps of train.py"."""
     notes: tuple[str, ...] = ()
     """What is said besides: files passed over, how a script ended."""
+    passed: tuple[Passed, ...] = ()
+    """Files that were passed over, in whole or in part."""
     failed: bool = False
     """Whether the watched script failed."""
+    signal: int = 0
+    """The signal that ended the watch before its time."""
+
+    def code(self, wanted: Settings) -> int:
+        """The exit code of the command."""
+        if self.signal:
+            return 128 + self.signal  # as shells have it
+        return 1 if self.failed or wanted.fails(self.findings) else 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +105,13 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) 
     done = run(script, arguments, steps=steps)
     seen = f"{plural(done.steps, 'step')} and {plural(done.calls, 'loss call')} of {script}"
     notes = [] if done.calls else [f"{script} called no loss that is known here"]
-    if done.code:
+    if done.signal:
+        notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
+    elif done.code:
         end = f"ended with exit code {done.code}" if done.code > 0 else f"was ended by signal {-done.code}"
         notes.append(f"{script} {end}")
-    return Examination(wanted.reported(not_silenced(done.findings)), seen, tuple(notes), failed=done.code != 0)
+    found = wanted.reported(not_silenced(done.findings))
+    return Examination(found, seen, tuple(notes), failed=done.code != 0, signal=done.signal)
 
 
 def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None) -> Examination:
@@ -108,8 +122,9 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
         if not path.exists():
             raise UnusableInputError(f"{path}: there is no such file or folder")
     done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
-    notes = tuple(f"{path}: passed over: {reason}" for path, reason in done.skipped)
-    return Examination(wanted.reported(done.findings), plural(done.files - len(done.skipped), "file"), notes)
+    read = done.files - sum(not file.partly for file in done.passed)
+    notes = tuple(map(str, done.passed))
+    return Examination(wanted.reported(done.findings), plural(read, "file"), notes, done.passed)
 
 
 def _jobs() -> int:

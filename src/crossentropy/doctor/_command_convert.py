@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crossentropy import _disk
 from crossentropy.doctor._command import UnusableInputError
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
@@ -24,19 +25,34 @@ class Text:
 
     text: str
     encoding: str
+    data: bytes
+    """The file, to the byte."""
 
     @classmethod
     def read(cls, path: Path) -> "Text":
         """Read a Python file as it declares itself to be; line ends and a byte order mark stay."""
         try:
+            kind = _disk.kind(path)
+            if kind != "file" or path.suffix == ".ipynb":
+                raise UnusableInputError(f"{path}: a {'notebook' if kind == 'file' else kind}, expected Python files")
             data = path.read_bytes()
             encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
             encoding = encoding.removesuffix("-sig")
-            return cls(data.decode(encoding), encoding)
+            text = data.decode(encoding)
+            if text.encode(encoding) != data:
+                raise UnusableInputError(f"{path}: what {encoding} decodes it does not encode again: use UTF-8")
+            return cls(text, encoding, data)
         except OSError as error:
             raise UnusableInputError(f"{path}: {error.strerror}") from error
-        except (SyntaxError, UnicodeDecodeError, LookupError) as error:
+        except (SyntaxError, UnicodeError, LookupError) as error:
             raise UnusableInputError(f"{path}: not in the encoding that it declares, or UTF-8") from error
+
+    def encoded(self, text: str, path: Path) -> bytes:
+        """Another text for the same file."""
+        try:
+            return text.encode(self.encoding)
+        except UnicodeError as error:
+            raise UnusableInputError(f"{path}: {self.encoding} lacks a character of what is to be written") from error
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,11 +76,8 @@ def convert(options: argparse.Namespace) -> "tuple[Mapping[Path, Text], Mapping[
         from crossentropy.doctor._convert import SourceError, convert_files
     except ModuleNotFoundError as error:
         raise UnusableInputError(f"{error.name} is missing — pip install 'crossentropy[doctor]'") from error
-    for path in options.files:
-        if path.is_dir() or path.suffix == ".ipynb":
-            kind = "a folder" if path.is_dir() else "a notebook"
-            raise UnusableInputError(f"{path}: {kind}, expected Python files")
-    texts = {path: Text.read(path) for path in options.files}
+    files = {os.path.realpath(path): path for path in reversed(options.files)}  # each once, by its first name
+    texts = {path: Text.read(path) for path in reversed(files.values())}
     try:
         conversions = convert_files(
             {str(path): text.text for path, text in texts.items()},
@@ -95,9 +108,14 @@ def remaining(conversions: "Mapping[str, Conversion]") -> list[Finding]:
     return found
 
 
-def write(texts: Mapping[Path, Text], conversions: "Mapping[str, Conversion]") -> None:
-    """Write the files that change."""
-    for path, text in texts.items():
-        converted = conversions[str(path)].source
-        if converted != text.text:
-            path.write_bytes(converted.encode(text.encoding))
+def write(texts: Mapping[Path, Text], conversions: "Mapping[str, Conversion]") -> list[str]:
+    """Write the files that change, all or none, and return what is to be said of them."""
+    changed = {path: text for path, text in texts.items() if conversions[str(path)].source != text.text}
+    notes = [f"{path}: other names of this file (hard links) keep the old text" for path in changed if _is_linked(path)]
+    contents = {path: text.encoded(conversions[str(path)].source, path) for path, text in changed.items()}
+    _disk.write(contents, instead_of={path: text.data for path, text in changed.items()})
+    return notes
+
+
+def _is_linked(path: Path) -> bool:
+    return path.stat().st_nlink > 1

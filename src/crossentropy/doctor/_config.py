@@ -69,17 +69,29 @@ def load(folder: Path) -> Settings:
 
 
 def _table(file: Path) -> dict[str, Any]:
-    text = file.read_text("utf-8")
-    if "tool.crossentropy" not in text:
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise UnusableSettingsError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UnusableSettingsError(f"{file}: not UTF-8, which TOML is in") from error
+    if "crossentropy" not in text:
         return {}
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib  # pyright: ignore[reportMissingImports]
     try:
-        return tomllib.loads(text).get("tool", {}).get("crossentropy", {})
-    except tomllib.TOMLDecodeError as error:
+        table: Any = tomllib.loads(text)
+    except ValueError as error:  # also of a number that is too long for Python
         raise UnusableSettingsError(f"{file}: {error}") from error
+    except RecursionError as error:
+        raise UnusableSettingsError(f"{file}: nested too deeply") from error
+    for key in ("tool", "tool.crossentropy"):
+        table = table.get(key.rpartition(".")[2], {})
+        if not isinstance(table, dict):
+            raise UnusableSettingsError(f"{file}: {key} is {table!r}, expected a table")
+    return table
 
 
 def _of_table(table: dict[str, Any], file: Path) -> Settings:

@@ -1,7 +1,7 @@
 """What was found: data, which the renderers of `_output` print."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from crossentropy.doctor.rules import CONFIDENCES, Confidence
@@ -38,3 +38,20 @@ def at_least(findings: Iterable[Finding], confidence: Confidence) -> Iterator[Fi
     """The findings of some confidence or a stronger one."""
     weakest = CONFIDENCES.index(confidence)
     return (finding for finding in findings if CONFIDENCES.index(finding.confidence) <= weakest)
+
+
+@dataclass(frozen=True, order=True)
+class Passed:
+    """A file that was passed over, in whole or in part."""
+
+    path: str
+    reason: str
+    partly: bool = False
+    """Whether it was examined in part; what was found there counts."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {'examined in part' if self.partly else 'passed over'}: {self.reason}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The file as JSON holds it."""
+        return asdict(self)

@@ -276,7 +276,6 @@ def squared(call: Call) -> Iterator[Found]:
     known = made_by(call.input, x.dim() - 1).op == "softmax" or call.target.back().op in (
         "one_hot",
         "scatter",
-        "scatter_",
     )
     yield Found(
         "mse-on-one-hot",

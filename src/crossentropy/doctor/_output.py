@@ -1,28 +1,31 @@
 """Findings as text for people, JSON for programs, annotations for GitHub, SARIF for code-scanning services."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from crossentropy.doctor._finding import Finding
+from crossentropy._terminal import escaped
+from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import line_of
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
 
 
-def as_text(findings: Sequence[Finding]) -> str:
-    """For people: each finding with its line of source and its fix."""
+def as_text(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
+    """For people: each finding with its line of source and its fix. Files that were passed over are notes."""
     return "\n\n".join(map(_described, findings))
 
 
 def _described(finding: Finding) -> str:
-    source, margin = line_of(finding), " " * len(str(finding.line))
+    source, margin = escaped(line_of(finding)), " " * len(str(finding.line))
     shown = [f"  {finding.line} | {source}"] if source else []
     words, *snippet = finding.fix.split("\n")
-    return "\n".join([str(finding), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)])
+    return "\n".join(
+        [escaped(str(finding)), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)]
+    )
 
 
 def summary(findings: Sequence[Finding], examined: str) -> str:
@@ -39,17 +42,20 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def as_json(findings: Sequence[Finding]) -> str:
+def as_json(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     """For programs."""
-    return json.dumps({"findings": [finding.to_dict() for finding in findings]}, ensure_ascii=False, indent=1)
+    listed = {"findings": findings, "passed_over": passed}
+    contents = {name: [item.to_dict() for item in items] for name, items in listed.items()}
+    return json.dumps(contents, ensure_ascii=False, indent=1)
 
 
 _COMMANDS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "notice"}
 
 
-def as_github(findings: Sequence[Finding]) -> str:
+def as_github(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     """Workflow commands, which GitHub shows beside the lines of a change."""
-    return "\n".join(map(_annotation, findings))
+    notices = (f"::notice file={_property(file.path)}::{_escaped(str(file))}" for file in passed)
+    return "\n".join([*map(_annotation, findings), *notices])
 
 
 def _annotation(finding: Finding) -> str:
@@ -68,8 +74,10 @@ def _property(text: str) -> str:
 _LEVELS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "note"}
 
 
-def as_sarif(findings: Sequence[Finding]) -> str:
+def as_sarif(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     """The standard of static analysis, version 2.1.0."""
+    from importlib.metadata import version
+
     rules = list(RULES)
     driver = {
         "name": "crossentropy doctor",
@@ -77,7 +85,13 @@ def as_sarif(findings: Sequence[Finding]) -> str:
         "rules": [_sarif_rule(rule) for rule in RULES.values()],
     }
     results = [_sarif_result(finding, rules.index(finding.rule)) for finding in findings]
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    invocation = {"executionSuccessful": True, "toolExecutionNotifications": list(map(_sarif_notification, passed))}
+    run = {
+        "tool": {"driver": driver},
+        "invocations": [invocation],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
     log = {
         "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
@@ -111,13 +125,17 @@ def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
     }
 
 
+def _sarif_notification(file: Passed) -> dict[str, Any]:
+    place = {"physicalLocation": {"artifactLocation": {"uri": _uri(file.path)}}}
+    return {"level": "warning", "message": {"text": str(file)}, "locations": [place]}
+
+
 def _uri(path: str) -> str:
-
     pure = PurePath(path)
-    return pure.as_uri() if pure.is_absolute() else quote(pure.as_posix())
+    return pure.as_uri() if pure.is_absolute() else quote(os.fsencode(pure.as_posix()))
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Finding]], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Finding], Sequence[Passed]], str]] = {
     "text": as_text,
     "json": as_json,
     "github": as_github,

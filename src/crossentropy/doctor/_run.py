@@ -7,7 +7,7 @@ exception, os._exit, a signal. What the script prints goes to standard error, so
 import json
 import os
 import runpy
-import subprocess
+import signal
 import sys
 import tempfile
 import threading
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._signals import Waiting
 
 if TYPE_CHECKING:
     from crossentropy.doctor._watch import Report, watch
@@ -36,6 +37,11 @@ class Run:
     """The script's exit code: 0 also where it was stopped after the watched steps."""
     stopped: bool
     """Whether it was stopped after the watched steps."""
+    signal: int = 0
+    """The signal that this process got while it ran, and passed on to it."""
+
+
+_NOTHING: dict[str, Any] = {"findings": [], "steps": 0, "calls": 0, "stopped": False}
 
 
 def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
@@ -44,17 +50,19 @@ def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
         out = Path(folder) / "findings.json"
         command = [sys.executable, "-m", "crossentropy.doctor._run", str(out), str(steps), script, *arguments]
         uncompiled = os.environ | {"TORCH_COMPILE_DISABLE": "1"}  # compiled code cannot be looked into
-        done = subprocess.run(command, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL, env=uncompiled)
-        if not out.exists():  # it is written before the script begins
+        waiting = Waiting()
+        code = waiting.run(command, uncompiled)
+        if not out.exists() and not waiting.signals:  # it is written before the script begins
             raise ChildProcessError("the process that was to run the script did not start: see above")
-        data: dict[str, Any] = json.loads(out.read_text("utf-8"))
+        data: dict[str, Any] = json.loads(out.read_text("utf-8")) if out.exists() else _NOTHING
     findings = tuple(Finding(**finding) for finding in data["findings"])
     return Run(
         tuple(sorted(set(findings))),
         data["steps"],
         data["calls"],
-        done.returncode,
+        code,
         data["stopped"],
+        waiting.signals[-1] if waiting.signals else 0,
     )
 
 
@@ -118,6 +126,8 @@ def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Calla
     stop = _Stop(leave)
     save(watching.report, False)
     _note_deprecations(watching)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=watching.abandon)  # such as workers that load data
     watching.on_finding = lambda report: save(report, stop.stopped)
     watching.on_end = stop
     code = 0
@@ -128,6 +138,9 @@ def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Calla
         pass
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        code = 128 + signal.SIGINT
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -154,7 +167,7 @@ def _child(out: Path, steps: int, script: str, arguments: list[str]) -> int:
     process = os.getpid()
 
     def save(report: "Report", stopped: bool) -> None:
-        if os.getpid() != process:  # a fork of the script, such as a worker that loads data
+        if os.getpid() != process:  # a fork of the script
             return
         contents = {**report.to_dict(), "steps": report.steps, "calls": report.calls, "stopped": stopped}
         unfinished = out.with_suffix(f".{os.getpid()}")

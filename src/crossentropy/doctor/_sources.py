@@ -32,19 +32,47 @@ def made_by(trace: Trace, axis: int) -> Source:
         inner = made_by(_through_epsilon(made.parents[0]), at if at is not None else axis)
         if inner.op == "softmax":
             return Source("log of softmax", made, inner.right_axis, inner.trace)
-    if made.op in ("softmax", "log_softmax", "softmin"):
+    if made.op == "sub" and (normaliser := _minus_normaliser(made)) is not None:
+        return Source("log_softmax", made, _same_axis(normaliser, at))
+    if made.op in ("softmax", "log_softmax"):
         return Source(made.op, made, _same_axis(made, at))
-    if made.op == "clamp" and made.parents:
-        lowest = [v for k, v in made.arguments.items() if k in ("1", "min")]
-        return Source("relu", made, None) if lowest[:1] == [0] else made_by(made.parents[0], axis)
+    if made.op in _LIMITS and made.parents:
+        if _cuts_at_zero(made):
+            return Source("relu", made, None)
+        if made.op == "clamp":
+            return made_by(made.parents[0], axis)
     return Source(made.op, made, None)
 
 
+_LIMITS = ("clamp", "hardtanh", "relu6", "threshold")
+
+
+def _cuts_at_zero(limit: Trace) -> bool:
+    """Whether an operation makes numbers below 0 to 0, as a relu does."""
+    named = limit.arguments.get
+    if limit.op == "clamp":
+        return named("min", named("1")) == 0
+    if limit.op == "hardtanh":
+        return named("min_val", named("1", -1)) == 0
+    least, value = named("threshold", named("1")), named("value", named("2"))
+    return limit.op == "relu6" or (value == 0 and isinstance(least, (int, float)) and least >= 0)
+
+
 def _same_axis(softmax: Trace, axis: int | None) -> bool | None:
+    """Whether a softmax, or the logsumexp of one, is over an axis."""
     dim = softmax.arguments.get("dim", softmax.arguments.get("1"))
     if not isinstance(dim, int) or isinstance(dim, bool) or axis is None:
         return None
     return dim % max(len(softmax.shape), 1) == axis
+
+
+def _minus_normaliser(difference: Trace) -> Trace | None:
+    """The logsumexp in z − logsumexp(z)."""
+    if len(difference.parents) != 2:
+        return None
+    scores, normaliser = (parent.back() for parent in difference.parents)
+    same = normaliser.op == "logsumexp" and normaliser.parents[:1] and normaliser.parents[0].back() is scores
+    return normaliser if same else None
 
 
 def _normalised(division: Trace) -> bool:

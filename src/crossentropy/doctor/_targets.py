@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from crossentropy.doctor._axes import before, source
+from crossentropy.doctor._axes import VIEWS, before, source, viewed
 from crossentropy.doctor._call import Call, Found, class_axis, ignored_label, num_classes, place_of
 from crossentropy.doctor._trace import MOVES, Trace
 from crossentropy.doctor.rules import Confidence
@@ -79,9 +79,9 @@ def _mixing_view(trace: Trace, axis: int) -> Trace | None:
     """The view in which an axis ceases to be one, or becomes another; None where another operation does that."""
     found: Trace | None = None
     while trace.op in MOVES and trace.parents:
-        parent = trace.parents[0]
+        parent = viewed(trace)
         at = before(trace, parent, axis)
-        if trace.op in ("view", "reshape", "flatten", "unflatten") and parent.shape != trace.shape:
+        if trace.op in VIEWS and parent.shape != trace.shape:
             found = found or trace
             if at is None:
                 return trace

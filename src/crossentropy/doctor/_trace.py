@@ -17,25 +17,36 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy import _torch
+
 MOVES = {
-    "view", "reshape", "flatten", "unflatten", "transpose", "swapaxes", "swapdims", "permute", "movedim", "moveaxis",
-    "t", "T", "mT", "contiguous", "clone", "to", "float", "double", "half", "bfloat16", "long", "int", "type",
-    "squeeze", "unsqueeze", "__getitem__", "select", "narrow", "chunk", "split", "unbind", "cat", "concat", "stack",
-    "expand", "expand_as", "view_as", "reshape_as", "cpu", "cuda", "index_select", "masked_select", "detach",
-    "requires_grad_", "nan_to_num", "take", "gather", "__iter__", "pin_memory", "type_as", "data", "numpy", "dropout",
+    "view", "reshape", "flatten", "ravel", "unflatten", "transpose", "swapaxes", "swapdims", "permute", "movedim",
+    "moveaxis", "adjoint", "t", "T", "H", "mT", "mH", "contiguous", "clone", "to", "float", "double", "half",
+    "bfloat16", "long", "int", "type", "squeeze", "unsqueeze", "__getitem__", "select", "narrow", "chunk", "split",
+    "tensor_split", "hsplit", "vsplit", "unbind", "cat", "concat", "vstack", "hstack", "stack", "expand",
+    "expand_as", "broadcast_to", "repeat", "tile", "view_as", "reshape_as", "as_strided", "cpu", "cuda",
+    "index_select", "masked_select", "detach", "requires_grad", "nan_to_num", "take", "gather", "take_along_dim",
+    "flip", "fliplr", "flipud", "roll", "__iter__", "pin_memory", "type_as", "data", "numpy", "dropout",
+    "alpha_dropout", "feature_alpha_dropout", "positive", "__pos__", "masked_fill",
 }  # fmt: skip
 """Operations that only move, choose or convert numbers."""
 
 SAME = {
-    "softmax_": "softmax", "_softmax": "softmax", "_log_softmax": "log_softmax", "sigmoid_": "sigmoid",
-    "relu_": "relu", "concatenate": "cat", "log_": "log", "exp_": "exp", "hardtanh": "relu6", "threshold": "relu",
-    "special_expit": "sigmoid", "expit": "sigmoid", "special_softmax": "softmax", "special_log_softmax": "log_softmax",
-    "clamp_min": "clamp", "clamp_": "clamp", "clamp_min_": "clamp", "negative": "neg",
+    "_softmax": "softmax", "_log_softmax": "log_softmax", "softmin": "softmax", "concatenate": "cat",
+    "special_expit": "sigmoid", "expit": "sigmoid", "special_softmax": "softmax", "_threshold": "threshold",
+    "special_log_softmax": "log_softmax", "clamp_min": "clamp", "clip": "clamp", "negative": "neg",
     "__neg__": "neg", "__rsub__": "rsub", "__sub__": "sub", "__add__": "add", "__radd__": "add", "__iadd__": "add",
-    "add_": "add", "__mul__": "mul", "__rmul__": "mul", "multiply": "mul", "__truediv__": "div", "true_divide": "div",
-    "__pow__": "pow", "special_logit": "logit",
+    "__mul__": "mul", "__rmul__": "mul", "multiply": "mul", "__truediv__": "div", "true_divide": "div",
+    "divide": "div", "subtract": "sub", "__pow__": "pow", "special_logit": "logit",
 }  # fmt: skip
 """Other names of operations."""
+
+
+def operation(name: str) -> str:
+    """One name for each operation, whichever of its names was called: x.relu_() is a relu that changes x."""
+    in_place = name.endswith("_") and not name.endswith("__")
+    name = name.rstrip("_") if in_place else name
+    return SAME.get(name, name)
 
 
 class Place(NamedTuple):
@@ -113,7 +124,7 @@ class Traces:
             if self._is_updated(tensor, arguments):
                 continue
             shape = _shape(tensor)
-            self[tensor] = Trace(SAME.get(name, name), place, tuple(inputs), shape, plain, tensor.requires_grad)
+            self[tensor] = Trace(operation(name), place, tuple(inputs), shape, plain, tensor.requires_grad)
 
     def _is_updated(self, tensor: Tensor, arguments: tuple[Any, ...]) -> bool:
         """Whether a parameter was changed in place: it is as before what nothing made."""
@@ -209,10 +220,12 @@ def _of_node(node: Any, shape: tuple[int, ...], depth: int) -> Trace:  # noqa: A
     if name == "CompiledFunctionBackward":  # which says nothing of what was compiled
         return Trace("", None, (), shape, {}, True)
     if op in ("softmax", "log_softmax"):
-        dim = node._saved_dim
+        dim = _torch.saved(node, "dim")
+        if dim is None:
+            return Trace("", None, (), shape, {}, True)
         arguments = {"dim": dim - 2**64 if dim >= 2**63 else dim}
     parents = [parent for parent, _ in node.next_functions if parent is not None]
     if depth > 64 or op == name:  # enough is known: something else made the numbers
         return Trace(op, None, (), shape, arguments, True)
-    inner = tuple(getattr(node, "_saved_self_sym_sizes", ())) if op == "view" else ()
+    inner = tuple(_torch.saved(node, "self_sym_sizes") or ()) if op == "view" else ()
     return Trace(op, None, tuple(_of_node(p, inner, depth + 1) for p in parents), shape, arguments, True)

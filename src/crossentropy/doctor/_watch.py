@@ -8,6 +8,7 @@ import contextlib
 import inspect
 import linecache
 import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,13 +22,15 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from crossentropy import functional
+from crossentropy import _torch, functional
+from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor import _exceptions
 from crossentropy.doctor._call import Call, Found
 from crossentropy.doctor._checks import LOSSES, check
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._history import History, trained_nothing
 from crossentropy.doctor._output import as_text
+from crossentropy.doctor._threads import Threads
 from crossentropy.doctor._trace import Place, Traces, users_place
 from crossentropy.doctor._values import is_readable, one_sample
 from crossentropy.doctor.rules import RULES
@@ -122,7 +125,7 @@ class watch:  # noqa: N801 (used like a function)
 
     def __init__(self, steps: int = 3) -> None:
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ValueError(f"steps is {steps!r}, expected a whole number ≥ 1")
+            raise ArgumentValueError(f"steps is {steps!r}, expected a whole number ≥ 1")
         self.steps: int = steps
         self.report: Report = Report()
         self.on_finding: Callable[[Report], None] | None = None
@@ -130,6 +133,7 @@ class watch:  # noqa: N801 (used like a function)
         self.on_end: Callable[[], None] | None = None
         """Called when the steps have been watched."""
         self._mode = _Mode(self)
+        self._threads = Threads(self._in_thread)
         self._watching = False
         self._hooks: list[Any] = []
         self._stepped: Counter[int] = Counter()
@@ -139,6 +143,7 @@ class watch:  # noqa: N801 (used like a function)
 
         self._hooks.append(register_optimizer_step_post_hook(self._after_step))
         self._mode.__enter__()
+        self._threads.watch()
         self._watching = True
         return self.report
 
@@ -147,7 +152,29 @@ class watch:  # noqa: N801 (used like a function)
     ) -> None:
         if error is not None:
             self.explain(error)
-        self._end()
+        self._end(leaving=True)
+
+    @contextlib.contextmanager
+    def _in_thread(self) -> Iterator[None]:
+        """What a thread of the program runs is watched like the rest."""
+        with self._mode:
+            try:
+                yield
+            except Exception as error:
+                self.explain(error)
+                raise
+
+    def abandon(self) -> None:
+        """Watch nothing any more and tell nobody: in a process that was forked, which is another's."""
+        self.on_finding = self.on_end = None
+        self._mode.done = True
+        self._threads.forget()
+        self._remove_hooks()
+
+    def _remove_hooks(self) -> None:
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
 
     def explain(self, error: BaseException) -> None:
         """Add what an error of the program means, if a loss is behind it."""
@@ -185,23 +212,20 @@ class watch:  # noqa: N801 (used like a function)
         if self.on_end is not None:
             self.on_end()
 
-    def _end(self) -> None:
+    def _end(self, *, leaving: bool = False) -> None:
         for found in self._mode.history.logs_of_softmax():
             self.add(found, found.place)
         self._mode.forget()
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
-        if self._watching and self._is_innermost():
+        self._threads.forget()
+        self._remove_hooks()
+        if self._watching and self._is_innermost(leaving):
             self._watching = False
             self._mode.__exit__(None, None, None)
 
-    def _is_innermost(self) -> bool:
+    def _is_innermost(self, leaving: bool) -> bool:
         """Whether no other mode was entered since, and no call is being handled: then it can be left."""
-        from torch.overrides import _get_current_function_mode_stack
-
-        stack = _get_current_function_mode_stack()
-        return bool(stack) and stack[-1] is self._mode
+        known = _torch.is_innermost(self._mode)
+        return leaving if known is None else known
 
 
 class _Mode(TorchFunctionMode):
@@ -214,7 +238,9 @@ class _Mode(TorchFunctionMode):
         self._owner = owner
         self._traces = Traces()
         self._calls: Counter[Place | None] = Counter()
-        self._busy = False
+        self._state = threading.local()
+        """Whether this thread computes what the program did not ask for."""
+        self._lock = threading.RLock()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -223,7 +249,7 @@ class _Mode(TorchFunctionMode):
         if torch.compiler.is_compiling():
             return func(*args, **kwargs)
         func = unpatched(func, sys._getframe(1))
-        if self.done or self._busy:
+        if self.done or getattr(self._state, "busy", False):
             return func(*args, **kwargs)
         call = None
         if _is_loss(func) and not _is_recording():
@@ -241,13 +267,14 @@ class _Mode(TorchFunctionMode):
     @contextlib.contextmanager
     def _looking(self) -> Iterator[None]:
         """What is computed here is not the program's doing, and what fails here must not fail the program."""
-        self._busy = True
+        self._state.busy = True
         try:
-            yield
+            with self._lock:
+                yield
         except Exception as error:
             warnings.warn(f"crossentropy.doctor could not examine a call: {error!r}", RuntimeWarning, stacklevel=4)
         finally:
-            self._busy = False
+            self._state.busy = False
 
     def _examine(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         call = _bound(func, args, kwargs, self._traces)
@@ -307,7 +334,7 @@ def _is_loss(func: Callable[..., Any]) -> bool:
 
 def _is_recording() -> bool:
     """Whether calls are recorded, to be made later: then nothing is to be computed between them."""
-    return torch._C._is_tracing() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
+    return _torch.scripting() or (torch.cuda.is_available() and torch.cuda.is_current_stream_capturing())
 
 
 def _bound(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], traces: Traces) -> Call | None:

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn._reduction import legacy_get_string
 
+from crossentropy import _contract as contract
 from crossentropy import _planner as planner
-from crossentropy import functional
+from crossentropy import _torch, functional
 from crossentropy.lazy._derivations import loss_dtype, methods, on_classes, tidy, viewed
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
@@ -73,7 +73,7 @@ def _loss(
     if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
         return NotImplemented
     if size_average is not None or reduce is not None:
-        reduction = legacy_get_string(size_average, reduce)
+        reduction = contract.resolve_reduction(reduction, size_average, reduce)
     input.record(func, fused=True)
     return _of_head(
         e,
@@ -135,6 +135,7 @@ def _kl_div(
     reduce: bool | None = None,
     reduction: str = "mean",
     log_target: bool = False,
+    validate: bool = False,
 ) -> Any:
     if not isinstance(input, LazyLogits) or not isinstance(target, LazyLogits) or input.shape != target.shape:
         return NotImplemented
@@ -144,7 +145,7 @@ def _kl_div(
     if student.class_dim != teacher.class_dim or student.product != teacher.product:
         return NotImplemented
     if size_average is not None or reduce is not None:
-        reduction = legacy_get_string(size_average, reduce)
+        reduction = contract.resolve_reduction(reduction, size_average, reduce)
     if reduction not in ("batchmean", "mean", "sum"):  # "none" has a number for each class
         return NotImplemented
     (weight, bias), (teacher_weight, teacher_bias) = student.head(), teacher.head()
@@ -165,6 +166,7 @@ def _kl_div(
             logit_scale=student.scale,
             teacher_logit_scale=teacher.scale,
             out_dtype=torch.promote_types(input.dtype, target.dtype),
+            validate=validate,
         )
     return total / {"batchmean": input.shape[0], "mean": input.numel(), "sum": 1}[reduction]
 
@@ -177,6 +179,7 @@ def _statistics(
     target: Tensor | None = None,
     ignore_index: int = torch.iinfo(torch.int64).min,
     out_dtype: torch.dtype | None = None,
+    validate: bool = False,
 ) -> functional.TokenStatistics:
     e = z._expression
     weight, bias = e.head()
@@ -191,6 +194,7 @@ def _statistics(
             logit_scale=e.scale,
             ignore_index=ignore_index,
             out_dtype=out_dtype or _wide(z),
+            validate=validate,
         )
 
 
@@ -316,7 +320,7 @@ def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any
     if keepdim:
         found = found.unsqueeze(z._expression.class_dim)
         if not found.is_inference():
-            found._logsumexp_of = weakref.ref(z._expression), found._version  # pyright: ignore[reportAttributeAccessIssue]
+            found._logsumexp_of = weakref.ref(z._expression), _torch.version(found)  # pyright: ignore[reportAttributeAccessIssue]
     return found
 
 
@@ -393,6 +397,7 @@ def _token_statistics(
     ignore_index: int = -100,
     out_dtype: Any = None,
     logit_scale: float = 1.0,
+    validate: bool = False,
     **others: Any,
 ) -> Any:
     if any(value is not None for value in others.values()) or logit_scale != 1.0:
@@ -400,7 +405,7 @@ def _token_statistics(
     if not on_classes(input, dim) or input._expression.kind != "logits":
         return NotImplemented
     input.record(func, fused=True)
-    return _statistics(input, target, ignore_index, out_dtype)
+    return _statistics(input, target, ignore_index, out_dtype, validate)
 
 
 @implements(*methods("topk"))

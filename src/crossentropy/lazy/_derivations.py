@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy import functional
+from crossentropy import _torch, functional
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
 
@@ -74,7 +74,7 @@ def _reshaped(z: LazyLogits, reshape: Callable[[Tensor], Any]) -> Any:
         twin = reshape(e.twin)
     except (RuntimeError, IndexError, TypeError, ValueError):
         return NotImplemented
-    copied = isinstance(twin, Tensor) and twin.untyped_storage()._cdata != e.twin.untyped_storage()._cdata
+    copied = isinstance(twin, Tensor) and twin.untyped_storage() is not e.twin.untyped_storage()
     if not copied or e.class_dim != z.dim() - 1 or twin.shape[-1:] != z.shape[-1:]:
         return NotImplemented
     rows = e.rows()
@@ -155,6 +155,14 @@ def on_classes(z: Any, dim: Any) -> bool:
     return axis is not None and axis == z._expression.class_dim
 
 
+@implements(Tensor.detach_)
+def _detached_in_place(func: Any, z: LazyLogits) -> Any:
+    with _torch.without_overrides(), _torch.without_dispatch():
+        func(z)
+    z._expression, z._node = z._expression.detached(), None
+    return z
+
+
 # --- casts and copies ---------------------------------------------------------------------------------------------
 
 
@@ -176,7 +184,7 @@ def _to(func: Any, z: Any, *args: Any, copy: bool = False, **kwargs: Any) -> Any
     if not isinstance(z, LazyLogits) or any(isinstance(x, LazyLogits) for x in args):
         return NotImplemented
     try:
-        device, dtype, _, memory_format = torch._C._nn._parse_to(*args, **kwargs)  # pyright: ignore[reportAttributeAccessIssue]
+        device, dtype, _, memory_format = _torch.parse_to(*args, **kwargs)
     except (RuntimeError, TypeError):
         return NotImplemented
     if memory_format is not None or (device is not None and torch.device(device) != z.device):
@@ -341,6 +349,8 @@ def _softmax(func: Any, z: Any, dim: Any = None, *args: Any, **kwargs: Any) -> A
 def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
     if args and isinstance(args[-1], torch.dtype):
         dtype = args[-1]
+    if kwargs.pop("validate", False):
+        return NotImplemented
     if not tidy(kwargs, "_stacklevel") or not on_classes(z, dim) or (dtype and not dtype.is_floating_point):
         return NotImplemented
     if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax
@@ -391,8 +401,9 @@ def _minus_logsumexp(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
     of = reference()
     if kwargs or of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
         return NotImplemented
-    watched = other._version != version or other._backward_hooks or other.retains_grad
-    if watched or other.requires_grad != (z._node is not None) or other.dtype != z.dtype:
+    if _torch.version(other) != version or _torch.is_watched(other):
+        return NotImplemented
+    if other.requires_grad != (z._node is not None) or other.dtype != z.dtype:
         return NotImplemented
     e = z._expression
     if e.kind != "logits" or e.class_dim != z.dim() - 1 or other.shape != (*z.shape[:-1], 1):

@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from crossentropy import _torch
+
 Kind = Literal["logits", "log_probs", "bounded", "information", "probs", "p_log_p"]
 """z, log p, log p not below the least number, −log p, p, p log p."""
 Step: TypeAlias = tuple[Any, ...]
@@ -155,7 +157,7 @@ class Expression:
             twin = view(self.twin)
         except (RuntimeError, IndexError, TypeError, ValueError):
             return None
-        if not isinstance(twin, Tensor) or twin.untyped_storage()._cdata != self.twin.untyped_storage()._cdata:
+        if not isinstance(twin, Tensor) or twin.untyped_storage() is not self.twin.untyped_storage():
             return None
         if _class_axes(twin, len(self.weight)) is None:
             return None
@@ -232,4 +234,4 @@ def _watch_optimizers() -> None:
 
 def _versions(*tensors: Tensor | None) -> tuple[tuple[int, int], ...]:
     """How often tensors were changed in place, which inference mode does not count, and where they are."""
-    return tuple((-1 if x.is_inference() else x._version, x.data_ptr()) for x in tensors if x is not None)
+    return tuple((-1 if x.is_inference() else _torch.version(x), x.data_ptr()) for x in tensors if x is not None)

@@ -12,13 +12,11 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
-from torch.utils._pytree import tree_leaves
 
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
-from crossentropy.lazy._compiler import not_compiled, wants_values
+from crossentropy import _torch
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
+from crossentropy.lazy._sharded import freeing, is_wrapped
 from crossentropy.lazy._tensor import Event, LazyLogits, observe
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -39,27 +37,48 @@ class FusedHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """The logits, lazily where that is possible."""
-        sharded = hasattr(self, "reshard")  # by FSDP, which frees the weight when this returns
-        if sharded or wants_values():
+        if is_wrapped(self) or _in_one_graph():
             return super().forward(input)
-        return _logits(input, self.weight, self.bias)
+        return _logits(self, input)
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         return _rebuild, (_original(type(self)),), self.__dict__
 
 
-@not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
-def _logits(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    possible = _possible(input, weight, bias)
-    return LazyLogits(input, weight, bias) if possible else nn.functional.linear(input, weight, bias)
+def _in_one_graph() -> bool:
+    """Whether a compiler is at work that was asked for a single graph, in which lazy logits cannot be."""
+    return torch.compiler.is_compiling() and (not torch.compiler.is_dynamo_compiling() or _torch.one_graph())
+
+
+@_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
+def _logits(head: FusedHead, input: Tensor) -> Tensor:
+    if not _possible(input, head.weight, head.bias):
+        return nn.functional.linear(input, head.weight, head.bias)
+    owner = freeing(head)
+    if owner is not None:
+        _compute_what_leaves(owner)
+    return LazyLogits(input, head.weight, head.bias)
+
+
+def _compute_what_leaves(owner: nn.Module) -> None:
+    """Compute lazy logits that leave a module before its weights are freed, unless a loss has trained with them."""
+
+    def leave(_: nn.Module, inputs: Any, output: Any) -> None:
+        handle.remove()
+        for z in _leaves(output):
+            if isinstance(z, LazyLogits) and not (torch.is_grad_enabled() and any(event.fused for event in z._events)):
+                z._dense("the end of a module that FSDP wraps")
+
+    handle = owner.register_forward_hook(leave, prepend=True)
 
 
 def _possible(*tensors: Tensor | None) -> bool:
     """Whether logits of these can be lazy; a transform or a sharded tensor wants them computed."""
     return not (
-        torch._C._get_tracing_state() is not None
-        or forward_ad._current_level >= 0
-        or _functorch.peek_interpreter_stack() is not None
+        not _torch.CAN_BE_LAZY
+        or _torch.scripting()
+        or _torch.forward_mode()
+        or _torch.transform() is not None
         or any(type(x) not in (Tensor, nn.Parameter) for x in tensors if x is not None)
         or any(not x.numel() or x.is_meta for x in tensors if x is not None)
         or not _same_dtype(*tensors)
@@ -169,7 +188,7 @@ def _named(model: nn.Module, head: str | nn.Module) -> tuple[str, nn.Module]:
         if module is head:
             return name, head
     if not isinstance(head, nn.Module):
-        raise ArgumentTypeError(f"head is {type(head).__name__}, expected a module, its name, or a sequence of them")
+        raise ArgumentTypeError(f"head is {kind_of(head)}, expected a module, its name, or a sequence of them")
     raise ArgumentValueError(f"head is a {type(head).__name__} that is no module of {type(model).__name__}")
 
 
@@ -196,7 +215,7 @@ def _leaving(model: nn.Module, example: Any) -> dict[str, nn.Module]:
 
 
 def _leaves(output: Any) -> list[Any]:
-    return tree_leaves(dict(output) if isinstance(output, Mapping) else output)
+    return _torch.leaves(dict(output) if isinstance(output, Mapping) else output)
 
 
 def _call(model: nn.Module, batch: Any) -> Any:
@@ -278,7 +297,7 @@ def fuse(
         `unfuse`, `fused`; `crossentropy.lazy.explain`, which says what became of the logits.
     """
     if not isinstance(model, nn.Module):
-        raise ArgumentTypeError(f"model is {type(model).__name__}, expected an nn.Module")
+        raise ArgumentTypeError(f"model is {kind_of(model)}, expected an nn.Module")
     heads = _expanded(_find(model, head, example))
     for name, module in heads.items():
         refusal = _refusal(module)
@@ -452,7 +471,7 @@ def _losses(
         output = _call(model, batch)
         value = loss(output) if loss is not None else _scalar(output)
         if not isinstance(value, Tensor) or value.numel() != 1:
-            raise ArgumentTypeError(f"verify: loss gave {type(value).__name__}, expected a tensor of one element")
+            raise ArgumentTypeError(f"verify: loss gave {kind_of(value)}, expected a tensor of one element")
         parameters = [p for p in model.parameters() if p.requires_grad]
         gradients = torch.autograd.grad(value, parameters, allow_unused=True) if parameters else ()
     return value.detach(), gradients

@@ -24,13 +24,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _functorch  # pyright: ignore[reportAttributeAccessIssue]
-from torch.autograd import forward_ad
-from torch.utils._pytree import tree_leaves, tree_map_only
 
 from crossentropy import _contract as contract
-from crossentropy.lazy._compiler import not_compiled
+from crossentropy import _torch
+from crossentropy._sharding import is_distributed
+from crossentropy._tensors import check_linear
 from crossentropy.lazy._expression import Expression
+from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
 
 Handler = Callable[..., Any]
 _Function = Callable[..., Any]
@@ -111,7 +111,7 @@ class _Family:
     @property
     def beyond(self) -> str:
         """What was done to their values that their nodes in the graph know nothing of."""
-        return "changed in place" if any(x._version != version for x, version in self.computed) else self.watched
+        return "changed in place" if any(_torch.version(x) != version for x, version in self.computed) else self.watched
 
 
 class LazyLogits(Tensor):
@@ -161,11 +161,12 @@ class LazyLogits(Tensor):
     _revealed: tuple[Any, Tensor] | None
     """That other node, and the logits as a function of it."""
     _family: "_Family"
+    _hooks: Hooks
 
     @staticmethod
-    @not_compiled("lazy logits")
+    @_torch.not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
-        contract.check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
+        check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
         if weight.dim() != 2:
             raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
         tensors = [x for x in (hidden, weight, bias) if x is not None]
@@ -173,32 +174,43 @@ class LazyLogits(Tensor):
             raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
         if len({x.device for x in tensors}) > 1:
             raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+        if any(map(is_distributed, tensors)):
+            raise contract.ArgumentTypeError(
+                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
+                "them with full_tensor()"
+            )
+        if not _torch.CAN_BE_LAZY:
+            return torch.nn.functional.linear(hidden, weight, bias)  # pyright: ignore[reportReturnType]
         return _stand_for(Expression.of(hidden, weight, bias))
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_function__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
-        if (func in _PASSIVE or (func is Tensor.register_hook and _for_communication())) and not args[0]._known():
-            with torch._C.DisableTorchFunctionSubclass():
+        if func in _PASSIVE and not args[0]._known():
+            with _torch.without_overrides():
                 return func(*args, **kwargs)
+        if func is Tensor.register_hook and orders_communication(hook := (*args, *kwargs.values())[1]):
+            return args[0]._hooks.add(hook)
         handler = HANDLERS.get(func)
-        if handler is not None and _fits(handler, func, args, kwargs):
-            found = handler(func, *args, **kwargs)
-            if found is not NotImplemented:
-                return found
+        if handler is not None:
+            inner_args, inner_kwargs = _torch.map_only(LazyLogits, LazyLogits._beneath, (args, kwargs))
+            if _fits(handler, func, inner_args, inner_kwargs):
+                found = handler(func, *inner_args, **inner_kwargs)
+                if found is not NotImplemented:
+                    return _followed(found, _lazy(inner_args, inner_kwargs))
         return _materialized(func, args, kwargs)
 
     @classmethod
-    @not_compiled("a function of lazy logits")
+    @_torch.not_compiled("a function of lazy logits")
     def __torch_dispatch__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
+        dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
         return func(*dense_args, **dense_kwargs)
 
     def _dense(self, func: _Function | str) -> Tensor:
@@ -212,36 +224,59 @@ class LazyLogits(Tensor):
 
     def _computed(self, func: _Function | str) -> Tensor:
         """The logits as they are without a custom autograd function. As a view where what they view exists."""
-        if self._parent is not None and self._parent[0]._known():
-            parent, view = self._parent
+        of = self._view_of()
+        if of is not None and of[0]._known():
+            parent, view = of
             whole = parent._dense(func)
             if self._view is None or self._view[0] is not whole:
                 with torch.set_grad_enabled(self._node is not None):
                     values = view(whole)
                 self._view = whole, values if self._node is not None else values.detach()
+                _call_at(self._view[1], self._hooks)
             return self._view[1]
         if self._logits is None:
             self.record(func, fused=False)
             # looked at without gradients first, they may be needed with gradients next; and a checkpoint that runs this
             # again, when they are there, must not miss what they saved
-            hooks = _NO_HOOKS() if _functorch.peek_interpreter_stack() is None else nullcontext()
+            hooks = _NO_HOOKS() if _torch.transform() is None else nullcontext()
             with torch.inference_mode(False), torch.set_grad_enabled(self._node is not None), hooks:
                 self._logits = self._expression.dense()
+            _follow(self._logits, self)
             if not self._logits.is_inference():
-                self._family.computed.append((self._logits, self._logits._version))
+                self._family.computed.append((self._logits, _torch.version(self._logits)))
         return self._logits
 
     def _known(self) -> bool:
         """Whether the logits, or those that these are a view of, exist already."""
-        return self._logits is not None or (self._parent is not None and self._parent[0]._known())
+        of = self._view_of()
+        return self._logits is not None or (of is not None and of[0]._known())
+
+    def _view_of(self) -> "tuple[LazyLogits, Callable[[Tensor], Tensor]] | None":
+        """What these are a view of, unless that was detached in place since, and would give them no gradient."""
+        detached = self._parent is not None and self._node is not None and self._parent[0]._node is None
+        return None if detached else self._parent
 
     def _current_node(self) -> Any:
         """The node in the graph: a custom autograd function may have given one, through which gradients must go."""
-        with torch._C.DisableTorchFunctionSubclass():
+        with _torch.without_overrides():
             return self.grad_fn
 
+    def _beneath(self) -> "LazyLogits":
+        """The same under a node that only passes gradients on."""
+        node = self._current_node()
+        if node is self._node or self._known() or not passes_on(node):
+            return self
+        below = node.next_functions[self.output_nr][0]
+        if getattr(below, "_forward_cls", None) is not _Stand:
+            return self
+        found = _stand_for(below.expression, None, self._events)
+        found._hooks.add(lambda gradient: node._forward_cls.backward(node, gradient))
+        found._hooks.follow(below.hooks)
+        return found
+
     def _first(self) -> "LazyLogits":
-        return self if self._parent is None else self._parent[0]._first()
+        of = self._view_of()
+        return self if of is None else of[0]._first()
 
     def record(self, func: _Function | str, *, fused: bool) -> None:
         """Note a use of these logits."""
@@ -293,6 +328,7 @@ class _Stand(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.hooks(gradients)
         expression, create_graph = ctx.expression, torch.is_grad_enabled()
         wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
         beyond = ctx.family.beyond
@@ -321,7 +357,7 @@ def _wrap(expression: Expression) -> Tensor:
     """A wrapper tensor without memory."""
     twin = expression.twin
     strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
-    return torch.Tensor._make_wrapper_subclass(  # pyright: ignore[reportAttributeAccessIssue]
+    return _torch.make_wrapper(
         LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
     )
 
@@ -339,11 +375,11 @@ def _stand_for(
     assert isinstance(stand, LazyLogits)
     stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
     stand._revealed, stand._family = None, _Family() if parent is None else parent[0]._family
-    stand._events = [] if events is None else events
-    with torch._C.DisableTorchFunctionSubclass():
+    stand._events, stand._hooks = [] if events is None else events, Hooks()
+    with _torch.without_overrides():
         stand._node = stand.grad_fn
         if stand._node is not None:
-            stand._node.family = stand._family
+            stand._node.family, stand._node.hooks = stand._family, stand._hooks
     return stand
 
 
@@ -351,6 +387,29 @@ def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], 
     """Lazy logits that follow from others; as a view of them, if `view` is what makes them."""
     logits._used = True
     return _stand_for(expression, None if view is None else (logits, view), logits._events)
+
+
+def _followed(found: Any, lazy: list[LazyLogits]) -> Any:
+    """What was made of lazy logits, which calls their hooks when a gradient comes to it."""
+    for x in _torch.leaves(found):
+        if isinstance(x, Tensor) and not any(x is z for z in lazy):
+            _follow(x, *lazy)
+    return found
+
+
+def _follow(x: Tensor, *lazy: LazyLogits) -> None:
+    for z in lazy:
+        if isinstance(x, LazyLogits):
+            x._hooks.follow(z._hooks)
+        else:
+            # a change of a view in place gives it another node; what it views keeps its own beneath
+            _call_at(_torch.viewed(x), z._hooks)
+
+
+def _call_at(x: Tensor, hooks: Hooks) -> None:
+    """Call hooks when a gradient comes to a tensor."""
+    if x.grad_fn is not None:
+        x.grad_fn.register_prehook(hooks)
 
 
 # --- computing them -----------------------------------------------------------------------------------------------
@@ -367,10 +426,11 @@ def _materialized(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]
     if name in _LATE and args and isinstance(args[0], LazyLogits):
         args[0]._family.watched = f"given to {name}"
     target = kwargs.get("out") if target is None else target
-    dense_args, dense_kwargs = tree_map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
+    dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func), (args, kwargs))
     result = func(*dense_args, **dense_kwargs)
     for z in _lazy(args, kwargs):
-        if z._parent is not None and not z._parent[0]._known() and _shares_memory(result, z._dense(func)):
+        of = z._view_of()
+        if of is not None and not of[0]._known() and _shares_memory(result, z._dense(func)):
             z._first()._dense(func)
             return _materialized(func, args, kwargs)
     return target if isinstance(target, LazyLogits) and isinstance(result, Tensor) else result
@@ -389,7 +449,7 @@ def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
     storage = values.untyped_storage().data_ptr()
-    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in tree_leaves(result))
+    return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in _torch.leaves(result))
 
 
 def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
@@ -403,7 +463,7 @@ def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
     """Raise for what a tensor that stands for another cannot do."""
     name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
-    lazy = [z for z in tree_leaves(args) if isinstance(z, LazyLogits)]
+    lazy = [z for z in _torch.leaves(args) if isinstance(z, LazyLogits)]
     if name in _RESHAPING:
         raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
     if name in _LATE and lazy and lazy[0]._used:
@@ -411,7 +471,7 @@ def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
             f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
         )
     if name == "grad" and any(
-        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in tree_leaves(args[1:2])
+        isinstance(z, LazyLogits) and (z._used or not z._known()) for z in _torch.leaves(args[1:2])
     ):
         raise RuntimeError(
             "a gradient is wanted with respect to lazy logits that were used before they were computed: call "
@@ -440,8 +500,8 @@ def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict
     """Whether a handler is for a call: not in a transform, not for logits that exist, not for other arguments."""
     return (
         kwargs.get("out") is None
-        and forward_ad._current_level < 0
-        and _functorch.peek_interpreter_stack() is None
+        and not _torch.forward_mode()
+        and _torch.transform() is None
         and not any(z._known() or z._current_node() is not z._node for z in _lazy(args, kwargs))
         and _bound(handler, (func, *args), kwargs) is not None
     )
@@ -464,23 +524,16 @@ _METHODS = (
 )
 _PROPERTIES = (
     *("shape", "dtype", "device", "layout", "ndim", "itemsize", "nbytes", "requires_grad", "is_leaf", "grad_fn"),
-    *("output_nr", "_version", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
-    *("is_sparse_csr", "is_quantized", "is_nested", "_base"),
+    *("output_nr", "is_cuda", "is_cpu", "is_meta", "is_xpu", "is_mps", "is_mkldnn", "is_sparse"),
+    *("is_sparse_csr", "is_quantized", "is_nested"),
 )
 _PASSIVE = {
     *(getattr(Tensor, name) for name in _METHODS),
-    *(getattr(Tensor, name).__get__ for name in _PROPERTIES),
+    *_torch.METHODS,
+    *(x.__get__ for x in (*(getattr(Tensor, name) for name in _PROPERTIES), *_torch.PROPERTIES)),
     *(torch.is_floating_point, torch.is_complex, torch.is_inference, torch.numel),
 }
 """What asks for no values."""
-
-
-def _for_communication() -> bool:
-    """Whether torch.distributed asks, whose hooks on outputs only order what it sends; the loss has one as well."""
-    frame = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__") in ("torch._tensor", "torch.overrides"):
-        frame = frame.f_back
-    return frame is not None and frame.f_globals.get("__name__", "").startswith("torch.distributed.")
 
 
 def _where() -> str:

@@ -9,10 +9,11 @@ import libcst as cst
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
 from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._imports import spell
-from crossentropy.doctor._convert._losses import Loss, Site, losses, setting, settings, signature, site
+from crossentropy.doctor._convert._losses import Loss, Site, losses, setting, settings, site
 from crossentropy.doctor._convert._reach import Definition, definition, is_unchanged
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import is_rows, method_of, unflattened
+from crossentropy.doctor._convert._signatures import SIGNATURES
 from crossentropy.doctor._convert._statements import without_statement
 from crossentropy.doctor._convert._tree import is_literal, literal
 
@@ -149,7 +150,7 @@ def _arguments(script: Script, loss: Loss, at: Site, logits: Logits, hidden: str
 
 def _named(script: Script, call: cst.Call) -> Iterator[Edit]:
     """Name the arguments of cross_entropy that linear_cross_entropy takes by name only."""
-    for name, argument in zip(signature(_NAMES[0])[2:], call.args[2:]):
+    for name, argument in zip(SIGNATURES[_NAMES[0]][2:], call.args[2:]):
         if argument.keyword is None:
             start = script.span(argument.value)[0]
             yield Edit(start, start, f"{name}=")
@@ -164,5 +165,5 @@ def _given_before(script: Script, given: dict[str, cst.Arg]) -> str:
 
 
 def _has_no_bias(script: Script, made: cst.Call) -> bool:
-    given = script.arguments(made, signature("torch.nn.Linear")).get("bias")
+    given = script.arguments(made, SIGNATURES["torch.nn.Linear"]).get("bias")
     return given is not None and is_literal(given.value) and literal(given) is False

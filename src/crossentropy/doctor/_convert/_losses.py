@@ -1,16 +1,14 @@
 """Losses of a script, functions and modules alike: what they are given, and how they are set."""
 
-import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import libcst as cst
-import torch
 
 from crossentropy.doctor._convert._edits import Refused
 from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._signatures import SIGNATURES
 from crossentropy.doctor._convert._tree import is_literal, literal
 
 
@@ -64,7 +62,7 @@ def loss_at(script: Script, objects: Objects, call: cst.Call) -> Loss | None:
 
 def site(script: Script, loss: Loss, call: cst.Call) -> Site:
     """What one call of a loss is given."""
-    given = script.arguments(call, ("input", "target") if loss.is_module else signature(loss.name))
+    given = script.arguments(call, ("input", "target") if loss.is_module else SIGNATURES[loss.name])
     if "input" not in given or "target" not in given:
         raise Refused(call, "it cannot be seen what this loss is given")
     return Site(call, given["input"].value, given["target"].value)
@@ -77,7 +75,7 @@ def sites(script: Script, loss: Loss) -> list[Site]:
 
 def settings(script: Script, loss: Loss) -> dict[str, cst.Arg]:
     """The arguments of a loss but its input and target."""
-    given = script.arguments(loss.made, signature(loss.name))
+    given = script.arguments(loss.made, SIGNATURES[loss.name])
     return {name: argument for name, argument in given.items() if name not in ("input", "target")}
 
 
@@ -89,14 +87,6 @@ def setting(script: Script, loss: Loss, name: str, default: object = None) -> ob
     if not is_literal(given.value):
         raise Refused(given, f"{name}={script.text(given.value)} is known only when the script runs")
     return literal(given)
-
-
-@cache
-def signature(name: str) -> tuple[str, ...]:
-    """The parameters of a function or class of torch.nn, in order."""
-    module, last = name.rsplit(".", 1)
-    found = getattr(torch.nn.functional if module.endswith("functional") else torch.nn, last)
-    return tuple(inspect.signature(found).parameters)
 
 
 def _loss(objects: Objects, made: cst.Call, name: str) -> Loss | None:

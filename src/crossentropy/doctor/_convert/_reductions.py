@@ -6,8 +6,8 @@ from functools import partial
 import libcst as cst
 
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
-from crossentropy.doctor._convert._losses import signature
 from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._signatures import SIGNATURES
 from crossentropy.doctor._convert._tree import is_literal, literal
 
 _OLD = ("size_average", "reduce")
@@ -16,19 +16,9 @@ _OLD = ("size_average", "reduce")
 def propose(script: Script) -> Iterator[Proposal | Refused]:
     """The rewrites of all calls with a deprecated argument."""
     for call in script.find(cst.Call):
-        parameters = _parameters(script.imported(call.func) or "")
+        parameters = SIGNATURES.get(script.imported(call.func) or "", ())
         if {*_OLD, "reduction"} <= {*parameters} and not any(argument.star for argument in call.args):
             yield from attempt(partial(_proposal, script, call, parameters))
-
-
-def _parameters(name: str) -> tuple[str, ...]:
-    """The parameters of a function or class of torch.nn, if that has one of this name and they are known."""
-    if not name.startswith("torch.nn."):
-        return ()
-    try:
-        return signature(name)
-    except (AttributeError, ValueError, TypeError):
-        return ()
 
 
 def _proposal(script: Script, call: cst.Call, parameters: tuple[str, ...]) -> Proposal | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._source._examination import examine_files
 
 
@@ -15,8 +15,8 @@ class Examined:
     """What was found in source files."""
 
     findings: tuple[Finding, ...]
-    skipped: tuple[tuple[str, str], ...]
-    """Paths that could not be examined, and why."""
+    passed: tuple[Passed, ...]
+    """Files that could not be examined, or not to their end, and why."""
     files: int
 
 
@@ -29,7 +29,7 @@ def examine(paths: Sequence[Path], *, jobs: int = 1, progress: Callable[[int, in
         progress: Called with the number of files that are done, and of all.
 
     Returns:
-        Sorted findings without those that comments silence, what was skipped and why, and the number of files.
+        Sorted findings without those that comments silence, what was passed over and why, and the number of files.
     """
-    findings, skipped, files = examine_files(paths, jobs, progress)
-    return Examined(tuple(sorted(findings)), tuple(sorted(skipped.items())), files)
+    findings, passed, files = examine_files(paths, jobs, progress)
+    return Examined(tuple(sorted(findings)), tuple(sorted(passed)), files)

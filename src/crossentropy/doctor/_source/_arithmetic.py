@@ -15,6 +15,8 @@ RANKED = "ranked"
 """The kind of the largest numbers of rows."""
 SMALLER = "smaller"
 """The kind of a mask of all that is less than these."""
+ONE_AND_EXP = "1 + exp"
+"""The kind of the denominator of a logistic function."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
 
 
@@ -114,6 +116,8 @@ def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: P
             return _kept(x, base)
         if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
             return _kept(x, base)
+        if x.kind == "exp" and other in (1, 1.0):
+            return base.to(kind=ONE_AND_EXP)
         if x.kind == "normal" and y.kind in ("", "normal", "indices", "constant"):
             return base.to(kind="normal")
         if x.kind in ("probabilities", "mixture", "scaled") and y.kind in ("probabilities", "mixture", "scaled"):
@@ -149,6 +153,8 @@ def _divide(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place
     if b.total is not None and b.total is a:
         kind = "probabilities" if a.kind == "exp" else "soft"
         return base.to(kind=kind, made=place, axis=a.axis, count=a.count, normal=b.normal)
+    if b.kind == ONE_AND_EXP and left in (1, 1.0):
+        return inverse(b, place)
     if a.kind in ("logits", "normal") and (_is_number(right) or b.kind in ("", "exp", "normal", "constant")):
         return _kept(a, base)
     if a.kind in ("mixture", "scaled") and (_is_number(right) or isinstance(right, Unknown)):
@@ -222,6 +228,11 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
         report.divided(left.tensor, place)
         return Number(left.tensor.to(reduction="averaged"), place)
     return Unknown()
+
+
+def inverse(x: Tensor, place: Place) -> Tensor:
+    """1 / x."""
+    return x.plain(kind="sigmoid", made=place) if x.kind == ONE_AND_EXP else x.plain()
 
 
 def negate(x: Tensor) -> Tensor:

@@ -33,6 +33,7 @@ from crossentropy.doctor._source._values import (
     Maybe,
     Module,
     Partial,
+    Place,
     Scope,
     Super,
     Tensor,
@@ -84,6 +85,7 @@ class Calls(Statements):
 
     def member(self, module: Module, name: str) -> Value:
         """A name of a module that is read."""
+        self.noticed(module.scope, name)
         return module.scope.get(name, Unknown())
 
     def _of_instance(self, owner: Instance, name: str) -> Value:
@@ -136,6 +138,10 @@ class Calls(Statements):
         """Where a function is defined."""
         return function.module.source.place(function.node)
 
+    def noticed(self, scope: Scope, name: str) -> None:
+        if name in scope:
+            self.summaries.read(scope, name)
+
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def call(self, function: Value, call: Call) -> Value:
@@ -186,11 +192,18 @@ class Calls(Statements):
         if not self.report.silent:
             self.called.add(key)
         if self.depth >= DEEPEST or self.active.get(key, 0) >= 2:
+            self.summaries.shorten()
             return Unknown()
-        before = self.no_grad
-        if function.decorators & set(SWITCHES) or function.decorators & {"no_grad", "inference_mode"}:
-            self.no_grad = call.place
-        loops, self.loops = self.loops, min(self.loops, 1)
+        switched = function.decorators & set(SWITCHES) or function.decorators & {"no_grad", "inference_mode"}
+        no_grad = call.place if switched else self.no_grad
+        loops = min(self.loops, 1)
+        state = (no_grad, loops, self.report.silent)
+        return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad, loops))
+
+    def _follow(self, function: Function, call: Call, no_grad: Place | None, loops: int) -> Value:
+        key = id(function.node)
+        before = self.no_grad, self.loops
+        self.no_grad, self.loops = no_grad, loops
         self.depth += 1
         self.active[key] = self.active.get(key, 0) + 1
         try:
@@ -200,7 +213,7 @@ class Calls(Statements):
         finally:
             self.depth -= 1
             self.active[key] -= 1
-            self.no_grad, self.loops = before, loops
+            self.no_grad, self.loops = before
 
     def _result(self, function: Function, frame: Frame) -> Value:
         node = function.node

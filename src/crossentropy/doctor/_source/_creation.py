@@ -115,8 +115,8 @@ def _arange(call: Call) -> Tensor:
     low, high = (0, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1]) if numbers else (0, Unknown())
     low = low if isinstance(low, (int, Unknown)) else Unknown()
     high = high if isinstance(high, (int, Unknown)) else Unknown()
-    size = minus(high, low) if len(numbers) < 3 else Unknown()
-    return Tensor(kind="range", made=call.place, shape=(size,), dtype="long", graph=False, low=low, high=minus(high, 1),
+    size, last = (minus(high, low), minus(high, 1)) if len(numbers) < 3 else (Unknown(), Unknown())
+    return Tensor(kind="range", made=call.place, shape=(size,), dtype="long", graph=False, low=low, high=last,
                   source=Sequence())  # fmt: skip
 
 

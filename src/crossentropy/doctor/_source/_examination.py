@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
 from crossentropy.doctor._source._project import FEW, Project, mentions_loss
@@ -22,8 +22,8 @@ from crossentropy.doctor._source._report import Report
 
 def examine_files(
     paths: Sequence[Path], jobs: int, progress: Callable[[int, int], None] | None
-) -> tuple[list[Finding], dict[str, str], int]:
-    """Findings, what was skipped and why, and the number of files."""
+) -> tuple[list[Finding], list[Passed], int]:
+    """Findings, what was passed over and why, and the number of files."""
     files = {os.path.realpath(path): path for path in discover(paths)}
     roots = sorted({os.path.realpath(path if path.is_dir() else path.parent) for path in paths})
     names = list(files)
@@ -40,13 +40,13 @@ def examine_files(
     else:
         results = _in_processes(files, roots, parts, seen, show)
     found: dict[Finding, None] = {}
-    skipped: dict[str, str] = {}
+    passed: dict[Passed, None] = {}
     for findings, unread in results:
         found.update(dict.fromkeys(findings))
-        skipped.update(unread)
+        passed.update(dict.fromkeys(unread))
     if progress is not None:
         progress(len(names), len(names))
-    return list(found), skipped, len(names)
+    return list(found), list(passed), len(names)
 
 
 class _Counter:
@@ -73,7 +73,7 @@ def _in_processes(
     parts: list[list[str]],
     seen: Any,  # noqa: ANN401 (a shared integer)
     show: Callable[[], None],
-) -> list[tuple[list[Finding], dict[str, str]]]:
+) -> list[tuple[list[Finding], list[Passed]]]:
     with ProcessPoolExecutor(len(parts), initializer=_begin, initargs=(seen,)) as pool:
         futures = [pool.submit(_examine_counted, files, roots, part) for part in parts]
         while wait(futures, timeout=0.2).not_done:
@@ -85,15 +85,13 @@ def _begin(seen: object) -> None:
     _counters.append(_Counter(seen))
 
 
-def _examine_counted(
-    files: dict[str, Path], roots: list[str], names: list[str]
-) -> tuple[list[Finding], dict[str, str]]:
+def _examine_counted(files: dict[str, Path], roots: list[str], names: list[str]) -> tuple[list[Finding], list[Passed]]:
     return _examine_part(files, roots, names, _counters[0])
 
 
 def _examine_part(
     files: dict[str, Path], roots: list[str], names: list[str], count: Callable[[int], None]
-) -> tuple[list[Finding], dict[str, str]]:
+) -> tuple[list[Finding], list[Passed]]:
     report = Report()
     project = Project(report, files, roots)
     limit = sys.getrecursionlimit()
@@ -115,7 +113,7 @@ def _examine_part(
         sys.setrecursionlimit(limit)
         if collecting:
             gc.enable()
-    return _told(report, project), project.skipped
+    return _told(report, project), list(project.passed.values())
 
 
 def _examine_one(project: Project, name: str) -> None:
@@ -123,10 +121,10 @@ def _examine_one(project: Project, name: str) -> None:
     try:
         data = text_of(path)
     except Unreadable as error:
-        project.skipped[path.as_posix()] = str(error)
+        project.pass_over(path, str(error))
         return
     if len(project.files) <= FEW or path.suffix == ".ipynb" or mentions_loss(data):
-        project.examine(name)
+        project.module(name)
     elif name not in project.sources:
         _parse(project, path, data)
 
@@ -141,7 +139,7 @@ def _parse(project: Project, path: Path, data: bytes) -> None:
         try:
             read(path, data)
         except Unreadable as error:
-            project.skipped[path.as_posix()] = str(error)
+            project.pass_over(path, str(error))
 
 
 def _told(report: Report, project: Project) -> list[Finding]:

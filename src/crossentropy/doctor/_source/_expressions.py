@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 import operator
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _targets
+from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -75,6 +78,8 @@ class Expressions(ABC):
         self.report = report
         self.journal = Journal()
         self.steps = 0
+        self.deadline = math.inf
+        """Of the processor's time."""
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -108,11 +113,17 @@ class Expressions(ABC):
     def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
         """The function that a definition makes."""
 
+    @abstractmethod
+    def noticed(self, scope: Scope, name: str) -> None:
+        """A name of a scope around a function is read."""
+
     def evaluate(self, node: ast.expr, frame: Frame) -> Value:
         """The abstract value of an expression."""
         self.steps -= 1
         if self.steps < 0:
-            raise Exhausted
+            raise Exhausted("it takes too many steps to follow")
+        if not self.steps & 255 and time.process_time() > self.deadline:
+            raise Exhausted("it takes too long to follow")
         kind = self._kinds.get(type(node))
         return Unknown() if kind is None else kind(node, frame)
 
@@ -134,6 +145,8 @@ class Expressions(ABC):
     def _name(self, node: ast.Name, frame: Frame) -> Value:
         scope = frame.scope.find(node.id)
         if scope is not None:
+            if scope is not frame.scope:
+                self.noticed(scope, node.id)
             return scope[node.id]
         return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
 
@@ -153,7 +166,17 @@ class Expressions(ABC):
             )
         else:
             method = self.evaluate(node.func, frame)
-        return self.call(method, self._arguments(node, frame))
+        call = self._arguments(node, frame)
+        result = self.call(method, call)
+        if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
+            self._changed(*changed, result, frame)
+        return result
+
+    def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
+        """A tensor was changed in place: without gradients its graph stays as it was."""
+        if self.no_grad is not None and isinstance(before, Tensor):
+            result = result.to(graph=before.graph, cut=before.cut, own=before.own)
+        self.assign(target, result, frame)
 
     def _arguments(self, node: ast.Call, frame: Frame) -> Call:
         call = Call([], {}, self.place(node, frame))
@@ -209,9 +232,10 @@ class Expressions(ABC):
             known = self.truth(value)
             return Unknown() if known is None else _as(value, not known)
         if isinstance(value, Tensor):
-            return (
-                _arithmetic.negate(value) if isinstance(node.op, ast.USub) else value.plain(kind="binary", dtype="bool")
-            )
+            if isinstance(node.op, ast.UAdd):
+                return value
+            negative = isinstance(node.op, ast.USub)
+            return _arithmetic.negate(value) if negative else value.plain(kind="binary", dtype="bool")
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
             return -value
         return value if isinstance(node.op, ast.UAdd) else Unknown()
@@ -321,7 +345,12 @@ class Expressions(ABC):
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp, frame: Frame) -> Value:
         result: list[Value] = []
-        self._generate(node.generators, frame, lambda inner: result.append(self.evaluate(node.elt, inner)))
+        alike = _is_repeated(node)
+
+        def store(inner: Frame) -> None:
+            result.append(copied(result[1]) if alike and len(result) > 1 else self.evaluate(node.elt, inner))
+
+        self._generate(node.generators, frame, store)
         return result
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
@@ -373,6 +402,16 @@ class Expressions(ABC):
         if frame.yields is not None:
             frame.yields.extend(values)
         return Unknown()
+
+
+def _is_repeated(node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> bool:
+    """Whether the elements are all made alike, as layers often are; remembered in its node."""
+    known = getattr(node, "_repeated", None)
+    if known is None:
+        targets = {part.id for loop in node.generators for part in ast.walk(loop.target) if isinstance(part, ast.Name)}
+        known = targets.isdisjoint(part.id for part in ast.walk(node.elt) if isinstance(part, ast.Name))
+        node._repeated = known  # type: ignore[union-attr]
+    return known
 
 
 def is_small(value: Value) -> TypeGuard[float]:

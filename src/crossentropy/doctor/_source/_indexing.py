@@ -6,6 +6,9 @@ from itertools import count
 
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
+AS_TENSOR = ("tensor",)
+"""The member of something unknown that is what it is as a tensor."""
+
 
 def as_tensor(value: Value) -> Tensor:
     """What is used as a tensor; the same unknown value is the same sequence."""
@@ -14,7 +17,7 @@ def as_tensor(value: Value) -> Tensor:
     if isinstance(value, Number):
         return value.tensor
     if isinstance(value, Unknown):
-        source = value.members.setdefault(("tensor",), Tensor(source=Sequence()))
+        source = value.members.setdefault(AS_TENSOR, Tensor(source=Sequence()))
         return source if isinstance(source, Tensor) else Tensor()
     if isinstance(value, bool):
         return Tensor(kind="binary", dtype="bool", shape=(), graph=False)

@@ -63,7 +63,9 @@ def _is_option(value: Value) -> bool:
 
 def doubtful(value: Value) -> Value:
     """A value that is this one only where a default is used, or on one of several ways."""
-    if isinstance(value, (Tensor, External)):
+    if isinstance(value, Tensor):
+        return value if value.likely else value.to(likely=True)
+    if isinstance(value, External):
         return replace(value, likely=True)
     if isinstance(value, (Layer, Instance)):
         value.attributes[LIKELY] = True

@@ -168,6 +168,11 @@ def _activation(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
     return _operations.operate(report, name, Call([x], settings, call.place))
 
 
+def _limited(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
+    """Threshold and Hardtanh, which have the arguments of their functions."""
+    return _operations.operate(report, layer.kind.lower(), Call([x, *layer.call.args], layer.call.kwargs, call.place))
+
+
 def _same(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
     return x
 
@@ -226,7 +231,7 @@ LAYERS: dict[str, Application] = {
     "TransformerDecoderLayer": _mixing, "TransformerDecoder": _mixing, "Transformer": _transformer,
     "MultiheadAttention": _attention, "AdaptiveLogSoftmaxWithLoss": _adaptive_softmax,
     "LeakyReLU": lambda r, layer, x, c: x.plain(), "PReLU": lambda r, layer, x, c: x.plain(),
-    "Hardtanh": lambda r, layer, x, c: x.plain(), "GLU": lambda r, layer, x, c: x.plain(shape=None),
+    "Threshold": _limited, "Hardtanh": _limited, "GLU": lambda r, layer, x, c: x.plain(shape=None),
     **dict.fromkeys(_ACTIVATIONS, _activation),
     **{f"{norm}{d}": _normalisation for norm in _NORMS for d in ("", "1d", "2d", "3d")},
     **{f"{name}{d}": _same for name in ("Dropout", "AlphaDropout", "FeatureAlphaDropout") for d in ("", "1d", "2d",

@@ -49,7 +49,7 @@ class LossCall:
         """The axis the loss reads classes from, counted from the end; None where the rank is not known."""
         if self.x.rank is None:
             return None
-        return -1 if self.x.rank < 2 else 1 - self.x.rank
+        return -1 if self.x.rank < 2 or self.loss == "linear_cross_entropy" else 1 - self.x.rank
 
     @property
     def classes(self) -> Dim | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from crossentropy.doctor._source import _inputs, _targets
+from crossentropy.doctor._source import _inputs, _operations, _targets
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._joins import LIKELY, doubtful
 from crossentropy.doctor._source._loss_call import LossCall
@@ -22,10 +22,12 @@ class Loss:
 
     name: str
     function: tuple[str, ...]
-    """Arguments of the function, after input and target."""
+    """Arguments of the function, after its inputs."""
     constructor: tuple[str, ...]
     """Arguments of the class."""
     checks: tuple[Check, ...]
+    inputs: tuple[str, ...] = ("input", "target")
+    """The first arguments of the function, which are given by position."""
 
 
 _CE = ("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
@@ -39,6 +41,14 @@ _CLASSES: tuple[Check, ...] = (
     _targets.shift,
     _targets.weights,
     _targets.ignored,
+)
+_HEAD: tuple[Check, ...] = (
+    _targets.labels,
+    _targets.padding,
+    _targets.shift,
+    _targets.weights,
+    _targets.ignored,
+    _targets.smoothing,
 )
 _LOSSES = (
     Loss("cross_entropy", _CE, _CE, (_inputs.activation, *_CLASSES, _targets.soft, _targets.smoothing)),
@@ -57,14 +67,17 @@ _LOSSES = (
     ),
     Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target"), (_inputs.divergence,)),
     Loss("mse_loss", _REDUCE, _REDUCE, (_inputs.squared,)),
-    Loss("linear_cross_entropy", (), (), (_targets.smoothing,)),
+    Loss("linear_cross_entropy", (), ("in_features", "num_classes"), _HEAD, ("input", "linear_weight", "target")),
+    Loss("linear_kl_div", (), (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
 )
+_OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
+"""Losses with one label for each row."""
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
 CLASSES = {
     "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
     "NLLLoss2d": FUNCTIONS["nll_loss"], "BCELoss": FUNCTIONS["binary_cross_entropy"],
     "BCEWithLogitsLoss": FUNCTIONS["binary_cross_entropy_with_logits"], "KLDivLoss": FUNCTIONS["kl_div"],
-    "MSELoss": FUNCTIONS["mse_loss"],
+    "MSELoss": FUNCTIONS["mse_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
 }  # fmt: skip
 
 
@@ -121,16 +134,33 @@ def apply(report: Report, layer: Layer, call: Call) -> Value:
     """criterion(input, target)."""
     loss = CLASSES[layer.kind]
     settings = _named(loss.constructor, layer.call)
-    return _evaluate(report, loss, call.get("input", 0), call.get("target", 1), settings, call, layer)
+    x, y = call.get("input", 0), call.get("target", 1)
+    if "num_classes" in loss.constructor:
+        x = _scores(x, settings.get("num_classes", Unknown()), call)
+    return _evaluate(report, loss, x, y, settings, call, layer)
 
 
 def function(report: Report, name: str, call: Call) -> Value:
-    """A loss of torch.nn.functional."""
+    """A loss of torch.nn.functional, or of this package."""
     loss = FUNCTIONS[name]
-    settings = _named(("input", "target", *loss.function), call)
+    settings = _named((*loss.inputs, *loss.function), call)
     _settings(report, loss, settings, call)
-    x, y = settings.pop("input", Unknown()), settings.pop("target", Unknown())
+    given = {role: settings.pop(role, Unknown()) for role in loss.inputs}
+    x, y = given["input"], given.get("target")
+    if "linear_weight" in given:
+        x = _of_head(x, given["linear_weight"], call)
+    if "teacher_weight" in given:
+        y = _of_head(given["teacher_input"], given["teacher_weight"], call)
     return _evaluate(report, loss, x, y, settings, call, None)
+
+
+def _of_head(hidden: Value, weight: Value, call: Call) -> Tensor:
+    """The logits of a head of which only the weight is given."""
+    return _scores(hidden, as_tensor(weight).size(0), call)
+
+
+def _scores(hidden: Value, classes: Value, call: Call) -> Tensor:
+    return _operations.scores(as_tensor(hidden), classes, call, -1)
 
 
 def _evaluate(
@@ -181,9 +211,7 @@ def _result(report: Report, case: LossCall) -> Tensor:
     graph = True if x.graph or y.graph else x.graph
     rows = _rows(case)
     ignored = case.ignore_index
-    uneven = (
-        isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in ("cross_entropy", "nll_loss")
-    )
+    uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES
     part = report.part(case.place, rows, uneven)
     shape = None if case.reduction == "none" else ()
     if case.reduction == "none" and y.rank is not None:
@@ -204,7 +232,7 @@ def _result(report: Report, case: LossCall) -> Tensor:
 
 def _rows(case: LossCall) -> Dim | None:
     """How many rows the mean is over, where every label counts."""
-    if case.y.shape is not None and case.loss in ("cross_entropy", "nll_loss"):
+    if case.y.shape is not None and case.loss in _OF_CLASSES:
         shape = case.y.shape if case.y.kind not in ("one-hot", "soft") else case.y.shape[:-1]
         return times(shape)
     return case.x.shape[0] if case.x.shape else None

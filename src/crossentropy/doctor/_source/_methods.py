@@ -153,8 +153,8 @@ def _of_number(run: Calls, number: Number, name: str, arguments: Call) -> Value:
 
 
 def _of_unknown(run: Calls, owner: Unknown, name: str, arguments: Call) -> Value:
-    if name in AS_MODEL:
-        owner.members[MODEL] = True
+    if name in AS_MODEL and MODEL not in owner.members:
+        run.journal.store(owner.members, MODEL, True)
     if name in ("eval", "train", "to", "cuda", "cpu", "requires_grad_", "float", "double", "half", "bfloat16"):
         return owner
     if name == "forward":

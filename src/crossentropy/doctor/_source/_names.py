@@ -12,7 +12,8 @@ _CONSTANTS: dict[str, Value] = {
     "numpy.pi": math.pi, "torch.pi": math.pi, "torch.nan": math.nan, "numpy.newaxis": None, "numpy.nan": math.nan,
 }  # fmt: skip
 _OURS = re.compile(r"^crossentropy\.(?:nn\.|functional\.)?(\w+)$")
-_OUR_FUNCTIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy", "linear_cross_entropy", "kl_div")
+_OUR_FUNCTIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy", "linear_cross_entropy", "kl_div",
+                  "linear_kl_div")  # fmt: skip
 _OUR_CLASSES = ("Softmax", "LogSoftmax", "NLLLoss", "CrossEntropyLoss", "LinearCrossEntropyLoss", "KLDivLoss")
 
 

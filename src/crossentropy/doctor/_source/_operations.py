@@ -75,7 +75,7 @@ def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
     if x.kind in ("probabilities", "sigmoid", "mixture", "column"):
         return x
     low, high = call.get("min", 1), call.get("max", 2)
-    if x.kind == "logits" and low == 0 and high is None:
+    if x.kind == "logits" and low == 0:
         return x.plain(kind="relu", made=call.place)
     if x.kind == "indices":
         fills = frozenset(f for f in x.fills if f >= low) if isinstance(low, int) else x.fills
@@ -85,6 +85,17 @@ def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
     if x.kind == "logits" and (low is None or (isinstance(low, (int, float)) and low < 0)):
         return x
     return x.plain()
+
+
+def _threshold(report: Report, x: Tensor, call: Call) -> Tensor:
+    """A relu where what is not above 0, or above more, becomes 0."""
+    least, value = call.get("threshold", 1), call.get("value", 2)
+    cuts = isinstance(least, (int, float)) and least >= 0 and value == 0
+    return relu(report, x, call) if cuts else x.plain()
+
+
+def _hardtanh(report: Report, x: Tensor, call: Call) -> Tensor:
+    return relu(report, x, call) if call.get("min_val", 1, -1.0) == 0 else x.plain()
 
 
 def _pow(report: Report, x: Tensor, call: Call) -> Value:
@@ -210,6 +221,19 @@ def _with_size(x: Tensor, axis: Value, size: Value) -> Tensor:
     return x.to(shape=(*x.shape[:at], length, *x.shape[at + 1 :]))
 
 
+def _unbind(report: Report, x: Tensor, call: Call) -> Value:
+    axis = call.get("dim", 1, 0)
+    size = x.shape[axis] if x.shape and type(axis) is int and -len(x.shape) <= axis < len(x.shape) else None
+    if not isinstance(size, int) or size > 64:
+        return Unknown()
+    return [_selected(x, axis) for _ in range(size)]
+
+
+def _selected(x: Tensor, axis: Value) -> Tensor:
+    """One element along an axis."""
+    return _shapes.selected(x, axis).to(source=Sequence())
+
+
 def _flip(report: Report, x: Tensor, call: Call) -> Tensor:
     return x.to(source=Sequence(), total=None)
 
@@ -268,15 +292,15 @@ def _numel(report: Report, x: Tensor, call: Call) -> Value:
 _ELEMENTWISE = (
     "gelu", "silu", "elu", "celu", "selu", "leaky_relu", "softplus", "mish", "hardswish", "hardsigmoid",
     "logsigmoid", "abs", "sqrt", "rsqrt", "square", "sin", "cos", "round", "floor", "ceil", "sign", "log1p",
-    "expm1", "log2", "log10", "reciprocal", "fill_", "bernoulli", "bernoulli_", "erf", "logit", "cumsum",
-    "cumprod", "roll", "normal_", "uniform_", "xavier_uniform_", "kaiming_normal_", "glu", "layer_norm",
-    "batch_norm", "instance_norm", "group_norm", "index_add", "index_add_", "addcmul", "nan_to_num_", "maximum",
+    "expm1", "log2", "log10", "fill_", "bernoulli", "bernoulli_", "erf", "logit", "cumsum",
+    "cumprod", "normal_", "uniform_", "xavier_uniform_", "kaiming_normal_", "glu", "layer_norm",
+    "batch_norm", "instance_norm", "group_norm", "index_add", "index_add_", "addcmul", "maximum",
     "minimum", "fmod", "remainder", "trunc", "index_fill", "index_copy", "lerp", "scatter_add_", "scatter_add",
 )  # fmt: skip
 _SAME = (
     "clone", "contiguous", "cpu", "cuda", "numpy", "dropout", "alpha_dropout", "feature_alpha_dropout",
-    "nan_to_num", "pin_memory", "requires_grad", "copy", "cast", "identity", "squeeze_", "as_strided",
-    "share_memory_", "coalesce", "dropout1d", "dropout2d", "dropout3d", "resolve_conj", "retain_grad",
+    "nan_to_num", "pin_memory", "requires_grad", "copy", "cast", "identity", "as_strided",
+    "share_memory_", "coalesce", "positive", "dropout1d", "dropout2d", "dropout3d", "resolve_conj", "retain_grad",
 )  # fmt: skip
 _REDUCE = (
     "std", "var", "prod", "norm", "all", "any", "amax", "amin", "median", "mode", "nanmean", "nansum",
@@ -288,12 +312,13 @@ OPERATIONS: dict[str, Operation] = {
     _reductions.reduce),
     "softmax": softmax, "softmin": softmax, "gumbel_softmax": lambda r, x, c: x.plain(),
     "log_softmax": log_softmax, "sigmoid": sigmoid, "expit": sigmoid, "relu": relu, "relu6": relu,
-    "threshold": _elementwise,
+    "threshold": _threshold, "hardtanh": _hardtanh, "_softmax": softmax, "_log_softmax": log_softmax,
     "tanh": _tanh, "log": _log, "exp": _exp, "clamp": _clamp, "clip": _clamp, "clamp_min": _clamp,
     "clamp_max": _elementwise,
     "pow": _pow, "add": _binary(ast.Add), "sub": _binary(ast.Sub), "mul": _binary(ast.Mult), "div": _binary(ast.Div),
     "rsub": _binary(ast.Sub, swapped=True), "multiply": _binary(ast.Mult), "true_divide": _binary(ast.Div),
     "divide": _binary(ast.Div), "subtract": _binary(ast.Sub), "fmod": _binary(ast.Mod), "remainder": _binary(ast.Mod),
+    "reciprocal": lambda r, x, c: _arithmetic.inverse(x, c.place),
     "neg": lambda r, x, c: _arithmetic.negate(x), "negative": lambda r, x, c: _arithmetic.negate(x),
     "eq": _compare(ast.Eq), "ne": _compare(ast.NotEq), "gt": _compare(ast.Gt), "ge": _compare(ast.GtE),
     "lt": _compare(ast.Lt), "le": _compare(ast.LtE),
@@ -310,7 +335,9 @@ OPERATIONS: dict[str, Operation] = {
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
     "gather": _gather,
     "take_along_dim": _gather, "embedding": _embedding, "split": _split, "chunk": _chunk, "tensor_split": _chunk,
-    "flip": _flip, "normalize": _normalize, "size": _size, "pad": _padded, "matmul": _matmul, "mm": _matmul,
+
+    **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
+    "normalize": _normalize, "size": _size, "pad": _padded, "matmul": _matmul, "mm": _matmul,
     "bmm": _matmul, "dot": _matmul, "linear": _linear, "numel": _numel, "dim": lambda r, x,
     c: x.rank if x.rank is not None else Unknown(),
     "view": _shape(lambda x, c: _view(x, c)), "reshape": _shape(lambda x, c: _view(x, c)),
@@ -320,14 +347,15 @@ OPERATIONS: dict[str, Operation] = {
     "permute": _shape(lambda x, c: _shapes.permute(x, _shapes.dims(list(c.args[1:]) or [c.get("dims", default=())]))),
     "transpose": _shape(lambda x, c: _shapes.transpose(x, c.get("dim0", 1), c.get("dim1", 2))),
     "swapaxes": _shape(lambda x, c: _shapes.transpose(x, c.get("axis0", 1), c.get("axis1", 2))),
-    "movedim": _shape(lambda x, c: _shapes.movedim(x, c.get("source", 1), c.get("destination", 2))),
+    "swapdims": _shape(lambda x, c: _shapes.transpose(x, c.get("dim0", 1), c.get("dim1", 2))),
+    **dict.fromkeys(("movedim", "moveaxis"),
+    _shape(lambda x, c: _shapes.movedim(x, c.get("source", 1), c.get("destination", 2)))),
     "t": _shape(lambda x, c: _shapes.transpose(x, 0, 1)), "adjoint": _shape(lambda x, c: _shapes.transpose(x, -1, -2)),
     "squeeze": _shape(lambda x, c: _shapes.squeeze(x, c.get("dim", 1))),
     "unsqueeze": _shape(lambda x, c: _shapes.unsqueeze(x, c.get("dim", 1))),
     "expand_dims": _shape(lambda x, c: _shapes.unsqueeze(x, c.get("axis", 1))),
     "rearrange": _shape(lambda x, c: _shapes.rearrange(x, c.get("pattern", 1), c.place)),
-    "expand": _shape(lambda x, c: x.to(shape=None, total=None)), "repeat": _shape(lambda x, c: x.to(shape=None,
-    total=None)),
+    **dict.fromkeys(("expand", "repeat", "tile", "broadcast_to"), _shape(lambda x, c: x.to(shape=None, total=None))),
     "repeat_interleave": _shape(lambda x, c: x.to(shape=None, total=None, source=None)),
     "index_select": _shape(lambda x, c: x.to(shape=None, total=None, source=None)),
     "masked_select": _shape(lambda x, c: x.to(shape=(Unknown(),), fills=frozenset(), source=None, total=None,
@@ -335,7 +363,8 @@ OPERATIONS: dict[str, Operation] = {
     "view_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
     "expand_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
     "reshape_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
-    "unbind": lambda r, x, c: Unknown(),
+    "narrow": lambda r, x, c: _with_size(x, c.get("dim", 1), c.get("length", 3)), "unbind": _unbind,
+    "select": lambda r, x, c: _selected(x, c.get("dim", 1)),
 }  # fmt: skip
 OPERATIONS = {f"{name}_": run for name, run in OPERATIONS.items() if not name.endswith("_")} | OPERATIONS
 """By name; a name that ends in an underscore changes the tensor in place."""

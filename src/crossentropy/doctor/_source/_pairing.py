@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from crossentropy.doctor._source import _layers, _losses
+from crossentropy.doctor._source._indexing import AS_TENSOR
 from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._values import (
     Call,
@@ -129,7 +130,7 @@ class Pairing:
     def _follow(self, model: Class | Function | Layer, caller: Output) -> Tensor | None:
         result = self.project.try_model(model, caller)
         if isinstance(result, Unknown):
-            result = result.members.get(("tensor",))
+            result = result.members.get(AS_TENSOR)
         if result is NotImplemented or (isinstance(result, Tensor) and (result.parts or result.caller is not None)):
             return None
         return result if isinstance(result, Tensor) else Tensor()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import os
 import re
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from crossentropy.doctor._finding import Passed
 from crossentropy.doctor._source import _builtins, _pairing
 from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
@@ -30,8 +33,11 @@ from crossentropy.doctor._source._values import (
     setting,
 )
 
-STEPS = 150_000
+STEPS = 60_000
 """Expressions that are evaluated for one file."""
+SECONDS = 1.0
+"""Processor time for one file, and again for its functions that nothing calls: the last resort, since it hangs on the
+machine what is found then."""
 ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
@@ -53,7 +59,7 @@ class Project(Calls):
         self.files = files
         """By real path."""
         self.roots = roots
-        self.skipped: dict[str, str] = {}
+        self.passed: dict[str, Passed] = {}
         self.sources: dict[str, Source | None] = {}
         self.modules: dict[str, Module] = {}
         self.links: dict[str, set[str]] = {}
@@ -71,12 +77,16 @@ class Project(Calls):
             try:
                 self.sources[path] = read(file, text_of(file))
             except Unreadable as error:
-                self.skipped[file.as_posix()] = str(error)
+                self.pass_over(file, str(error))
                 self.sources[path] = None
         return self.sources[path]
 
-    def module(self, path: str) -> Module | None:
-        """A module, followed to its end unless that is being done."""
+    def pass_over(self, file: Path, reason: str, *, partly: bool = False) -> None:
+        """A file is not examined, or not to its end; the first reason is given."""
+        self.passed.setdefault(file.as_posix(), Passed(file.as_posix(), reason, partly))
+
+    def module(self, path: str, steps: int = STEPS) -> Module | None:
+        """A module, followed to its end unless that is being done; what it imports is followed on its own account."""
         if path in self.modules:
             return self.modules[path]
         source = self.source(path)
@@ -86,15 +96,32 @@ class Project(Calls):
         module.scope["__name__"] = "__main__"
         module.scope["__file__"] = source.shown
         module.state = "running"
-        depth, self.depth = self.depth, 0
-        loops, self.loops = self.loops, 0
-        before, self.no_grad = self.no_grad, None
-        try:
+        before = self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active
+        with self._within_limits(path, steps):
             self.run(source.tree.body, Frame(module.scope, module))
-        finally:
-            module.state = "done"
-            self.depth, self.loops, self.no_grad = depth, loops, before
+        module.state = "done"
+        self.steps, self.deadline, self.depth, self.loops, self.no_grad, self.active = before
         return module
+
+    @contextmanager
+    def _within_limits(self, path: str, steps: int) -> Iterator[None]:
+        """What takes too long, or fails, is given up, and said; what was found until then stays."""
+        self.steps, self.deadline = steps, time.process_time() + SECONDS
+        self.depth, self.loops, self.no_grad, self.active = 0, 0, None, {}
+        try:
+            yield
+        except Exhausted as limit:
+            self._give_up(path, str(limit))
+        except RecursionError:
+            self._give_up(path, "it is nested too deeply to follow")
+        except MemoryError:
+            self._give_up(path, "there is not enough memory to follow it")
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            self._give_up(path, f"crossentropy doctor fails here, please report it: {error!r}")
+
+    def _give_up(self, path: str, reason: str) -> None:
+        if not self.report.silent:
+            self.pass_over(self.files[path], reason, partly=True)
 
     def imports(self, node: ast.Import, frame: Frame) -> None:
         for alias in node.names:
@@ -111,17 +138,14 @@ class Project(Calls):
     def module_quietly(self, path: str) -> Module | None:
         """A module, followed without a report if that was not worth it before."""
         if path not in self.modules:
-            self.steps = ROOT_STEPS
-            with self.report.silence(), suppress(Exhausted, RecursionError):
-                self.module(path)
+            with self.report.silence():
+                self.module(path, ROOT_STEPS)
         return self.modules.get(path)
 
     def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
         """What a model makes, if that can be followed."""
-        self.steps, self.depth, self.loops, self.no_grad = ROOT_STEPS, 0, 0, None
-        with self.report.silence(), suppress(Exhausted, RecursionError):
+        with self.report.silence(), self._within_limits("", ROOT_STEPS):
             return _pairing.made(self, model, caller)
-        self.active.clear()
         return Unknown()
 
     def pair(self) -> None:
@@ -183,7 +207,7 @@ class Project(Calls):
 
     def member(self, module: Module, name: str) -> Value:
         if name in module.scope:
-            return module.scope[name]
+            return super().member(module, name)
         inner = self._at(os.path.join(os.path.dirname(module.name), name))
         package = os.path.basename(module.name) == "__init__.py"
         return (self.module(inner) or Unknown()) if inner is not None and package else Unknown()
@@ -218,14 +242,6 @@ class Project(Calls):
 
     # --- what is followed ---------------------------------------------------------------------------------------------
 
-    def examine(self, path: str) -> None:
-        """Follow one file from its first line to its last."""
-        self.steps = STEPS
-        try:
-            self.module(path)
-        except (Exhausted, RecursionError):
-            self.active.clear()
-
     def examine_rest(self, path: str) -> None:
         """Follow the functions of a file that nothing calls."""
         module = self.modules.get(path)
@@ -236,13 +252,13 @@ class Project(Calls):
         left = REST_STEPS // share
         for function, owner in self._definitions(module):
             if left <= 0:
+                self._give_up(path, "it has too many functions to follow them all")
                 break
             text = "\n".join(lines[function.node.lineno - 1 : function.node.end_lineno])
             if id(function.node) not in self.called and _LOSSES.search(text):
-                self.steps = min(ROOT_STEPS // share, left)
-                left -= self.steps
-                self._follow(function, owner)
-                left += max(self.steps, 0)
+                allowed = min(ROOT_STEPS // share, left)
+                self._follow_alone(function, owner, allowed)
+                left -= allowed - max(self.steps, 0)
 
     def _definitions(self, module: Module) -> list[tuple[Function, Class | None]]:
         found: list[tuple[Function, Class | None]] = []
@@ -256,18 +272,15 @@ class Project(Calls):
                 )
         return found
 
-    def _follow(self, function: Function, owner: Class | None) -> None:
+    def _follow_alone(self, function: Function, owner: Class | None, steps: int) -> None:
         """Follow a function that nothing calls, with arguments that are not known."""
-        self.depth, self.loops, self.no_grad = 0, 0, None
         place = self.report_place(function)
-        try:
+        with self._within_limits(function.module.name, steps):
             arguments = self._unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
             result = self.call_function(function, arguments)
             self._returned(function, owner, result)
-        except (Exhausted, RecursionError):
-            self.active.clear()
 
     def _unknown_arguments(self, function: Function, place: Value) -> Call:
         """Defaults, but for None, which stands for something else that may be given."""

@@ -18,6 +18,8 @@ class Report:
     def __init__(self) -> None:
         self.findings: dict[tuple[str, int | None, int, str], Finding] = {}
         self.number = 0
+        self.events = 0
+        """How often something was done that counts each time."""
         self.silent = False
         """Whether what is followed is not to be reported."""
         self.unpaired: list[LossCall] = []
@@ -84,19 +86,24 @@ class Report:
     def joined(self, tensor: Tensor, place: Place) -> None:
         """Losses were added up."""
         if not self.silent and tensor.graph is not False and _repeated(tensor.parts):
-            self._kept.append((place, tensor.parts))
+            self._keep(place, tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container."""
         tensors = [value for value in values if isinstance(value, Tensor) and value.graph is not False and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
-            self._kept.append((place, parts))
+            self._keep(place, parts)
+
+    def _keep(self, place: Place, parts: frozenset[Part]) -> None:
+        self.events += 1
+        self._kept.append((place, parts))
 
     def backward(self, loss: Tensor, place: Place) -> None:
         """A loss whose gradient is taken."""
         if self.silent:
             return
+        self.events += 1
         self._backward.append((loss.parts, self.number))
         self._since_step.append((loss, place))
         if loss.logs is not None:
@@ -117,6 +124,7 @@ class Report:
         """A step of an optimizer, or gradients set to zero: what was accumulated is over."""
         if self.silent:
             return
+        self.events += 1
         accumulated, self._since_step = self._since_step, []
         parts = frozenset(part for loss, _ in accumulated for part in loss.parts)
         divided = all(loss.reduction == "averaged" for loss, _ in accumulated)

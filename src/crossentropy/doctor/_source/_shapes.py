@@ -184,6 +184,13 @@ def _without(x: Tensor, gone: list[int]) -> Tensor:
     return x.to(shape=shape, axis=axis, normal=where(x.normal), count=x.count if axis is not None else None, total=None)
 
 
+def selected(x: Tensor, axis: Value) -> Tensor:
+    """x.select(axis, …)."""
+    if not x.shape or type(axis) is not int or not -len(x.shape) <= axis < len(x.shape):
+        return x.to(shape=None, axis=None, normal=None, count=None, total=None)
+    return _without(x, [axis % len(x.shape)])
+
+
 def unsqueeze(x: Tensor, axis: Value) -> Tensor:
     """x.unsqueeze(axis)."""
     if x.shape is None or type(axis) is not int:

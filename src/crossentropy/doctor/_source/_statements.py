@@ -12,6 +12,7 @@ from crossentropy.doctor._source import _assignment
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
 from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
     Call,
@@ -53,6 +54,7 @@ class Statements(Expressions):
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
         self.loops = 0
+        self.summaries = Summaries(self.report)
         self._statements: dict[type[ast.AST], Callable[[Value, Frame], Flow | None]] = {
             ast.Expr: self._expression, ast.Assign: self._assign, ast.AnnAssign: self._annotated,
             ast.AugAssign: self._augmented, ast.If: self._if, ast.For: self._for, ast.AsyncFor: self._for,
@@ -157,12 +159,7 @@ class Statements(Expressions):
             self.call(_assignment.bound(owner, method), Call([index, value], {}, self.place(target, frame)))
 
     def _expression(self, node: ast.Expr, frame: Frame) -> None:
-        value = self.evaluate(node.value, frame)
-        function = node.value.func if isinstance(node.value, ast.Call) else None
-        if isinstance(function, ast.Attribute) and isinstance(value, Tensor):
-            in_place = function.attr.endswith("_") and not function.attr.startswith("_")
-            if in_place:
-                self.assign(function.value, value, frame)
+        self.evaluate(node.value, frame)
 
     def _assign(self, node: ast.Assign, frame: Frame) -> None:
         value = self.evaluate(node.value, frame)
@@ -325,9 +322,11 @@ class Statements(Expressions):
     # --- definitions --------------------------------------------------------------------------------------------------
 
     def _global(self, node: ast.Global, frame: Frame) -> None:
+        self.summaries.spoil()
         frame.scope.elsewhere.update(dict.fromkeys(node.names, frame.module.scope))
 
     def _nonlocal(self, node: ast.Nonlocal, frame: Frame) -> None:
+        self.summaries.spoil()
         for name in node.names:
             outer = frame.scope.parent.find(name) if frame.scope.parent is not None else None
             if outer is not None:

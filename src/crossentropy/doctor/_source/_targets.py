@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source._indexing import minus
+from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
@@ -13,7 +13,7 @@ _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "un
 def swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
-    if case.loss in ("mse_loss", "linear_cross_entropy"):
+    if case.loss in ("mse_loss", "linear_cross_entropy", "linear_kl_div"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
@@ -139,7 +139,7 @@ def axes(report: Report, case: LossCall) -> None:
 def labels(report: Report, case: LossCall) -> None:
     """Labels below 0, or not less than the number of classes."""
     y, classes, ignored = case.y, case.classes, case.ignore_index
-    if ignored is None or y.kind not in ("indices", "") or y.dtype == "float" or not isinstance(classes, int):
+    if ignored is None or y.kind not in ("indices", "range", "") or y.dtype == "float" or not isinstance(classes, int):
         return
     candidates = {fill for fill in y.fills if not isinstance(fill, Padding)}
     candidates |= {bound for bound in (y.low, y.high) if isinstance(bound, int)}
@@ -262,7 +262,7 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
     if batch is None or y.kind:
         return False
     parts = [value for key, value in batch.members.items() if isinstance(key, tuple) and type(key[0]) is int]
-    labels = any(isinstance(part, Unknown) and part.members.get(("tensor",)) is y for part in parts)
+    labels = any(isinstance(part, Unknown) and part.members.get(AS_TENSOR) is y for part in parts)
     return labels and any(part is weight for part in parts)
 
 

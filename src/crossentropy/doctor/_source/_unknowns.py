@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._values import Call, Choice, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
 
@@ -59,7 +59,7 @@ def call_unknown(run: Calls, function: Unknown, call: Call) -> Value:
     result = Unknown(owner=function if function.foreign else None)
     if _may_be_model(function, call):
         output = Output(function, len(call.args), tuple(call.kwargs))
-        result.members[("tensor",)] = Tensor(source=Sequence(), caller=output)
+        result.members[AS_TENSOR] = Tensor(source=Sequence(), caller=output)
     return result
 
 

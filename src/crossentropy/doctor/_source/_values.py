@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Value: TypeAlias = Any
@@ -174,7 +174,11 @@ class Tensor:
 
     def to(self, **changes: Value) -> Tensor:
         """The same with some facts changed."""
-        return replace(self, **changes)
+        new = object.__new__(Tensor)  # a fifth of the time of dataclasses.replace
+        facts = vars(new)
+        facts.update(vars(self))
+        facts.update(changes)
+        return new
 
     def plain(self, **changes: Value) -> Tensor:
         """Other numbers of the same shape and history: no kind, no classes."""

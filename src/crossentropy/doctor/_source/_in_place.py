@@ -1,0 +1,60 @@
+"""Calls that change a tensor in place: which expression holds what they make.
+
+x.relu_(), torch.relu_(x), F.relu(x, inplace=True) and nn.ReLU(inplace=True)(x) all change x, whatever becomes of
+their value.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from crossentropy.doctor._source._names import canonical
+from crossentropy.doctor._source._values import Bound, Call, External, Layer, Tensor, Unknown, Value
+
+_FUNCTIONS = {
+    "relu": 1, "relu6": 1, "selu": 1, "silu": 1, "mish": 1, "hardswish": 1, "hardsigmoid": 1, "leaky_relu": 2, "elu": 2,
+    "celu": 2, "threshold": 3, "hardtanh": 3, "dropout": 3, "dropout1d": 3, "dropout2d": 3, "dropout3d": 3,
+    "alpha_dropout": 3, "feature_alpha_dropout": 3,
+}  # fmt: skip
+"""Where functions of torch.nn.functional have their argument `inplace`."""
+_LAYERS = {
+    "ReLU": 0, "ReLU6": 0, "SELU": 0, "SiLU": 0, "Mish": 0, "Hardswish": 0, "Hardsigmoid": 0, "LeakyReLU": 1, "ELU": 1,
+    "CELU": 1, "Threshold": 2, "Hardtanh": 2, "Dropout": 1, "Dropout1d": 1, "Dropout2d": 1, "Dropout3d": 1,
+    "AlphaDropout": 1, "FeatureAlphaDropout": 1,
+}  # fmt: skip
+"""The same of the constructors of layers."""
+
+
+def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Value] | None:
+    """The expression whose tensor a call changes, and the tensor as it was."""
+    if isinstance(function, Bound):
+        if isinstance(function.owner, (Tensor, Unknown)) and isinstance(node.func, ast.Attribute):
+            return (node.func.value, function.owner) if _is_marked(node.func.attr) else None
+    elif (isinstance(function, External) and _function(function, call)) or (
+        isinstance(function, Layer) and _layer(function)
+    ):
+        return _first(node, call)
+    return None
+
+
+def _is_marked(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _function(function: External, call: Call) -> bool:
+    package, _, name = canonical(function.name).rpartition(".")
+    if package in ("torch", "torch.nn.functional", "torch.nn.init") and _is_marked(name):
+        return True
+    return package == "torch.nn.functional" and call.get("inplace", _FUNCTIONS.get(name)) is True
+
+
+def _layer(layer: Layer) -> bool:
+    return layer.kind in _LAYERS and layer.call.get("inplace", _LAYERS[layer.kind]) is True
+
+
+def _first(node: ast.Call, call: Call) -> tuple[ast.expr, Value] | None:
+    """The first argument, if it is given as one expression."""
+    if node.args and call.args and not isinstance(node.args[0], ast.Starred):
+        return node.args[0], call.args[0]
+    named = {keyword.arg: keyword.value for keyword in node.keywords}
+    return next(((named[name], call.kwargs[name]) for name in ("input", "tensor") if name in named), None)

@@ -1,0 +1,346 @@
+"""Fused models trained by two processes: parameters after some steps are those of one process with both halves.
+
+Each function is a case, which both processes run; `test_parallel.py` starts them and reads what became of each.
+"""
+
+import copy
+import functools
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as torch_functional
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel, MixedPrecisionPolicy, fully_shard
+from torch.distributed.pipelining import (
+    PipelineStage,
+    Schedule1F1B,
+    ScheduleGPipe,
+    ScheduleInterleavedZeroBubble,
+)
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+import crossentropy
+from crossentropy.lazy import Event
+from crossentropy.lazy._tensor import observe
+
+CLASSES, WIDTH, STEPS, RANKS = 50, 8, 3, 2
+Case = Callable[[], None]
+
+
+class Model(nn.Module):
+    """A language model in small."""
+
+    def __init__(self, *, tied: bool = False, loss_inside: bool = False) -> None:
+        super().__init__()
+        self.loss_inside = loss_inside
+        self.embedding = nn.Embedding(CLASSES, WIDTH)
+        self.layers = nn.ModuleList(nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh()) for _ in range(2))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.head = nn.Linear(WIDTH, CLASSES, bias=not tied)
+        if tied:
+            self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Any:
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = x + layer(x)
+        logits = self.head(self.norm(x))
+        if not self.loss_inside:
+            return logits
+        assert labels is not None
+        return {"loss": loss_of(logits, labels), "logits": logits}
+
+
+def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+    return torch_functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
+
+
+def make(dtype: torch.dtype = torch.float64, **settings: Any) -> Model:
+    torch.manual_seed(0)
+    return Model(**settings).to(dtype)
+
+
+def batches() -> list[tuple[Tensor, Tensor]]:
+    """Tokens and labels of each step, for all processes."""
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randint(CLASSES, (2, 4, 5), generator=generator).unbind() for _ in range(STEPS)]  # pyright: ignore[reportReturnType]
+
+
+def mine(x: Tensor) -> Tensor:
+    return x.chunk(RANKS)[dist.get_rank()]
+
+
+def train(model: nn.Module, *, halves: bool, accumulate: Callable[[bool], Any] | None = None) -> list[Event]:
+    """Train on this process's half, or on all; by halves of that, if gradients are accumulated."""
+    optimizer = torch.optim.SGD(model.parameters(), 0.5, momentum=0.9)
+    with observe() as events:
+        for tokens, labels in batches():
+            tokens, labels = (mine(x) if halves else x for x in (tokens, labels))
+            pieces = 1 if accumulate is None else 2
+            for i, piece in enumerate(zip(tokens.chunk(pieces), labels.chunk(pieces))):
+                if accumulate is not None:
+                    with accumulate(i == pieces - 1):
+                        (_loss(model, *piece) / pieces).backward()
+                else:
+                    _loss(model, *piece).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return list(events)
+
+
+def _loss(model: nn.Module, tokens: Tensor, labels: Tensor) -> Tensor:
+    inside = any(getattr(module, "loss_inside", False) for module in model.modules())
+    output = model(tokens, labels) if inside else model(tokens)
+    return output["loss"] if inside else loss_of(output, labels)
+
+
+def whole(x: Tensor) -> Tensor:
+    return (x.full_tensor() if isinstance(x, DTensor) else x).detach()
+
+
+def assert_same_parameters(model: nn.Module, expected: nn.Module, tolerance: float) -> None:
+    """Compare what training moved, relative to how far it moved."""
+    start = dict(make(tied=expected.head.weight is expected.embedding.weight).named_parameters())
+    found = {name.removeprefix("module.").replace("_orig_mod.", ""): whole(p) for name, p in model.named_parameters()}
+    for name, p in expected.named_parameters():
+        moved, wanted = found[name].double() - start[name], p.detach().double() - start[name]
+        assert wanted.norm() > 0.01, name
+        difference = float((moved - wanted).norm() / wanted.norm())
+        assert difference <= tolerance, f"{name} moved otherwise: {difference:.1e} of the way"
+
+
+ROUNDING = 1e-10
+"""Float64 rounds by 1e-16; the sums of three steps have less than 1e3 terms, and no condition of more than 1e3."""
+
+
+@functools.cache
+def one_process(**settings: Any) -> Model:
+    model = make(**settings)
+    train(model, halves=False)
+    return model
+
+
+# --- FSDP ---------------------------------------------------------------------------------------------------------
+
+
+def shard(model: Model, units: str, **settings: Any) -> Model:
+    """Wrap the root, and what else `units` says, each by itself."""
+    mesh = dist.device_mesh.init_device_mesh("cpu", (RANKS,))
+    parts: dict[str, list[Any]] = {
+        "root": [],
+        "layers": list(model.layers),
+        "head": [model.head],
+        "norm and head": [*model.layers, [model.norm, model.head]],
+    }
+    for part in [*parts[units], model]:
+        fully_shard(part, mesh=mesh, **settings)
+    return model
+
+
+def fsdp(units: str, fuse_first: bool, tied: bool, inside: bool, **settings: Any) -> tuple[Model, list[Event]]:
+    model = make(tied=tied, loss_inside=inside)
+    for step in (crossentropy.fuse, lambda m: shard(m, units, **settings))[:: 1 if fuse_first else -1]:
+        step(model)
+    return model, train(model, halves=True)
+
+
+def fully_sharded() -> Iterator[tuple[str, Case]]:
+    for units, reshard, fuse_first, tied, inside in itertools.product(
+        ("root", "layers", "head", "norm and head"), (None, True, False), (True, False), (False, True), (False, True)
+    ):
+        if tied and units in ("head", "norm and head"):
+            continue  # FSDP refuses a parameter of two groups
+
+        def case(units=units, reshard=reshard, fuse_first=fuse_first, tied=tied, inside=inside) -> None:
+            settings = {} if reshard is None else {"reshard_after_forward": reshard}
+            model, events = fsdp(units, fuse_first, tied, inside, **settings)
+            assert_same_parameters(model, one_process(tied=tied, loss_inside=inside), ROUNDING)
+            lives = units in ("root", "layers") and (inside or not reshard)  # the head's weight, when the loss is taken
+            assert bool(events) == (lives or (reshard is True and units in ("root", "layers"))), events
+            assert all(event.fused for event in events) == (lives or not events), events
+
+        order = "fuse, shard" if fuse_first else "shard, fuse"
+        yield f"FSDP {units}, reshard {reshard}, {order}{', tied' * tied}{', loss inside' * inside}", case
+
+
+def mixed_precision() -> None:
+    """Beside the same without `fuse`: each number on the way of a gradient is rounded by 2^−9, some ten times."""
+    for units, tied, output in (("root", False, torch.float32), ("root", True, torch.float32), ("layers", False, None)):
+        policy = MixedPrecisionPolicy(torch.bfloat16, torch.float32, output)
+        models = [make(torch.float32, tied=tied) for _ in range(2)]
+        crossentropy.fuse(models[1])
+        events = [train(shard(model, units, mp_policy=policy), halves=True) for model in models]
+        plain = make(torch.float32, tied=tied)
+        plain.load_state_dict({name: whole(x) for name, x in models[0].state_dict().items()})
+        assert_same_parameters(models[1], plain, 2**-5)
+        assert events[1]
+        assert all(event.fused for event in events[1])
+
+
+def compiled() -> None:
+    model = shard(crossentropy.fuse(make()), "root")
+    events = train(torch.compile(model, backend="eager"), halves=True)  # pyright: ignore[reportArgumentType]
+    assert_same_parameters(model, one_process(), ROUNDING)
+    assert events
+    assert all(event.fused for event in events)
+
+
+def fully_sharded_accumulation() -> None:
+    model = shard(crossentropy.fuse(make()), "root")
+
+    class Last:
+        def __init__(self, last: bool) -> None:
+            model.set_requires_gradient_sync(last)  # pyright: ignore[reportCallIssue]
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    train(model, halves=True, accumulate=Last)
+    assert_same_parameters(model, one_process(), ROUNDING)
+
+
+def logits_looked_at() -> None:
+    """A loss that needs the logits trains as well as one that does not; so does one of logits that were copied."""
+    for change in (lambda z: z.sigmoid() * 8, lambda z: z.float().double()[:, :], lambda z: z * torch.ones(CLASSES)):
+        expected = make()
+        _steps(expected, change, halves=False)
+        for settings in ({}, {"reshard_after_forward": True}):
+            model = shard(crossentropy.fuse(make()), "root", **settings)
+            _steps(model, change, halves=True)
+            assert_same_parameters(model, expected, ROUNDING if change(torch.ones(1, 1, CLASSES)).max() > 7 else 1e-5)
+
+
+def _steps(model: nn.Module, change: Callable[[Tensor], Tensor], *, halves: bool) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.5)
+    for tokens, labels in batches():
+        tokens, labels = (mine(x) if halves else x for x in (tokens, labels))
+        loss_of(change(model(tokens)), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def evaluation() -> None:
+    expected = make()
+    tokens, labels = batches()[0]
+    for units, reshard in itertools.product(("root", "layers", "head"), (True, False)):
+        model = shard(crossentropy.fuse(make()), units, reshard_after_forward=reshard)
+        with torch.no_grad():
+            logits = model(tokens)
+            torch.testing.assert_close(loss_of(logits, labels), loss_of(expected(tokens), labels))
+            torch.testing.assert_close(logits * 1, expected(tokens))
+
+
+def first_fsdp() -> None:
+    model = FullyShardedDataParallel(crossentropy.fuse(make()), use_orig_params=True, device_id=torch.device("cpu"))
+    events = train(model, halves=True)
+    assert all(event.fused for event in events)
+    with FullyShardedDataParallel.summon_full_params(model):
+        names = {name.replace("_fsdp_wrapped_module.", ""): p for name, p in model.named_parameters()}
+        full = make()
+        full.load_state_dict({name: p.detach().clone() for name, p in names.items()})
+    assert_same_parameters(full, one_process(), ROUNDING)
+
+
+# --- DistributedDataParallel --------------------------------------------------------------------------------------
+
+
+def data_parallel() -> Iterator[tuple[str, Case]]:
+    for settings, inside in itertools.product(
+        ({}, {"static_graph": True}, {"find_unused_parameters": True}, {"gradient_as_bucket_view": True}), (False, True)
+    ):
+
+        def case(settings=settings, inside=inside) -> None:
+            for no_sync in (False, True):
+                model = make(loss_inside=inside)
+                parallel = DistributedDataParallel(crossentropy.fuse(model), **settings)
+
+                def synchronised(last: bool, parallel: DistributedDataParallel = parallel) -> Any:
+                    return torch.enable_grad() if last else parallel.no_sync()
+
+                if no_sync and settings.get("static_graph"):
+                    continue  # torch's static graph cannot begin with no_sync
+                events = train(parallel, halves=True, accumulate=synchronised if no_sync else None)
+                assert_same_parameters(model, one_process(loss_inside=inside), ROUNDING)
+                assert events
+                assert all(event.fused for event in events), events
+
+        yield f"DDP {settings}{', loss inside' * inside}", case
+
+
+# --- pipelines ----------------------------------------------------------------------------------------------------
+
+
+class First(nn.Module):
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.embedding, self.layer = model.embedding, model.layers[0]
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        return x + self.layer(x)
+
+
+class Last(nn.Module):
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.layer, self.norm, self.head = model.layers[1], model.norm, model.head
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.norm(x + self.layer(x)))
+
+
+class Between(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 1
+
+
+def pipelines() -> Iterator[tuple[str, Case]]:
+    for schedule in (ScheduleGPipe, Schedule1F1B, ScheduleInterleavedZeroBubble):
+
+        def case(schedule: Any = schedule) -> None:
+            model, expected = crossentropy.fuse(make()), one_process()
+            parts: list[nn.Module] = [First(model), Last(model)]
+            if schedule is ScheduleInterleavedZeroBubble:
+                parts = [First(model), Between(), Between(), Last(model)]
+            device, rank = torch.device("cpu"), dist.get_rank()
+            numbers = range(rank, len(parts), RANKS)
+            stages = [PipelineStage(parts[i], i, len(parts), device) for i in numbers]
+            several = len(parts) > RANKS
+            run = schedule(stages if several else stages[0], n_microbatches=4, loss_fn=loss_of)
+            optimizer = torch.optim.SGD(model.parameters(), 0.5, momentum=0.9)
+            with observe() as events:
+                for tokens, labels in batches():
+                    last = rank == RANKS - 1
+                    run.step(*(() if rank else (tokens,)), **({"target": labels} if last else {}))
+                    optimizer.step()
+                    optimizer.zero_grad()
+            assert all(event.fused for event in events), events
+            assert bool(events) == (rank == RANKS - 1)
+            mine = {name for i in numbers for name in _names(model, parts[i])}
+            other = copy.deepcopy(expected)
+            other.load_state_dict({n: x for n, x in model.state_dict().items() if n in mine}, strict=False)
+            assert_same_parameters(other, expected, ROUNDING)
+
+        yield f"pipeline {schedule.__name__}", case
+
+
+def _names(model: nn.Module, part: nn.Module) -> list[str]:
+    own = {id(p) for p in part.parameters()}
+    return [name for name, p in model.named_parameters() if id(p) in own]
+
+
+CASES: dict[str, Case] = {
+    **dict(fully_sharded()),
+    "FSDP mixed precision": mixed_precision,
+    "FSDP compiled": compiled,
+    "FSDP accumulation": fully_sharded_accumulation,
+    "FSDP logits looked at": logits_looked_at,
+    "FSDP evaluation": evaluation,
+    "FSDP of old": first_fsdp,
+    **dict(data_parallel()),
+    **dict(pipelines()),
+}

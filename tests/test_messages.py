@@ -1,0 +1,469 @@
+"""Every message about an argument is given to somebody: each place that raises or warns is reached by a call here."""
+
+import ast
+import contextlib
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Normal, TransformedDistribution, Wishart
+from torch.distributions.transforms import AbsTransform
+
+import crossentropy
+import crossentropy.functional as F
+from crossentropy import Options, continuous, doctor, explain, information, nn
+
+PACKAGE = Path(crossentropy.__file__).parent
+INF, NAN = math.inf, math.nan
+
+X, Y = torch.zeros(4, 5), torch.tensor([0, 1, 2, 3])
+H, W = torch.ones(4, 3), torch.zeros(5, 3)
+P = torch.full((4, 5), 0.2)
+LOG_P = P.log()
+NONE = torch.full((4,), -100)
+
+
+def put(x: Tensor, *places: tuple[int, ...], value: float) -> Tensor:
+    """A copy with another value in some places."""
+    x = x.clone()
+    for place in places:
+        x[place] = value
+    return x
+
+
+class Head(torch.nn.Module):
+    """A model whose head has a name that nobody knows, beside another."""
+
+    def __init__(self, bias: bool = True) -> None:
+        super().__init__()
+        self.one, self.two = torch.nn.Linear(3, 3), torch.nn.Linear(3, 5, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x)) * 1
+
+
+def spread(call: Callable[..., object]) -> Callable[[], object]:
+    """A call with a function that cuts a tensor in two along an axis, between processes of which one is here."""
+
+    def run() -> object:
+        import torch.distributed as dist
+        from torch.distributed.tensor import Shard, distribute_tensor
+        from torch.testing._internal.distributed.fake_pg import FakeStore
+
+        def cut(x: Tensor, axis: int, name: str | None = None) -> Tensor:
+            mesh = dist.device_mesh.init_device_mesh("cpu", (2,), mesh_dim_names=name and (name,))
+            return distribute_tensor(x, mesh, [Shard(axis)])
+
+        dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+        try:
+            return call(cut)
+        finally:
+            dist.destroy_process_group()
+
+    return run
+
+
+def in_loss_parallel(call: Callable[[], object]) -> None:
+    """Call inside torch's loss_parallel, which an error must not leave."""
+    from torch.distributed.tensor.parallel import loss_parallel
+
+    failure = None
+    with loss_parallel():
+        try:
+            call()
+        except crossentropy.ArgumentError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+
+
+# message: call
+ARGUMENTS: dict[str, Callable[[], object]] = {
+    # tensors that are spread over processes
+    "target is a plain tensor beside input, a DTensor": spread(lambda cut: F.cross_entropy(cut(X, 1), Y)),
+    "use distribute_tensor(linear_weight, input.device_mesh, [Replicate()])": spread(
+        lambda cut: F.linear_cross_entropy(cut(H, 0), W, cut(Y, 0))
+    ),
+    "move it with distribute_tensor(target.full_tensor(), input.device_mesh": spread(
+        lambda cut: F.cross_entropy(cut(X, 0), cut(Y, 0, "rows"))
+    ),
+    "inside torch's loss_parallel()": spread(
+        lambda cut: in_loss_parallel(lambda: F.nll_loss(cut(LOG_P, 1).requires_grad_(), cut(Y, 0)))
+    ),
+    "input has 3 classes, which are this process's part of 5": spread(
+        lambda cut: F.cross_entropy(cut(X, 1).requires_grad_().to_local(), Y % 3)
+    ),
+    "(a sharded vocabulary, as ColwiseParallel": spread(lambda _: F.cross_entropy(X, Y + 4)),
+    "LazyLogits of DTensors": spread(lambda cut: crossentropy.LazyLogits(cut(H, 0), cut(W, 0))),
+    "softcap is 1e+39, expected at most": lambda: F.cross_entropy(X, Y, softcap=1e39),
+    # tensors
+    "input is a list, expected a torch.Tensor — pass one of its tensors, input[0] say": lambda: F.cross_entropy([X], Y),
+    "input is a tuple, expected a torch.Tensor — pass one of its tensors": lambda: F.cross_entropy((X, X), Y),
+    "input is an ndarray, expected a torch.Tensor — use torch.as_tensor(input)": lambda: F.cross_entropy(np.ones(3), Y),
+    "target is an int, expected a torch.Tensor — use torch.as_tensor(target)": lambda: F.cross_entropy(X[0], 3),
+    "target is an ndarray": lambda: F.cross_entropy(X, Y.numpy()),
+    "input is a SimpleNamespace, expected a torch.Tensor — pass input.logits": lambda: F.cross_entropy(
+        SimpleNamespace(logits=X), Y
+    ),
+    "input is a Linear, expected a torch.Tensor — pass what the module returns": lambda: F.cross_entropy(Head().two, Y),
+    "linear_weight is a Linear, expected a torch.Tensor — pass head.weight, linear_bias=head.bias": lambda: (
+        F.linear_cross_entropy(H, Head().two, Y)
+    ),
+    "linear_weight is a Linear, expected a torch.Tensor — pass head.weight ": lambda: F.linear_cross_entropy(
+        H, Head(bias=False).two, Y
+    ),
+    "teacher_weight is a Linear, expected a torch.Tensor — pass head.weight, teacher_bias=head.bias": lambda: (
+        F.linear_kl_div(H, W, H, Head().two)
+    ),
+    "weight is a Linear, expected a torch.Tensor — class weights are one number a class": lambda: F.cross_entropy(
+        X, Y, Head().two
+    ),
+    "weight is an int, expected a torch.Tensor of one number for each class": lambda: nn.CrossEntropyLoss(5),
+    "token_weight is a float, expected a torch.Tensor of one number for each row": lambda: F.cross_entropy(
+        X, Y, token_weight=2.0
+    ),
+    "input is torch.sparse_coo, expected a dense tensor — use input.to_dense()": lambda: F.cross_entropy(
+        X.to_sparse(), Y
+    ),
+    "input has dtype torch.int64, expected a real floating dtype — convert with input.float()": lambda: F.cross_entropy(
+        X.long(), Y
+    ),
+    "input has dtype torch.complex64, expected a real floating dtype — pass input.real": lambda: F.cross_entropy(
+        X + 0j, Y
+    ),
+    "target is on meta and input on cpu: move it": lambda: F.cross_entropy(X, Y.to("meta")),
+    "the arguments look swapped — the logits come first": lambda: F.cross_entropy(Y, X),
+    "input has no axes, expected logits of shape": lambda: F.cross_entropy(X[0, 0], Y[0]),
+    "the arguments look swapped — the head comes before": lambda: F.linear_cross_entropy(H, Y, W),
+    "input has no axes, expected (D)": lambda: F.linear_cross_entropy(H[0, 0], W, Y),
+    "linear_weight has shape (3,), expected (C, D) or": lambda: F.linear_cross_entropy(H, W[0], Y),
+    "use linear_weight.T; if input holds the logits already": lambda: F.linear_cross_entropy(X, W, Y),
+    "requires batched input (N, 3)": lambda: F.linear_cross_entropy(H[0], W[:, None], Y[:1]),
+    "linear_bias has shape (3,), expected (5,)": lambda: F.linear_cross_entropy(H, W, Y, linear_bias=H[0]),
+    "linear_weight has axes (5, 1) and D, expected (C, D)": lambda: F.token_statistics(H, linear_weight=W[:, None]),
+    "dim is 0: with linear_weight the classes are the last axis": lambda: F.token_statistics(H, linear_weight=W, dim=0),
+    "linear_bias is given and linear_weight is not": lambda: F.token_statistics(H, linear_bias=H[0]),
+    "linear_weight has shape (5, 1, 3), expected (C, D)": lambda: F.linear_kl_div(H, W[:, None], H, W[:, None]),
+    "and the teacher's (4, 4)": lambda: F.linear_kl_div(H, W, H, W[:4]),
+    "weight has shape (3,), expected (5,): one number for each of": lambda: F.cross_entropy(X, Y, torch.ones(3)),
+    "of the 3 classes — a head? linear_cross_entropy takes it": lambda: F.cross_entropy(H, Y[:4] % 3, W),
+    "Labels? They are the target; with hidden states and a head": lambda: F.cross_entropy(H, W, Y),
+    "weight has shape (4, 5), expected one number for each class — a loss is made first": lambda: nn.CrossEntropyLoss(
+        X, Y
+    ),
+    "out_features is 2, expected a tuple": lambda: nn.LinearCrossEntropyLoss(3, 5, out_features=2),
+    "num_classes is 5.0, expected a whole number ≥ 1": lambda: nn.LinearCrossEntropyLoss(3, 5.0),
+    "in_features is 0, expected a whole number ≥ 1": lambda: nn.LinearCrossEntropyLoss(0, 5),
+    "token_weight has dtype torch.complex64": lambda: F.cross_entropy(X, Y, token_weight=torch.ones(4) + 0j),
+    "token_weight has shape (3,), expected (4,)": lambda: F.cross_entropy(X, Y, token_weight=torch.ones(3)),
+    # targets
+    "A one-hot target: pass class indices, target.argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].long()),
+    "A mask of classes: pass class indices, target.int().argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].bool()),
+    "Up to 5 classes in a row: use binary_cross_entropy": lambda: F.cross_entropy(X, torch.ones(4, 5).long()),
+    "Class indices have the shape of the rows": lambda: F.cross_entropy(X, torch.full((4, 5), 7)),
+    "class indices are integers — convert with target.long()": lambda: F.cross_entropy(X, Y.float()),
+    "a binary target for one logit?": lambda: F.cross_entropy(X[:, :1], Y.float()),
+    "for class indices use nll_loss": lambda: F.kl_div(LOG_P, Y, reduction="sum"),
+    "the class axis must be 1 — use input.transpose(1, 2)": lambda: F.cross_entropy(X.expand(2, 4, 5), Y.expand(2, 4)),
+    "use input.movedim(-1, 1)": lambda: F.cross_entropy(X.expand(2, 2, 4, 5), Y.expand(2, 2, 4)),
+    "use target.squeeze(-1)": lambda: F.cross_entropy(X, Y[:, None]),
+    "use target.squeeze(1)": lambda: F.cross_entropy(torch.zeros(4, 5, 2), torch.zeros(4, 1, 2).long()),
+    "use target.reshape(-1)": lambda: F.cross_entropy(X, Y.view(2, 2)),
+    "The target is flattened and the logits are not — use input.flatten(0, -2)": lambda: F.cross_entropy(
+        X.view(2, 2, 5), Y
+    ),
+    "The target is flattened — use target.reshape(2, 7)": lambda: F.cross_entropy(
+        torch.zeros(2, 5, 7), torch.zeros(14).long()
+    ),
+    "As many labels as classes": lambda: F.linear_cross_entropy(W, H, Y),
+    "Expected input batch_size (4) to match target batch_size (3)": lambda: F.cross_entropy(X, Y[:3]),
+    "A head? linear_cross_entropy(input, linear_weight, target)": lambda: F.cross_entropy(H, Head().two.weight),
+    "target[3] is 5, expected a class in [0, 5) or ignore_index (-100) — labels that start at 1?": lambda: (
+        F.cross_entropy(X, Y + 2)
+    ),
+    "target[1] is 5, expected a class in [0, 5) or ignore_index (-100) — there are 5 logits in a row, and labels up to "
+    "5 need 6": lambda: F.cross_entropy(X, torch.tensor([0, 5, 1, 1])),
+    "labels up to 9 need 10": lambda: F.cross_entropy(X, torch.tensor([1, 5, 9, 1])),
+    "one logit for two classes? make it two": lambda: F.cross_entropy(X[:, :1], Y % 2),
+    "target[0] is -1, expected a class in [0, 5) or ignore_index (-100) — padding? pass ignore_index=-1": lambda: (
+        F.cross_entropy(X, Y - 1)
+    ),
+    "padding? pass ignore_index=255": lambda: F.cross_entropy(X, torch.tensor([0, 255, 1, 255])),
+    "target[0] is -2, expected a class in [0, 5) or ignore_index (-100) ": lambda: F.cross_entropy(X, Y - 2),
+    # settings
+    "backend is 'gpu', expected": lambda: Options(backend="gpu"),
+    "memory_budget is 0, expected": lambda: Options(memory_budget=0),
+    "denominator divides the 'mean'": lambda: F.cross_entropy(X, Y, denominator=1, reduction="sum"),
+    "denominator has shape (4,)": lambda: F.cross_entropy(X, Y, denominator=torch.ones(4)),
+    "denominator is -3, expected a finite number ≥ 0": lambda: F.cross_entropy(X, Y, denominator=-3),
+    "logit_scale is a Tensor, expected a Python number — for a learned scale": lambda: F.cross_entropy(
+        X, Y, logit_scale=torch.ones(())
+    ),
+    "softcap is a str, expected a Python number": lambda: F.cross_entropy(X, Y, softcap="30"),
+    "out_dtype is torch.int32": lambda: F.cross_entropy(X, Y, out_dtype=torch.int32),
+    "ignore_index is 1.0, expected an integer": lambda: F.cross_entropy(X, Y, ignore_index=1.0),
+    "class probabilities have no index to ignore": lambda: F.cross_entropy(X, P, ignore_index=1),
+    "reduction is 'avg'": lambda: F.cross_entropy(X, Y, reduction="avg"),
+    "options is a str": lambda: F.cross_entropy(X, Y, options="auto"),
+    "input has an empty class axis": lambda: F.cross_entropy(X[:, :0], Y),
+    "backend 'chunked' cannot execute this loss": lambda: F.cross_entropy(
+        X, P.clone().requires_grad_(), options=Options("chunked")
+    ),
+    "cross_entropy() has no argument 'labels' — it is target here": lambda: F.cross_entropy(X, labels=Y),
+    "linear_cross_entropy() has no argument 'bias' — it is linear_bias here": lambda: F.linear_cross_entropy(
+        H, W, Y, bias=H[0]
+    ),
+    "token_statistics() has no argument 'head' — it is linear_weight here": lambda: F.token_statistics(H, head=W),
+    "CrossEntropyLoss() has no argument 'ignore_indx' — is it ignore_index?": lambda: nn.CrossEntropyLoss(
+        ignore_indx=3
+    ),
+    "kl_div() has no argument 'hope': it takes input, target, size_average": lambda: F.kl_div(LOG_P, P, hope=1),
+    "dim is None, expected an axis of input": lambda: F.token_statistics(X, dim=None),
+    "dim is 2, expected an axis of input, which has shape (4, 5)": lambda: F.token_statistics(X, dim=2),
+    "the shapes of input (4, 5) and target (3, 5) do not broadcast": lambda: F.kl_div(X, P[:3], reduction="sum"),
+    # information
+    "p: row [0] holds -0.5 at class 1": lambda: information.entropy([[1.5, -0.5]]),
+    "p sums to 2, expected 1": lambda: information.entropy([1.0, 1.0]),
+    "p[0] is 2, expected a number in [0, 1]": lambda: information.information([2.0]),
+    "expected two different axes": lambda: information.mutual_information(P / 4, dim=(1, 1)),
+    "unit is 'byte'": lambda: information.entropy([1.0], unit="byte"),
+    "p is 'half', expected a tensor": lambda: information.information("half"),
+    "p is torch.complex64, expected real numbers": lambda: information.information(X + 0j),
+    "both were given of p (probabilities) and logits": lambda: information.entropy(P, logits=X),
+    "neither was given of p (probabilities) and logits": lambda: information.entropy(),
+    "p has 5 classes along dim -1 and q has 4": lambda: information.kl_divergence(P, torch.full((4, 4), 0.25)),
+    # continuous
+    "p is a Tensor, expected a torch.distributions.Distribution": lambda: continuous.kl_divergence(X, Normal(0.0, 1.0)),
+    "method is 'guess'": lambda: continuous.entropy(Normal(0.0, 1.0), method="guess"),
+    "method 'quadrature' does not apply to Wishart and Wishart": lambda: continuous.cross_entropy(
+        Wishart(torch.tensor(3.0), torch.eye(2)), Wishart(torch.tensor(3.0), torch.eye(2)), method="quadrature"
+    ),
+    "p has events of shape () and q of shape (2, 2)": lambda: continuous.kl_divergence(
+        Normal(0.0, 1.0), Wishart(torch.tensor(3.0), torch.eye(2))
+    ),
+    "do not broadcast": lambda: continuous.kl_divergence(Normal(torch.zeros(2), 1.0), Normal(torch.zeros(3), 1.0)),
+    "samples is 1, expected": lambda: continuous.entropy(Normal(0.0, 1.0), samples=1),
+    "has a transform that is not one-to-one": lambda: continuous.entropy(
+        TransformedDistribution(Normal(0.0, 1.0), [AbsTransform()])
+    ),
+    "p is continuous and q is discrete": lambda: continuous.kl_divergence(Normal(0.0, 1.0), Categorical(torch.ones(3))),
+    # explain
+    "none was given of input (logits), probs and hidden": lambda: explain(target=Y),
+    "target is missing": lambda: explain(X),
+    "hidden and linear_weight go together": lambda: explain(hidden=H, target=Y),
+    "z_loss is 1: it changes logits, and probs are given": lambda: explain(probs=P, target=Y, z_loss=1),
+    "there is no row to explain": lambda: explain(X[:0], Y[:0]),
+    "max_rows is 0, expected a whole number ≥ 1": lambda: explain(X, Y, max_rows=0),
+    "class_names: expected a sequence of strings": lambda: explain(X, Y, class_names="abcde"),
+    "class_names has 2 names, expected 5": lambda: explain(X, Y, class_names=["a", "b"]),
+    "dim is 3, expected an axis of p": lambda: explain.kl(P, P, dim=3),
+    "lang is 'fr'": lambda: explain(X, Y, lang="fr"),
+    "a is an int, expected what crossentropy.explain returns": lambda: explain.diff(1, 2),
+    "a explains": lambda: explain.diff(explain(X, Y), explain.entropy(P)),
+    "expected at least one outcome": lambda: explain.information([]),
+    # fuse, doctor
+    "model is an int, expected an nn.Module": lambda: crossentropy.fuse(3),
+    "head is [], expected a module": lambda: crossentropy.fuse(Head(), head=[]),
+    "head is an int, expected a module": lambda: crossentropy.fuse(Head(), head=[3]),
+    "head is a Linear that is no module of Head": lambda: crossentropy.fuse(Head(), head=torch.nn.Linear(2, 2)),
+    "head 'three' is no module of Head": lambda: crossentropy.fuse(Head(), head="three"),
+    "cannot tell which layer of Head is its output head": lambda: crossentropy.fuse(Head()),
+    "no linear layer's output leaves Head": lambda: crossentropy.fuse(Head(), example=H),
+    "of Sequential cannot be fused": lambda: crossentropy.fuse(torch.nn.Sequential(torch.nn.ReLU()), head="0"),
+    "verify: loss gave a str, expected a tensor": lambda: crossentropy.fuse(
+        torch.nn.Linear(3, 5), verify=H, loss=lambda _: "low"
+    ),
+    "verify: the model's output has no loss": lambda: crossentropy.fuse(torch.nn.Linear(3, 5), verify=H),
+    "steps is 0, expected a whole number": lambda: doctor.watch(0),
+}
+
+VALUES: dict[str, Callable[[], object]] = {
+    "weight[3] is -1, expected a finite number ≥ 0": lambda: F.cross_entropy(
+        X, Y, put(torch.ones(5), (3,), value=-1), validate=True
+    ),
+    "weight[4] is inf, expected a finite number ≥ 0 — one of a class that never occurs?": lambda: (
+        nn.LinearCrossEntropyLoss(3, 5, weight=put(torch.ones(5), (4,), value=INF), validate=True)(H, Y)
+    ),
+    "weight[4] is nan": lambda: F.nll_loss(LOG_P, Y, put(torch.ones(5), (4,), value=NAN), validate=True),
+    "token_weight[0] is -1, expected a finite number ≥ 0 — advantages? sum them": lambda: F.cross_entropy(
+        X, Y, token_weight=-torch.ones(4), validate=True
+    ),
+    "token_weight[2] is inf, expected a finite number — was it": lambda: F.linear_cross_entropy(
+        H, W, Y, token_weight=put(torch.ones(4), (2,), value=INF), reduction="sum", validate=True
+    ),
+    "token_weight[1] is nan": lambda: F.linear_kl_div(
+        H, W, H, W, token_weight=put(torch.ones(4), (1,), value=NAN), validate=True
+    ),
+    "denominator is 0 and 4 rows count": lambda: F.cross_entropy(X, Y, denominator=0, validate=True),
+    "no row counts: of 4 rows, 4 with the label ignore_index (-100) — the mean is nan; where": lambda: F.cross_entropy(
+        X, NONE, validate=True
+    ),
+    "no row counts: of 4 rows, 4 with token_weight 0 — the mean is nan": lambda: F.linear_kl_div(
+        H, W, H, W, token_weight=torch.zeros(4), validate=True
+    ),
+    "1 with the label ignore_index (7), 1 with token_weight 0, 2 with a label of class weight 0 — the mean": lambda: (
+        F.linear_cross_entropy(
+            H, W, torch.tensor([7, 0, 1, 1]), weight=put(torch.ones(5), (1,), value=0), ignore_index=7,
+            token_weight=torch.tensor([1, 0, 1, 1]), validate=True,
+        )
+    ),
+    "4 with the label ignore_index (-100) — the mean is nan ": lambda: nn.NLLLoss(validate=True)(LOG_P, NONE),
+    "(0, 5) logits have no row — the mean is nan": lambda: F.cross_entropy(X[:0], Y[:0], validate=True),
+    "input has shape (0, 5): the mean over no elements is nan": lambda: F.kl_div(
+        X[:0], X[:0], reduction="batchmean", validate=True
+    ),
+    "target: row [2] sums to 2, expected 1": lambda: F.cross_entropy(X, put(P, (2,), value=0.4), validate=True),
+    "target: row [1] holds nan at class 3": lambda: F.linear_cross_entropy(
+        H, W, put(P, (1, 3), value=NAN), validate=True
+    ),
+    "none or several classes in a row? use binary_cross_entropy": lambda: F.cross_entropy(
+        X, put(torch.eye(5)[Y], (0, 4), value=1), validate=True
+    ),
+    "target: row [0] sums to 0, expected 1 (± 1e-06): [0] — one logit for two classes?": lambda: F.cross_entropy(
+        X[:, :1], X[:, :1], validate=True
+    ),
+    "exp(input): row [1] sums to 5": lambda: F.nll_loss(put(LOG_P, (1,), value=0), Y, validate=True),
+    "input holds probabilities: pass the logits to cross_entropy, or take": lambda: F.nll_loss(P, Y, validate=True),
+    "input[1, 2] is 0.5, expected log-probabilities in [-inf, 0]": lambda: F.kl_div(
+        put(LOG_P, (1, 2), value=0.5), P, reduction="sum", validate=True
+    ),
+    "for probabilities leave out log_target=True": lambda: F.kl_div(
+        LOG_P, P, reduction="sum", log_target=True, validate=True
+    ),
+    "for logarithms log_target=True": lambda: nn.KLDivLoss(reduction="sum", validate=True)(LOG_P, LOG_P),
+    "input: row [2] holds nan at class 3, expected numbers below inf": lambda: F.cross_entropy(
+        put(X, (2, 3), value=NAN), Y, validate=True
+    ),
+    "input: row [1, 0] holds inf at class 4": lambda: F.cross_entropy(
+        put(torch.zeros(2, 5, 2), (1, 4, 0), value=INF), torch.zeros(2, 2).long(), validate=True
+    ),
+    "input holds nan at class 3": lambda: F.cross_entropy(put(X[0], (3,), value=NAN), Y[0], validate=True),
+    "holds inf at class 0, expected numbers below inf — overflow in torch.float16?": lambda: F.token_statistics(
+        put(X.half(), (0, 0), value=INF), validate=True
+    ),
+    "input: row [3] is -inf at every class": lambda: F.log_softmax(put(X, (3,), value=-INF), 1, validate=True),
+    "input: row [0] is -inf at every class": lambda: nn.Softmax(0, validate=True)(put(X, (..., 0), value=-INF)),
+    "input: row [2] masks classes with -inf (2 of 5), and the target gives probability to one": lambda: F.cross_entropy(
+        put(X, (2, 2), (2, 3), value=-INF), Y, validate=True
+    ),
+    "input: row [2] masks classes with -inf (1 of 5), and the target": lambda: F.cross_entropy(
+        put(X, (2, 3), value=-INF), P, validate=True
+    ),
+    "input @ linear_weight.T: row [0] masks classes with -inf (1 of 5), and label_smoothing": lambda: (
+        F.linear_cross_entropy(
+            H, W, Y, linear_bias=put(torch.zeros(5), (4,), value=-INF), label_smoothing=0.1, validate=True
+        )
+    ),
+    "input[2, 1] is nan, expected finite hidden states": lambda: F.linear_cross_entropy(
+        put(H, (2, 1), value=NAN), W, Y, validate=True
+    ),
+    "linear_weight[4, 0] is inf, expected finite numbers": lambda: F.token_statistics(
+        H, linear_weight=put(W, (4, 0), value=INF), validate=True
+    ),
+    "teacher_weight[4, 0] is nan": lambda: F.linear_kl_div(H, W, H, put(W, (4, 0), value=NAN), validate=True),
+    "linear_bias[4] is inf, expected numbers below inf (−inf masks": lambda: F.linear_cross_entropy(
+        H, W, Y, linear_bias=put(torch.zeros(5), (4,), value=INF), validate=True
+    ),
+    "input @ linear_weight.T: row [0, 1] holds inf at class 3, expected numbers below inf — the product overflows in "
+    "torch.float32": lambda: F.linear_cross_entropy(
+        1e30 * H, put(torch.zeros(5, 2, 3), (3, 1, 0), value=1e30), torch.zeros(4, 2).long(), validate=True
+    ),
+}  # fmt: skip
+
+WARNINGS: dict[str, Callable[[], object]] = {
+    "reduction 'mean' divides by the number of classes too": lambda: nn.KLDivLoss()(LOG_P, P),
+    "no row counts: of 4 rows, 4 with the label ignore_index (-100) — nothing is trained": lambda: F.cross_entropy(
+        X, NONE, reduction="sum", validate=True
+    ),
+    "input has one class, whose probability is 1": lambda: F.softmax(X[:, :1], 1, validate=True),
+    "input holds probabilities: each row is ≥ 0 and sums to 1": lambda: nn.CrossEntropyLoss(validate=True)(P, Y),
+    "input @ linear_weight.T holds probabilities": lambda: F.linear_cross_entropy(
+        torch.eye(4), P.T.contiguous(), Y, validate=True
+    ),
+    "teacher_input @ teacher_weight.T holds probabilities": lambda: F.linear_kl_div(
+        H, W, torch.eye(4), P.T.contiguous(), validate=True
+    ),
+    "input holds log-probabilities: the exponentials of each row sum to 1": lambda: F.cross_entropy(
+        LOG_P, Y, validate=True
+    ),
+}
+
+
+def sites() -> set[tuple[str, int, int]]:
+    """Module, first and last line of each place where an error or a warning of an argument is made."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                name = node.func.id
+                if name == "warn" or (name.startswith("Argument") and name.endswith("Error")):
+                    found.add((str(path), node.lineno, node.end_lineno or node.lineno))
+    return found
+
+
+@contextlib.contextmanager
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, int]]]:
+    """The lines at which errors and warnings of arguments are made."""
+    lines = set()
+
+    def made(error: Exception, *args: object) -> None:
+        frame = sys._getframe(1)
+        lines.add((frame.f_code.co_filename, frame.f_lineno))
+        RuntimeError.__init__(error, *args)
+
+    def shown(*_: object, **__: object) -> None:
+        frame = sys._getframe()
+        while frame.f_back is not None and frame.f_code.co_name != "warn":
+            frame = frame.f_back
+        assert frame.f_back is not None
+        lines.add((frame.f_back.f_code.co_filename, frame.f_back.f_lineno))
+
+    monkeypatch.setattr(crossentropy.ArgumentError, "__init__", made)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", crossentropy.ArgumentWarning)
+        monkeypatch.setattr(warnings, "showwarning", shown)
+        yield lines
+
+
+@pytest.mark.parametrize("message", [*ARGUMENTS, *VALUES])
+def test_error(message: str) -> None:
+    with pytest.raises(crossentropy.ArgumentError) as error:
+        {**ARGUMENTS, **VALUES}[message]()
+    assert message in f"{error.value} "
+    assert isinstance(error.value, (ValueError, TypeError, IndexError))
+    assert error.type.__module__ == "crossentropy"
+
+
+@pytest.mark.parametrize("message", WARNINGS)
+def test_warning(message: str) -> None:
+    with pytest.warns(crossentropy.ArgumentWarning) as caught:
+        WARNINGS[message]()
+    assert [message in str(warning.message) for warning in caught] == [True]
+    assert caught[0].filename == __file__
+
+
+KNOWN = {name for name in VALUES if "no elements" in name or "denominator" in name}  # without a look at values
+
+
+@pytest.mark.parametrize("message", sorted(VALUES.keys() - KNOWN))
+def test_values_that_cannot_be_read_are_not_looked_at(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crossentropy._validation.readable", lambda *_, **__: False)
+    VALUES[message]()
+
+
+def test_every_place_that_raises_or_warns_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    with recorded(monkeypatch) as lines:
+        for call in (*ARGUMENTS.values(), *VALUES.values(), *WARNINGS.values()):
+            with contextlib.suppress(crossentropy.ArgumentError):
+                call()
+    places = sites()
+    assert len(places) > 90
+    missed = [f"{Path(file).name}:{a}" for file, a, b in places if not any(f == file and a <= n <= b for f, n in lines)]
+    assert sorted(missed) == []

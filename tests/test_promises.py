@@ -1,0 +1,226 @@
+"""Promises that a plausible change would break without any other test noticing it."""
+
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as TF
+from torch import Tensor
+from torch.testing._internal.two_tensor import TwoTensor
+
+import crossentropy.functional as F
+from crossentropy import Options, information
+from crossentropy.testing import assert_accurate
+
+BACKENDS = [None, Options("chunked"), Options("reference")]
+
+
+# --- tiny problems ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean", "none"])
+def test_a_large_sum_of_tiny_losses_is_accurate(reduction: str) -> None:
+    # each loss, 2e-6, is off by 3 % in torch's float32; that their sum is large does not mend them
+    z, y = torch.tensor([[13.0, 0.0]]).repeat(1 << 17, 1), torch.zeros(1 << 17).long()
+    exact = torch.log1p(torch.exp(torch.tensor(-13.0, dtype=torch.float64)))
+    scale = {"sum": len(y), "mean": 1, "none": torch.ones(len(y))}[reduction]
+    assert_accurate(F.cross_entropy(z, y, reduction=reduction), exact * scale, roundings=40)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("needs", [True, False])
+def test_half_precision_is_summed_in_float32_and_rounded_once(
+    dtype: torch.dtype, options: Options | None, needs: bool
+) -> None:
+    z, y = (3 * torch.randn(500, 7)).to(dtype).requires_grad_(needs), torch.randint(7, (500,))
+    x = z.detach().double().requires_grad_()
+    exact = TF.cross_entropy(x, y)
+    loss = F.cross_entropy(z, y, options=options)
+    assert_accurate(loss, exact.detach(), roundings=1.01)
+    if needs:
+        (gradient,), (slope,) = torch.autograd.grad(loss, z), torch.autograd.grad(exact, x)
+        assert_accurate(gradient, slope, roundings=1.01, magnitude=1e-6)
+
+
+@pytest.mark.parametrize("offset", [80.0, -80.0, 12.0, -12.0, 0.0])
+def test_a_common_offset_of_the_logits_costs_no_accuracy(offset: float) -> None:
+    # with the sums of exponentials kept within 2^±23, logarithms are of size 16 at most: 32 roundings, and 20 of sums
+    z = torch.linspace(0, 0.5, 6).repeat(3000, 1).add(0.5 * torch.rand(3000, 6)).add(offset)
+    y = torch.randint(6, (3000,))
+    exact = TF.cross_entropy(z.double(), y, reduction="none")
+    for options in BACKENDS:
+        assert_accurate(F.cross_entropy(z, y, reduction="none", options=options), exact, roundings=52)
+
+
+# --- labels -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("ignored", [0, 2])
+def test_a_class_can_be_ignored(options: Options | None, ignored: int) -> None:
+    z, y = torch.randn(40, 3), torch.randint(3, (40,))
+    head, hidden = torch.randn(3, 4), torch.randn(40, 4)
+    for settings in ({}, {"weight": torch.rand(3)}, {"label_smoothing": 0.1}):
+        for reduction in ("mean", "sum", "none"):
+            x = z.clone().requires_grad_()
+            ours, torchs = (
+                f(x, y, ignore_index=ignored, reduction=reduction, **settings, **more)
+                for f, more in ((F.cross_entropy, {"options": options}), (TF.cross_entropy, {}))
+            )
+            torch.testing.assert_close(ours, torchs)
+            slopes = [torch.autograd.grad(loss.sum(), x)[0] for loss in (ours, torchs)]
+            torch.testing.assert_close(*slopes)
+            loss = F.linear_cross_entropy(
+                hidden, head, y, ignore_index=ignored, reduction=reduction, options=options, **settings
+            )
+            expected = TF.cross_entropy(hidden @ head.T, y, ignore_index=ignored, reduction=reduction, **settings)
+            torch.testing.assert_close(loss, expected)
+    chosen = F.token_statistics(z, y, ignore_index=ignored, options=options or Options())
+    assert chosen.log_prob is not None
+    assert chosen.log_prob[y == ignored].eq(0).all()
+    assert chosen.log_prob[y != ignored].lt(0).all()
+
+
+def test_a_label_that_a_compiler_cannot_read_makes_its_row_nan() -> None:
+    step = torch.compile(
+        lambda z, y: F.cross_entropy(z, y, reduction="none", options=Options("chunked")),
+        fullgraph=True,
+        backend="aot_eager",
+    )
+    z, y = torch.randn(6, 5, requires_grad=True), torch.tensor([0, 7, 2, -3, -100, 4])
+    rows = step(z, y)
+    assert rows.isnan().tolist() == [False, True, False, True, False, False]
+    assert rows[4] == 0
+    known = torch.tensor([0, 2, 5])
+    torch.testing.assert_close(rows[known], TF.cross_entropy(z, y.clamp(0, 4), reduction="none")[known])
+    (gradient,) = torch.autograd.grad(rows.nansum(), z)
+    assert gradient[known].isfinite().all()
+    assert gradient[known].ne(0).all()
+
+
+# --- statistics and distillation ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("needs", [True, False])
+def test_the_argmax_of_equal_logits_is_the_first(needs: bool) -> None:
+    classes = 100
+    logits = torch.zeros(5, classes)
+    for row, places in enumerate([(3, 90), (17, 18), (99,), (0, 50, 99), (40, 41, 80)]):
+        logits[row, list(places)] = 7.0
+    hidden, head = torch.eye(5), logits.T.clone().requires_grad_(needs)
+    expected = torch.tensor([3, 17, 99, 0, 40])
+    for budget in (None, 1, 1000, 3000):
+        for options in (Options("chunked", budget), Options("reference", budget)):
+            assert torch.equal(F.token_statistics(hidden, linear_weight=head, options=options).argmax, expected)
+            assert torch.equal(F.token_statistics(logits, options=options).argmax, expected)
+    head.data[70] = torch.nan
+    for budget in (None, 1, 1000):
+        argmax = F.token_statistics(hidden, linear_weight=head, options=Options("chunked", budget)).argmax
+        assert argmax.eq(70).all()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 5.0])
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+def test_gradients_of_a_distillation_know_the_temperature(temperature: float, budget: int | None) -> None:
+    leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((9, 4), (50, 4), (9, 3), (50, 3))]
+    student, teacher = (leaves[i] @ leaves[i + 1].T for i in (0, 2))
+    p, q = (teacher / temperature).log_softmax(1), (student / temperature).log_softmax(1)
+    expected = torch.autograd.grad((p.exp() * (p - q)).sum(1).mean(), leaves)
+    for backend in ("chunked", "reference"):
+        loss = F.linear_kl_div(*leaves, temperature=temperature, options=Options(backend, budget))
+        torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
+
+
+# --- means --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_mean_over_infinite_weight_is_no_number(options: Options | None) -> None:
+    z, y = torch.randn(4, 5, requires_grad=True), torch.tensor([0, 1, 2, 3])
+    for settings in (
+        {"weight": torch.full((5,), torch.inf)},
+        {"weight": torch.tensor([1.0, 1.0, torch.inf, 1.0, 1.0])},
+        {"token_weight": torch.tensor([1.0, torch.inf, 1.0, 1.0])},
+        {"weight": torch.full((5,), 3e38)},  # whose sum is infinite
+    ):
+        losses = [
+            F.cross_entropy(z, y, options=options, **settings),
+            F.linear_cross_entropy(z, torch.eye(5), y, options=options, **settings),
+        ]
+        for loss in losses:
+            assert loss.isnan()
+            assert torch.autograd.grad(loss, z)[0].isnan().any()
+    unused = F.cross_entropy(z, y, torch.tensor([1.0, 1.0, 1.0, 1.0, torch.inf]), options=options)
+    torch.testing.assert_close(unused, TF.cross_entropy(z, y))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"softcap": 1e39}, "softcap is 1e[+]39"),
+        ({"softcap": 1e-300}, "logit_scale / softcap is 1e[+]300"),
+        ({"logit_scale": 1e300}, "logit_scale is 1e[+]300"),
+        ({"logit_scale": -1e39}, "logit_scale is -1e[+]39"),
+        ({"z_loss": 1e39}, "z_loss is 1e[+]39"),
+        ({"denominator": 1e39}, "denominator is 1e[+]39"),
+        ({"denominator": torch.tensor(1e39, dtype=torch.float64)}, "denominator is 1e[+]39"),
+    ],
+)
+def test_numbers_that_the_sums_cannot_hold_are_refused(settings: dict, message: str) -> None:
+    z, y = torch.randn(2, 3), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=f"{message}, expected at most 3.403e[+]38 in size: .* torch.float32"):
+        F.cross_entropy(z, y, **settings)
+    with pytest.raises(ValueError, match=message):
+        F.linear_cross_entropy(z.half(), torch.eye(3).half(), y, **settings)
+    assert not F.cross_entropy(z.double(), y, **settings).isnan()
+
+
+def test_temperatures_that_divide_to_infinity_are_refused() -> None:
+    h, w = torch.randn(3, 2), torch.randn(4, 2)
+    with pytest.raises(ValueError, match=r"logit_scale / temperature is 1e[+]40"):
+        F.linear_kl_div(h, w, h, w, temperature=1e-40)
+    with pytest.raises(ValueError, match=r"teacher_logit_scale is 1e[+]39"):
+        F.linear_kl_div(h, w, h, w, teacher_logit_scale=1e39)
+
+
+# --- other classes of tensors -------------------------------------------------------------------------------------
+
+
+def test_tensors_that_say_themselves_what_operators_do_are_asked() -> None:
+    a, b = torch.randn(300, 40), torch.randn(300, 40)
+    y = torch.randint(40, (300,))
+    loss = F.cross_entropy(TwoTensor(a, b), TwoTensor(y, y), z_loss=0.01)
+    assert isinstance(loss, TwoTensor)
+    for half, logits in ((loss.a, a), (loss.b, b)):
+        torch.testing.assert_close(half, F.cross_entropy(logits, y, z_loss=0.01))
+    with pytest.raises(ValueError, match="a TwoTensor says itself what operators do"):
+        F.cross_entropy(TwoTensor(a, b), TwoTensor(y, y), options=Options("chunked"))
+
+
+# --- probabilities ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+def test_rows_are_noticed_that_are_off_1_by_three_times_what_rounding_permits(dtype: torch.dtype) -> None:
+    def row(classes: int, excess: float) -> Tensor:
+        p = torch.rand(classes, dtype=torch.float64)
+        return (p / p.sum() * (1 + excess)).to(dtype)
+
+    for classes in (2, 30) if dtype == torch.bfloat16 else (2, 30, 1000):
+        information.entropy(row(classes, 0.0))
+        for sign in (1, -1):
+            excess = sign * torch.finfo(dtype).eps * 3 * (8 + classes**0.5)
+            with pytest.raises(ValueError, match=r"sums to .*, expected 1"):
+                information.entropy(row(classes, excess))
+
+
+def test_every_option_reaches_every_backend() -> None:
+    z, y, w = torch.randn(64, 6), torch.randint(6, (64,)), torch.rand(6)
+    settings = {"label_smoothing": 0.2, "z_loss": 0.1, "softcap": 2.0, "logit_scale": 0.7, "weight": w}
+    plain = F.cross_entropy(z, y)
+    for name, value in settings.items():
+        losses = [F.cross_entropy(z, y, **{name: value}, options=options) for options in BACKENDS]
+        for first, second in itertools.pairwise(losses):
+            torch.testing.assert_close(first, second)
+        assert (losses[0] - plain).abs() > 1e-3
