@@ -42,8 +42,8 @@ LARGEST = 12_000
 """Tokens of a description: what is larger is not worth it."""
 _DEEPEST = 60
 _DEFAULTS = [field.default for field in fields(Tensor)]
-_PLAIN = frozenset([int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, Place, Padding, SettingText,
-                    SettingFlag])  # fmt: skip
+_PLAIN = frozenset([int, float, complex, str, bytes, bool, type(None), type(Ellipsis), range, Place, Padding,
+                    SettingText, SettingFlag])  # fmt: skip
 
 
 class Undescribed(Exception):  # noqa: N818 (no error: a limit)
