@@ -47,7 +47,7 @@ MODULES = [
     "_statistics", "_reduction", "_logspace", "_values", "_tiny", "_planner", "_memory", "_backends.reference",
     "_backends.chunked", "_kernels", "_tensors", "_targets", "_contract", "_autograd",
 ]  # fmt: skip
-SLOWEST = 1.5
+SLOWEST = 1.0
 """Seconds; slower tests are left out."""
 MEMORY = 8 << 30
 
@@ -100,6 +100,10 @@ def functions(code: CodeType) -> Iterator[CodeType]:
                 yield from functions(inner)
 
 
+def name_of(code: CodeType) -> str:
+    return getattr(code, "co_qualname", code.co_name)  # Python 3.10 has none
+
+
 def install(mutant: Mutant) -> list[str]:
     """Give the living functions of a module the mutant's code, or the module the mutant's constants.
 
@@ -112,12 +116,12 @@ def install(mutant: Mutant) -> list[str]:
     pairs = [(a, b) for a, b in zip(functions(original), functions(changed), strict=True) if a != b]
     for before, after in pairs:
         found = [f for f in living(mutant.module) if f.__code__ == before]
-        assert found, f"{before.co_qualname} is not to be found"
+        assert found, f"{name_of(before)} is not to be found"
         for function in found:
             function.__code__ = after
     if not pairs:
         install_constants(importlib.import_module(f"crossentropy.{mutant.module}"), changed)
-    return [before.co_qualname for before, _ in pairs]
+    return [name_of(before) for before, _ in pairs]
 
 
 @functools.cache
@@ -151,8 +155,8 @@ class Run(NamedTuple):
 class Plugin:
     """After the collection of tests, runs the mutants instead of them."""
 
-    def __init__(self, todo: list[Mutant], report: Path) -> None:
-        self.todo, self.report = todo, report
+    def __init__(self, todo: list[Mutant], report: Path, seconds: float) -> None:
+        self.todo, self.report, self.most = todo, report, seconds
         self.seconds: dict[str, float] = {}
         self.reached: dict[str, list[str]] = {}
         self.kills: Counter[str] = Counter()
@@ -227,7 +231,7 @@ class Plugin:
 
             def note(frame: FrameType, event: str, _: object, reached: set[str] = reached) -> None:
                 if event == "call" and frame.f_code.co_filename in files:
-                    reached.add(f"{files[frame.f_code.co_filename]}.{frame.f_code.co_qualname}")
+                    reached.add(f"{files[frame.f_code.co_filename]}.{name_of(frame.f_code)}")
 
             begin = time.process_time()
             sys.setprofile(note)
@@ -242,7 +246,10 @@ class Plugin:
             changed = install(mutant)
         except Exception as error:
             return Run("broken", repr(error))._asdict()
+        begin = time.process_time()
         for item in sorted(self.chosen(session, mutant.module, changed), key=self.patience):
+            if time.process_time() - begin > self.most:
+                break
             self.run(item)
             if self.failed:
                 return Run("killed", item.nodeid)._asdict()
@@ -264,18 +271,28 @@ class Plugin:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
 
 
+def lines(report: Path) -> list[dict]:
+    """What a report says so far."""
+    return [json.loads(line) for line in report.read_text("utf-8").splitlines()] if report.exists() else []
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of the engine.")
     parser.add_argument("modules", nargs="*", default=MODULES, help=f"of {', '.join(MODULES)}")
     parser.add_argument("--every", type=int, default=1, help="take one of so many mutants")
     parser.add_argument("--offset", type=int, default=0, help="the first that is taken")
-    parser.add_argument("--report", type=Path, default=ROOT / "mutants.jsonl", help="a file that results are added to")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="of tests, before a mutant has survived")
+    parser.add_argument("--report", type=Path, default=ROOT / "mutants.jsonl", help="where results are read and added")
     chosen = parser.parse_args()
+    known = {(line["module"], line["diff"]) for line in lines(chosen.report)}
     todo = [m for module in chosen.modules for m in mutants(module)[chosen.offset :: chosen.every]]
+    todo = [m for m in todo if (m.module, m.diff()) not in known]
     files = [*FILES, *(name for module in chosen.modules for name in MORE.get(module, []))]
     os.chdir(ROOT)
     options = ["-q", "--no-header", "--no-summary", "--assert=plain", "-p", "no:cacheprovider", "--capture=no"]
-    return pytest.main([*options, *(f"tests/{name}" for name in files)], plugins=[Plugin(todo, chosen.report)])
+    return pytest.main(
+        [*options, *(f"tests/{name}" for name in files)], plugins=[Plugin(todo, chosen.report, chosen.seconds)]
+    )
 
 
 if __name__ == "__main__":
