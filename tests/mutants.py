@@ -69,22 +69,24 @@ def path_of(module: str) -> Path:
     return PACKAGE / f"{module.replace('.', '/')}.py"
 
 
-def mutants(module: str) -> list[Mutant]:
-    """All mutants of a module."""
-    import libcst as cst
+def mutants(module: str, offset: int = 0, every: int = 1) -> list[Mutant]:
+    """The mutants of a module, or one of `every` so many."""
     from mutmut.mutation.file_mutation import create_mutations
 
     path = path_of(module)
     tree, mutations, *_ = create_mutations(str(path), path.read_text("utf-8"))
-    made = []
-    for mutation in mutations:
-        old, new = mutation.original_node, mutation.mutated_node
-        if isinstance(old, (cst.SimpleString, cst.Assign, cst.AnnAssign)):
-            continue
-        if isinstance(old, cst.Call) and isinstance(new, cst.Call) and len(old.args) == len(new.args):
-            continue
-        made.append(Mutant(module, tree.deep_replace(old, new).code))  # pyright: ignore[reportAttributeAccessIssue]
-    return made
+    pairs = [(mutation.original_node, mutation.mutated_node) for mutation in mutations]
+    pairs = [(old, new) for old, new in pairs if not of_text(old, new)][offset::every]
+    return [Mutant(module, tree.deep_replace(old, new).code) for old, new in pairs]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def of_text(old: object, new: object) -> bool:
+    """Whether a mutant is left out: a string, or None in the place of a value or an argument."""
+    import libcst as cst
+
+    if isinstance(old, (cst.SimpleString, cst.Assign, cst.AnnAssign)):
+        return True
+    return isinstance(old, cst.Call) and isinstance(new, cst.Call) and len(old.args) == len(new.args)
 
 
 # --- one mutant ---------------------------------------------------------------------------------------------------
@@ -171,7 +173,9 @@ class Plugin:
         self.seconds = {name: seconds for name, (seconds, _) in measured.items() if seconds <= SLOWEST}
         self.reached = {name: reached for name, (_, reached) in measured.items()}
         limit = 10 * sum(self.seconds.values()) + 30
-        print(f"\n{len(self.seconds)} tests of {sum(self.seconds.values()):.0f} s, {len(self.todo)} mutants")
+        print(
+            f"\n{len(self.seconds)} tests of {sum(self.seconds.values()):.0f} s, {len(self.todo)} mutants", flush=True
+        )
         outcomes: dict[str, Counter[str]] = {}
         begin = time.monotonic()
         with self.report.open("a", encoding="utf-8") as file:
@@ -283,10 +287,11 @@ def main() -> int:
     parser.add_argument("--offset", type=int, default=0, help="the first that is taken")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="of tests, before a mutant has survived")
     parser.add_argument("--report", type=Path, default=ROOT / "mutants.jsonl", help="where results are read and added")
+    parser.add_argument("--again", action="store_true", help="run what survived again, and nothing new")
     chosen = parser.parse_args()
-    known = {(line["module"], line["diff"]) for line in lines(chosen.report)}
-    todo = [m for module in chosen.modules for m in mutants(module)[chosen.offset :: chosen.every]]
-    todo = [m for m in todo if (m.module, m.diff()) not in known]
+    before = {(line["module"], line["diff"]): line["outcome"] for line in lines(chosen.report)}
+    todo = [m for module in chosen.modules for m in mutants(module, chosen.offset, chosen.every)]
+    todo = [m for m in todo if before.get((m.module, m.diff()), "new") == ("survived" if chosen.again else "new")]
     files = [*FILES, *(name for module in chosen.modules for name in MORE.get(module, []))]
     os.chdir(ROOT)
     options = ["-q", "--no-header", "--no-summary", "--assert=plain", "-p", "no:cacheprovider", "--capture=no"]
