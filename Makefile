@@ -1,4 +1,4 @@
-# make demo | test | fuzz | check | docs | bench | latest | matrix | lock — each sets up an environment with what it needs, once.
+# make demo | test | fuzz | mutants | check | docs | bench | latest | matrix | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test fuzz browser check docs bench latest matrix lock clean
+.PHONY: demo test fuzz mutants browser check docs bench latest matrix lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
@@ -16,6 +16,9 @@ test: $(VENV)/.dev browser
 
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)
+
+mutants: $(VENV)/.mutants
+	OMP_NUM_THREADS=1 python tests/mutants.py $(ARGS)
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
 browser: $(VENV)/.dev
@@ -47,7 +50,7 @@ matrix: $(VENV)/.matrix
 # the versions of its CUDA libraries itself.
 lock: $(VENV)/.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command 'make lock' \
-	  --extra dev --extra lock pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
+	  --extra dev --extra lock --extra mutants pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
 	@grep -vE '^(nvidia|cuda|triton)' constraints.txt >constraints.new && mv constraints.new constraints.txt
 
 clean:

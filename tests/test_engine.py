@@ -18,7 +18,7 @@ from crossentropy import Options, _memory
 from crossentropy import _statistics as statistics
 from crossentropy._backends import chunked
 from crossentropy._logspace import log_softmax
-from crossentropy._planner import CPU_BUDGET, Workload, plan
+from crossentropy._planner import CPU_BUDGET, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
 from crossentropy.testing import assert_accurate, hostile_logits, peak_bytes
 
@@ -550,21 +550,33 @@ def test_lists_and_arrays_are_refused_by_name() -> None:
             F.linear_cross_entropy(input, w, torch.tensor([0]))
 
 
-def test_torchs_chunk_size_is_an_upper_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(torch.nn, "LinearCrossEntropyOptions"):
-        pytest.skip("torch has them since 2.12")
-    seen: list[int] = []
-    original = chunked.plan
-    monkeypatch.setattr(chunked, "plan", lambda *a: seen.append((p := original(*a)).chunk) or p)
-    h, w, y = (
-        torch.randn(64, 4, requires_grad=True),
-        torch.randn(50, 4, requires_grad=True),
-        torch.randint(0, 50, (64,)),
-    )
-    make = torch.nn.LinearCrossEntropyOptions
-    for options, most in (
-        (make(batch_chunk_size=10, chunking_method=None), 10),
-        (make(chunking_method="aspect_ratio:2"), 4),
+@pytest.mark.skipif(not hasattr(torch.nn, "LinearCrossEntropyOptions"), reason="torch has them since 2.12")
+@pytest.mark.parametrize(("rows", "features", "classes"), [(64, 4, 50), (1000, 7, 50), (37, 16, 16), (5, 3, 1000)])
+def test_torchs_chunk_size_is_an_upper_bound(
+    rows: int, features: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int | None, int]] = []
+
+    def spy(work: Workload, budget: int | None, most_rows: int | None) -> Plan:
+        made = plan(work, budget, most_rows)
+        asked.append((most_rows, made.chunk))
+        return made
+
+    monkeypatch.setattr(chunked, "plan", spy)
+    h, w = (torch.randn(n, features, requires_grad=True) for n in (rows, classes))
+    y = torch.randint(0, classes, (rows,))
+    for settings in (
+        {"batch_chunk_size": 10, "chunking_method": None},
+        {"chunking_method": "aspect_ratio"},
+        {"chunking_method": "aspect_ratio:2"},
+        {"chunking_method": "aspect_ratio:4"},
     ):
+        options = torch.nn.LinearCrossEntropyOptions(**settings)
         F.linear_cross_entropy(h, w, y, options=options)
-        assert seen[-1] <= most
+        most, chunk = asked.pop()
+        torchs = options._adjust(rows, features, classes, torch.float32).batch_chunk_size
+        assert most is not None
+        assert min(most, rows) == torchs
+        assert chunk <= torchs
+    F.linear_cross_entropy(h, w, y, options=torch.nn.LinearCrossEntropyOptions(chunking_method="auto"))
+    assert asked.pop()[0] is None
