@@ -17,7 +17,6 @@ from crossentropy.doctor._lines import not_silenced
 from crossentropy.doctor._output import FORMATS, plural
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
 
-
 MOST_NOTES = 10
 """Files that are named where there is no more to say than that they were examined in part."""
 
