@@ -272,7 +272,7 @@ def _check_head(names: tuple[str, str, str], side: Side, weight: Tensor, present
 
 def _all_finite(x: Tensor) -> bool:
     """Whether all numbers are finite, without a mask of them."""
-    return not x.numel() or all(bool(extreme.isfinite()) for extreme in x.aminmax())
+    return not x.numel() or all(bool(extreme.isfinite()) for extreme in x.detach().aminmax())
 
 
 def _check_finite(name: str, x: Tensor, wrong: Tensor, expected: str) -> None:

@@ -184,7 +184,7 @@ def cross_entropy(
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 2.
     """
     p_, q_ = _pair(p, q, p_logits, q_logits, dim, validate)
-    terms = product(p_.p, -q_.log_where((p_.p != 0) | q_.present))
+    terms = product(p_.p, -q_.log_where((p_.p != 0) | q_.present()))
     return _sum(terms.masked_fill(_impossible(p_, q_), torch.inf), p_, dim, keepdim, unit)
 
 
@@ -407,7 +407,6 @@ class _Distribution(NamedTuple):
     log: Tensor | None
     dtype: torch.dtype  # of the result
 
-    @property
     def present(self) -> Tensor:
         """Where p is not 0, though it may have underflowed to 0. A nan is present and stays one."""
         return self.p != 0 if self.log is None else self.log != -torch.inf
@@ -435,7 +434,7 @@ def _kl_terms(p: _Distribution, q: _Distribution) -> Tensor:
 
 def _impossible(p: _Distribution, q: _Distribution) -> Tensor:
     """Where q is 0 and p, though it has underflowed to 0, is not."""
-    return p.present & (p.p == 0) & ~q.present
+    return p.present() & (p.p == 0) & ~q.present()
 
 
 def _sum(terms: Tensor, p: _Distribution, dim: int, keepdim: bool, unit: str, *, nonnegative: bool = False) -> Tensor:
