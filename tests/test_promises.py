@@ -219,6 +219,21 @@ def test_a_mean_over_infinite_weight_is_no_number(options: Options | None) -> No
     torch.testing.assert_close(unused, TF.cross_entropy(z, y))
 
 
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_mean_over_no_weight_is_no_number_and_trains_nothing(options: Options | None) -> None:
+    z, y, w = torch.randn(4, 5, requires_grad=True), torch.zeros(4).long(), torch.ones(5)
+    w[0] = 0.0
+    for settings in (
+        {"weight": w},
+        {"weight": w, "label_smoothing": 0.1},
+        {"token_weight": torch.zeros(4), "z_loss": 0.1},
+        {"ignore_index": 0, "z_loss": 0.1},
+    ):
+        loss = F.cross_entropy(z, y, options=options, **settings)
+        assert loss.isnan()
+        assert torch.autograd.grad(loss, z)[0].eq(0).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
