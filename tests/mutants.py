@@ -174,6 +174,8 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         measured = self.fork(session, None, 3600)
+        if "outcome" in measured:
+            raise pytest.UsageError(f"the tests fail without any mutant: {measured['by']}")
         self.seconds = {name: seconds for name, (seconds, _) in measured.items() if seconds <= SLOWEST}
         self.reached = {name: reached for name, (_, reached) in measured.items()}
         limit = 10 * sum(self.seconds.values()) + 30

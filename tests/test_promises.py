@@ -263,6 +263,43 @@ def test_temperatures_that_divide_to_infinity_are_refused() -> None:
         F.linear_kl_div(h, w, h, w, teacher_logit_scale=1e39)
 
 
+# --- devices ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_loss_stays_on_the_device_of_its_logits(options: Options | None, reduction: str) -> None:
+    def on(*shape: int) -> Tensor:
+        return torch.rand(shape, device="meta", requires_grad=True)
+
+    def check(loss: Tensor, shape: tuple[int, ...], *leaves: Tensor) -> None:
+        assert loss.is_meta
+        assert loss.shape == shape
+        for slope, leaf in zip(torch.autograd.grad(loss.sum(), leaves), leaves):
+            assert slope.is_meta
+            assert slope.shape == leaf.shape
+
+    shared = {"reduction": reduction, "options": options}
+    for settings in (
+        {},
+        {"weight": on(5).detach()},
+        {"token_weight": on(6, 3).detach()},
+        {"label_smoothing": 0.1, "z_loss": 0.1, "softcap": 3.0},
+        *([{"denominator": 3.0}, {"denominator": on(1).detach()}] if reduction == "mean" else []),
+    ):
+        for target in (torch.zeros(6, 3, dtype=torch.int64, device="meta"), on(6, 5, 3).detach()):
+            z = on(6, 5, 3)
+            shape = (6, 3) if reduction == "none" else ()
+            check(F.cross_entropy(z, target, **settings, **shared), shape, z)
+    h, w, b, y = on(6, 4), on(5, 4), on(5), torch.zeros(6, dtype=torch.int64, device="meta")
+    shape = (6,) if reduction == "none" else ()
+    check(F.linear_cross_entropy(h, w, y, linear_bias=b, **shared), shape, h, w, b)
+    check(F.linear_kl_div(h, w, h, w, **shared), shape, h, w)
+    s = F.token_statistics(h, y, linear_weight=w, options=options or Options())
+    check(s.log_prob + s.entropy + s.logsumexp, (6,), h, w)
+    assert s.argmax.is_meta
+
+
 # --- other classes of tensors -------------------------------------------------------------------------------------
 
 
