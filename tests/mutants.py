@@ -47,7 +47,7 @@ MODULES = [
     "_statistics", "_reduction", "_logspace", "_values", "_tiny", "_planner", "_memory", "_backends.reference",
     "_backends.chunked", "_kernels", "_tensors", "_targets", "_contract", "_autograd",
 ]  # fmt: skip
-SLOWEST = 1.0
+SLOWEST = 4.0
 """Seconds; slower tests are left out."""
 MEMORY = 8 << 30
 
@@ -137,9 +137,13 @@ def install_constants(module: ModuleType, changed: CodeType) -> None:
     fresh = ModuleType(module.__name__)
     fresh.__file__ = module.__file__
     exec(changed, fresh.__dict__)
-    for name, value in vars(fresh).items():
-        if isinstance(value, (int, float, str, tuple, dict, set)) and not name.startswith("__"):
-            setattr(module, name, value)
+    plain = (int, float, str, tuple, dict, set)
+    values = {n: v for n, v in vars(fresh).items() if isinstance(v, plain) and not n.startswith("__")}
+    values = {name: value for name, value in values.items() if value != getattr(module, name)}
+    if not values:
+        raise NotImplementedError("the default of a parameter or of a field")
+    for name, value in values.items():
+        setattr(module, name, value)
 
 
 class Run(NamedTuple):
@@ -161,7 +165,7 @@ class Plugin:
         self.todo, self.report, self.most = todo, report, seconds
         self.seconds: dict[str, float] = {}
         self.reached: dict[str, list[str]] = {}
-        self.kills: Counter[str] = Counter()
+        self.kills = Counter(line["by"] for line in lines(report))
         self.failed = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -170,6 +174,8 @@ class Plugin:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         measured = self.fork(session, None, 3600)
+        if "outcome" in measured:
+            raise pytest.UsageError(f"the tests fail without any mutant: {measured['by']}")
         self.seconds = {name: seconds for name, (seconds, _) in measured.items() if seconds <= SLOWEST}
         self.reached = {name: reached for name, (_, reached) in measured.items()}
         limit = 10 * sum(self.seconds.values()) + 30

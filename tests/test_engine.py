@@ -123,6 +123,77 @@ def test_what_a_plan_of_a_language_model_says() -> None:
     assert plan(work, most_rows=100).chunk <= 100
 
 
+def test_plans_by_hand() -> None:
+    rows, classes, features = 4096, 32_000, 768
+    product, head, hidden = 2 * rows * classes * features, classes * features, rows * features
+
+    def of(dtype: torch.dtype = torch.float32, gradients: bool = True, budget: int | None = None, **more: Any) -> Plan:
+        settings = {"features": features, "input_gradient": gradients, "head_gradient": gradients, **more}
+        return plan(Workload(rows, classes, dtype, **settings), budget)
+
+    # tiles of 2 MB in place; a row has 128 kB of logits, of which 500 fit 64 MB: 9 chunks of 456 rows, or 29 · 16
+    assert of() == Plan(
+        "rows", 1 << 19, 464, 512, 464 * 128_000, 4 * (hidden + head), 3 * product,
+        "the head's gradient accumulates in float32",
+    )  # fmt: skip
+    # a block has 16 kB of logits for each class, in 8 MB; the head is read once
+    assert of(gradients=False) == Plan(
+        "statistics", 1 << 19, 464, 512, 512 << 14, 0, product, "blocks of classes merge; the head is read once"
+    )
+    alone = of(head_gradient=False)
+    assert (alone.strategy, alone.gradients, alone.flops) == ("rows", 4 * hidden, 2 * product)
+    assert of(input_gradient=False).gradients == 4 * head
+    assert of(input_gradient=False).flops == 2 * product
+    # a tile in float32 beside the logits; 64 kB a row, 967 of them: 5 chunks of 820 rows, or 52 · 16
+    half = of(torch.bfloat16)
+    assert half == Plan(
+        "rows, then classes", 1 << 19, 832, 1024, 832 * 64_000 + (1 << 21), 2 * (hidden + head), 4 * product,
+        "a head in bfloat16 gets each entry of its gradient from one product, rounded once",
+    )  # fmt: skip
+    assert not of().second_sweep
+    assert half.second_sweep
+    # with room for all rows there is one chunk, and no second sweep
+    assert of(torch.bfloat16, budget=10**9).strategy == "rows"
+    assert of(torch.bfloat16, budget=10**9).reason == "one chunk"
+    # a head in another dtype is converted: 1/8 of the logits more, and the features of a row or class
+    converted = of(torch.float32, head_dtype=torch.float16, converted=True)
+    row, column = classes * 4 * 9 // 8 + features * 4, rows * 4 * 9 // 8 + features * 4
+    assert converted.chunk == 416  # 64 MB hold 435 rows: 10 chunks of 410, or 26 · 16
+    assert converted.block == (8 << 20) // column
+    assert converted.workspace == 416 * row + rows * features * 4
+    assert converted.gradients == 4 * hidden + 2 * head
+    # three tiles of scratch leave a quarter of the budget for each, and are paid for
+    assert of(scratch=3, budget=16_000_000).tile == 250_000
+    assert of(scratch=3, budget=16_000_000).workspace == of(scratch=3, budget=16_000_000).chunk * 128_000 + 3_000_000
+    # accelerators: 512 MB, tiles of 64 MB, blocks of half the budget
+    far = of(device="cuda")
+    assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 2048, 15_625, 2048 * 128_000)
+    # positions: classes of a head, rows of given logits
+    assert of(positions=2).chunk == 250  # as many as fit: 17 chunks of 241 would be 256 as a multiple of 16
+    assert of(positions=2).block == 256
+
+
+def test_plans_of_given_logits_by_hand() -> None:
+    def of(rows: int, classes: int, dtype: torch.dtype = torch.float32, positions: int = 1, **more: Any) -> Plan:
+        return plan(Workload(rows, classes, dtype, positions=positions, **more))
+
+    once = "the gradient is computed with the loss, in place"
+    assert of(100_000, 1000, input_gradient=True) == Plan("dense", 1 << 19, 32_768, 0, 0, 400_000_000, 0, once)
+    half = of(100_000, 1000, torch.bfloat16, input_gradient=True)
+    assert half == Plan("dense", 1 << 19, 32_768, 0, 1 << 21, 200_000_000, 0, once)
+    forward = of(100_000, 1000)
+    assert forward == Plan("dense", 1 << 19, 32_768, 0, 1 << 21, 0, 0, "the logits are read once")
+    assert of(100, 1000).tile == 100_000
+    assert of(100, 1000).chunk == 100
+    assert of(10, 1 << 20).tile == 1 << 20  # a row at the least
+    # where classes do not lie innermost: tiles of 8 MB, two in a quarter of the budget; and 32,768 rows in a chunk, of
+    # which there are 10,000 for each outer index
+    images = of(64, 10, positions=10_000, input_gradient=True, scratch=1)
+    assert (images.tile, images.chunk, images.workspace, images.gradients) == (2_000_000, 20, 8_000_000, 64 * 400_000)
+    assert of(64, 100, positions=10_000).chunk == 3
+    assert of(64, 10, positions=100_000).chunk == 2
+
+
 # --- memory -------------------------------------------------------------------------------------------------------
 
 N, D, V = 256, 16, 8000

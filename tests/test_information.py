@@ -303,6 +303,7 @@ def test_batches_without_rows(device: str) -> None:
     assert info.kl_divergence(
         p_logits=torch.zeros(0, 3, device=device), q_logits=torch.zeros(3, device=device)
     ).shape == (0,)
+    assert info.entropy(logits=torch.zeros(2, 0, device=device)).tolist() == [0.0, 0.0]  # no outcomes, no surprise
 
 
 @pytest.mark.parametrize("quantity", [info.entropy, info.perplexity, info.mutual_information, info.information])

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import crossentropy.functional as F
 from crossentropy import Options, _tiny, information
 from crossentropy._tensors import INTEGERS
-from crossentropy.testing import assert_accurate
+from crossentropy.testing import assert_accurate, peak_bytes
 
 BACKENDS = [None, Options("chunked"), Options("reference")]
 
@@ -49,14 +49,27 @@ def test_half_precision_is_summed_in_float32_and_rounded_once(
 
 @pytest.mark.parametrize("offset", [80.0, -80.0, 66.0, -66.0, 12.0, -12.0, 0.0])
 def test_a_common_offset_of_the_logits_costs_no_accuracy(offset: float) -> None:
-    # sums of exponentials stay within 2^±23 = e^±16, so that their logarithm is off by an ulp of 16, 2^-20, at most,
-    # which is 8 eps. exp is off by an ulp, six of them and their sum by 1 + 5/2 eps; a subtraction by 1 of the loss,
-    # which is 1.18 at least. (A logarithm of 66 would be off by half an ulp of its own, which is 32 eps.)
+    # Sums of exponentials stay within 2^±23 = e^±16, so that their logarithm is off by an ulp of 8 … 16 at most, 2^-20,
+    # which is 16 roundings of 1. exp is off by an ulp, two roundings, and the sum of six by 5 more; the difference by
+    # one of the loss, which is 1.18 at least. (A logarithm of 66 would be off by half an ulp of its own: 64 roundings.)
     z = torch.linspace(0, 0.5, 6).repeat(3000, 1).add(0.5 * torch.rand(3000, 6)).add(offset)
     y = torch.randint(6, (3000,))
     exact = TF.cross_entropy(z.double(), y, reduction="none")
     for options in BACKENDS:
-        assert_accurate(F.cross_entropy(z, y, reduction="none", options=options), exact, roundings=(8 + 3.5) / 1.18 + 1)
+        assert_accurate(
+            F.cross_entropy(z, y, reduction="none", options=options), exact, roundings=(16 + 2 + 5) / 1.18 + 1
+        )
+
+
+def test_gradients_of_certain_predictions_are_accurate() -> None:
+    # exp of an exact argument is off by an ulp, two roundings, and so are the other functions; the reference has
+    # rounded log p to half an ulp of 16 … 32, which is 16 roundings of 1
+    for gap in torch.arange(14, 32, 0.25):
+        for options in BACKENDS:
+            z = torch.tensor([[gap, 0.0]], requires_grad=True)
+            (slope,) = torch.autograd.grad(F.cross_entropy(z, torch.tensor([0]), options=options), z)
+            true = torch.tensor([[-1.0, 1.0]]) * torch.sigmoid(-gap.double())
+            assert_accurate(slope, true, roundings=6 + 16 * (options == Options("reference")))
 
 
 # --- labels -------------------------------------------------------------------------------------------------------
@@ -103,6 +116,51 @@ def test_a_label_that_a_compiler_cannot_read_makes_its_row_nan() -> None:
     (gradient,) = torch.autograd.grad(rows.nansum(), z)
     assert gradient[known].isfinite().all()
     assert gradient[known].ne(0).all()
+
+
+@pytest.mark.parametrize("backend", ["chunked", "reference"])
+def test_unread_labels_pick_no_class_weight(backend: str) -> None:
+    step = torch.compile(
+        lambda z, y, w: F.cross_entropy(z, y, w, reduction="none", options=Options(backend)), backend="aot_eager"
+    )
+    z, y, w = torch.randn(7, 5), torch.tensor([0, 7, 2, -3, -100, 4, 5]), torch.rand(5)
+    rows = step(z, y, w)
+    assert rows.isnan().tolist() == [False, True, False, True, False, False, True]
+    assert rows[4] == 0
+    known = torch.tensor([0, 2, 5])
+    torch.testing.assert_close(rows[known], TF.cross_entropy(z[known], y[known], w, reduction="none"))
+
+
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_single_class_may_be_ignored(options: Options | None) -> None:
+    z, y, w = torch.zeros(3, 1, requires_grad=True), torch.tensor([0, -100, 0]), torch.tensor([2.0])
+    for settings in ({}, {"z_loss": 0.1}, {"token_weight": torch.ones(3)}):
+        loss = F.cross_entropy(z, y, w, options=options, **settings)
+        assert loss.item() == 0.0
+        assert torch.autograd.grad(loss, z)[0].eq(0).all()
+
+
+# --- rows that count for nothing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_only_a_token_weight_of_0_hides_what_is_not_finite(options: Options | None, bad: float) -> None:
+    z, y = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
+    z[2, 0] = bad
+    for weight in (0.0, 1.0, 0.5):
+        t = torch.tensor([1.0, 0.5, weight, 0.0])
+        for reduction in ("none", "sum", "mean"):
+            x = z.clone().requires_grad_()
+            loss = F.cross_entropy(x, y, token_weight=t, reduction=reduction, options=options)
+            (slope,) = torch.autograd.grad(loss.sum(), x)
+            assert bool(loss.isfinite().all()) == (weight == 0)
+            assert bool(slope.isfinite().all()) == (weight == 0)
+            if reduction == "none":
+                assert loss[[0, 1, 3]].isfinite().all()
+                assert loss[3] == 0
+                if weight == 0:
+                    assert loss[2] == 0
 
 
 # --- statistics and distillation ----------------------------------------------------------------------------------
@@ -161,6 +219,21 @@ def test_a_mean_over_infinite_weight_is_no_number(options: Options | None) -> No
     torch.testing.assert_close(unused, TF.cross_entropy(z, y))
 
 
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_mean_over_no_weight_is_no_number_and_trains_nothing(options: Options | None) -> None:
+    z, y, w = torch.randn(4, 5, requires_grad=True), torch.zeros(4).long(), torch.ones(5)
+    w[0] = 0.0
+    for settings in (
+        {"weight": w},
+        {"weight": w, "label_smoothing": 0.1},
+        {"token_weight": torch.zeros(4), "z_loss": 0.1},
+        {"ignore_index": 0, "z_loss": 0.1},
+    ):
+        loss = F.cross_entropy(z, y, options=options, **settings)
+        assert loss.isnan()
+        assert torch.autograd.grad(loss, z)[0].eq(0).all()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -188,6 +261,43 @@ def test_temperatures_that_divide_to_infinity_are_refused() -> None:
         F.linear_kl_div(h, w, h, w, temperature=1e-40)
     with pytest.raises(ValueError, match=r"teacher_logit_scale is 1e[+]39"):
         F.linear_kl_div(h, w, h, w, teacher_logit_scale=1e39)
+
+
+# --- devices ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("options", BACKENDS)
+def test_a_loss_stays_on_the_device_of_its_logits(options: Options | None, reduction: str) -> None:
+    def on(*shape: int) -> Tensor:
+        return torch.rand(shape, device="meta", requires_grad=True)
+
+    def check(loss: Tensor, shape: tuple[int, ...], *leaves: Tensor) -> None:
+        assert loss.is_meta
+        assert loss.shape == shape
+        for slope, leaf in zip(torch.autograd.grad(loss.sum(), leaves), leaves):
+            assert slope.is_meta
+            assert slope.shape == leaf.shape
+
+    shared = {"reduction": reduction, "options": options}
+    for settings in (
+        {},
+        {"weight": on(5).detach()},
+        {"token_weight": on(6, 3).detach()},
+        {"label_smoothing": 0.1, "z_loss": 0.1, "softcap": 3.0},
+        *([{"denominator": 3.0}, {"denominator": on(1).detach()}] if reduction == "mean" else []),
+    ):
+        for target in (torch.zeros(6, 3, dtype=torch.int64, device="meta"), on(6, 5, 3).detach()):
+            z = on(6, 5, 3)
+            shape = (6, 3) if reduction == "none" else ()
+            check(F.cross_entropy(z, target, **settings, **shared), shape, z)
+    h, w, b, y = on(6, 4), on(5, 4), on(5), torch.zeros(6, dtype=torch.int64, device="meta")
+    shape = (6,) if reduction == "none" else ()
+    check(F.linear_cross_entropy(h, w, y, linear_bias=b, **shared), shape, h, w, b)
+    check(F.linear_kl_div(h, w, h, w, **shared), shape, h, w)
+    s = F.token_statistics(h, y, linear_weight=w, options=options or Options())
+    check(s.log_prob + s.entropy + s.logsumexp, (6,), h, w)
+    assert s.argmax.is_meta
 
 
 # --- other classes of tensors -------------------------------------------------------------------------------------
@@ -262,6 +372,13 @@ def test_torchs_own_operators_compute_small_losses(reduction: str, needs: bool) 
     assert agrees(torch.randn(2, 5, 3), torch.randint(5, (2, 3)))
     assert agrees(torch.zeros(1 << 10, 1 << 10), torch.zeros(1 << 10).long())  # 2^20 logits, and one row more
     assert of(torch.zeros((1 << 10) + 1, 1 << 10), torch.zeros((1 << 10) + 1).long()) is None
+    certain = torch.tensor([[60.0, 0.0]], dtype=torch.float64)
+    assert (of(certain, torch.tensor([1])) is None) == needs  # p − 1 is lost, the loss of 60 is not
+    for logits in (1 << 16, (1 << 16) + 2):  # float64 keeps float32's bits, for a few logits
+        z_likely = torch.tensor([[10.0, 0.0]]).repeat(logits // 2, 1)
+        y_unlikely = torch.ones(logits // 2).long()
+        assert (of(z_likely, y_unlikely) is None) == (needs and logits > 1 << 16)
+        assert (of(z_likely[:9].detach().double(), y_unlikely[:9]) is None) == needs
     assert of(z, y.int() + 5) is None  # torch refuses it
     assert of(z, y.float()) is None
     assert of(z, torch.rand(12, 5)) is None
@@ -320,7 +437,15 @@ def test_only_plain_small_heads_are_computed_at_once() -> None:
     wide = torch.zeros(1 << 10, 4)
     assert of(torch.zeros(1 << 10, 4), wide, torch.zeros(1 << 10).long()) is not None
     assert of(torch.zeros((1 << 10) + 1, 4), wide, torch.zeros((1 << 10) + 1).long()) is None
+    for features in (1, 4):  # no logits are made to find out that they are many
+        many, large, labels = (
+            torch.zeros(1 << 11, features),
+            torch.zeros(1 << 10, features),
+            torch.zeros(1 << 11).long(),
+        )
+        assert peak_bytes(lambda: of(many, large, labels)) < 1 << 20  # noqa: B023
     assert of(h, w, y[:1]) is None
+    assert of(h, w, y.T) is None
     assert of(h.half(), w.half(), y) is None
     assert of(h, w.double(), y) is None
     assert of(h, w[:, None], y) is None

@@ -15,6 +15,8 @@ Three rules keep infinities and nans where they belong:
 - A label outside [0, C) that could not be refused, because its value could not be read, makes loss and gradient nan.
 """
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -107,7 +109,8 @@ def _logits(side: Side, skipped: Tensor | None) -> Tensor:
         hidden = _blank(hidden, skipped.flatten(-positions).all(-1) if positions else skipped, -1)
     dtype = wide(torch.promote_types(hidden.dtype, weight.dtype))
     bias = None if bias is None else bias.reshape(-1).to(dtype)
-    with torch.autocast(hidden.device.type, side.autocast, side.autocast is not None):
+    on = side.autocast is not None
+    with contextlib.nullcontext() if hidden.is_meta else torch.autocast(hidden.device.type, side.autocast, on):
         logits = F.linear(hidden.to(dtype), weight.flatten(0, -2).to(dtype), bias)
     logits = logits.unflatten(-1, weight.shape[:-1])
     return logits if skipped is None else _blank(logits, skipped, side.spec.class_dim)
