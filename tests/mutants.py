@@ -275,7 +275,9 @@ class Plugin:
         return [item for item in items if "compil" in item.nodeid or calls(self.reached[item.nodeid])]
 
     def patience(self, item: pytest.Item) -> float:
-        return (self.seconds[item.nodeid] + 0.01) / (1 + self.kills[item.nodeid])
+        """What a test costs, over the mutants that it has killed; test_agreement sees most of what changes a number."""
+        killed = self.kills[item.nodeid] + 50 * ("test_agreement" in item.nodeid)
+        return (self.seconds[item.nodeid] + 0.01) / (1 + killed)
 
     def run(self, item: pytest.Item) -> None:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)

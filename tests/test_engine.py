@@ -165,12 +165,25 @@ def test_plans_by_hand() -> None:
     # three tiles of scratch leave a quarter of the budget for each, and are paid for
     assert of(scratch=3, budget=16_000_000).tile == 250_000
     assert of(scratch=3, budget=16_000_000).workspace == of(scratch=3, budget=16_000_000).chunk * 128_000 + 3_000_000
+    assert str(of(scratch=3, budget=16_000_000)) == (
+        "rows: tiles of 250,000 logits, chunks of 101 rows, blocks of 396 classes\n"
+        "workspace 15.9 MB, gradients 110.9 MB, products 604.0 GFLOP\nthe head's gradient accumulates in float32"
+    )
+    read = of(head_dtype=torch.float16, converted=True, gradients=False)
+    assert read.workspace == read.block * column + rows * features * 4
     # accelerators: 512 MB, tiles of 64 MB, blocks of half the budget
     far = of(device="cuda")
     assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 2048, 15_625, 2048 * 128_000)
     # positions: classes of a head, rows of given logits
     assert of(positions=2).chunk == 250  # as many as fit: 17 chunks of 241 would be 256 as a multiple of 16
     assert of(positions=2).block == 256
+
+
+def test_a_block_of_many_rows_may_be_the_largest_piece() -> None:
+    settings = {"features": 16, "input_gradient": True, "head_gradient": True}
+    chosen = plan(Workload(1_000_000, 100, torch.bfloat16, **settings), 10_000_000)
+    assert chosen.block == 16
+    assert chosen.workspace == 16 * 2_000_000 + (1 << 21)
 
 
 def test_plans_of_given_logits_by_hand() -> None:
@@ -192,6 +205,11 @@ def test_plans_of_given_logits_by_hand() -> None:
     assert (images.tile, images.chunk, images.workspace, images.gradients) == (2_000_000, 20, 8_000_000, 64 * 400_000)
     assert of(64, 100, positions=10_000).chunk == 3
     assert of(64, 10, positions=100_000).chunk == 2
+    assert of(64, 100, positions=100_000).chunk == 1
+    assert str(of(64, 100, positions=10_000)) == (
+        "dense: tiles of 2,097,152 logits\nworkspace 8.4 MB, gradients 0.0 MB, products 0.0 GFLOP\n"
+        "the logits are read once"
+    )
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
