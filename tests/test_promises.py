@@ -315,6 +315,30 @@ def test_temperatures_that_divide_to_infinity_are_refused() -> None:
         F.linear_kl_div(h, w, h, w, teacher_logit_scale=1e39)
 
 
+# --- layouts ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["chunked", "auto"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_classes_may_lie_anywhere(backend: str, dtype: torch.dtype) -> None:
+    makes = {
+        "sequences": torch.randn(3, 7, 5).transpose(1, 2),
+        "images": torch.randn(3, 5, 4, 2),
+        "channels last": torch.randn(3, 5, 4, 2).to(memory_format=torch.channels_last),
+        "classes first": torch.randn(5, 3, 7).movedim(0, 1),
+        "every second": torch.randn(3, 10, 7)[:, ::2],
+        "expanded": torch.randn(3, 5, 1).expand(3, 5, 7),
+    }
+    for z in makes.values():
+        x = z.to(dtype).requires_grad_()
+        y, exact = torch.randint(5, (3, *x.shape[2:])), x.detach().double().requires_grad_()
+        loss, true = F.cross_entropy(x, y, options=Options(backend)), TF.cross_entropy(exact, y)
+        (slope,), (expected,) = torch.autograd.grad(loss, x), torch.autograd.grad(true, exact)
+        # two for each unit of the logits' range, which is 8, one for each of 5 classes, and 8 (see test_numerics.budget)
+        for actual, right in ((loss, true), (slope, expected)):
+            assert_accurate(actual, right, roundings=2 * 8 + 5 + 8)
+
+
 # --- devices ------------------------------------------------------------------------------------------------------
 
 
