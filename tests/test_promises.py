@@ -334,7 +334,7 @@ def test_classes_may_lie_anywhere(backend: str, dtype: torch.dtype) -> None:
         y, exact = torch.randint(5, (3, *x.shape[2:])), x.detach().double().requires_grad_()
         loss, true = F.cross_entropy(x, y, options=Options(backend)), TF.cross_entropy(exact, y)
         (slope,), (expected,) = torch.autograd.grad(loss, x), torch.autograd.grad(true, exact)
-        # two for each unit of the logits' range, which is 8, one for each of 5 classes, and 8 (see test_numerics.budget)
+        # two for each unit of the logits' range, which is 8, one for each of 5 classes, and 8: test_numerics.budget
         for actual, right in ((loss, true), (slope, expected)):
             assert_accurate(actual, right, roundings=2 * 8 + 5 + 8)
 
