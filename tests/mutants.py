@@ -150,7 +150,7 @@ class Run(NamedTuple):
     """What became of one mutant."""
 
     outcome: str
-    """"killed", "timeout", "survived" or, if the change could not be made, "broken"."""
+    """"killed", "timeout", "survived", or "not made": what is neither code nor a constant, a field's default say."""
     by: str = ""
     """The test that failed."""
 
@@ -192,12 +192,12 @@ class Plugin:
                 outcomes.setdefault(mutant.module, Counter())[run.outcome] += 1
                 line = {"module": mutant.module, "diff": mutant.diff(), **run._asdict()}
                 print(json.dumps(line, ensure_ascii=False), file=file, flush=True)
-                if run.outcome in ("survived", "broken"):
+                if run.outcome in ("survived", "not made"):
                     after = time.monotonic() - begin
                     print(f"\n{number} ({after:.0f} s): {mutant.module} {run.outcome}\n{mutant.diff()}", flush=True)
-        print("\nmodule                  mutants  killed  timeout  survived  broken")
+        print("\nmodule                  mutants  killed  timeout  survived  not made")
         for module, count in outcomes.items():
-            numbers = [sum(count.values()), *(count[o] for o in ("killed", "timeout", "survived", "broken"))]
+            numbers = [sum(count.values()), *(count[o] for o in ("killed", "timeout", "survived", "not made"))]
             print(f"{module:22}" + "".join(f"{n:9}" for n in numbers))
         return True
 
@@ -254,8 +254,8 @@ class Plugin:
     def hunt(self, session: pytest.Session, mutant: Mutant) -> dict[str, str]:
         try:
             changed = install(mutant)
-        except Exception as error:
-            return Run("broken", repr(error))._asdict()
+        except NotImplementedError as error:
+            return Run("not made", str(error))._asdict()
         begin = time.process_time()
         for item in sorted(self.chosen(session, mutant.module, changed), key=self.patience):
             if time.process_time() - begin > self.most:

@@ -319,6 +319,9 @@ def test_huge_pages_are_asked_for_once_and_within_the_buffer(monkeypatch: pytest
     assert begin % 4096 == 0
     assert 0 <= begin - tensor.data_ptr() < 4096 * 16
     assert begin + length == tensor.data_ptr() + tensor.nbytes
+    monkeypatch.setattr(_memory.mmap, "PAGESIZE", 16)  # smaller than the shares of 2^16 threads
+    assert _memory.empty((1 << 19,), torch.float32, device)[::4].eq(0).all()
+    assert asked[1][0] % 16 == 0
 
 
 def test_probabilities_and_positions_take_no_more_than_the_budget() -> None:
