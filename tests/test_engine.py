@@ -212,6 +212,49 @@ def test_plans_of_given_logits_by_hand() -> None:
     )
 
 
+def test_workloads_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Workload] = []
+
+    def spy(work: Workload, budget: int | None, most_rows: int | None) -> Plan:
+        seen.append(work)
+        return plan(work, budget, most_rows)
+
+    monkeypatch.setattr(chunked, "plan", spy)
+    chosen = {"options": Options("chunked")}
+
+    def of(loss: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Workload:
+        loss(*tensors, **settings, **chosen)
+        return seen.pop()
+
+    z, x, y = torch.randn(6, 5), torch.randn(6, 5, 7).bfloat16(), torch.zeros(6).long()
+    leaf, many = z.clone().requires_grad_(), torch.zeros(6, 7).long()
+    f = torch.float32
+    assert of(F.cross_entropy, z, y) == Workload(6, 5, f)
+    assert of(F.cross_entropy, leaf, y) == Workload(6, 5, f, input_gradient=True)
+    assert of(F.cross_entropy, leaf, y, softcap=3.0) == Workload(6, 5, f, input_gradient=True, scratch=1)
+    assert of(F.cross_entropy, z, y, softcap=3.0) == Workload(6, 5, f)  # tanh is kept for a gradient only
+    assert of(F.cross_entropy, z, z.softmax(1)) == Workload(6, 5, f, scratch=1)
+    assert of(F.token_statistics, z, y) == Workload(6, 5, f, scratch=1)
+    assert of(F.cross_entropy, x, many) == Workload(6, 5, torch.bfloat16, positions=7)
+    assert of(F.cross_entropy, x.movedim(2, 1).contiguous().movedim(2, 1), many) == Workload(42, 5, torch.bfloat16)
+    h, w = torch.randn(6, 4), torch.randn(5, 4)
+    head = {"features": 4, "head_dtype": f}
+    assert of(F.linear_cross_entropy, h, w, y) == Workload(6, 5, f, **head)
+    for i, name in enumerate(("input_gradient", "head_gradient", "head_gradient")):
+        tensors = [t.clone().requires_grad_(i == k) for k, t in enumerate((h, w, torch.randn(5)))]
+        work = of(F.linear_cross_entropy, *tensors[:2], y, linear_bias=tensors[2])
+        assert work == Workload(6, 5, f, **head, **{name: True})
+    assert of(F.linear_cross_entropy, h, torch.randn(5, 3, 7, 4), torch.zeros(6, 3, 7).long()) == Workload(
+        6, 5, f, positions=21, **head
+    )
+    both = of(F.linear_kl_div, h, w, torch.randn(6, 2), torch.randn(5, 2))
+    assert both == Workload(6, 10, f, **head, scratch=3)
+    mixed = of(F.linear_cross_entropy, h.half(), w.half(), y)  # which a CPU multiplies in float32
+    assert mixed == Workload(6, 5, f, features=4, head_dtype=torch.float16, converted=True)
+    mixed = of(F.linear_kl_div, h, w, torch.randn(6, 2).bfloat16(), torch.randn(5, 2).bfloat16())
+    assert mixed == Workload(6, 10, f, features=4, head_dtype=torch.bfloat16, scratch=3)
+
+
 # --- memory -------------------------------------------------------------------------------------------------------
 
 N, D, V = 256, 16, 8000

@@ -184,6 +184,36 @@ def test_the_argmax_of_equal_logits_is_the_first(needs: bool) -> None:
         assert argmax.eq(70).all()
 
 
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+def test_statistics_have_gradients_without_a_target(budget: int | None, softcap: float | None) -> None:
+    h, w = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((9, 4), (50, 4)))
+    expected = None
+    for backend in ("reference", "chunked"):
+        options = Options(backend, budget)
+        for s in (
+            F.token_statistics(h, linear_weight=w, softcap=softcap, options=options),
+            F.token_statistics(h @ w.T, softcap=softcap, options=options),
+        ):
+            assert s.log_prob is None
+            slopes = torch.autograd.grad((s.entropy * s.logsumexp).sum(), (h, w))
+            expected = expected or slopes
+            torch.testing.assert_close(slopes, expected)
+
+
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+@pytest.mark.parametrize("caps", [(1.5, None), (None, 2.0), (1.5, 2.0)])
+def test_gradients_of_a_distillation_know_the_softcaps(caps: tuple[float | None, ...], budget: int | None) -> None:
+    leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((9, 4), (50, 4), (9, 3), (50, 3))]
+    student, teacher = (leaves[i] @ leaves[i + 1].T for i in (0, 2))
+    q, p = ((z if c is None else c * (z / c).tanh()).log_softmax(1) for z, c in zip((student, teacher), caps))
+    expected = torch.autograd.grad((p.exp() * (p - q)).sum(1).mean(), leaves)
+    for backend in ("chunked", "reference"):
+        settings = {"softcap": caps[0], "teacher_softcap": caps[1], "options": Options(backend, budget)}
+        loss = F.linear_kl_div(*leaves, **settings)
+        torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
+
+
 @pytest.mark.parametrize("temperature", [0.5, 2.0, 5.0])
 @pytest.mark.parametrize("budget", [None, 1, 3000])
 def test_gradients_of_a_distillation_know_the_temperature(temperature: float, budget: int | None) -> None:
@@ -194,6 +224,28 @@ def test_gradients_of_a_distillation_know_the_temperature(temperature: float, bu
     for backend in ("chunked", "reference"):
         loss = F.linear_kl_div(*leaves, temperature=temperature, options=Options(backend, budget))
         torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
+
+
+# --- frozen tensors -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+def test_what_is_not_frozen_gets_its_gradient(budget: int | None, dtype: torch.dtype) -> None:
+    tensors, y = [torch.randn(s).to(dtype) for s in ((9, 4), (50, 4), (50,))], torch.randint(50, (9,))
+    exact = [x.double().requires_grad_() for x in tensors]
+    expected = torch.autograd.grad(TF.cross_entropy(TF.linear(*exact), y), exact)
+    for frozen in itertools.product([False, True], repeat=3):
+        h, w, b = (x.detach().requires_grad_(not still) for x, still in zip(tensors, frozen))
+        leaves = [x for x in (h, w, b) if x.requires_grad]
+        if not leaves:
+            continue
+        loss = F.linear_cross_entropy(h, w, y, linear_bias=b, options=Options("chunked", budget))
+        slopes = torch.autograd.grad(loss, leaves)
+        for slope, true in zip(slopes, [e for e, still in zip(expected, frozen) if not still]):
+            # bfloat16 rounds logits of size 8 by 2^-6 at most, and their gradients by as much of themselves
+            near = 0.03 if dtype == torch.bfloat16 else 1e-5
+            assert (slope.double() - true).norm() <= near * true.norm()
 
 
 # --- means --------------------------------------------------------------------------------------------------------
