@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +236,17 @@ def test_a_reader_that_leaves(files: Path, monkeypatch: pytest.MonkeyPatch) -> N
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stdout == "Information −log p of 2 outcomes\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_that_is_read_is_not_overwritten(tmp_path: Path, link: bool) -> None:
+    logits, target, out = tmp_path / "z.npy", tmp_path / "y.npy", tmp_path / "out.html"
+    np.save(logits, np.eye(3, dtype=np.float32))
+    np.save(target, np.arange(3))
+    before = logits.read_bytes()
+    out.symlink_to(logits)
+    command = [sys.executable, "-m", "crossentropy", "explain", str(logits), str(target), "--html"]
+    done = subprocess.run([*command, str(out if link else logits)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "is read as well, and would be lost" in done.stderr
+    assert logits.read_bytes() == before

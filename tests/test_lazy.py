@@ -782,3 +782,33 @@ def test_threads(model: Language) -> None:
 def test_the_public_names() -> None:
     assert crossentropy.fuse is fuse
     assert crossentropy.lazy.explain is explain
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("hooked", [True, False])
+def test_a_head_that_shares_its_weight_with_what_is_beneath(hooked: bool, create_graph: bool) -> None:
+    class Loss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, z, y):
+            ctx.save_for_backward(z.detach(), y)
+            return torch_functional.cross_entropy(z, y)
+
+        @staticmethod
+        def backward(ctx, upstream):
+            z, y = ctx.saved_tensors
+            return upstream * (z.softmax(1) - torch_functional.one_hot(y, z.shape[1])) / len(y), None
+
+    def gradients(fused: bool) -> tuple[Tensor, ...]:
+        torch.manual_seed(0)
+        embedding, head = torch.nn.Embedding(7, 5), torch.nn.Linear(5, 7, bias=False)
+        head.weight = embedding.weight
+        model = torch.nn.Sequential(embedding, head).double()
+        if fused:
+            crossentropy.fuse(model)
+        if hooked:
+            model[-1].register_full_backward_hook(lambda *_: None)
+        x, y = torch.arange(6), torch.arange(6).flip(0)
+        loss = torch_functional.cross_entropy(model(x), y) if hooked else Loss.apply(model(x), y)
+        return torch.autograd.grad(loss, list(model.parameters()), create_graph=create_graph)
+
+    torch.testing.assert_close(gradients(True), gradients(False))

@@ -533,3 +533,13 @@ def test_only_plain_small_heads_are_computed_at_once() -> None:
     assert of(h, w, y, TwoTensor(b, b)) is None
     assert of(h.to("meta"), w.to("meta"), y) is None
     assert of(h, w, y, b.to("meta")) is None
+
+
+@pytest.mark.parametrize("classes", [16_000, 50_257, 128_256])
+def test_no_sum_is_taken_for_1_that_is_off_by_a_quarter(classes: int) -> None:
+    y = torch.zeros(2).long()
+    soft = torch.zeros(2, classes, dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match="sums to 0"):
+        F.cross_entropy(torch.randn(2, classes), soft, validate=True)
+    for logits in (3 * torch.randn(2, classes) - 80, torch.zeros(2, classes)):
+        F.cross_entropy(logits.bfloat16(), y, validate=True)  # warns of nothing

@@ -1,5 +1,6 @@
 """The site builds without a warning, has a page for each public name, and loads nothing from another host."""
 
+import fcntl
 import importlib
 import inspect
 import re
@@ -23,7 +24,9 @@ STRICT = ("--nitpicky", "--fail-on-warning", "--keep-going", "--jobs", "2", "--q
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("built") / "site"
     command = [sys.executable, "-m", "sphinx", *STRICT, str(ROOT / "docs"), str(out)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    with open(tmp_path_factory.getbasetemp().parent / "site.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a build writes docs/reference: two at once would take it from each other
+        result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return out
 

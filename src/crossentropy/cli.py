@@ -230,6 +230,8 @@ def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> 
     for option, file in (("--html", options.html), ("--plot", options.plot)):
         if file is None:
             continue
+        if any(read is not None and _same_file(file, Path(read)) for read in _inputs(options)):
+            return words("cli.overwrites", option=option, file=file)
         if option == "--plot" and file.suffix.lower() not in (".png", ".svg", ".pdf"):
             return words("cli.figure", file=file)
         if option == "--plot" and importlib.util.find_spec("matplotlib") is None:
@@ -239,6 +241,22 @@ def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> 
         except OSError as error:
             return words("cli.unwritable", option=option, file=file, reason=error.strerror)
     return None
+
+
+def _inputs(options: argparse.Namespace) -> tuple[str | None, ...]:
+    """The files that are read."""
+    return (
+        *(options.logits, options.targets, options.linear_weight, options.linear_bias),
+        *(options.weight, options.token_weight),
+    )
+
+
+def _same_file(file: Path, other: Path) -> bool:
+    """Whether two paths lead to one file that exists."""
+    try:
+        return file.samefile(other)
+    except OSError:
+        return False
 
 
 def _show(shown: object) -> None:

@@ -474,6 +474,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}：目标的形状是（{got}），应为（{rows}，类别标签）或（{full}，类别概率）",
     ),
     "cli.unwritable": ("{option}: cannot write {file}: {reason}", "{option}：无法写入 {file}：{reason}"),
+    "cli.overwrites": (
+        "{option}: {file} is read as well, and would be lost: give another name",
+        "{option}：{file} 同时是输入文件，会被覆盖：请换一个文件名",
+    ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
     "cli.missing": (
         "{option} needs {package}: pip install 'crossentropy[explain]'",

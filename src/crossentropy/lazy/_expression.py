@@ -198,6 +198,12 @@ class Expression:
         versions = _versions(hidden, self.weight, bias)
         return replace(self, hidden=hidden, bias=bias, dtype=dtype, versions=versions)
 
+    def of_views(self) -> "Expression":
+        """The expression of views of its tensors: none of them can be reached through the history of another."""
+        bias = None if self.bias is None else self.bias.view_as(self.bias)
+        hidden, weight = self.hidden.view_as(self.hidden), self.weight.view_as(self.weight)
+        return replace(self, hidden=hidden, weight=weight, bias=bias)
+
     def detached(self) -> "Expression":
         """The expression without its history."""
         bias = None if self.bias is None else self.bias.detach()
