@@ -226,6 +226,36 @@ def test_gradients_of_a_distillation_know_the_temperature(temperature: float, bu
         torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
 
 
+@pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+def test_ignored_rows_have_statistics_of_what_they_hold(options: Options | None, budget: int | None) -> None:
+    h, w, y = torch.randn(4, 3), torch.randn(50, 3), torch.tensor([1, -100, -100, 2])
+    h[2, 0] = torch.nan
+    chosen = Options(options.backend, budget) if options else Options(memory_budget=budget)
+    s = F.token_statistics(h, y, linear_weight=w, options=chosen)
+    assert s.log_prob is not None
+    assert s.log_prob[[1, 2]].eq(0).all()
+    for values in (s.entropy, s.logsumexp):
+        assert values.isnan().tolist() == [False, False, True, False]
+        assert values[1] > 0
+
+
+@pytest.mark.parametrize("budget", [None, 1, 3000])
+def test_heads_with_positions_take_every_target(budget: int | None) -> None:
+    leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((6, 4), (5, 2, 3, 4), (5, 2, 3))]
+    y, p = torch.randint(5, (6, 2, 3)), torch.rand(6, 5, 2, 3, dtype=torch.float64).softmax(1)
+    logits = torch.einsum("nd,cpqd->ncpq", *leaves[:2]) + leaves[2]
+    for target in (y, p):
+        for settings in ({}, {"label_smoothing": 0.1, "weight": torch.rand(5, dtype=torch.float64)}):
+            expected = TF.cross_entropy(logits, target, **settings)
+            slopes = torch.autograd.grad(expected, leaves, retain_graph=True)
+            for backend in ("chunked", "reference"):
+                shared = {"linear_bias": leaves[2], "options": Options(backend, budget), **settings}
+                loss = F.linear_cross_entropy(*leaves[:2], target, **shared)
+                torch.testing.assert_close(loss, expected)
+                torch.testing.assert_close(torch.autograd.grad(loss, leaves), slopes)
+
+
 # --- frozen tensors -----------------------------------------------------------------------------------------------
 
 
