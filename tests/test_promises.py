@@ -6,13 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as TF
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.testing._internal.two_tensor import TwoTensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import crossentropy.functional as F
 from crossentropy import Options, _tiny, information
 from crossentropy._tensors import INTEGERS
+from crossentropy._values import readable
 from crossentropy.testing import assert_accurate, peak_bytes
 
 BACKENDS = [None, Options("chunked"), Options("reference")]
@@ -163,6 +166,24 @@ def test_only_a_token_weight_of_0_hides_what_is_not_finite(options: Options | No
                     assert loss[2] == 0
 
 
+@pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("shapes", [((2, 3, 4), (5, 4)), ((6, 4), (5, 2, 4)), ((6, 4), (5, 1, 2, 4))], ids=str)
+def test_hidden_states_of_any_shape_may_count_for_nothing(options: Options | None, shapes: tuple) -> None:
+    h, w = (torch.randn(shape) for shape in shapes)
+    rows = (*h.shape[:-1], *w.shape[1:-1])
+    y, t = torch.randint(5, rows), torch.rand(rows)
+    h[1, ..., 0], t[1] = torch.nan, 0.0
+    w.requires_grad_()
+    h.requires_grad_()
+    loss = F.linear_cross_entropy(h, w, y, token_weight=t, softcap=3.0, options=options)
+    kept = [x.detach()[torch.arange(len(h)) != 1] for x in (h, y, t)]
+    expected = F.linear_cross_entropy(kept[0], w, kept[1], token_weight=kept[2], softcap=3.0)
+    torch.testing.assert_close(loss, expected)
+    of_hidden, of_head = torch.autograd.grad(loss, (h, w))
+    assert of_hidden[1].eq(0).all()
+    torch.testing.assert_close(of_head, torch.autograd.grad(expected, w)[0])
+
+
 # --- statistics and distillation ----------------------------------------------------------------------------------
 
 
@@ -202,15 +223,19 @@ def test_statistics_have_gradients_without_a_target(budget: int | None, softcap:
 
 
 @pytest.mark.parametrize("budget", [None, 1, 3000])
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
 @pytest.mark.parametrize("caps", [(1.5, None), (None, 2.0), (1.5, 2.0)])
-def test_gradients_of_a_distillation_know_the_softcaps(caps: tuple[float | None, ...], budget: int | None) -> None:
+def test_gradients_of_a_distillation_know_the_softcaps(
+    caps: tuple[float | None, ...], temperature: float, budget: int | None
+) -> None:
     leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((9, 4), (50, 4), (9, 3), (50, 3))]
     student, teacher = (leaves[i] @ leaves[i + 1].T for i in (0, 2))
-    q, p = ((z if c is None else c * (z / c).tanh()).log_softmax(1) for z, c in zip((student, teacher), caps))
+    capped = (z if c is None else c * (z / c).tanh() for z, c in zip((student, teacher), caps))
+    q, p = ((z / temperature).log_softmax(1) for z in capped)
     expected = torch.autograd.grad((p.exp() * (p - q)).sum(1).mean(), leaves)
     for backend in ("chunked", "reference"):
-        settings = {"softcap": caps[0], "teacher_softcap": caps[1], "options": Options(backend, budget)}
-        loss = F.linear_kl_div(*leaves, **settings)
+        settings = {"softcap": caps[0], "teacher_softcap": caps[1], "temperature": temperature}
+        loss = F.linear_kl_div(*leaves, **settings, options=Options(backend, budget))
         torch.testing.assert_close(torch.autograd.grad(loss, leaves), expected)
 
 
@@ -446,6 +471,36 @@ def test_every_option_reaches_every_backend() -> None:
         for first, second in itertools.pairwise(losses):
             torch.testing.assert_close(first, second)
         assert (losses[0] - plain).abs() > 1e-3
+
+
+# --- values -------------------------------------------------------------------------------------------------------
+
+
+def test_values_are_read_only_where_there_are_some() -> None:
+    x, seen = torch.ones(3), []
+
+    def look(z: Tensor) -> Tensor:
+        seen.append(readable(z, wait=True))
+        return z * 2
+
+    look(x)
+    assert seen.pop()
+    torch.func.grad(lambda z: look(z).sum())(x)
+    assert seen.pop()
+    torch.func.vmap(look)(x)
+    assert not seen.pop()
+    torch.jit.trace(look, x, check_trace=False)
+    assert not seen.pop()
+    make_fx(look)(x)
+    assert not seen.pop()
+    with FakeTensorMode():
+        look(torch.ones(3))
+        assert not seen.pop()
+    look(x.to("meta"))
+    assert not seen.pop()
+    look(TwoTensor(x, x))
+    assert not seen.pop()
+    assert torch.compile(lambda z: z + readable(z), backend="eager", fullgraph=True)(x).eq(1).all()
 
 
 # --- which problems are tiny --------------------------------------------------------------------------------------
