@@ -106,6 +106,13 @@ def name_of(code: CodeType) -> str:
     return getattr(code, "co_qualname", code.co_name)  # Python 3.10 has none
 
 
+def compiled() -> int:
+    """How many functions torch.compile has been given so far."""
+    from torch._dynamo.utils import counters
+
+    return sum(counters["frames"].values())
+
+
 def install(mutant: Mutant) -> list[str]:
     """Give the living functions of a module the mutant's code, or the module the mutant's constants.
 
@@ -233,7 +240,7 @@ class Plugin:
         os._exit(0)
 
     def baseline(self, session: pytest.Session) -> dict[str, tuple[float, list[str]]]:
-        """For each test its seconds, and the functions that it calls."""
+        """For each test its seconds, and the functions that it calls: all, where it compiles, which hides them."""
         files = {str(path_of(module)): module for module in MODULES}
         measured = {}
         for item in session.items:
@@ -244,9 +251,11 @@ class Plugin:
                     reached.add(f"{files[frame.f_code.co_filename]}.{name_of(frame.f_code)}")
 
             begin = time.process_time()
+            frames = compiled()
             sys.setprofile(note)
             self.run(item)
             sys.setprofile(None)
+            reached |= set(MODULES) if compiled() > frames else set()
             assert not self.failed, item.nodeid
             measured[item.nodeid] = time.process_time() - begin, sorted(reached)
         return measured
@@ -266,13 +275,15 @@ class Plugin:
         return Run("survived")._asdict()
 
     def chosen(self, session: pytest.Session, module: str, changed: list[str]) -> list[pytest.Item]:
-        """The tests that call what was changed. What is compiled is not seen to be called."""
+        """The tests that call what was changed."""
 
         def calls(reached: list[str]) -> bool:
-            return not changed or any(name.startswith(f"{module}.{c}") for name in reached for c in changed)
+            return module in reached or any(
+                name.startswith(f"{module}.{c}") for name in reached for c in changed or [""]
+            )
 
         items = [item for item in session.items if item.nodeid in self.seconds]
-        return [item for item in items if "compil" in item.nodeid or calls(self.reached[item.nodeid])]
+        return [item for item in items if calls(self.reached[item.nodeid])]
 
     def patience(self, item: pytest.Item) -> float:
         """What a test costs, over the mutants that it has killed; test_agreement sees most of what changes a number."""

@@ -328,8 +328,9 @@ def test_a_mean_over_infinite_weight_is_no_number(options: Options | None) -> No
 
 @pytest.mark.parametrize("options", BACKENDS)
 def test_a_mean_over_no_weight_is_no_number_and_trains_nothing(options: Options | None) -> None:
-    z, y, w = torch.randn(4, 5, requires_grad=True), torch.zeros(4).long(), torch.ones(5)
-    w[0] = 0.0
+    z, y, w = torch.randn(4, 5), torch.zeros(4).long(), torch.ones(5)
+    z[1, 2], w[0] = torch.nan, 0.0
+    z.requires_grad_()
     for settings in (
         {"weight": w},
         {"weight": w, "label_smoothing": 0.1},
