@@ -346,6 +346,11 @@ def test_the_offending_row_and_its_sum_are_shown() -> None:
         info.kl_divergence([0.5, 0.5], p)
     with pytest.raises(ValueError, match=r"p: row \[0\] holds -0.5 at class 1"):
         info.entropy([[1.5, -0.5]])
+    with pytest.raises(ValueError, match=r"p: row \[1, 2\] sums to 3, .*: \[1, 1, 1\] —"):
+        info.entropy(torch.eye(3).repeat(2, 1, 1).index_put((torch.tensor(1), torch.tensor(2)), torch.ones(3)))
+    for classes, shown in ((6, "1, 1, 1, 1, 1, 1"), (7, "1, 1, 1, 1, 1, 1, …")):
+        with pytest.raises(ValueError, match=rf"^p sums to {classes}, .*: \[{shown}\] —"):
+            info.entropy(torch.ones(classes))
     with pytest.raises(ValueError, match="holds nan"):
         info.entropy([math.nan, 1.0])
     with pytest.raises(ValueError, match=r"^p sums to 1 \+2e-08, expected 1 \(± 2e-15\)"):

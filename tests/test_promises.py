@@ -252,6 +252,22 @@ def test_gradients_of_a_distillation_know_the_temperature(temperature: float, bu
 
 
 @pytest.mark.parametrize("options", BACKENDS)
+@pytest.mark.parametrize("target", [torch.zeros(0).long(), None], ids=["labels", "none"])
+def test_statistics_of_no_rows(options: Options | None, target: Tensor | None) -> None:
+    chosen = options or Options()
+    h, w = torch.zeros(0, 3, requires_grad=True), torch.randn(5, 3, requires_grad=True)
+    for s in (
+        F.token_statistics(h, target, linear_weight=w, options=chosen),
+        F.token_statistics(h @ w.T, target, options=chosen),
+    ):
+        assert s.entropy.shape == s.logsumexp.shape == s.argmax.shape == (0,)
+        assert s.argmax.dtype == torch.int64
+        slopes = torch.autograd.grad((s.entropy + s.logsumexp).sum(), (h, w))
+        assert slopes[0].shape == (0, 3)
+        assert slopes[1].eq(0).all()
+
+
+@pytest.mark.parametrize("options", BACKENDS)
 @pytest.mark.parametrize("budget", [None, 1, 3000])
 def test_ignored_rows_have_statistics_of_what_they_hold(options: Options | None, budget: int | None) -> None:
     h, w, y = torch.randn(4, 3), torch.randn(50, 3), torch.tensor([1, -100, -100, 2])

@@ -188,6 +188,9 @@ def test_kinds_of_rows_are_told_in_pieces_of_any_size(at_once: int, monkeypatch:
         F.cross_entropy(x, p, validate=True)
     with pytest.raises(ValueError, match=r"exp\(input\): row \[4\] sums to 1.1"):
         F.nll_loss(p.log(), y, validate=True)
+    p[4, 7] = -1.0
+    with pytest.raises(ValueError, match=r"target: row \[4\] holds -1 at class 7"):
+        F.cross_entropy(x, p, validate=True)
 
 
 def test_the_logits_of_a_head_are_not_built() -> None:
