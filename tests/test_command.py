@@ -339,6 +339,22 @@ def test_an_interrupt_is_one_line(arguments: list[str], project: Path) -> None:
     assert ended & {130, -signal.SIGINT}
 
 
+def test_an_interrupt_of_which_an_import_makes_another_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(command: str, arguments: list[str]) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("cannot load module more than once per process") from None
+        return 0
+
+    monkeypatch.setattr(cli, "_run", run)
+    assert cli.main(["explain", "z.npy"]) == 130
+    assert capsys.readouterr().err == "crossentropy explain: interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 INTERRUPTED = """
 import os, signal, sys
 from crossentropy.cli import main

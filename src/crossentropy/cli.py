@@ -12,7 +12,9 @@ import importlib.util
 import io
 import json
 import re
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -155,10 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     name = f"crossentropy {command}".strip()
     try:
-        try:
-            return _run(command, arguments)
-        finally:
-            _terminal.flush()
+        with _interrupts_stay():
+            try:
+                return _run(command, arguments)
+            finally:
+                _terminal.flush()
     except KeyboardInterrupt:
         _terminal.print_line(f"{name}: interrupted", error=True)
         return 130
@@ -168,6 +171,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, also where standard output goes
         _terminal.abandon()
         return _fail(f"{name}: {_reason(error)}")
+
+
+@contextlib.contextmanager
+def _interrupts_stay() -> Iterator[None]:
+    """An interrupt ends the command as one, also where a library that is being imported makes another error of it."""
+    seen: list[int] = []
+
+    def interrupt(number: int, _: object) -> NoReturn:
+        seen.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception as error:
+        if seen:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
