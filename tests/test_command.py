@@ -350,14 +350,19 @@ def test_an_interrupt_of_which_an_import_makes_another_error(
         return 0
 
     monkeypatch.setattr(cli, "_run", run)
-    assert cli.main(["explain", "z.npy"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert cli.main(["explain", "z.npy"]) == 130
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "crossentropy explain: interrupted\n"
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 INTERRUPTED = """
 import os, signal, sys
 from crossentropy.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests behind its back ignores it
 print("begins", flush=True)
 code = main(sys.argv[1:])
 signal.signal(signal.SIGINT, signal.SIG_IGN)
