@@ -270,17 +270,17 @@ class _Recorder:
     """Records the calls that would be made of the operator."""
 
     def __init__(self, calls: list[tuple]) -> None:
-        self.calls, self.original = calls, _autograd._call
+        self.calls, self.original = calls, _autograd._called
 
     def __enter__(self) -> None:
-        def call(static, numbers, tensors):
-            self.calls.append((*tensors[:3], *tensors.slots, None, numbers, *static))
-            return self.original(static, numbers, tensors)
+        def called(call, tensors, numbers=None):
+            self.calls.append(_autograd._encoded(call, tensors, numbers))
+            return self.original(call, tensors, numbers)
 
-        _autograd._call = call
+        _autograd._called = called
 
     def __exit__(self, *_: object) -> None:
-        _autograd._call = self.original
+        _autograd._called = self.original
 
 
 @pytest.mark.parametrize("frozen", ["input", "head", "both"])

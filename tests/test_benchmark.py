@@ -101,4 +101,6 @@ def test_the_cases_of_make_bench_can_be_planned() -> None:
     shapes = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(shapes)
     for case in (*shapes.TARGETS, *shapes.MODELS):
-        assert _benchmark.plan_of(case, "cpu", None).workspace <= 64_000_000
+        selection, plan = _benchmark.plan_of(case, "cpu", None)
+        assert str(selection) == "chunked"
+        assert plan.workspace <= 64_000_000

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import crossentropy.functional as F
-from crossentropy import Options, _memory
+from crossentropy import Options, _memory, _planner
 from crossentropy import _statistics as statistics
-from crossentropy._backends import chunked
 from crossentropy._logspace import log_softmax
 from crossentropy._planner import CPU_BUDGET, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
@@ -219,7 +218,7 @@ def test_workloads_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.append(work)
         return plan(work, budget, most_rows)
 
-    monkeypatch.setattr(chunked, "plan", spy)
+    monkeypatch.setattr(_planner, "plan", spy)
     chosen = {"options": Options("chunked")}
 
     def of(loss: Callable[..., Any], *tensors: Tensor, **settings: Any) -> Workload:
@@ -697,7 +696,7 @@ def test_torchs_chunk_size_is_an_upper_bound(
         asked.append((most_rows, made.chunk))
         return made
 
-    monkeypatch.setattr(chunked, "plan", spy)
+    monkeypatch.setattr(_planner, "plan", spy)
     h, w = (torch.randn(n, features, requires_grad=True) for n in (rows, classes))
     y = torch.randint(0, classes, (rows,))
     for settings in (

@@ -17,156 +17,74 @@ G_j are not computed before the upstream is known where float16 would flush them
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._backends import chunked, reference
-from crossentropy._contract import Loss, LossSpec, Side
-from crossentropy._errors import ArgumentValueError
+from crossentropy._dispatch import NAMED, PLAIN, Backend, name_of
+from crossentropy._loss import Loss, LossSpec, Side, rows_shape, tensors_of, with_tensors, without_tensors
 from crossentropy._torch import tracing
-from crossentropy._values import own_values
 
-SLOTS = 6
-"""Differentiable tensors beside the coefficients: input, head and bias of two sides."""
-
-Numbers: TypeAlias = Sequence[float] | Tensor
-"""ε, λ, and softcap (0 for none), logit_scale and temperature of each side. Under torch.compile they are a tensor, so
-that a number that varies is no reason to compile again."""
+Tensors = tuple[Tensor | None, ...]
+"""The coefficients, the target and the class weights, and then the slots: input, head and bias of each side."""
+SLOTS = 3
+"""Where the slots begin, which are what has gradients, beside the coefficients."""
 
 
-class _Static(NamedTuple):
-    """What a loss is, but for tensors and the numbers that may vary under torch.compile."""
+@dataclass(frozen=True)
+class _Call:
+    """A call but for its tensors: no tuple, in which torch.func would look for them."""
 
-    kind: str
-    shape: list[int]
-    class_dim: int
-    probabilities: bool
-    dtype: torch.dtype
-    ignore_index: int
-    ignores: bool
-    autocast: torch.dtype | None
-    budget: int | None
-    most_rows: int | None
+    backend: Backend
+    loss: Loss
+    """Without its tensors. Under torch.compile, without the numbers that may vary: see `_decoded`."""
     summed: bool
     """Whether Σ c ℓ is wanted."""
-    wanted: list[bool]
+    wanted: tuple[bool, ...]
     """For each slot, whether its gradient is computed at once."""
-
-
-class _Tensors(NamedTuple):
-    """The tensors of a loss, in the order in which operators take them."""
-
-    coefficient: Tensor | None
-    target: Tensor | None
-    weight: Tensor | None
-    slots: tuple[Tensor | None, ...]
-
-    @classmethod
-    def of(cls, values: Sequence[Tensor | None]) -> "_Tensors":
-        return cls(values[0], values[1], values[2], tuple(values[3 : 3 + SLOTS]))
-
-    @property
-    def input(self) -> Tensor:
-        assert self.slots[0] is not None
-        return self.slots[0]
 
 
 class _Context(Protocol):
     """What autograd hands from forward to backward."""
 
-    static: _Static
-    numbers: Sequence[float] | None
+    call: _Call
     ready: list[Tensor] | None
     """The rows and the computed gradients, apart from the graph."""
     saved_tensors: tuple[Tensor, ...]
-    needs_input_grad: tuple[bool, ...]
+    needs_input_grad: tuple
 
     def save_for_backward(self, *tensors: Tensor | None) -> None: ...
     def set_materialize_grads(self, value: bool) -> None: ...
     def mark_non_differentiable(self, *tensors: Tensor) -> None: ...
 
 
-def execute(loss: Loss, coefficient: Tensor, summed: bool = True, *, backend: str = "auto") -> tuple[Tensor, Tensor]:
+def execute(backend: Backend, loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
     """Σ coefficient · rows (0 unless `summed`), and the rows (K, rows)."""
-    if _use_reference(loss, backend):
-        return reference.execute(loss, coefficient, summed)
-    total, rows, _ = _chunked(loss, coefficient, summed)
+    if backend is PLAIN:
+        return PLAIN.compose(loss, coefficient, summed)
+    total, rows, _ = _executed(backend, loss, coefficient, summed)
     return total, rows
 
 
-def statistics(loss: Loss, *, backend: str = "auto") -> tuple[Tensor, Tensor]:
+def statistics(backend: Backend, loss: Loss) -> tuple[Tensor, Tensor]:
     """The statistics (3, rows) of a loss of that kind, and the argmax of the rows."""
-    if _use_reference(loss, backend):
-        return reference.execute(loss, torch.ones(()), False)[1], reference.argmax(loss)
-    _, rows, index = _chunked(loss, None, False)
+    if backend is PLAIN:
+        return PLAIN.compose(loss, torch.ones(()), False)[1], PLAIN.argmax(loss)
+    _, rows, index = _executed(backend, loss, None, False)
     return rows, index
 
 
-def _use_reference(loss: Loss, backend: str) -> bool:
-    """Whether the reference backend executes a loss; an explicit choice of another raises if it cannot be followed."""
-    if backend == "reference":
-        return True
-    reasons = (*_transforms(), *_foreign(loss), *chunked.eligible(loss))
-    if reasons and backend != "auto":
-        raise ArgumentValueError(f"backend 'chunked' cannot execute this loss: {'; '.join(reasons)} — use 'auto'")
-    return bool(reasons)
-
-
-def _transforms() -> tuple[str, ...]:
-    """Transforms that need the rules of plain operators."""
-    if torch.compiler.is_compiling():
-        traced = "a transform of torch.func inside torch.compile is traced through plain operators"
-        return (traced,) if _torch.transformed() else ()
-    if _torch.scripting():
-        return ("torch.jit.trace records plain operators",)
-    if _torch.forward_mode():
-        return ("forward-mode derivatives have rules for plain operators",)
-    if _torch.maps():
-        return ("vmap has rules for plain operators",)
-    return ()
-
-
-def _foreign(loss: Loss) -> tuple[str, ...]:
-    """Tensors whose class says itself what operators do."""
-    tensors = [x for side in loss.sides for x in side[:3]] + [loss.target, loss.weight]
-    return tuple(
-        f"a {type(x).__name__} says itself what operators do"
-        for x in tensors
-        if x is not None and not own_values(x) and not tracing()
-    )
-
-
-# --- calls --------------------------------------------------------------------------------------------------------
-
-
-def _chunked(loss: Loss, coefficient: Tensor | None, summed: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Σ coefficient · rows, the rows, and their argmax, by the chunked backend."""
-    first = loss.sides[0].spec
-    slots = [x for side in loss.sides for x in side[:3]]
-    slots += [None] * (SLOTS - len(slots))
+def _executed(backend: Backend, loss: Loss, coefficient: Tensor | None, summed: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ coefficient · rows, the rows, and their argmax."""
+    tensors = (coefficient, *tensors_of(loss))
+    slots = tensors[SLOTS:]
     # requires_grad is read here: inside the function the wrappers of torch.func are gone
     known = summed and torch.is_grad_enabled() and not any(_is_half(x) for x in slots)
-    static = _Static(
-        kind=loss.kind,
-        shape=list(loss.shape),
-        class_dim=first.class_dim,
-        probabilities=first.probabilities,
-        dtype=first.dtype,
-        ignore_index=first.ignore_index,
-        ignores=first.ignores,
-        autocast=loss.sides[0].autocast,
-        budget=loss.budget,
-        most_rows=loss.most_rows,
-        summed=summed,
-        wanted=[known and x is not None and x.requires_grad for x in slots],
-    )
-    numbers = [first.label_smoothing, first.z_loss]
-    for side in loss.sides:
-        numbers += [side.spec.softcap or 0.0, side.spec.logit_scale, side.spec.temperature]
-    total, rows, index, *_ = _call(static, numbers, _Tensors(coefficient, loss.target, loss.weight, tuple(slots)))
+    wanted = tuple([known and x is not None and x.requires_grad for x in slots])
+    total, rows, index, *_ = _called(_Call(backend, without_tensors(loss), summed, wanted), tensors)
     return total, rows, index
 
 
@@ -174,72 +92,34 @@ def _is_half(x: Tensor | None) -> bool:
     return x is not None and x.dtype == torch.float16
 
 
-def _call(static: _Static, numbers: Numbers, tensors: _Tensors) -> tuple[Tensor, ...]:
+def _called(call: _Call, tensors: Tensors, numbers: Tensor | None = None) -> Sequence[Tensor]:
     """One call of the function, or of the operator where someone looks for operators."""
-    if torch.compiler.is_compiling() or tracing() or tensors.input.is_meta:
-        if isinstance(numbers, Tensor):
-            return _operator(*tensors[:3], *tensors.slots, numbers, [], *static)
-        if torch.compiler.is_compiling():
-            return _operator(*tensors[:3], *tensors.slots, torch.tensor(numbers, dtype=torch.float64), [], *static)
-        return _operator(*tensors[:3], *tensors.slots, None, numbers, *static)
-    return _Function.apply(static, numbers, *tensors[:3], *tensors.slots)  # pyright: ignore[reportReturnType]
+    x = tensors[SLOTS]
+    if torch.compiler.is_compiling() or tracing() or (x is not None and x.is_meta):
+        return _operator(*_encoded(call, tensors, numbers))
+    return _Function.apply(_complete(call, numbers), *tensors)  # pyright: ignore[reportReturnType]
 
 
-def _loss(static: _Static, numbers: Numbers, tensors: _Tensors) -> Loss:
-    """The loss that a call is about."""
-    if isinstance(numbers, Tensor) and (torch.compiler.is_compiling() or tracing()):
-        raise NotImplementedError(
-            "second derivatives inside torch.compile: compile with options=Options(backend='reference')"
-        )
-    smoothing, z_loss, *sides = numbers.tolist() if isinstance(numbers, Tensor) else numbers
-
-    def spec(softcap: float, logit_scale: float, temperature: float) -> LossSpec:
-        return LossSpec(
-            class_dim=static.class_dim,
-            num_classes=static.shape[static.class_dim],
-            probabilities=static.probabilities,
-            dtype=static.dtype,
-            ignore_index=static.ignore_index,
-            ignores=static.ignores,
-            label_smoothing=smoothing,
-            z_loss=z_loss,
-            softcap=softcap or None,
-            logit_scale=logit_scale,
-            temperature=temperature,
-        )
-
-    made = []
-    for i in range(len(sides) // 3):
-        input, weight, bias = tensors.slots[3 * i : 3 * i + 3]
-        assert input is not None
-        made.append(Side(input, weight, bias, spec(*sides[3 * i : 3 * i + 3]), static.autocast))
-    return Loss(
-        static.kind,  # pyright: ignore[reportArgumentType]
-        tuple(made),
-        torch.Size(static.shape),
-        tensors.target,
-        tensors.weight,
-        static.budget,
-        static.most_rows,
-    )
-
-
-def _compute(static: _Static, numbers: Numbers, tensors: _Tensors) -> tuple[Tensor, ...]:
-    """Σ c ℓ, ℓ, argmax and the six gradients; empty tensors for what is not wanted."""
-    x = tensors.input
-    result = chunked.execute(_loss(static, numbers, tensors), tensors.coefficient, tuple(static.wanted))
+def _compute(call: _Call, tensors: Tensors) -> list[Tensor]:
+    """Σ c ℓ, ℓ, argmax and the gradients of the slots; empty tensors for what is not wanted."""
+    coefficient, *others = tensors
+    result = call.backend.execute(with_tensors(call.loss, others), coefficient, call.wanted)
     rows = result.rows
     total = rows.new_zeros(())
-    if static.summed:
-        assert tensors.coefficient is not None
-        total = _dot(tensors.coefficient, rows)
+    if call.summed:
+        assert coefficient is not None
+        total = _dot(coefficient, rows)
         if total.device.type != "cpu" or not total.isfinite():
-            rows.masked_fill_((tensors.coefficient == 0) & ~rows.isfinite(), 0.0)
-            total = (tensors.coefficient * rows).sum()  # the sum alone may overflow
-    index = x.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
-    gradients = [g for side in result.gradients for g in side]
-    gradients += [None] * (SLOTS - len(gradients))
-    return total, rows, index, *(x.new_empty(0) if g is None else g for g in gradients)
+            rows.masked_fill_((coefficient == 0) & ~rows.isfinite(), 0.0)
+            total = (coefficient * rows).sum()  # the sum alone may overflow
+    index = rows.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
+    return [total, rows, index, *_or_empty(result.gradients, tensors)]
+
+
+def _or_empty(gradients: Sequence[Tensor | None], tensors: Tensors) -> list[Tensor]:
+    x = tensors[SLOTS]
+    assert x is not None
+    return [x.new_empty(0) if g is None else g for g in gradients]
 
 
 def _dot(coefficient: Tensor, rows: Tensor) -> Tensor:
@@ -252,112 +132,80 @@ def _dot(coefficient: Tensor, rows: Tensor) -> Tensor:
 # --- derivatives --------------------------------------------------------------------------------------------------
 
 
-def _keep(ctx: _Context, static: _Static, numbers: Numbers, tensors: _Tensors, output: tuple[Tensor, ...]) -> None:
+def _keep(
+    ctx: _Context, call: _Call, tensors: Tensors, output: Sequence[Tensor], numbers: Tensor | None = None
+) -> None:
     """Store what derivatives need; absent upstreams stay None and cost nothing."""
-    ctx.static, ctx.numbers, ctx.ready, kept = static, None, None, None
-    if isinstance(numbers, Tensor):
-        kept = numbers
-    else:
-        ctx.numbers = numbers
-    ctx.save_for_backward(*tensors[:3], *tensors.slots, kept, output[1], *output[3:])
+    ctx.call, ctx.ready = call, None
+    ctx.save_for_backward(*tensors, numbers, output[1], *output[3:])
     ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(output[2])
 
 
-def _differentiate(ctx: _Context, upstream: tuple[Tensor | None, ...], wants: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients of the coefficients and the six slots, as `wants` tells them wanted."""
-    if ctx.ready is not None and _ordinary(ctx.static, upstream, wants):
+def _differentiate(ctx: _Context, upstream: Sequence[Tensor | None], wants: Sequence[bool]) -> list[Tensor | None]:
+    """Gradients of the coefficients and the slots, as `wants` tells them wanted."""
+    call = ctx.call
+    if ctx.ready is not None and _ordinary(call, upstream, wants):
         return _finish(ctx, upstream[0], wants)
     saved = ctx.saved_tensors  # once: a checkpoint computes them anew
-    static, tensors = ctx.static, _Tensors.of(saved)
-    kept, rows, *computed = saved[3 + SLOTS :]
-    numbers, coefficient = kept if ctx.numbers is None else ctx.numbers, tensors.coefficient
-    of_sum, of_rows, _, *of_computed = upstream
-    result: list[Tensor | None] = [None] * (1 + SLOTS)
-    if static.summed and of_rows is not None and coefficient is not None:
+    slots = len(call.wanted)
+    tensors, (numbers, rows, *computed) = saved[: SLOTS + slots], saved[SLOTS + slots :]
+    coefficient, of_sum, of_rows, _, *of_computed = tensors[0], *upstream
+    result: list[Tensor | None] = [None] * (1 + slots)
+    if call.summed and of_rows is not None and coefficient is not None:
         of_rows = of_rows.masked_fill((coefficient == 0) & (rows == 0), 0.0)  # rows that were left out
-    if of_sum is not None and static.summed:
+    if of_sum is not None and call.summed:
         assert coefficient is not None
         if wants[0]:
             result[0] = of_sum * rows
-        if any(want and not ready for want, ready in zip(wants[1:], static.wanted)):
+        if any(want and not ready for want, ready in zip(wants[1:], call.wanted)):
             of_rows = _sum(of_rows, of_sum * coefficient)
         else:
             result[1:] = [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
     if of_rows is not None and any(wants[1:]):
-        again = _again(static, numbers, tensors._replace(coefficient=of_rows), wants[1:])
-        result[1:] = map(_sum, result[1:], again)
-    of_computed = [g if ready else None for g, ready in zip(of_computed, static.wanted)]
+        result[1:] = map(_sum, result[1:], _again(call, (of_rows, *tensors[1:]), numbers, wants[1:]))
+    of_computed = [g if ready else None for g, ready in zip(of_computed, call.wanted)]
     if any(g is not None for g in of_computed):
-        result = list(map(_sum, result, _second(static, numbers, tensors, of_computed, wants)))
+        result = list(map(_sum, result, _second(_complete(call, numbers), tensors, of_computed, wants)))
     return result
 
 
-def _again(static: _Static, numbers: Numbers, tensors: _Tensors, wants: Sequence[bool]) -> list[Tensor | None]:
-    """Gradients of Σ c ℓ for the upstream c."""
-    assert tensors.coefficient is not None
-    if _is_batched(tensors.coefficient):
-        return _plain(static, numbers, tensors, wants)
-    wanted = [bool(want) for want in wants]
-    output = _call(static._replace(wanted=wanted, summed=True), numbers, tensors)
+def _again(call: _Call, tensors: Tensors, numbers: Tensor | None, wants: Sequence[bool]) -> Sequence[Tensor | None]:
+    """Gradients of Σ c ℓ for the upstream c, which is the coefficients by now."""
+    wanted = tuple(map(bool, wants))
+    upstream, *others = tensors
+    assert upstream is not None
+    if _is_batched(upstream):
+        return PLAIN.execute(with_tensors(_complete(call, numbers).loss, others), upstream, wanted).gradients
+    output = _called(replace(call, wanted=wanted, summed=True), tensors, numbers)
     return [g if want else None for g, want in zip(output[3:], wants)]
 
 
-def _plain(static: _Static, numbers: Numbers, tensors: _Tensors, wants: Sequence[bool]) -> list[Tensor | None]:
-    """The same by the reference backend, for upstreams that are batched."""
-    chosen = [i for i, want in enumerate(wants) if want]
-
-    def rows(*some: Tensor) -> Tensor:
-        return reference.execute(_with(static, numbers, tensors, chosen, some), torch.ones(()), False)[1]
-
-    values = [tensors.slots[i] for i in chosen]
-    if _torch.transformed():
-        gradients = torch.func.vjp(rows, *values)[1](tensors.coefficient)
-    else:
-        with torch.enable_grad():
-            leaves = [x.detach().requires_grad_() for x in values if x is not None]
-            gradients = torch.autograd.grad(rows(*leaves), leaves, tensors.coefficient)
-    return _scatter(chosen, gradients)
-
-
 def _second(
-    static: _Static, numbers: Numbers, tensors: _Tensors, directions: list[Tensor | None], wants: Sequence[bool]
+    call: _Call, tensors: Tensors, directions: Sequence[Tensor | None], wants: Sequence[bool]
 ) -> list[Tensor | None]:
     """Gradients of Σ_j ⟨G_j, direction_j⟩ for the coefficients and the slots: a Hessian product."""
-    moved = [i for i, u in enumerate(directions) if u is not None]
-    chosen = [i for i in range(SLOTS) if wants[1 + i] or i in moved]
-
-    assert tensors.coefficient is not None
+    moved = [i for i, direction in enumerate(directions) if direction is not None]
+    chosen = [i for i in range(len(directions)) if wants[1 + i] or i in moved]
+    dtype, coefficient = call.loss.sides[0].spec.dtype, tensors[0]
+    assert coefficient is not None
 
     def slope(coefficient: Tensor, *some: Tensor) -> Tensor:
         def total(*moving: Tensor) -> Tensor:
-            point = list(some)
-            for i, x in zip(moved, moving):
-                point[chosen.index(i)] = x
-            return reference.execute(_with(static, numbers, tensors, chosen, point), coefficient)[0]
+            point = list(tensors[1:])
+            for i, x in (*zip(chosen, some), *zip(moved, moving)):
+                point[SLOTS - 1 + i] = x
+            return PLAIN.compose(with_tensors(call.loss, point), coefficient)[0]
 
         start = tuple(some[chosen.index(i)] for i in moved)
         gradients = torch.func.grad(total, argnums=tuple(range(len(moved))))(*start)
-        return torch.stack([(g * directions[i]).sum().to(static.dtype) for i, g in zip(moved, gradients)]).sum()
+        return torch.stack([(g * directions[i]).sum().to(dtype) for i, g in zip(moved, gradients)]).sum()
 
-    values = [x for i, x in enumerate(tensors.slots) if i in chosen and x is not None]
-    gradients = torch.func.grad(slope, argnums=tuple(range(1 + len(chosen))))(tensors.coefficient, *values)
-    result = [gradients[0], *_scatter(chosen, gradients[1:])]
+    values: list[Tensor] = [tensors[SLOTS + i] for i in chosen]  # pyright: ignore[reportAssignmentType]
+    of_coefficient, *found = torch.func.grad(slope, argnums=tuple(range(1 + len(chosen))))(coefficient, *values)
+    gradients = dict(zip(chosen, found))
+    result = [of_coefficient, *(gradients.get(i) for i in range(len(directions)))]
     return [g if want else None for g, want in zip(result, wants)]
-
-
-def _with(static: _Static, numbers: Numbers, tensors: _Tensors, chosen: list[int], some: Sequence[Tensor]) -> Loss:
-    """The loss with other tensors in the chosen slots."""
-    slots = list(tensors.slots)
-    for i, x in zip(chosen, some):
-        slots[i] = x
-    return _loss(static, numbers, tensors._replace(slots=tuple(slots)))
-
-
-def _scatter(chosen: list[int], gradients: Sequence[Tensor]) -> list[Tensor | None]:
-    result: list[Tensor | None] = [None] * SLOTS
-    for i, g in zip(chosen, gradients):
-        result[i] = g
-    return result
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -366,14 +214,14 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-def _ordinary(static: _Static, upstream: tuple[Tensor | None, ...], wants: Sequence[bool]) -> bool:
+def _ordinary(call: _Call, upstream: Sequence[Tensor | None], wants: Sequence[bool]) -> bool:
     """Whether this is a first derivative of the sum alone, all of whose gradients were computed."""
     of_sum, *others = upstream
     return (
         of_sum is not None
-        and static.summed
+        and call.summed
         and not any(g is not None for g in others)
-        and not any(want and not ready for want, ready in zip(wants[1:], static.wanted))
+        and not any(want and not ready for want, ready in zip(wants[1:], call.wanted))
         and not (torch.is_grad_enabled() or _torch.transformed() or tracing() or _is_batched(of_sum))
     )
 
@@ -403,102 +251,164 @@ def _is_batched(x: Tensor) -> bool:
     return _torch.is_legacy_batched(x) or _torch.unwrapped(x) is None
 
 
-# --- the function, for programs, and the operator, for compilers ---------------------------------------------------
+# --- the function, for programs -----------------------------------------------------------------------------------
 
 
 class _Function(torch.autograd.Function):
     @staticmethod
-    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
-        static: _Static, numbers: Numbers, *tensors: Tensor | None
-    ) -> tuple[Tensor, ...]:
-        return _compute(static, numbers, _Tensors.of(tensors))
+    def forward(call: _Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return tuple(_compute(call, tensors))
 
     @staticmethod
     def setup_context(  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx: _Context, inputs: tuple[object, ...], output: tuple[Tensor, ...]
+        ctx: _Context, inputs: tuple, output: tuple[Tensor, ...]
     ) -> None:
-        static, numbers, *tensors = inputs
-        _keep(ctx, static, numbers, _Tensors.of(tensors), output)  # pyright: ignore[reportArgumentType]
+        call, *tensors = inputs
+        _keep(ctx, call, tuple(tensors), output)
         # a checkpoint, say, decides itself what to keep
         if not (_torch.saving_is_watched() or _torch.transformed()):
             ctx.ready = [output[1].detach(), *(x.detach() for x in output[3:])]
-        ctx.mark_non_differentiable(output[2])
 
     @staticmethod
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: _Context, *upstream: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         needs = ctx.needs_input_grad
-        of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[2], *needs[5:]))
-        return None, None, of_coefficient, None, None, *of_slots
+        of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[1], *needs[1 + SLOTS :]))
+        return None, of_coefficient, None, None, *of_slots
+
+
+# --- the operator, for compilers ----------------------------------------------------------------------------------
+
+_DTYPES = {torch.float16: "float16", torch.bfloat16: "bfloat16", torch.float32: "float32", torch.float64: "float64"}
+_NAMED_DTYPES: dict[str, torch.dtype | None] = {"none": None} | {name: dtype for dtype, name in _DTYPES.items()}
 
 
 @torch.library.custom_op("crossentropy::losses", mutates_args=())
 def _operator(
-    coefficient: Tensor | None,
-    target: Tensor | None,
-    weight: Tensor | None,
-    input: Tensor,
-    head: Tensor | None,
-    bias: Tensor | None,
-    teacher_input: Tensor | None,
-    teacher_head: Tensor | None,
-    teacher_bias: Tensor | None,
-    numbers: Tensor | None,
-    constants: Sequence[float],
-    kind: str,
-    shape: list[int],
-    class_dim: int,
-    probabilities: bool,
-    dtype: torch.dtype,
-    ignore_index: int,
-    ignores: bool,
-    autocast: torch.dtype | None,
-    budget: int | None,
-    most_rows: int | None,
-    summed: bool,
-    wanted: list[bool],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    slots = (input, head, bias, teacher_input, teacher_head, teacher_bias)
-    static = _Static(
-        kind, shape, class_dim, probabilities, dtype, ignore_index, ignores, autocast, budget, most_rows, summed, wanted
+    tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str
+) -> list[Tensor]:
+    """A call of the function: its tensors that are there, its numbers, its integers, and all the rest in words."""
+    call, given, numbers = _decoded(tensors, constants, sizes, key)
+    return _compute(_complete(call, numbers), given)
+
+
+def _encoded(
+    call: _Call, tensors: Tensors, numbers: Tensor | None
+) -> tuple[list[Tensor], list[float] | None, list[int], str]:
+    """A call as the operator takes it.
+
+    Numbers are ε, λ, and softcap (0 for none), logit_scale and temperature of each side. Under torch.compile they are a
+    tensor, the last one, so that a number that varies is no reason to compile again.
+    """
+    loss, spec = call.loss, call.loss.sides[0].spec
+    constants = None
+    if numbers is None:
+        constants = [spec.label_smoothing, spec.z_loss]
+        for side in loss.sides:
+            constants += [side.spec.softcap or 0.0, side.spec.logit_scale, side.spec.temperature]
+        if torch.compiler.is_compiling():
+            numbers, constants = torch.tensor(constants, dtype=torch.float64), None
+    sizes = [spec.class_dim, spec.ignore_index, loss.budget or 0, loss.most_rows or 0, *loss.shape]
+    words = [name_of(call.backend), loss.kind, _DTYPES[spec.dtype]]
+    words.append("none" if spec.autocast is None else _DTYPES[spec.autocast])
+    flags = (spec.probabilities, spec.ignores, call.summed), call.wanted, [x is not None for x in tensors]
+    words += ["".join(["1" if flag else "0" for flag in some]) for some in flags]
+    present = [x for x in (*tensors, numbers) if x is not None]
+    return present, constants, sizes, " ".join(words)
+
+
+def _decoded(
+    tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str
+) -> tuple[_Call, Tensors, Tensor | None]:
+    """The call, its tensors, and the numbers that it lacks."""
+    class_dim, ignore_index, budget, most_rows, *shape = sizes
+    backend, kind, dtype, autocast, *words = key.split()
+    (probabilities, ignores, summed), wanted, present = ([flag == "1" for flag in word] for word in words)
+    given = iter(tensors)
+    slots = tuple(next(given) if is_there else None for is_there in present)
+    accumulation = _NAMED_DTYPES[dtype]
+    assert accumulation is not None
+    spec = LossSpec(
+        class_dim=class_dim,
+        num_classes=shape[class_dim],
+        probabilities=probabilities,
+        dtype=accumulation,
+        ignore_index=ignore_index,
+        ignores=ignores,
+        autocast=_NAMED_DTYPES[autocast],
     )
-    tensors = _Tensors(coefficient, target, weight, slots)
-    return _compute(static, constants if numbers is None else numbers, tensors)  # pyright: ignore[reportReturnType]
+    sides = tuple(Side(slots[SLOTS], None, None, spec) for _ in range(len(wanted) // 3))  # pyright: ignore[reportArgumentType]
+    loss = without_tensors(
+        Loss(kind, sides, torch.Size(shape), budget=budget or None, most_rows=most_rows or None)  # pyright: ignore[reportArgumentType]
+    )
+    call = _Call(NAMED[backend], loss, summed, tuple(wanted))
+    return (call, slots, next(given)) if constants is None else (_with_numbers(call, constants), slots, None)
+
+
+def _complete(call: _Call, numbers: Tensor | None) -> _Call:
+    """A call with its numbers, if these are a tensor."""
+    if numbers is None:
+        return call
+    if torch.compiler.is_compiling() or tracing():
+        raise NotImplementedError(
+            "second derivatives inside torch.compile: compile with options=Options(backend='reference')"
+        )
+    return _with_numbers(call, numbers.tolist())
+
+
+def _with_numbers(call: _Call, numbers: Sequence[float]) -> _Call:
+    smoothing, z_loss, *others = numbers
+    sides = []
+    for i, side in enumerate(call.loss.sides):
+        softcap, logit_scale, temperature = others[3 * i : 3 * i + 3]
+        spec = replace(
+            side.spec,
+            label_smoothing=smoothing,
+            z_loss=z_loss,
+            softcap=softcap or None,
+            logit_scale=logit_scale,
+            temperature=temperature,
+        )
+        sides.append(side._replace(spec=spec))
+    return replace(call, loss=call.loss._replace(sides=tuple(sides)))
 
 
 @_operator.register_fake
-def _(*arguments) -> tuple[Tensor, ...]:  # noqa: ANN002 (those of the operator)
-    slots, static = arguments[3 : 3 + SLOTS], _Static(*arguments[5 + SLOTS :])
-    x = slots[0]
-    shape = [*static.shape[: static.class_dim], *static.shape[static.class_dim + 1 :]]
-    count = 3 if static.kind == "statistics" else 1
-    gradients = []
-    for i, (slot, want) in enumerate(zip(slots, static.wanted)):
-        if not want:
-            gradients.append(x.new_empty(0))
-        elif i == 0 and slots[1] is None:
-            gradients.append(chunked.empty_gradient(slot, static.class_dim))
+def _(tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str) -> list[Tensor]:
+    call, given, _ = _decoded(tensors, constants, sizes, key)
+    spec, shape, x = call.loss.sides[0].spec, rows_shape(call.loss), tensors[0]
+    statistics = call.loss.kind == "statistics"
+    gradients: list[Tensor | None] = []
+    for i, (slot, want) in enumerate(zip(given[SLOTS:], call.wanted)):
+        if not want or slot is None:
+            gradients.append(None)
+        elif i == 0 and given[SLOTS + 1] is None:
+            gradients.append(call.backend.empty_gradient(slot, spec.class_dim))
         else:
             gradients.append(slot.new_empty(slot.shape))
-    return (
-        x.new_empty((), dtype=static.dtype),
-        x.new_empty((count, *shape), dtype=static.dtype),
-        x.new_empty(shape if static.kind == "statistics" else 0, dtype=torch.int64),
-        *gradients,
-    )
+    return [
+        x.new_empty((), dtype=spec.dtype),
+        x.new_empty((3 if statistics else 1, *shape), dtype=spec.dtype),
+        x.new_empty(shape if statistics else 0, dtype=torch.int64),
+        *_or_empty(gradients, given),
+    ]
 
 
-def _setup_operator(ctx: _Context, inputs: tuple, output: tuple[Tensor, ...]) -> None:
-    numbers, constants, *static = inputs[3 + SLOTS :]
-    _keep(ctx, _Static(*static), constants if numbers is None else numbers, _Tensors.of(inputs), output)
-    ctx.mark_non_differentiable(output[2])
+def _setup_operator(ctx: _Context, inputs: tuple, output: list[Tensor]) -> None:
+    call, given, numbers = _decoded(*inputs)
+    _keep(ctx, call, given, output, numbers)
 
 
-def _differentiate_operator(ctx: _Context, *upstream: Tensor | None) -> tuple[Tensor | None, ...]:
-    needs = ctx.needs_input_grad
-    of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[0], *needs[3 : 3 + SLOTS]))
-    return of_coefficient, None, None, *of_slots, *[None] * (2 + len(_Static._fields))
+def _differentiate_operator(
+    ctx: _Context, upstream: Sequence[Tensor | None]
+) -> tuple[list[Tensor | None], None, None, None]:
+    present = iter(ctx.needs_input_grad[0])
+    tensors = ctx.saved_tensors[: SLOTS + len(ctx.call.wanted)]
+    needs = [next(present) if x is not None else False for x in tensors]
+    of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[0], *needs[SLOTS:]))
+    found = zip(tensors, (of_coefficient, None, None, *of_slots))
+    return [g for x, g in found if x is not None] + [None] * len(list(present)), None, None, None
 
 
 _operator.register_autograd(_differentiate_operator, setup_context=_setup_operator)

@@ -28,9 +28,10 @@ from torch import Tensor
 import crossentropy
 from crossentropy import _contract as contract
 from crossentropy import _torch, functional
-from crossentropy._backends import chunked
-from crossentropy._contract import LossTensors
-from crossentropy._planner import Plan, plan
+from crossentropy._contract import Options
+from crossentropy._dispatch import Selection, select
+from crossentropy._loss import LossTensors
+from crossentropy._planner import Plan
 from crossentropy.testing import peak_bytes
 
 LossFunction = Callable[..., Tensor]
@@ -331,8 +332,8 @@ def _processor() -> str:
 # --- plans --------------------------------------------------------------------------------------------------------
 
 
-def plan_of(case: Case, device: str, budget: int | None) -> Plan:
-    """The plan of a case, from tensors without storage."""
+def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Plan]:
+    """Who executes a case, and how, from tensors without storage."""
     dtype = getattr(torch, case.dtype)
     with _torch.fake_mode():
         if case.linear:
@@ -345,7 +346,9 @@ def plan_of(case: Case, device: str, budget: int | None) -> Plan:
         target = torch.zeros(rows, dtype=torch.int64, device=device)
         pair = contract.resolve(LossTensors(hidden, target, linear_weight=linear_weight), shape, class_dim)
         wanted = (case.gradient, case.gradient and case.linear, False)
-        return plan(chunked.workload(contract.make_loss("cross_entropy", shape, (pair,)), wanted), budget)
+        loss = contract.make_loss("cross_entropy", shape, (pair,), Options(memory_budget=budget))
+        selection = select(loss)
+        return selection, selection.backend.plan(loss, wanted)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import operator
 import sys
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,7 +19,8 @@ from torch import Tensor
 from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
-from crossentropy._targets import check_labels, check_target, long, without
+from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without
+from crossentropy._targets import check_labels, check_target, long
 from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight
 from crossentropy._values import readable
 
@@ -70,79 +71,6 @@ class Options:
 
 _OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
 """Ours and torch's, which it has since 2.12."""
-
-
-class LossTensors(NamedTuple):
-    """The tensors of one loss. Shapes: rows are (), (N,), (N, d1, …, dK) or any leading axes of a linear input."""
-
-    input: Tensor
-    """Logits, log-probabilities or, with linear_weight, hidden states (…, D)."""
-    target: Tensor | None = None
-    """int64 class indices in the rows' shape, or class probabilities in the logits' shape."""
-    weight: Tensor | None = None
-    """Class weights (C,)."""
-    token_weight: Tensor | None = None
-    """Row weights in the rows' shape."""
-    denominator: Tensor | float | None = None
-    """What "mean" divides by."""
-    linear_weight: Tensor | None = None
-    """Head (C, D) or (C, d1, …, dK, D)."""
-    linear_bias: Tensor | None = None
-    """Bias (C,) or (C, d1, …, dK)."""
-
-
-class Side(NamedTuple):
-    """Where logits come from: they are given, or a head makes them. A loss has one side; a distillation has two."""
-
-    input: Tensor
-    weight: Tensor | None
-    bias: Tensor | None
-    spec: "LossSpec"
-    autocast: torch.dtype | None = None
-    """The dtype of products under autocast."""
-
-
-class Loss(NamedTuple):
-    """One loss for a backend: rows to compute from the logits of its sides, before any reduction."""
-
-    kind: Literal["cross_entropy", "nll", "statistics", "divergence"]
-    sides: tuple[Side, ...]
-    shape: torch.Size
-    """That of the logits."""
-    target: Tensor | None = None
-    weight: Tensor | None = None
-    budget: int | None = None
-    """Bytes of workspace."""
-    most_rows: int | None = None
-    """Upper bound of a chunk."""
-
-
-def rows_shape(loss: Loss) -> torch.Size:
-    """The shape of a loss's rows; a function, because torch 2.10 compiles no property of the loss."""
-    return without(loss.shape, loss.sides[0].spec.class_dim)
-
-
-@dataclass(frozen=True)
-class LossSpec:
-    """Everything about one loss that is not a tensor."""
-
-    class_dim: int
-    num_classes: int
-    probabilities: bool
-    """Whether the target holds class probabilities rather than class indices."""
-    dtype: torch.dtype
-    """The dtype of logits, sums, normalisers and losses until the one rounding of the result."""
-    ignore_index: int = -100
-    label_smoothing: float = 0.0
-    z_loss: float = 0.0
-    softcap: float | None = None
-    logit_scale: float = 1.0
-    temperature: float = 1.0
-    ignores: bool = True
-    """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
-    reduction: str = "mean"
-    out_dtype: torch.dtype = torch.float32
-    """The dtype of the result."""
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------
@@ -332,6 +260,7 @@ def resolve(
         dtype=dtype,
         out_dtype=out_dtype,
         ignores=ignores,
+        autocast=torch.get_autocast_dtype(tensors.input.device.type) if under_autocast(tensors.input) else None,
         reduction=reduction,
         ignore_index=ignore_index,
         label_smoothing=smoothing(label_smoothing),
@@ -373,18 +302,17 @@ def _by_rows(tensors: LossTensors, class_dim: int) -> LossTensors:
 
 
 def make_loss(
-    kind: Literal["cross_entropy", "nll", "statistics", "divergence"],
+    kind: Kind,
     shape: torch.Size,
-    sides: "tuple[tuple[LossTensors, LossSpec], ...]",
+    sides: tuple[tuple[LossTensors, LossSpec], ...],
     options: AnyOptions = None,
 ) -> Loss:
     """The loss of resolved tensors and specs, one pair for each side; target and class weights are the first's."""
     dtype = functools.reduce(torch.promote_types, (spec.dtype for _, spec in sides))
 
     def side(tensors: LossTensors, spec: LossSpec) -> Side:
-        x = tensors.input
-        autocast = torch.get_autocast_dtype(x.device.type) if under_autocast(x) else None
-        return Side(x, tensors.linear_weight, tensors.linear_bias, replace(spec, dtype=dtype), autocast)
+        spec = spec if spec.dtype is dtype else replace(spec, dtype=dtype)
+        return Side(tensors.input, tensors.linear_weight, tensors.linear_bias, spec)
 
     tensors = sides[0][0]
     return Loss(

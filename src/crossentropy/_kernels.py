@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from crossentropy import _statistics as statistics
-from crossentropy._contract import Loss, LossSpec, rows_shape
 from crossentropy._logspace import product
+from crossentropy._loss import Loss, LossSpec, rows_shape
 from crossentropy._planner import Plan
 from crossentropy._statistics import RowStatistics
 

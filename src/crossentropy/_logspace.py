@@ -1,8 +1,9 @@
-"""Log space: the four operations where zero, infinity and half precision are decided, once for the whole package.
+"""Log space: the operations where zero, infinity and half precision are decided, once for the whole package.
 
     log_softmax(z)_c = z_c − lse(z)      accurate relative to itself even when it is tiny
     logsumexp(z)     = log Σ exp(z_c)    with a gradient that stays accurate for huge z
     product(p, l)    = p · l             where 0 · (±inf) = 0
+    kl_terms(l, p)   = p (log p − l)     where 0 log 0 = 0, whatever l is
     wide(dtype)                          the dtype in which sums are accumulated
 
 z logits (…, C, …) · c an index along the class axis `dim` · p probabilities or weights · l log-probabilities.
@@ -67,3 +68,13 @@ def product(p: Tensor | float, log_q: Tensor) -> Tensor:
     The infinity is masked before the product, not after it: masked afterwards, its gradient would be 0 · inf = nan.
     """
     return p * log_q.masked_fill((p == 0) & log_q.isinf(), 0.0)
+
+
+def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
+    """Terms p (log p − input), which are 0 where p = 0, in the accumulation dtype."""
+    dtype = wide(torch.promote_types(input.dtype, target.dtype))
+    input, target = input.to(dtype), target.to(dtype)
+    absent = target == (-torch.inf if log_target else 0.0)
+    log_p = target.masked_fill(absent, 0.0) if log_target else target.masked_fill(absent, 1.0).log()
+    p = target.exp() if log_target else target
+    return p * (log_p - input.masked_fill(absent & input.isinf(), 0.0))

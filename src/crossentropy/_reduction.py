@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossentropy._contract import Loss, LossTensors, rows_shape
+from crossentropy._loss import Loss, LossTensors, rows_shape
 from crossentropy._sharding import scalar
 
 Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
+from crossentropy._loss import without
 from crossentropy._tensors import INTEGERS, check_floating, check_tensor
 from crossentropy._values import first, position, readable
 
@@ -65,11 +66,6 @@ def check_divergence_target(input: Tensor, target: object) -> Tensor:
             "shape — for class indices use nll_loss"
         )
     return check_floating("target", target)
-
-
-def without(shape: torch.Size, class_dim: int) -> torch.Size:
-    """The rows' shape: the logits' without the class axis."""
-    return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
 
 
 def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:

@@ -8,10 +8,12 @@ from torch.overrides import handle_torch_function
 
 from crossentropy import _autograd
 from crossentropy import _contract as contract
-from crossentropy._contract import AnyOptions, LossTensors
+from crossentropy._contract import AnyOptions
+from crossentropy._dispatch import select
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
+from crossentropy._loss import LossTensors
 from crossentropy._tensors import check_floating, check_statistics_head
 from crossentropy._validation import check_loss
 from crossentropy._values import axis
@@ -114,7 +116,7 @@ def token_statistics(
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
     if validate:
         check_loss(loss, tensors, spec)
-    rows, argmax = _autograd.statistics(loss, backend=contract.backend(options))
+    rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
     log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
     dtype = wide(spec.out_dtype) if out_dtype is None else out_dtype
     entropy, logsumexp = entropy.to(dtype), logsumexp.to(dtype)

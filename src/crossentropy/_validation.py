@@ -26,10 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy._backends.chunked import product_dtype
-from crossentropy._contract import Loss, LossSpec, LossTensors, Side, check_denominator, rows_shape
+from crossentropy._contract import check_denominator
 from crossentropy._errors import ArgumentValueError, warn
 from crossentropy._logspace import wide
+from crossentropy._loss import Loss, LossSpec, LossTensors, Side, product_dtype, rows_shape
 from crossentropy._reduction import ignored, picked
 from crossentropy._targets import check_labels
 from crossentropy._values import check_probabilities, first, position, readable, row_position, sum_tolerance

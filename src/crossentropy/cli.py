@@ -406,10 +406,10 @@ def _plan(options: argparse.Namespace) -> int:
     if missing:
         return _fail(missing)
     case = _benchmark.Case("shape", options.shape, options.dtype, not options.forward)
-    chosen = _benchmark.plan_of(case, options.device, options.memory)
+    selection, chosen = _benchmark.plan_of(case, options.device, options.memory)
     rates = _benchmark.Rates.measured(getattr(torch, options.dtype), options.device)
     seconds = _benchmark.predicted_seconds(case, chosen, rates)
-    _terminal.print_text(f"{case}\n{chosen}\n")
+    _terminal.print_text(f"{case}\nbackend {selection}\n{chosen}\n")
     _terminal.print_line(
         f"about {seconds:.2g} s at the measured {rates.flops / 1e9:,.0f} GFLOP/s of products and "
         f"{rates.bytes / 1e9:,.0f} GB/s of copies"

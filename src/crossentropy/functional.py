@@ -55,12 +55,13 @@ from torch.overrides import handle_torch_function, has_torch_function
 from crossentropy import _autograd, _tiny, _validation
 from crossentropy import _contract as contract
 from crossentropy import _sharding as sharding
-from crossentropy._backends import reference
-from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
+from crossentropy._contract import AnyOptions, Options
+from crossentropy._dispatch import select
 from crossentropy._errors import no_attribute, warn
 from crossentropy._keywords import check_keywords, keywords
+from crossentropy._logspace import kl_terms, wide
 from crossentropy._logspace import log_softmax as _log_softmax
-from crossentropy._logspace import wide
+from crossentropy._loss import Loss, LossSpec, LossTensors
 from crossentropy._reduction import reduce
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import check_distillation, check_floating, check_linear, check_same_device, class_axis
@@ -477,7 +478,8 @@ def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_s
 
 
 def _reduce(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
-    execute = functools.partial(_autograd.execute, backend=contract.backend(options))
+    backend = select(loss, contract.backend(options)).backend
+    execute = functools.partial(_autograd.execute, backend)
     return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
 
 
@@ -539,7 +541,7 @@ def kl_div(
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
     if validate:
         _validation.check_kl_div(input, target, log_target, reduction)
-    loss = reference.kl_div(input, target, log_target)
+    loss = kl_terms(input, target, log_target)
     out_dtype = contract.dtypes(input, (target,), None)[1]
     if reduction == "mean":
         loss = loss.sum() / loss.numel()

@@ -21,26 +21,15 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from crossentropy import _memory
-from crossentropy._contract import Loss, Side, rows_shape
+from crossentropy import _memory, _planner
 from crossentropy._kernels import Kernel, make
 from crossentropy._logspace import wide
-from crossentropy._planner import Plan, Workload, plan
+from crossentropy._loss import Loss, Result, Side, product_dtype, rows_shape, tensors_of
+from crossentropy._planner import Plan, Workload
 from crossentropy._reduction import ignored
 
 Index: TypeAlias = tuple[slice, ...]
-Gradients: TypeAlias = tuple[Tensor | None, Tensor | None, Tensor | None]
-
-
-class Result(NamedTuple):
-    """What a loss computes."""
-
-    rows: Tensor
-    """(K, rows): the loss of each row, or its K statistics, in the accumulation dtype; 0 in ignored rows."""
-    argmax: Tensor | None
-    """The rows' argmax, for statistics."""
-    gradients: tuple[Gradients, ...]
-    """Of Σ coefficient · rows, for each side: input, weight, bias; None where not wanted."""
+Gradients: TypeAlias = tuple[Tensor | None, ...]
 
 
 def eligible(loss: Loss) -> tuple[str, ...]:
@@ -94,17 +83,9 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
     )
 
 
-def product_dtype(side: Side) -> torch.dtype:
-    """The dtype in which a head is multiplied: autocast's, or the promoted one.
-
-    On a CPU without float16 arithmetic a float16 product takes hundreds of times longer than one in float32, which is
-    also more accurate.
-    """
-    assert side.weight is not None
-    dtype = torch.promote_types(side.input.dtype, side.weight.dtype)
-    if side.autocast is not None and dtype != torch.float64:
-        dtype = side.autocast
-    return torch.float32 if dtype == torch.float16 and side.input.device.type == "cpu" else dtype
+def plan(loss: Loss, wanted: tuple[bool, ...]) -> Plan:
+    """How a loss is executed."""
+    return _planner.plan(workload(loss, wanted), loss.budget, loss.most_rows)
 
 
 def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) -> Result:
@@ -112,7 +93,7 @@ def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) ->
     with torch.no_grad(), torch.autocast(loss.sides[0].input.device.type, enabled=False):
         if not loss.shape.numel():
             return _nothing(loss, wanted)
-        pieces = plan(workload(loss, wanted), loss.budget, loss.most_rows)
+        pieces = plan(loss, wanted)
         if loss.sides[0].weight is None:
             return _dense(loss, coefficient, wanted, pieces)
         return _linear(loss, coefficient, wanted, pieces)
@@ -120,15 +101,14 @@ def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) ->
 
 def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
     """The result of a loss without rows."""
-    tensors = [x for side in loss.sides for x in side[:3]]
-    gradients = [torch.zeros_like(x) if x is not None and want else None for x, want in zip(tensors, wanted)]
+    slots = tensors_of(loss)[2:]
     shape = rows_shape(loss)
     statistics = loss.kind == "statistics"
     x = loss.sides[0].input
     return Result(
         x.new_zeros((3 if statistics else 1, *shape), dtype=loss.sides[0].spec.dtype),
         x.new_zeros(shape, dtype=torch.int64) if statistics else None,
-        tuple((gradients[i], gradients[i + 1], gradients[i + 2]) for i in range(0, len(gradients), 3)),
+        tuple(torch.zeros_like(x) if x is not None and want else None for x, want in zip(slots, wanted)),
     )
 
 
@@ -195,7 +175,7 @@ def _dense(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...], pie
             if out is not None and work is not out:
                 out.copy_(work)
         part.conclude()
-    return _result(kernel, loss, ((None if gradient is None else layout.restore(gradient), None, None),))
+    return _result(kernel, loss, (None if gradient is None else layout.restore(gradient), None, None))
 
 
 def _chunks(rows: int, most: int) -> Iterator[slice]:
@@ -215,7 +195,7 @@ def _tiles(shape: torch.Size, most: int) -> Iterator[Index]:
         yield slice(i, i + step), slice(None), slice(j, j + width)
 
 
-def _result(kernel: Kernel, loss: Loss, gradients: tuple[Gradients, ...]) -> Result:
+def _result(kernel: Kernel, loss: Loss, gradients: Gradients) -> Result:
     shape = rows_shape(loss)
     results, argmax = kernel.results()
     rows = [row.reshape(1, *shape) for row in results]
@@ -336,7 +316,7 @@ def _linear(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...], pi
         _sweep_rows(kernel, heads, pieces, any(wanted))
         if pieces.second_sweep:
             _sweep_classes(kernel, heads, pieces)
-    result = _result(kernel, loss, tuple(head.gradients() for head in heads))
+    result = _result(kernel, loss, tuple(g for head in heads for g in head.gradients()))
     if poisoned is not None:
         result.rows.view(-1, *poisoned.shape, positions).masked_fill_(poisoned.unsqueeze(1), 0.0)
     return result

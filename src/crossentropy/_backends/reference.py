@@ -16,20 +16,76 @@ Three rules keep infinities and nans where they belong:
 """
 
 import contextlib
+import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy._contract import Loss, LossSpec, Side
+from crossentropy import _torch
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
+from crossentropy._loss import Loss, LossSpec, Result, Side, tensors_of, with_tensors
+from crossentropy._planner import Plan
 from crossentropy._reduction import ignored, picked, weigh
 from crossentropy._values import readable
 from crossentropy.information import kl_divergence
 
 
-def execute(loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
-    """Σ coefficient · rows, and the rows (K, rows), which are 0 where they are skipped."""
+def eligible(loss: Loss) -> tuple[str, ...]:
+    """Reasons why this backend cannot execute a loss: there are none."""
+    return ()
+
+
+def plan(loss: Loss, wanted: tuple[bool, ...]) -> Plan:
+    """What the operators need at once: logits, their logarithms and, for a gradient, two more."""
+    logits, dtype, side = math.prod(loss.shape), loss.sides[0].spec.dtype, loss.sides[0]
+    sides = [side for side in loss.sides if side.weight is not None]
+    product = sum(2 * logits * side.input.shape[-1] for side in sides)
+    slots = [x for x, want in zip(tensors_of(loss)[2:], wanted) if want and x is not None]
+    return Plan(
+        strategy="operators",
+        tile=logits,
+        chunk=logits // max(side.spec.num_classes, 1),
+        block=side.spec.num_classes,
+        workspace=(2 + 2 * any(wanted)) * logits * dtype.itemsize * len(loss.sides),
+        gradients=sum(x.numel() * x.element_size() for x in slots),
+        flops=product * (1 + any(wanted[::3]) + any(wanted[1::3])),
+        reason="plain operators of torch, one after the other",
+    )
+
+
+def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) -> Result:
+    """The rows of a loss and the wanted gradients of Σ coefficient · rows, for coefficients that vmap may map over."""
+    tensors = list(tensors_of(loss))
+    chosen = [i for i, want in enumerate(wanted, start=2) if want]
+
+    def rows(*some: Tensor) -> Tensor:
+        moved = list(tensors)
+        for i, x in zip(chosen, some):
+            moved[i] = x
+        return compose(with_tensors(loss, moved), torch.ones(()), False)[1]
+
+    values = [x for i in chosen if (x := tensors[i]) is not None]
+    if _torch.transformed():
+        result, pull = torch.func.vjp(rows, *values)  # pyright: ignore[reportAssignmentType]
+        found = pull(coefficient)
+    else:
+        with torch.enable_grad():
+            leaves = [x.detach().requires_grad_() for x in values]
+            result = rows(*leaves)
+            found = torch.autograd.grad(result, leaves, coefficient) if leaves else ()
+    gradients = dict(zip(chosen, found))
+    index = argmax(loss) if loss.kind == "statistics" else None
+    return Result(result.detach(), index, tuple(gradients.get(i) for i in range(2, len(tensors))))
+
+
+def empty_gradient(x: Tensor, class_dim: int) -> Tensor:
+    """An uninitialised gradient of logits, in the layout that `execute` gives it."""
+    return torch.empty_like(x)
+
+
+def compose(loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
+    """Σ coefficient · rows, and the rows (K, rows), 0 where they are skipped: differentiable in all there is."""
     skipped = ignored(loss)
     silent = (coefficient == 0).all(0) & ~skipped
     if loss.kind != "statistics" and not (readable(silent) and not silent.any()):
@@ -109,8 +165,8 @@ def _logits(side: Side, skipped: Tensor | None) -> Tensor:
         hidden = _blank(hidden, skipped.flatten(-positions).all(-1) if positions else skipped, -1)
     dtype = wide(torch.promote_types(hidden.dtype, weight.dtype))
     bias = None if bias is None else bias.reshape(-1).to(dtype)
-    on = side.autocast is not None
-    with contextlib.nullcontext() if hidden.is_meta else torch.autocast(hidden.device.type, side.autocast, on):
+    on = side.spec.autocast is not None
+    with contextlib.nullcontext() if hidden.is_meta else torch.autocast(hidden.device.type, side.spec.autocast, on):
         logits = F.linear(hidden.to(dtype), weight.flatten(0, -2).to(dtype), bias)
     logits = logits.unflatten(-1, weight.shape[:-1])
     return logits if skipped is None else _blank(logits, skipped, side.spec.class_dim)
@@ -168,16 +224,3 @@ def _class_sum(p: Tensor | float, log_p: Tensor, loss: Loss) -> Tensor:
     if loss.weight is not None:
         p = p * loss.weight.to(log_p.dtype).reshape((-1,) + (1,) * (log_p.dim() - c - 1))
     return -product(p, log_p).sum(c)
-
-
-# --- elements -----------------------------------------------------------------------------------------------------
-
-
-def kl_div(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
-    """Terms p (log p − input), which are 0 where p = 0, in the accumulation dtype."""
-    dtype = wide(torch.promote_types(input.dtype, target.dtype))
-    input, target = input.to(dtype), target.to(dtype)
-    absent = target == (-torch.inf if log_target else 0.0)
-    log_p = target.masked_fill(absent, 0.0) if log_target else target.masked_fill(absent, 1.0).log()
-    p = target.exp() if log_target else target
-    return p * (log_p - input.masked_fill(absent & input.isinf(), 0.0))

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from crossentropy import _contract as contract
-from crossentropy._contract import AnyOptions, LossSpec, LossTensors
+from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._explain import _diff, _loss, _quantities
 from crossentropy._explain._batch import Problem
 from crossentropy._explain._data import Explanation
 from crossentropy._explain._words import language
+from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._targets import without
 from crossentropy._tensors import check_floating, check_statistics_head, class_axis
 from crossentropy._values import check_probabilities

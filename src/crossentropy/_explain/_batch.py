@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from crossentropy import functional
-from crossentropy._contract import AnyOptions, LossSpec, LossTensors
+from crossentropy._contract import AnyOptions
 from crossentropy._explain import _reference
 from crossentropy._explain._data import Lab, Rest, Shown
 from crossentropy._explain._rows import choose_classes, choose_rows, logits_of, rows_of, transform
+from crossentropy._loss import LossSpec, LossTensors
 from crossentropy.information import Unit, per_nat
 
 TEMPERATURES = torch.logspace(-1, 1, 41, dtype=torch.float64)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy._contract import LossSpec, LossTensors
 from crossentropy._explain._rows import pieces, product, transform
+from crossentropy._loss import LossSpec, LossTensors
 
 LOWEST = torch.finfo(torch.float64).min
 

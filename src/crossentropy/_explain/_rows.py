@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy._contract import LossSpec, LossTensors
 from crossentropy._logspace import wide
+from crossentropy._loss import LossSpec, LossTensors
 
 LARGEST_PIECE = 1 << 20
 """Logits that are converted to float64 at once: 8 MB."""

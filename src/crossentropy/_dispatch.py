@@ -1,0 +1,117 @@
+"""Which backend executes a loss, and why no other that is preferred to it.
+
+A backend is a module:
+
+    eligible(loss)                       reasons why it cannot execute a loss; none if it can
+    plan(loss, wanted)                   what it will do: pieces, bytes, FLOPs
+    execute(loss, coefficient, wanted)   rows of results, and the gradients of Σ coefficient · rows
+    empty_gradient(x, class_dim)         a gradient of logits in the layout that `execute` gives it
+
+`wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
+`_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
+have a rule for every transform and for derivatives of any order, and so it can execute every loss.
+"""
+
+import logging
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from crossentropy import _torch
+from crossentropy._backends import chunked, reference
+from crossentropy._errors import ArgumentValueError
+from crossentropy._loss import Loss, Result, tensors_of
+from crossentropy._planner import Plan
+from crossentropy._values import own_values
+
+
+class Backend(Protocol):
+    """A module that executes losses."""
+
+    __name__: str
+
+    def eligible(self, loss: Loss) -> tuple[str, ...]:
+        """Reasons why it cannot execute a loss."""
+        ...
+
+    def plan(self, loss: Loss, wanted: tuple[bool, ...]) -> Plan:
+        """What it will do."""
+        ...
+
+    def execute(self, loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) -> Result:
+        """Rows, and gradients of Σ coefficient · rows, whose coefficients are (K, rows) or (1, rows)."""
+        ...
+
+    def empty_gradient(self, x: Tensor, class_dim: int) -> Tensor:
+        """An uninitialised gradient of logits."""
+        ...
+
+
+BACKENDS: tuple[Backend, ...] = (chunked, reference)
+"""In order of preference."""
+
+PLAIN = reference
+
+_log = logging.getLogger("crossentropy")
+
+
+class Selection(NamedTuple):
+    """The backend that executes a loss."""
+
+    backend: Backend
+    reasons: tuple[str, ...]
+    """Why none of those that are preferred to it."""
+
+    def __str__(self) -> str:
+        return name_of(self.backend) + (f", because {'; '.join(self.reasons)}" if self.reasons else "")
+
+
+def name_of(backend: Backend) -> str:
+    """What `Options` call a backend."""
+    return backend.__name__.rpartition(".")[2]
+
+
+NAMED = {name_of(backend): backend for backend in BACKENDS}
+"""The backends by name."""
+
+
+def select(loss: Loss, asked: str = "auto") -> Selection:
+    """The first backend that can execute a loss; the one that is asked for, or an error that says why not."""
+    reasons: tuple[str, ...] = ()
+    for backend in BACKENDS if asked == "auto" else (NAMED[asked],):
+        found = () if backend is PLAIN else (*_transforms(), *_foreign(loss), *backend.eligible(loss))
+        if not found:
+            break
+        if asked != "auto":
+            raise ArgumentValueError(f"backend {asked!r} cannot execute this loss: {'; '.join(found)} — use 'auto'")
+        reasons += found
+    else:
+        raise AssertionError("no backend: the last one takes every loss")
+    selection = Selection(backend, reasons)
+    if not torch.compiler.is_compiling():
+        _log.debug("%s of %s logits by %s", loss.kind, tuple(loss.shape), selection)
+    return selection
+
+
+def _transforms() -> tuple[str, ...]:
+    """Transforms that need the rules of plain operators."""
+    if torch.compiler.is_compiling():
+        traced = "a transform of torch.func inside torch.compile is traced through plain operators"
+        return (traced,) if _torch.transformed() else ()
+    if _torch.scripting():
+        return ("torch.jit.trace records plain operators",)
+    if _torch.forward_mode():
+        return ("forward-mode derivatives have rules for plain operators",)
+    if _torch.maps():
+        return ("vmap has rules for plain operators",)
+    return ()
+
+
+def _foreign(loss: Loss) -> tuple[str, ...]:
+    """Tensors whose class says itself what operators do."""
+    return tuple(
+        f"a {type(x).__name__} says itself what operators do"
+        for x in tensors_of(loss)
+        if x is not None and not own_values(x) and not _torch.tracing()
+    )

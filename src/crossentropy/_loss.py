@@ -1,0 +1,144 @@
+"""The engine's words: what a loss is, below the line where its arguments were checked.
+
+    LossTensors    the tensors of one call, by torch's argument names
+    LossSpec       everything about a loss that is no tensor
+    Side           where logits come from: tensors, and the spec that says what is done to them
+    Loss           rows to compute from the logits of its sides, before any reduction
+    Result         what is computed of it: the rows, and gradients of a weighted sum of them
+
+A loss can be taken apart into its tensors, which autograd must see, and the loss without them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+Kind: TypeAlias = Literal["cross_entropy", "nll", "statistics", "divergence"]
+
+
+class LossTensors(NamedTuple):
+    """The tensors of one loss. Shapes: rows are (), (N,), (N, d1, …, dK) or any leading axes of a linear input."""
+
+    input: Tensor
+    """Logits, log-probabilities or, with linear_weight, hidden states (…, D)."""
+    target: Tensor | None = None
+    """int64 class indices in the rows' shape, or class probabilities in the logits' shape."""
+    weight: Tensor | None = None
+    """Class weights (C,)."""
+    token_weight: Tensor | None = None
+    """Row weights in the rows' shape."""
+    denominator: Tensor | float | None = None
+    """What "mean" divides by."""
+    linear_weight: Tensor | None = None
+    """Head (C, D) or (C, d1, …, dK, D)."""
+    linear_bias: Tensor | None = None
+    """Bias (C,) or (C, d1, …, dK)."""
+
+
+@dataclass(frozen=True)
+class LossSpec:
+    """Everything about one loss that is not a tensor."""
+
+    class_dim: int
+    num_classes: int
+    probabilities: bool
+    """Whether the target holds class probabilities rather than class indices."""
+    dtype: torch.dtype
+    """The dtype of logits, sums, normalisers and losses until the one rounding of the result."""
+    ignore_index: int = -100
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+    softcap: float | None = None
+    logit_scale: float = 1.0
+    temperature: float = 1.0
+    ignores: bool = True
+    """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
+    autocast: torch.dtype | None = None
+    """The dtype of products under autocast."""
+    reduction: str = "mean"
+    out_dtype: torch.dtype = torch.float32
+    """The dtype of the result."""
+
+
+class Side(NamedTuple):
+    """Where logits come from: they are given, or a head makes them."""
+
+    input: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    spec: LossSpec
+
+
+class Loss(NamedTuple):
+    """One loss for a backend. It has one side; a distillation has two, student and teacher."""
+
+    kind: Kind
+    sides: tuple[Side, ...]
+    shape: torch.Size
+    """That of the logits."""
+    target: Tensor | None = None
+    weight: Tensor | None = None
+    budget: int | None = None
+    """Bytes of workspace."""
+    most_rows: int | None = None
+    """Upper bound of a chunk."""
+
+
+class Result(NamedTuple):
+    """What a backend computes of a loss."""
+
+    rows: Tensor
+    """(K, rows): the loss of each row, or its K statistics, in the accumulation dtype; 0 in ignored rows."""
+    argmax: Tensor | None
+    """The rows' argmax, for statistics."""
+    gradients: tuple[Tensor | None, ...]
+    """Of Σ coefficient · rows, for input, head and bias of each side; None where not wanted."""
+
+
+# functions, because torch 2.10 compiles no property of a loss
+
+
+def without(shape: Sequence[int], class_dim: int) -> torch.Size:
+    """The rows' shape: the logits' without the class axis."""
+    return torch.Size((*shape[:class_dim], *shape[class_dim + 1 :]))
+
+
+def rows_shape(loss: Loss) -> torch.Size:
+    """The shape of a loss's rows."""
+    return without(loss.shape, loss.sides[0].spec.class_dim)
+
+
+def tensors_of(loss: Loss) -> tuple[Tensor | None, ...]:
+    """Target and class weights, and then input, head and bias of each side."""
+    tensors: list[Tensor | None] = [loss.target, loss.weight]
+    for side in loss.sides:
+        tensors += side[:3]
+    return tuple(tensors)
+
+
+def with_tensors(loss: Loss, tensors: Sequence[Tensor | None]) -> Loss:
+    """The loss of other tensors, in the order of `tensors_of`."""
+    slots = zip(tensors[2::3], tensors[3::3], tensors[4::3])
+    sides = tuple([Side(*slot, side.spec) for slot, side in zip(slots, loss.sides)])  # pyright: ignore[reportArgumentType]
+    return loss._replace(sides=sides, target=tensors[0], weight=tensors[1])
+
+
+def without_tensors(loss: Loss) -> Loss:
+    """What is left of a loss whose tensors are kept elsewhere; `with_tensors` completes it."""
+    return with_tensors(loss, (None,) * (2 + 3 * len(loss.sides)))
+
+
+def product_dtype(side: Side) -> torch.dtype:
+    """The dtype in which a head is multiplied: autocast's, or the promoted one.
+
+    On a CPU without float16 arithmetic a float16 product takes hundreds of times longer than one in float32, which is
+    also more accurate.
+    """
+    assert side.weight is not None
+    dtype = torch.promote_types(side.input.dtype, side.weight.dtype)
+    if side.spec.autocast is not None and dtype != torch.float64:
+        dtype = side.spec.autocast
+    return torch.float32 if dtype == torch.float16 and side.input.device.type == "cpu" else dtype
