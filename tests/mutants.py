@@ -1,7 +1,7 @@
 """Mutation testing of the engine: small changes of its source, each of which some test should notice.
 
     make mutants ARGS="_tiny _statistics"          all mutants of two modules
-    make mutants ARGS="_kernels --every 3"         every third one
+    make mutants ARGS="_reduction --every 3"         every third one
 
 mutmut makes the mutants. They are run here, and not by mutmut, because its mutated modules cannot be traced by
 torch.compile, and because importing torch takes longer than most tests: pytest collects the tests once, and each mutant
@@ -44,8 +44,10 @@ MORE = {
 }
 """Tests of single modules, which are not worth their time for the others."""
 MODULES = [
-    "_statistics", "_reduction", "_logspace", "_values", "_tiny", "_planner", "_memory", "_backends.reference",
-    "_backends.chunked", "_kernels", "_tensors", "_targets", "_contract", "_autograd",
+    "_statistics", "_reduction", "_logspace", "_values", "_tiny", "_planner", "_backends.reference",
+    "_backends.chunked._memory", "_backends.chunked._tile", "_backends.chunked._cross_entropy",
+    "_backends.chunked._token_statistics", "_backends.chunked._divergence", "_backends.chunked._dense",
+    "_backends.chunked._linear", "_tensors", "_targets", "_contract", "_dispatch", "_autograd",
 ]  # fmt: skip
 SLOWEST = 4.0
 """Seconds; slower tests are left out."""

@@ -13,7 +13,8 @@ from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
 import crossentropy.functional as F
-from crossentropy import Options, _autograd, _memory
+from crossentropy import Options, _autograd
+from crossentropy._backends.chunked import _memory
 
 N, D, C = 11, 4, 7
 # 2 kB hold a few rows: many chunks, and tiles of one row

@@ -1,16 +1,21 @@
-"""Which backend executes a loss, and why: chosen, asked for, refused, told."""
+"""Which backend executes a loss, and why: chosen, asked for, refused, told; and slices of classes, asked of it."""
 
+import functools
+import itertools
 import logging
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
+from torch import Tensor
 
 from crossentropy import Options, _dispatch
+from crossentropy import _statistics as statistics
 from crossentropy import functional as F
 from crossentropy._backends import chunked, reference
 from crossentropy._dispatch import BACKENDS, NAMED, PLAIN, select
-from crossentropy._loss import Loss, LossSpec, Side
+from crossentropy._loss import Loss, LossSpec, Side, without
+from crossentropy._statistics import merge
 
 CLASSES = 5
 
@@ -72,3 +77,89 @@ def test_the_log_tells_which_was_chosen_and_why(caplog: pytest.LogCaptureFixture
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == "cross_entropy of (3, 5) logits by chunked"
     assert told[-1] == "cross_entropy of (3, 5) logits by reference, because vmap has rules for plain operators"
+
+
+# --- a slice of the classes ---------------------------------------------------------------------------------------
+
+CUTS = {"halves": (0, 3, 7), "many": (0, 1, 2, 6, 7), "one": (0, 7)}
+N, C, D = 6, 7, 4
+
+
+def whole(kind: str, form: str) -> tuple[Loss, Tensor]:
+    """A loss of all classes, and coefficients: logits in both layouts, or a head; hostile rows; each option."""
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(N, C, generator=generator, dtype=torch.float64)
+    z[0], z[1, 2], z[2, :3] = -torch.inf, 60.0, -torch.inf
+    z[0, 5] = 1.0
+    hidden, head = (torch.randn(n, D, generator=generator, dtype=torch.float64) for n in (N, C))
+    bias = torch.randn(C, generator=generator, dtype=torch.float64)
+    soft = kind == "soft"
+    target = torch.tensor([5, 2, 6, -100, 0, 3])
+    if soft:
+        target = torch.randn(N, C, generator=generator, dtype=torch.float64).softmax(1).masked_fill(z == -torch.inf, 0)
+    plain = kind in ("plain", "statistics")
+    spec = LossSpec(
+        1, C, soft, torch.float64, label_smoothing=0.0 if plain else 0.1, z_loss=0.0 if plain else 0.01,
+        softcap=None if plain else 8.0, logit_scale=1.0 if plain else 0.7, ignores=not soft,
+    )  # fmt: skip
+    side = Side(hidden, head, bias, spec) if form == "head" else Side(z, None, None, spec)
+    if form == "across":
+        side = side._replace(input=z.reshape(2, 3, C).movedim(2, 1).contiguous())
+        target = target.reshape(2, 3, C).movedim(2, 1) if soft else target.reshape(2, 3)
+    shape = torch.Size((N, C)) if form == "head" else side.input.shape
+    weight = torch.rand(C, generator=generator, dtype=torch.float64) if kind in ("weights", "soft") else None
+    name = "statistics" if kind == "statistics" else "cross_entropy"
+    rows = without(shape, 1)
+    coefficient = torch.rand(3 if kind == "statistics" else 1, *rows, generator=generator, dtype=torch.float64)
+    coefficient[(slice(None), *(n - 1 for n in rows))] = 0.0
+    return Loss(name, (side,), shape, target, weight, budget=2_000), coefficient
+
+
+def part(loss: Loss, begin: int, end: int) -> Loss:
+    """The slice of a loss that has these classes; labels and class weights are those of all."""
+    (side,), target = loss.sides, loss.target
+    if side.weight is None:
+        side = side._replace(input=side.input[:, begin:end].contiguous())
+    else:
+        assert side.bias is not None
+        side = side._replace(weight=side.weight[begin:end], bias=side.bias[begin:end])
+    if side.spec.probabilities:
+        assert target is not None
+        target = target[:, begin:end]
+    return loss._replace(sides=(side,), target=target)
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("form", ["innermost", "across", "head"])
+@pytest.mark.parametrize("kind", ["plain", "options", "weights", "soft", "statistics"])
+def test_slices_of_the_classes_are_measured_merged_and_derived(kind: str, form: str, cuts: str) -> None:
+    loss, coefficient = whole(kind, form)
+    wanted = (True, form == "head", form == "head")
+    exact = chunked.execute(loss, coefficient, wanted)
+    ends = CUTS[cuts]
+    parts = [(part(loss, a, b), a) for a, b in itertools.pairwise(ends)]
+    row = functools.reduce(merge, [chunked.measure(one, begin) for one, begin in parts])
+    assert all(x is None or x.shape == without(loss.shape, 1) for x in row)
+    found = [chunked.derive(one, begin, row, coefficient, wanted) for one, begin in parts]
+    if kind == "statistics":
+        torch.testing.assert_close(row.top, exact.argmax)
+        torch.testing.assert_close(statistics.logsumexp(row), exact.rows[2])
+        torch.testing.assert_close(statistics.entropy(row), exact.rows[1])
+    elif kind == "plain":
+        counts = loss.target != -100
+        torch.testing.assert_close(statistics.information(row)[counts], exact.rows[0][counts])
+    if form == "head":
+        hidden, head, bias = zip(*found)
+        torch.testing.assert_close(sum(hidden), exact.gradients[0])
+        torch.testing.assert_close(torch.cat(head), exact.gradients[1])
+        torch.testing.assert_close(torch.cat(bias), exact.gradients[2])
+    else:
+        gradients = torch.cat([gradient for gradient, *_ in found], 1)
+        torch.testing.assert_close(gradients, exact.gradients[0], check_stride=False)
+
+
+def test_a_divergence_needs_complete_rows() -> None:
+    z = torch.randn(3, CLASSES)
+    side = Side(z, None, None, LossSpec(1, CLASSES, False, torch.float32))
+    with pytest.raises(NotImplementedError, match="terms of a divergence need both rows complete"):
+        chunked.measure(Loss("divergence", (side, side), z.shape), 0)

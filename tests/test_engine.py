@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import crossentropy.functional as F
-from crossentropy import Options, _memory, _planner
+from crossentropy import Options, _planner
 from crossentropy import _statistics as statistics
+from crossentropy._backends.chunked import _memory
 from crossentropy._logspace import log_softmax
 from crossentropy._planner import CPU_BUDGET, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
@@ -42,26 +43,40 @@ def measured(z: Tensor, label: Tensor, weights: Tensor, begin: int, end: int) ->
     d = part - maximum[:, None]
     others = d.exp().scatter(1, index, torch.where(inside[:, None], 0.0, d.exp().gather(1, index))).sum(1)
     energy = (d.exp() * d.clamp(min=-1000)).sum(1)
-    return RowStatistics(maximum, others, apart, (w * d).sum(1), w.sum().expand(len(z)), energy)
+    return RowStatistics(maximum, others, apart, (w * d).sum(1), w.sum().expand(len(z)), energy=energy)
 
 
-@given(st.integers(1, 8), st.integers(1, 8), st.sampled_from(["ordinary", "flat", "peaked", "tiny", "one-hot"]))
-def test_statistics_of_disjoint_classes_merge(first: int, second: int, kind: str) -> None:
+def measured_at_top(z: Tensor, label: Tensor, weights: Tensor, begin: int, end: int) -> RowStatistics:
+    """The same, with the largest class apart."""
+    part, w = z[:, begin:end], weights[begin:end]
+    row = measured(z, part.argmax(1) + begin, weights, begin, end)
+    inside = (label >= begin) & (label < end)
+    target = part.gather(1, (label - begin).clamp(0, end - begin - 1)[:, None])[:, 0].masked_fill(~inside, -torch.inf)
+    top = part.argmax(1)
+    return row._replace(elsewhere=w.sum() - w[top], top=top + begin, target=target)
+
+
+@pytest.mark.parametrize("apart", [measured, measured_at_top])
+@given(
+    first=st.integers(1, 8),
+    second=st.integers(1, 8),
+    kind=st.sampled_from(["ordinary", "flat", "peaked", "tiny", "one-hot"]),
+)
+def test_statistics_of_disjoint_classes_merge(apart: Callable, first: int, second: int, kind: str) -> None:
     z = hostile_logits(5, 10, torch.float64)[kind]
     label, weights = torch.tensor([0, 9, 4, 1, 0]), torch.rand(10, dtype=torch.float64)
     a, b = sorted((min(first, 9), min(first + second, 9)))
     cuts = [0, a, b, 10] if a < b else [0, a, 10]
-    parts = [measured(z, label, weights, i, j) for i, j in itertools.pairwise(cuts)]
-    whole = measured(z, label, weights, 0, 10)
+    parts = [apart(z, label, weights, i, j) for i, j in itertools.pairwise(cuts)]
+    whole = apart(z, label, weights, 0, 10)
     merged = parts[0]
     for part in parts[1:]:
         merged = statistics.merge(merged, part)
     for actual, expected in zip(merged, whole):
-        assert actual is not None
-        assert expected is not None
+        assert (actual is None) == (expected is None)
         torch.testing.assert_close(actual, expected)
     assert_accurate(statistics.logsumexp(merged), z.logsumexp(1), roundings=64)
-    exact = -torch.log_softmax(z, 1).gather(1, label[:, None])[:, 0]
+    exact = -torch.log_softmax(z, 1).gather(1, (label if whole.top is None else whole.top)[:, None])[:, 0]
     torch.testing.assert_close(statistics.information(merged), exact)
     p = z.softmax(1)
     torch.testing.assert_close(statistics.entropy(merged), torch.special.entr(p).sum(1))

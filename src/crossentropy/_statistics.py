@@ -36,8 +36,14 @@ class RowStatistics(NamedTuple):
     """t."""
     weight: Tensor | None = None
     """T, which is known before the logits are; for a set of classes, theirs."""
+    elsewhere: Tensor | None = None
+    """T without the class apart, where that is the largest."""
     energy: Tensor | None = None
     """e."""
+    top: Tensor | None = None
+    """The class of the largest logit, the first of equal ones, and the first nan; the one apart, but for a label."""
+    target: Tensor | None = None
+    """The logit of a label, where the largest is apart; −inf where it is not in the set."""
 
 
 def lowest(dtype: torch.dtype) -> float:
@@ -51,24 +57,33 @@ def finite(differences: Tensor) -> Tensor:
 
 
 def merge(a: RowStatistics, b: RowStatistics) -> RowStatistics:
-    """The statistics of the union of two disjoint sets of classes.
+    """The statistics of the union of two disjoint sets of classes, those of `a` before those of `b`.
 
-    The larger of the two classes apart stays apart; the smaller joins the others. For a target, which is in one set
-    only, that is the target.
+    The larger of the two classes apart stays apart; the smaller joins the others. For a label, which is in one set
+    only, that is the label.
     """
     maximum = torch.maximum(a.maximum, b.maximum)
-    joins = torch.minimum(a.apart, b.apart)
-    others = torch.exp(joins - maximum)
-    weighted = weight = energy = None
-    for part in (a, b):
-        shift = part.maximum - maximum
+    others = torch.exp(torch.minimum(a.apart, b.apart) - maximum)
+    shifts = a.maximum - maximum, b.maximum - maximum
+    weighted = weight = energy = elsewhere = top = target = None
+    for part, shift in zip((a, b), shifts):
         others = others + part.others * shift.exp()
         if part.weighted is not None and part.weight is not None:
             weighted = part.weighted + product(part.weight, shift) + (0.0 if weighted is None else weighted)
             weight = part.weight + (0.0 if weight is None else weight)
         if part.energy is not None:
             energy = shift.exp() * (part.energy + total(part) * finite(shift)) + (0.0 if energy is None else energy)
-    return RowStatistics(maximum, others, torch.maximum(a.apart, b.apart), weighted, weight, energy)
+    if a.top is not None and b.top is not None:
+        stays = (a.apart >= b.apart) | a.apart.isnan()
+        top = torch.where(stays, a.top, b.top)
+        if a.elsewhere is not None and b.elsewhere is not None:
+            assert a.weight is not None
+            assert b.weight is not None
+            elsewhere = torch.where(stays, a.elsewhere + b.weight, a.weight + b.elsewhere)
+    if a.target is not None and b.target is not None:
+        target = torch.maximum(a.target, b.target)
+    apart = torch.maximum(a.apart, b.apart)
+    return RowStatistics(maximum, others, apart, weighted, weight, elsewhere, energy, top, target)
 
 
 def total(row: RowStatistics) -> Tensor:

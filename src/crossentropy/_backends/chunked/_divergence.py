@@ -1,0 +1,145 @@
+"""The kernel of the divergence of a student, side 0, from a teacher, side 1.
+
+    ℓ = Σ p' (log p' − log p) − p' + p           G = c (p − p')           G' = c p' (log p' − log p − ℓ)
+
+p = softmax(z) of the student, p' of the teacher · c the row's coefficient, times the derivative of each loading. Each
+term is ≥ 0; both rows must be complete, so that no blocks of classes merge.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy import _statistics as statistics
+from crossentropy._backends.chunked._tile import (
+    Given,
+    Index,
+    Setting,
+    Tensors,
+    clean,
+    cut,
+    factor,
+    given,
+    load,
+    shaped,
+    unload,
+)
+from crossentropy._loss import LossSpec
+from crossentropy._statistics import RowStatistics
+
+_COMPLETE = "terms of a divergence need both rows complete"
+
+
+class _Normalizer(NamedTuple):
+    """log softmax(z) = (z − maximum) − log_total."""
+
+    maximum: Tensor
+    log_total: Tensor
+
+
+class _Rows(NamedTuple):
+    """What belongs to rows, and is cut with them."""
+
+    given: Given
+    coefficient: Tensor | None
+    """Without the factor of a loading: each side has its own."""
+    loss: Tensor
+    student: _Normalizer
+    teacher: _Normalizer
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Divergence of a student from a teacher."""
+
+    specs: tuple[LossSpec, LossSpec]
+    rows: _Rows
+    slopes: tuple[Tensor | None, ...]
+
+    @classmethod
+    def of(cls, setting: Setting) -> "Divergence":
+        """The kernel of a loss."""
+        student, teacher = (side.spec for side in setting.loss.sides)
+        c, empty = setting.coefficient, setting.empty
+        coefficient = None if c is None else setting.rows(c[0]).to(student.dtype)
+        sides = _Normalizer(empty(), empty()), _Normalizer(empty(), empty())
+        return cls((student, teacher), _Rows(given(setting), coefficient, empty(), *sides), setting.slopes())
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.specs[0].dtype
+
+    @property
+    def merges(self) -> bool:
+        return False
+
+    @property
+    def statistics(self) -> RowStatistics:
+        raise NotImplementedError(_COMPLETE)
+
+    def with_statistics(self, row: RowStatistics) -> "Divergence":
+        raise NotImplementedError(_COMPLETE)
+
+    def at(self, index: Index) -> "Divergence":
+        return replace(self, rows=cut(self.rows, index))
+
+    def chunk(self, index: Index) -> "Divergence":
+        return self.at(index)
+
+    def ready(self) -> "Divergence":
+        return self
+
+    def results(self) -> tuple[Tensors, None]:
+        return (self.rows.loss,), None
+
+    def accumulate(self, logits: Tensor, work: Tensor, begin: int, *, first: bool) -> None:
+        raise NotImplementedError(_COMPLETE)
+
+    def conclude(self) -> None:
+        """Nothing: the gradient needed the loss already."""
+
+    def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
+        slopes = []
+        for spec, side, slope, x, work in zip(self.specs, self._sides(), self.slopes, logits, works):
+            slopes.append(shaped(slope, work) if gradient else None)
+            z = load(x, work, spec, slopes[-1])
+            top, label = z.max(1, keepdim=True)
+            torch.clamp(top, min=statistics.lowest(z.dtype), out=side.maximum)
+            torch.sub(z, side.maximum, out=work)
+            others = work.exp().scatter_(1, label, 0.0).sum(1, keepdim=True)
+            side.log_total.copy_(statistics.log_total(RowStatistics(side.maximum, others, top)))
+            work.sub_(side.log_total)
+        q, p, terms = self._terms(works)
+        torch.sum(terms - p + q, 1, keepdim=True, out=self.rows.loss)
+        if gradient:
+            self._derive(works, q, p, terms, slopes)
+
+    def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
+        slopes = []
+        for spec, side, slope, x, work in zip(self.specs, self._sides(), self.slopes, logits, works):
+            slopes.append(shaped(slope, work))
+            torch.sub(load(x, work, spec, slopes[-1]), side.maximum, out=work).sub_(side.log_total)
+        self._derive(works, *self._terms(works), slopes)
+
+    def _sides(self) -> tuple[_Normalizer, _Normalizer]:
+        return self.rows.student, self.rows.teacher
+
+    @staticmethod
+    def _terms(works: Tensors) -> tuple[Tensor, Tensor, Tensor]:
+        """From log q and log p: q, p, and p (log p − log q): 0 where p = 0, inf where p has underflowed and q is 0."""
+        log_q, log_p = works
+        p = log_p.exp()
+        differences = log_p - log_q
+        impossible = differences == torch.inf
+        return log_q.exp(), p, differences.masked_fill_(p == 0, 0.0).mul_(p).masked_fill_(impossible, torch.inf)
+
+    def _derive(self, works: Tensors, q: Tensor, p: Tensor, terms: Tensor, slopes: list[Tensor | None]) -> None:
+        (student, teacher), rows = self.specs, self.rows
+        assert rows.coefficient is not None
+        torch.sub(q, p, out=works[0]).mul_(rows.coefficient * factor(student))
+        torch.sub(terms, p.mul_(rows.loss), out=works[1]).mul_(rows.coefficient * factor(teacher))
+        for work, slope in zip(works, slopes):
+            unload(work, slope)
+            clean(work, rows.given.idle, rows.loss * 0)

@@ -1,0 +1,235 @@
+"""Logits that a linear head makes, chunk by chunk or block by block.
+
+    for each chunk of rows:        logits = h Wᵀ + b;  tiles in place: loss, G;  dh = G W,  dW += Gᵀ h
+    for each block of classes:     logits again;  G from the statistics;  dW = Gᵀ h   (see `crossentropy._planner`)
+
+G is the gradient with respect to the logits, what a kernel leaves of a tile. N rows · C classes · D in_features · P
+positions that share a hidden state (1 but for K-dimensional heads).
+"""
+
+import functools
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from crossentropy._backends.chunked import _memory
+from crossentropy._backends.chunked._dense import chunks, tiles
+from crossentropy._backends.chunked._tile import Kernel
+from crossentropy._logspace import wide
+from crossentropy._loss import Loss, Side, product_dtype
+from crossentropy._planner import Plan
+from crossentropy._reduction import ignored
+
+
+class Head:
+    """One side of a linear loss: products with its head, and the gradients as they are collected."""
+
+    def __init__(self, side: Side, wanted: tuple[bool, ...]) -> None:
+        assert side.weight is not None
+        self.side = side
+        self.dtype = product_dtype(side)
+        self.hidden = side.input.reshape(math.prod(side.input.shape[:-1]), side.input.shape[-1])
+        self.classes = side.weight.shape[0]
+        self.head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)  # (C, P, D)
+        self.positions = self.head.shape[1]
+        self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
+        self.input_gradient = self._new(self.hidden) if wanted[0] else None
+        self.head_gradient = self._new(self.head) if wanted[1] else None
+        self.bias_gradient = None
+        if wanted[2]:
+            self.bias_gradient = self.head.new_zeros(self.classes, self.positions, dtype=wide(self.dtype))
+        self.wants_head = wanted[1] or wanted[2]
+
+    @staticmethod
+    def _new(like: Tensor) -> Tensor:
+        return _memory.empty(tuple(like.shape), like.dtype, like.device)
+
+    def logits(self, hidden: Tensor, out: Tensor, begin: int = 0) -> Tensor:
+        """Logits (R, B, P), or (R, B), of `hidden` (R, D) for the classes of `out` (R, B · P) from `begin` on."""
+        for i, j, weight in self._blocks(begin, out.shape[1] // self.positions, hidden.shape[0]):
+            part = out if len(weight) == out.shape[1] else out[:, (i - begin) * self.positions :][:, : len(weight)]
+            torch.mm(hidden, weight.T, out=part)
+            if self.bias is not None:
+                part.add_(self.bias[i:j].flatten().to(part.dtype))
+        return self.shaped(out)
+
+    def shaped(self, logits: Tensor) -> Tensor:
+        if self.positions == 1:
+            return logits
+        return logits.view(logits.shape[0], logits.shape[1] // max(self.positions, 1), self.positions)
+
+    def _blocks(self, begin: int, classes: int, rows: int) -> Iterator[tuple[int, int, Tensor]]:
+        """The head's rows for some classes in the product's dtype; converted piece by piece, else at once."""
+        step = classes
+        if self.head.dtype != self.dtype:
+            # a piece no larger than an eighth of the logits
+            step = max(16, rows * classes // max(8 * self.head.shape[2], 1))
+        for i in range(begin, begin + classes, max(step, 1)):
+            j = min(i + step, begin + classes)
+            yield i, j, self.head[i:j].flatten(0, 1).to(self.dtype)
+
+    def collect_input(self, rows: slice, gradient: Tensor) -> None:
+        """The input's gradient of a chunk, from the logits' (R, C · P)."""
+        if self.input_gradient is None:
+            return
+        out = self.input_gradient[rows]
+        if self.head.dtype == self.dtype == out.dtype:
+            torch.mm(gradient, self.head.flatten(0, 1), out=out)
+            return
+        total = torch.zeros(out.shape, dtype=wide(gradient.dtype), device=out.device)
+        for i, j, weight in self._blocks(0, self.classes, gradient.shape[0]):
+            total += torch.mm(gradient[:, i * self.positions : j * self.positions], weight)
+        out.copy_(total)
+
+    def collect_head(self, gradient: Tensor, hidden: Tensor, begin: int, *, first: bool) -> None:
+        """The gradient of head and bias for the classes of `gradient` (R, B · P): set, or added if not `first`."""
+        classes = slice(begin, begin + gradient.shape[1] // self.positions)
+        if self.bias_gradient is not None:
+            self.bias_gradient[classes] += gradient.sum(0, dtype=self.bias_gradient.dtype).view(-1, self.positions)
+        if self.head_gradient is None:
+            return
+        out = self.head_gradient[classes].flatten(0, 1)
+        if not first:
+            out.addmm_(gradient.T, hidden)
+        elif out.dtype == gradient.dtype:
+            torch.mm(gradient.T, hidden, out=out)
+        else:
+            out.copy_(torch.mm(gradient.T, hidden))
+
+    def gradients(self) -> tuple[Tensor | None, ...]:
+        """All that was collected, in the shapes and dtypes of the tensors it belongs to."""
+        side = self.side
+        assert side.weight is not None
+        return (
+            None if self.input_gradient is None else self.input_gradient.view(side.input.shape),
+            None if self.head_gradient is None else self.head_gradient.view(side.weight.shape),
+            None
+            if self.bias_gradient is None or side.bias is None
+            else self.bias_gradient.view(side.bias.shape).to(side.bias.dtype),
+        )
+
+
+def poisoned(loss: Loss, coefficient: Tensor | None, heads: list[Head]) -> Tensor | None:
+    """Hidden states (N,) that are not finite and count for nothing: no product may see them; None if there are none.
+
+    They count for nothing if all their rows are ignored or have a coefficient of 0. (An ignored row has statistics.)
+    """
+    idle = ignored(loss) if loss.kind != "statistics" else None
+    if coefficient is not None:
+        silent = (coefficient == 0).all(0)
+        idle = silent if idle is None else idle | silent
+    if idle is None:
+        return None
+    idle = idle.reshape(len(heads[0].hidden), heads[0].positions).all(1)
+    if idle.is_cpu and not bool(idle.any()):
+        return None
+    found = idle & ~functools.reduce(torch.logical_and, (head.hidden.isfinite().all(1) for head in heads))
+    return found if not found.is_cpu or bool(found.any()) else None
+
+
+def sweep_rows(kernel: Kernel, heads: list[Head], pieces: Plan, *, gradient: bool) -> None:
+    """Chunks of rows: losses, gradients of the inputs and, without a second sweep, of the heads."""
+    buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
+    for rows in chunks(len(heads[0].hidden), pieces.chunk):
+        part = kernel.chunk((rows,))
+        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes)
+        for index in tiles(logits[0].shape, pieces.tile):
+            tile = tuple([z[index] for z in logits])
+            works = _works(tile, scratches)
+            part.at(index).tile(tile, works, gradient=gradient)
+            if gradient:
+                _store(works, tile)
+        part.conclude()
+        if gradient:
+            _collect(heads, rows, hidden, logits, pieces)
+
+
+def sweep_classes(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int = 0) -> None:
+    """Blocks of classes: gradients of the heads, from the statistics that the rows have by now."""
+    kernel = kernel.ready()
+    hidden = [head.hidden.to(head.dtype) for head in heads]
+    buffers = [h.new_empty(h.shape[0] * pieces.block * head.positions) for h, head in zip(hidden, heads)]
+    scratches = _scratches(kernel, heads, pieces)
+    for first in range(0, heads[0].classes, pieces.block):
+        logits = _logits(heads, hidden, buffers, first, min(pieces.block, heads[0].classes - first))
+        _derive(kernel, logits, scratches, pieces, begin + first)
+        for head, h, z in zip(heads, hidden, logits):
+            if head.wants_head:
+                head.collect_head(z.flatten(1), h, first, first=True)
+
+
+def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int) -> None:
+    """Gradients of inputs and heads, whose classes begin at `begin`, from the statistics that the rows have."""
+    kernel = kernel.ready()
+    buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
+    for rows in chunks(len(heads[0].hidden), pieces.chunk):
+        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes)
+        _derive(kernel.at((rows,)), logits, scratches, pieces, begin)
+        _collect(heads, rows, hidden, logits, pieces)
+    if pieces.second_sweep:
+        sweep_classes(kernel, heads, pieces, begin)
+
+
+def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int = 0) -> None:
+    """Blocks of classes, which are counted from `begin` on: statistics merge, and the head is read once."""
+    hidden = head.hidden.to(head.dtype)
+    buffer = hidden.new_empty(hidden.shape[0] * pieces.block * head.positions)
+    scratches = _scratches(kernel, [head], pieces)
+    for first in range(0, head.classes, pieces.block):
+        (logits,) = _logits([head], [hidden], [buffer], first, min(pieces.block, head.classes - first))
+        for index in tiles(logits.shape, pieces.tile):
+            tile = logits[index]
+            kernel.at(index).accumulate(tile, _works((tile,), scratches)[0], begin + first, first=first == 0)
+
+
+def _buffers(heads: list[Head], pieces: Plan) -> list[Tensor]:
+    """Room for the logits of a chunk."""
+    return [_memory.empty((pieces.chunk * h.classes * h.positions,), h.dtype, h.hidden.device) for h in heads]
+
+
+def _logits(heads: list[Head], hidden: list[Tensor], buffers: list[Tensor], begin: int, classes: int) -> list[Tensor]:
+    """Logits of some rows and classes, by each head."""
+    made = []
+    for head, h, buffer in zip(heads, hidden, buffers):
+        width = classes * head.positions
+        made.append(head.logits(h, buffer[: len(h) * width].view(len(h), width), begin))
+    return made
+
+
+def _derive(kernel: Kernel, logits: list[Tensor], scratches: list[Tensor | None], pieces: Plan, begin: int) -> None:
+    """Turn logits into their gradients."""
+    for index in tiles(logits[0].shape, pieces.tile):
+        tile = tuple([z[index] for z in logits])
+        works = _works(tile, scratches)
+        kernel.at(index).block(tile, works, begin)
+        _store(works, tile)
+
+
+def _collect(heads: list[Head], rows: slice, hidden: list[Tensor], gradients: list[Tensor], pieces: Plan) -> None:
+    """Gradients of the inputs of a chunk and, without a second sweep, its part of those of the heads."""
+    for head, h, z in zip(heads, hidden, gradients):
+        head.collect_input(rows, z.flatten(1))
+        if head.wants_head and not pieces.second_sweep:
+            head.collect_head(z.flatten(1), h, 0, first=rows.start == 0)
+
+
+def _scratches(kernel: Kernel, heads: list[Head], pieces: Plan) -> list[Tensor | None]:
+    """A tile in the accumulation dtype for each head whose logits are in another."""
+    return [
+        None if head.dtype == kernel.dtype else head.hidden.new_empty(pieces.tile, dtype=kernel.dtype) for head in heads
+    ]
+
+
+def _works(tile: tuple[Tensor, ...], scratches: list[Tensor | None]) -> tuple[Tensor, ...]:
+    """Where to work on a tile: in place, or in scratch."""
+    return tuple([z if scratch is None else scratch[: z.numel()].view(z.shape) for z, scratch in zip(tile, scratches)])
+
+
+def _store(works: tuple[Tensor, ...], tile: tuple[Tensor, ...]) -> None:
+    for work, z in zip(works, tile):
+        if work is not z:
+            z.copy_(work)
