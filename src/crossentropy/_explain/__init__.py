@@ -11,8 +11,9 @@ Data first: `_loss` and `_quantities` make an `Explanation`, whose steps hold te
 """
 
 from crossentropy._explain._api import explain
-from crossentropy._explain._data import Explanation, Landmark, Step
+from crossentropy._explain._data import Landmark, Step
 from crossentropy._explain._diff import Difference
+from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._plot import ExplanationDisplay
 
 __all__ = ["Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"]

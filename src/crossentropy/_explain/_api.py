@@ -10,7 +10,7 @@ from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._explain import _diff, _loss, _quantities
 from crossentropy._explain._batch import Problem
-from crossentropy._explain._data import Explanation
+from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._words import language
 from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._targets import without

@@ -16,7 +16,8 @@ from torch import Tensor
 from crossentropy import _terminal
 from crossentropy._explain import _files
 from crossentropy._explain._api import explain
-from crossentropy._explain._data import Explanation, Language
+from crossentropy._explain._data import Language
+from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
 from crossentropy._terminal import escaped

@@ -1,6 +1,6 @@
-"""What an explanation is: steps of tensors, formulae and words. Renderers take nothing but this.
+"""What an explanation is made of: steps of tensors, formulae and words. Renderers take nothing but this.
 
-    Explanation   steps, the value they lead to, torch's own result beside it, and landmarks to judge it by
+    Computation   steps, the value they lead to, torch's own result beside it, and landmarks to judge it by
     Step          one tensor of the computation: a matrix (rows, classes), one number a row, or one number
     Numbers       a formula with numbers put in, each of which is an entry of some step's tensor
 
@@ -11,17 +11,12 @@ amount to together.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-from crossentropy import _disk
-
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from crossentropy.information import Unit
 
 Language: TypeAlias = Literal["en", "zh"]
@@ -193,13 +188,8 @@ class Lab:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
-    """Every step of a computation, with its numbers.
-
-    What `crossentropy.explain` returns. Printed, it is text of at most 100 columns; a notebook shows tables and
-    figures. `to_html` writes a page with sliders, `to_markdown` and `to_dict` say the same for other readers, `plot`
-    draws the matrix of probabilities.
-    """
+class Computation:
+    """Steps, the value they lead to, and what torch makes of the same."""
 
     kind: Literal["cross_entropy", "kl", "entropy", "information"]
     titles: Mapping[Language, str]
@@ -237,43 +227,6 @@ class Explanation:
         """The step of that key, if the computation has it."""
         return next((step for step in self.steps if step.key == key), None)
 
-    def __str__(self) -> str:
-        from crossentropy._explain._text import render
-
-        return render(self)
-
-    def __rich__(self) -> object:
-        """The explanation for `rich.print`."""
-        from crossentropy._explain._rich import render
-
-        return render(self)
-
-    def _repr_html_(self) -> str:
-        from crossentropy._explain._html import fragment
-
-        return fragment(self)
-
-    def to_html(self, path: str | Path) -> None:
-        """Write one self-contained page, with sliders for the logits of one row and for the temperature.
-
-        The page loads nothing, needs no network and works with a keyboard.
-
-        Args:
-            path: The file to write.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        from crossentropy._explain._page import page
-
-        _disk.write({Path(path): page(self).encode()})
-
-    def to_markdown(self) -> str:
-        """The explanation as Markdown: headings, formulae and tables."""
-        from crossentropy._explain._markdown import render
-
-        return render(self)
-
     def to_dict(self) -> dict[str, Any]:
         """The explanation as what JSON can hold; nan and the infinities are strings."""
         return {
@@ -296,21 +249,6 @@ class Explanation:
                 for mark in self.landmarks
             ],
         }
-
-    def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Draw the probabilities of each row, its target boxed and its loss beside it, or a quantity as areas.
-
-        Needs matplotlib. `crossentropy.ExplanationDisplay` does the same and keeps the artists.
-
-        Args:
-            ax: Axes to draw on; new ones by default.
-
-        Returns:
-            The axes.
-        """
-        from crossentropy._explain._plot import ExplanationDisplay
-
-        return ExplanationDisplay(self).plot(ax).ax_
 
 
 def plain(x: Tensor | float) -> Any:  # noqa: ANN401 (nested lists)

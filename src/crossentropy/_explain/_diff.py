@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy._explain._data import Explanation, Step, number, plain
+from crossentropy._explain._data import Computation, Step, number, plain
 from crossentropy._explain._words import say
 
 
@@ -52,10 +52,10 @@ OPTIONAL = ("raw", "tau", "weight", "z_loss", "token_weight", "denominator", "ro
 def diff(a: object, b: object) -> Difference:
     """The first step at which two explanations part."""
     for name, e in (("a", a), ("b", b)):
-        if not isinstance(e, Explanation):
+        if not isinstance(e, Computation):
             raise ArgumentTypeError(f"{name} is {kind_of(e)}, expected what crossentropy.explain returns")
-    assert isinstance(a, Explanation)
-    assert isinstance(b, Explanation)
+    assert isinstance(a, Computation)
+    assert isinstance(b, Computation)
     if a.kind != b.kind:
         raise ArgumentValueError(f"a explains {a.kind} and b {b.kind}: expected two of the same kind")
     return (
@@ -66,7 +66,7 @@ def diff(a: object, b: object) -> Difference:
     )
 
 
-def _shape(a: Explanation, b: Explanation) -> Difference | None:
+def _shape(a: Computation, b: Computation) -> Difference | None:
     sizes = [(e.shown.all_rows, e.shown.all_classes) for e in (a, b)]
     if sizes[0] == sizes[1]:
         return None
@@ -75,7 +75,7 @@ def _shape(a: Explanation, b: Explanation) -> Difference | None:
     return Difference(a.steps[0].key, "shape", message, None, float(rows[0]), float(rows[1]))
 
 
-def _ignored(a: Explanation, b: Explanation) -> Difference | None:
+def _ignored(a: Computation, b: Computation) -> Difference | None:
     for row, (ours, theirs) in enumerate(zip(a.shown.ignored, b.shown.ignored)):
         if ours != theirs:
             found = Difference("target", "ignored", say(a.lang, "diff.ignored"), (row,), float(ours), float(theirs))
@@ -83,7 +83,7 @@ def _ignored(a: Explanation, b: Explanation) -> Difference | None:
     return None
 
 
-def _first(a: Explanation, b: Explanation) -> Difference | None:
+def _first(a: Computation, b: Computation) -> Difference | None:
     theirs, ours = {step.key: step for step in b.steps}, {step.key: step for step in a.steps}
     for key in _in_order(list(ours), list(theirs)):
         x, y = ours.get(key), theirs.get(key)
@@ -119,7 +119,7 @@ def _parting(x: Step, y: Step, tolerance: float) -> tuple[int, ...] | None:
     return tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), apart.shape)) if apart.dim() else ()
 
 
-def _one_sided(a: Explanation, b: Explanation, key: str) -> Difference:
+def _one_sided(a: Computation, b: Computation, key: str) -> Difference:
     """A step that only one computation has."""
     step = a.step(key) or b.step(key)
     assert step is not None
@@ -129,7 +129,7 @@ def _one_sided(a: Explanation, b: Explanation, key: str) -> Difference:
     return _with_values(a, b, Difference(key, cause, message, None, torch.nan, torch.nan))
 
 
-def _explained(a: Explanation, b: Explanation, x: Step, y: Step, entry: tuple[int, ...]) -> Difference:
+def _explained(a: Computation, b: Computation, x: Step, y: Step, entry: tuple[int, ...]) -> Difference:
     cause = _cause(a, b, x, y)
     p, q = (float(step.tensor[entry]) if step.tensor.dim() == len(entry) else torch.nan for step in (x, y))
     where = f"[{', '.join(map(str, entry))}]" if entry else ""
@@ -137,7 +137,7 @@ def _explained(a: Explanation, b: Explanation, x: Step, y: Step, entry: tuple[in
     return _with_values(a, b, Difference(x.key, cause, words, entry or None, p, q))
 
 
-def _with_values(a: Explanation, b: Explanation, found: Difference) -> Difference:
+def _with_values(a: Computation, b: Computation, found: Difference) -> Difference:
     """The difference, with what becomes of the value."""
     same = a.value.shape == b.value.shape and torch.allclose(
         a.value.double(), b.value.double(), atol=max(a.tolerance, b.tolerance), rtol=0.0, equal_nan=True
@@ -150,7 +150,7 @@ def _with_values(a: Explanation, b: Explanation, found: Difference) -> Differenc
     return Difference(found.step, found.cause, f"{found.message}{gap}{tail}", found.where, found.a, found.b)
 
 
-def _cause(a: Explanation, b: Explanation, x: Step, y: Step) -> str:
+def _cause(a: Computation, b: Computation, x: Step, y: Step) -> str:
     if x.tensor.shape != y.tensor.shape:
         return "path" if x.key == "target" else "entries"
     if x.key == "target":
@@ -166,7 +166,7 @@ def _cause_of_target(x: Tensor, y: Tensor) -> str:
     return "labels" if not x.is_floating_point() else "entries"
 
 
-def _cause_of_logits(a: Explanation, b: Explanation, x: Tensor, y: Tensor) -> str:
+def _cause_of_logits(a: Computation, b: Computation, x: Tensor, y: Tensor) -> str:
     """What maps the logits of one to those of the other."""
     if not torch.equal(a.shown.classes, b.shown.classes):
         return "entries"

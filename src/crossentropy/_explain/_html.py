@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator
 from importlib import resources
 
-from crossentropy._explain._data import Explanation, Numbers, Ref, Step, number
+from crossentropy._explain._data import Computation, Numbers, Ref, Step, number
 from crossentropy._explain._layout import Cell, Grid, grid, legend, place, row_name, worked
 from crossentropy._explain._svg import areas, bars
 from crossentropy._explain._words import say
 
 
-def fragment(e: Explanation) -> str:
+def fragment(e: Computation) -> str:
     """The explanation as one element, with its style inside."""
     return (
         f'<div class="ce-explain" lang="{LANGUAGES[e.lang]}"><style>{read("style.css")}</style>'
@@ -31,7 +31,7 @@ def read(name: str) -> str:
     return resources.files("crossentropy._explain").joinpath(name).read_text("utf-8")
 
 
-def body(e: Explanation) -> str:
+def body(e: Computation) -> str:
     """Steps, landmarks and check."""
     steps = "".join(_step(e, step, i) for i, step in enumerate(e.steps, 1))
     mark = "✓" if e.agrees else "✗"
@@ -39,7 +39,7 @@ def body(e: Explanation) -> str:
     return f"{steps}{_landmarks(e)}{check}"
 
 
-def figures(e: Explanation, i: int) -> str:
+def figures(e: Computation, i: int) -> str:
     """The figures of a row, which their captions name where there are several."""
     row = f"{say(e.lang, 'row')} {row_name(e, i)}"
     where = say(e.lang, "worked", where=row) + " " if len(e.shown.positions) > 1 else ""
@@ -51,12 +51,12 @@ def figures(e: Explanation, i: int) -> str:
     )
 
 
-def first_counted(e: Explanation) -> int:
+def first_counted(e: Computation) -> int:
     """The first row that is not ignored."""
     return next((i for i, ignored in enumerate(e.shown.ignored) if not ignored), 0)
 
 
-def _step(e: Explanation, step: Step, i: int) -> str:
+def _step(e: Computation, step: Step, i: int) -> str:
     note = f"<p>{html.escape(step.note)}</p>" if step.note else ""
     where = worked(e, step)
     where = f'<span class="where">{html.escape(where)}</span> ' if where else ""
@@ -118,7 +118,7 @@ def _cell(step: Step, cell: Cell) -> str:
     return f'<td data-n="{place(step.key, cell.row, cell.column)}"{target}>{name}<span>{text}</span></td>'
 
 
-def _landmarks(e: Explanation) -> str:
+def _landmarks(e: Computation) -> str:
     if not e.landmarks:
         return ""
     rows = "".join(

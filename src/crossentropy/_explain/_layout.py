@@ -6,7 +6,7 @@ Nothing is computed here: a cell is an entry of the step's tensor, with its plac
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from crossentropy._explain._data import Explanation, Step, number
+from crossentropy._explain._data import Computation, Step, number
 from crossentropy._explain._words import say
 
 
@@ -39,14 +39,14 @@ class Grid(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def grid(e: Explanation, step: Step) -> Grid | None:
+def grid(e: Computation, step: Step) -> Grid | None:
     """The cells of a step; None for a single number."""
     if step.tensor.dim() == 2:
         return _matrix(e, step)
     return _vector(e, step) if step.tensor.dim() == 1 else None
 
 
-def worked(e: Explanation, step: Step) -> str:
+def worked(e: Computation, step: Step) -> str:
     """Which row, and class, the numbers of a step's formula are of, in words; nothing where there is but one."""
     last = next((ref for ref in reversed(list(step.numbers.refs)) if ref.step == step.key), None)
     if last is None or last.row is None:
@@ -59,17 +59,17 @@ def worked(e: Explanation, step: Step) -> str:
     return say(e.lang, "worked", where=(", " if e.lang == "en" else "\uff0c").join(parts)) if parts else ""
 
 
-def result(e: Explanation, step: Step) -> str:
+def result(e: Computation, step: Step) -> str:
     """The formula with numbers, or the number of a step that has no formula of others."""
     return str(step.numbers) if step.numbers or step.tensor.dim() else f"= {number(float(step.tensor))}"
 
 
-def row_name(e: Explanation, row: int) -> str:
+def row_name(e: Computation, row: int) -> str:
     """The index of a row; a single row without axes has none."""
     return e.shown.row_name(row)
 
 
-def class_name(e: Explanation, row: int, column: int) -> str:
+def class_name(e: Computation, row: int, column: int) -> str:
     """The name of a class on one line, without what a terminal would obey."""
     return "".join(c if c.isprintable() else "\ufffd" for c in e.shown.class_name(row, column))
 
@@ -79,7 +79,7 @@ def place(step: str, row: int | None, column: int | None) -> str:
     return ":".join((step, *("" if i is None else str(i) for i in (row, column))))
 
 
-def _matrix(e: Explanation, step: Step) -> Grid:
+def _matrix(e: Computation, step: Step) -> Grid:
     aligned, columns = e.shown.aligned, step.tensor.shape[1]
     header = tuple(class_name(e, 0, k) if aligned else "" for k in range(columns))
     if not aligned:
@@ -97,7 +97,7 @@ def _matrix(e: Explanation, step: Step) -> Grid:
     return Grid(corner, header, tuple(lines))
 
 
-def _vector(e: Explanation, step: Step) -> Grid:
+def _vector(e: Computation, step: Step) -> Grid:
     ignored = e.shown.ignored
     marks = ["× " if skipped else "" for skipped in ignored]
     header = tuple(mark + row_name(e, row) for row, mark in enumerate(marks))
@@ -108,13 +108,13 @@ def _vector(e: Explanation, step: Step) -> Grid:
     return Grid(say(e.lang, "row"), header, (Line("", False, tuple(cells)),))
 
 
-def legend(e: Explanation, step: Step) -> str:
+def legend(e: Computation, step: Step) -> str:
     """What the marks mean that are used, for the first step with a matrix."""
     first = next((other for other in e.steps if other.tensor.dim() == 2), e.steps[0])
     return " · ".join(_marks(e)) if step is first else ""
 
 
-def _marks(e: Explanation) -> Iterator[str]:
+def _marks(e: Computation) -> Iterator[str]:
     if any(e.shown.labels):
         yield say(e.lang, "legend.target")
     if any(e.shown.ignored):

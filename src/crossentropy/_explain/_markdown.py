@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator
 
-from crossentropy._explain._data import Explanation, number
+from crossentropy._explain._data import Computation, number
 from crossentropy._explain._layout import Grid, grid, legend, result, worked
 from crossentropy._explain._words import say
 
 
-def render(e: Explanation) -> str:
+def render(e: Computation) -> str:
     """The explanation as Markdown."""
     blocks = [f"# {escape(e.title)}"]
     for i, step in enumerate(e.steps, 1):

@@ -9,13 +9,13 @@ import json
 from typing import Any
 
 from crossentropy._explain import _svg
-from crossentropy._explain._data import Explanation, Lab, number, plain
+from crossentropy._explain._data import Computation, Lab, number, plain
 from crossentropy._explain._html import LANGUAGES, body, figures, first_counted, read
 from crossentropy._explain._layout import class_name, place, row_name
 from crossentropy._explain._words import say
 
 
-def page(e: Explanation) -> str:
+def page(e: Computation) -> str:
     """The page."""
     main = f'<div class="steps">{body(e)}</div>'
     script = ""
@@ -34,7 +34,7 @@ def page(e: Explanation) -> str:
     )
 
 
-def _panel(e: Explanation, lab: Lab) -> str:
+def _panel(e: Computation, lab: Lab) -> str:
     first = first_counted(e)
     rows = "".join(
         f'<option value="{i}"{" selected" if i == first else ""}>{html.escape(row_name(e, i))}'
@@ -63,7 +63,7 @@ def _panel(e: Explanation, lab: Lab) -> str:
     )
 
 
-def _live(e: Explanation) -> str:
+def _live(e: Computation) -> str:
     """The result, which stays in view."""
     key, symbol = {"kl": ("kl", "KL(p‖q)"), "entropy": ("entropy", "H(p)")}.get(e.kind, ("value", "L"))
     step = e.step(key)
@@ -72,7 +72,7 @@ def _live(e: Explanation) -> str:
     return f'{symbol} = <b data-n="{place(key, None, None)}">{number(float(step.tensor))}</b>'
 
 
-def _figures(e: Explanation) -> str:
+def _figures(e: Computation) -> str:
     """The figures of every row, of which the page shows one."""
     first = first_counted(e)
     return "".join(
@@ -81,7 +81,7 @@ def _figures(e: Explanation) -> str:
     )
 
 
-def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
+def _data(e: Computation, lab: Lab) -> dict[str, Any]:
     """What page.js computes with."""
     tensors = ("logits", "p", "tau", "count", "coefficient", "temperatures")
     rows, columns = lab.logits.shape
@@ -111,19 +111,19 @@ def _data(e: Explanation, lab: Lab) -> dict[str, Any]:
     }
 
 
-def _one_hot(e: Explanation) -> bool:
+def _one_hot(e: Computation) -> bool:
     """Whether the target is one class a row."""
     target = e.step("target")
     return target is not None and target.tensor.dim() == 1
 
 
-def _entropies(e: Explanation) -> Any:  # noqa: ANN401 (a list)
+def _entropies(e: Computation) -> Any:  # noqa: ANN401 (a list)
     """H(p) of each row of a divergence, which no slider changes."""
     step = e.step("entropy")
     return None if e.kind != "kl" or step is None else plain(step.tensor.reshape(-1))
 
 
-def _rest(e: Explanation, key: str) -> Any:  # noqa: ANN401 (nested lists)
+def _rest(e: Computation, key: str) -> Any:  # noqa: ANN401 (nested lists)
     step = e.step(key)
     return None if step is None or step.rest is None else plain(step.rest)
 

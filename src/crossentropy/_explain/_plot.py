@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from crossentropy._explain._data import Explanation, Language, Step, number
+from crossentropy._explain._data import Computation, Language, Step, number
 from crossentropy._explain._layout import class_name, row_name
 from crossentropy._explain._words import say
 
@@ -59,7 +59,7 @@ class ExplanationDisplay:
     boxes_: "list[Rectangle]"
     bars_: "list[BarContainer]"
 
-    def __init__(self, explanation: Explanation) -> None:
+    def __init__(self, explanation: Computation) -> None:
         self.explanation = explanation
 
     def plot(self, ax: "Axes | None" = None) -> "ExplanationDisplay":
@@ -91,7 +91,7 @@ class ExplanationDisplay:
             ax.set_title(words.title)
         return self
 
-    def _matrix(self, e: Explanation, step: Step) -> None:
+    def _matrix(self, e: Computation, step: Step) -> None:
         from matplotlib.patches import Rectangle
 
         ax, words, shown = self.ax_, self._words, _with_rest(step)
@@ -117,7 +117,7 @@ class ExplanationDisplay:
         right.set_yticks(range(rows), [number(x) for x in losses.tensor.tolist()])
         right.set_ylabel(words.say(losses.key))
 
-    def _information(self, e: Explanation) -> None:
+    def _information(self, e: Computation) -> None:
         step = e.step("information")
         assert step is not None
         names = [self._words.name(0, k) for k in range(step.tensor.shape[1])]
@@ -128,7 +128,7 @@ class ExplanationDisplay:
         self.ax_.margins(y=0.15)
         self.ax_.set(xlabel=self._words.say("outcome"), ylabel=f"−{_log(e)} p  ({e.unit})")
 
-    def _areas(self, e: Explanation) -> None:
+    def _areas(self, e: Computation) -> None:
         """The first distribution: blocks p_c wide, filled up to −log p_c, hatched from there up to −log q_c."""
         p = e.step("p")
         assert p is not None
@@ -164,11 +164,11 @@ def _with_rest(step: Step) -> Tensor:
     return step.tensor if step.rest is None else torch.cat([step.tensor, step.rest.unsqueeze(1)], 1)
 
 
-def _log(e: Explanation) -> str:
+def _log(e: Computation) -> str:
     return {"nat": "log", "bit": "log₂", "hartley": "log₁₀"}[e.unit]
 
 
-def _new_axes(figure: "type[Figure]", e: Explanation) -> "Axes":
+def _new_axes(figure: "type[Figure]", e: Computation) -> "Axes":
     """Axes of a figure of their own, with room for their cells; pyplot's state is not touched."""
     step = e.step("softmax") or e.step("probabilities")
     rows, columns = step.tensor.shape if step is not None else (4, 6)
@@ -179,7 +179,7 @@ def _new_axes(figure: "type[Figure]", e: Explanation) -> "Axes":
 class _Words:
     """The words of a figure, in fonts that have them."""
 
-    def __init__(self, e: Explanation) -> None:
+    def __init__(self, e: Computation) -> None:
         from crossentropy._explain._fonts import families
 
         self._e, (rows, columns) = e, e.shown.classes.shape

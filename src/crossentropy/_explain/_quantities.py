@@ -16,7 +16,8 @@ from torch import Tensor
 from crossentropy import information
 from crossentropy._errors import ArgumentValueError
 from crossentropy._explain._batch import TEMPERATURES, position, sums_of_hidden
-from crossentropy._explain._data import Explanation, Lab, Landmark, Language, Ref, Shown, number
+from crossentropy._explain._data import Lab, Landmark, Language, Ref, Shown, number
+from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._reference import difference
 from crossentropy._explain._rows import choose_classes
 from crossentropy._explain._steps import MOST_TERMS, Steps

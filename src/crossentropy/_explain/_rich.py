@@ -6,12 +6,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from crossentropy._explain._data import Explanation, Step, number
+from crossentropy._explain._data import Computation, Step, number
 from crossentropy._explain._layout import Grid, grid, legend, result, worked
 from crossentropy._explain._words import say
 
 
-def render(e: Explanation) -> Group:
+def render(e: Computation) -> Group:
     """The explanation as something that rich prints."""
     parts: list[object] = [Text(e.title, style="bold underline"), Text("")]
     for i, step in enumerate(e.steps, 1):
@@ -23,7 +23,7 @@ def render(e: Explanation) -> Group:
     return Group(*parts)  # pyright: ignore[reportArgumentType] (all are renderable)
 
 
-def _step(e: Explanation, step: Step, i: int) -> Group:
+def _step(e: Computation, step: Step, i: int) -> Group:
     parts: list[object] = [Text.assemble((f"{i:2}. {step.name}", "bold"), "  ", (step.formula, "cyan"))]
     inside: list[object] = [Text(step.note, style="italic")] if step.note else []
     numbers = result(e, step)
@@ -56,7 +56,7 @@ def _table(cells: Grid) -> Table:
     return table
 
 
-def _landmarks(e: Explanation) -> Table:
+def _landmarks(e: Computation) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 4))
     for mark in e.landmarks:
         table.add_row(Text(mark.name), Text(number(mark.value), justify="right"), Text(mark.note, style="italic"))

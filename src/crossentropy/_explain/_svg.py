@@ -12,7 +12,7 @@ import html
 import math
 from typing import NamedTuple
 
-from crossentropy._explain._data import Explanation, number
+from crossentropy._explain._data import Computation, number
 from crossentropy._explain._layout import class_name, place
 from crossentropy._explain._words import say
 
@@ -28,7 +28,7 @@ class Row(NamedTuple):
     names: list[str]
 
 
-def row(e: Explanation, i: int) -> Row | None:
+def row(e: Computation, i: int) -> Row | None:
     """The distributions of row i, if the computation has them."""
     if e.lab is None:
         return None
@@ -42,7 +42,7 @@ def row(e: Explanation, i: int) -> Row | None:
     return Row(p, q, names)
 
 
-def bars(e: Explanation, i: int) -> str:
+def bars(e: Computation, i: int) -> str:
     """The probabilities of row i, or nothing."""
     r = row(e, i)
     if r is None:
@@ -73,7 +73,7 @@ def above(p: float, q: float) -> float:
     return bar(p if q < p < q + 0.15 else q)[0] - 5
 
 
-def areas(e: Explanation, i: int) -> str:
+def areas(e: Computation, i: int) -> str:
     """The loss of row i as an area, or nothing where the target has mass on classes that are not shown."""
     r = row(e, i)
     if r is None or (not e.shown.aligned and r.p[-1] > 0) or math.isclose(sum(r.p), 0.0):
@@ -97,14 +97,14 @@ def areas(e: Explanation, i: int) -> str:
     return _figure([_HATCH, shown, *parts], say(e.lang, "figure.areas.label"), f' data-scale="{scale:.4f}"')
 
 
-def total_of(e: Explanation, i: int) -> tuple[str, int | None, None]:
+def total_of(e: Computation, i: int) -> tuple[str, int | None, None]:
     """The place of the number that is the whole area of row i."""
     key = {"cross_entropy": "nll", "kl": "cross_entropy"}.get(e.kind, "entropy")
     step = e.step(key)
     return key, (i if step is not None and step.tensor.dim() else None), None
 
 
-def _total(e: Explanation, i: int) -> float:
+def _total(e: Computation, i: int) -> float:
     key, row, _ = total_of(e, i)
     step = e.step(key)
     assert step is not None

@@ -3,7 +3,7 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from crossentropy._explain._data import Explanation, Step, number
+from crossentropy._explain._data import Computation, Step, number
 from crossentropy._explain._layout import Grid, grid, legend, result, worked
 from crossentropy._explain._words import say
 
@@ -13,7 +13,7 @@ LONGEST_NAME = 14
 """Columns of a class's name; longer ones are cut."""
 
 
-def render(e: Explanation) -> str:
+def render(e: Computation) -> str:
     """The explanation as text."""
     lines = [*wrap(e.title, WIDTH), "═" * min(WIDTH, width(e.title)), ""]
     for i, step in enumerate(e.steps, 1):
@@ -25,7 +25,7 @@ def render(e: Explanation) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _step(e: Explanation, step: Step, i: int) -> Iterator[str]:
+def _step(e: Computation, step: Step, i: int) -> Iterator[str]:
     head = f"{i:2}. {step.name}"
     yield from wrap(f"{head}  {step.formula}", WIDTH, INDENT)
     yield from (INDENT + line for line in wrap(step.note, WIDTH - len(INDENT)))
@@ -80,7 +80,7 @@ def _blocks(widths: Sequence[int], room: int) -> Iterator[list[int]]:
         yield block
 
 
-def _landmarks(e: Explanation) -> Iterator[str]:
+def _landmarks(e: Computation) -> Iterator[str]:
     names = max(width(mark.name) for mark in e.landmarks)
     numbers = max(len(number(mark.value)) for mark in e.landmarks)
     for mark in e.landmarks:
