@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import math
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import crossentropy.functional as F
-from crossentropy import Options, _planner
+from crossentropy import Options, _loss, _planner
 from crossentropy import _statistics as statistics
 from crossentropy._backends.chunked import _memory
 from crossentropy._logspace import log_softmax
@@ -423,6 +424,32 @@ def test_the_loss_does_not_depend_on_the_chunks(dtype: torch.dtype, smoothing: f
     for loss in losses:
         assert (loss.double() - losses[0].double()).abs() <= 2 * near
         assert (loss.double() - exact).abs() <= near
+
+
+@pytest.mark.parametrize("budget", [None, 20_000])
+def test_a_processor_without_products_in_bfloat16(budget: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads are multiplied in float32 there, piece by piece, and gradients are rounded once."""
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    _loss.cpu_multiplies.cache_clear()
+    generator = torch.Generator().manual_seed(0)
+    h, w = (torch.randn(n, 32, generator=generator).bfloat16() for n in (64, 200))
+    y, options = (
+        torch.randint(0, 200, (64,), generator=generator),
+        None if budget is None else Options(memory_budget=budget),
+    )
+    try:
+        leaves = [x.clone().requires_grad_() for x in (h, w)]
+        loss = F.linear_cross_entropy(*leaves, y, out_dtype=torch.float32, options=options)
+        found = torch.autograd.grad(loss, leaves)
+    finally:
+        _loss.cpu_multiplies.cache_clear()
+    exact = [x.double().requires_grad_() for x in (h, w)]
+    expected = TF.cross_entropy(exact[0] @ exact[1].T, y)
+    # bfloat16 products would round logits of size 20 by 2^-4
+    assert_accurate(loss.detach(), expected.detach(), roundings=64)
+    for ours, exactly in zip(found, torch.autograd.grad(expected, exact)):
+        torch.testing.assert_close(ours.double(), exactly, rtol=2**-8, atol=2**-20)
 
 
 CHUNKS = (1, 4, 16, 64, 256, 10**6)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_compiling
 
+from crossentropy._loss import cpu_multiplies
 from crossentropy._sharding import of_which
 from crossentropy._targets import long
 from crossentropy._tensors import INTEGERS
@@ -75,7 +76,7 @@ def linear_cross_entropy(
         or weight.dim() != 2
         or input.dim() == 0
         or input.shape[-1] == 0
-        or input.dtype == torch.float16
+        or not cpu_multiplies(input.dtype)
         or (input.numel() // max(weight.shape[1], 1)) * weight.shape[0] > MOST
         or input.shape[:-1] != target.shape
     ):
