@@ -190,6 +190,12 @@ def under_autocast(input: Tensor) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
+def loss_dtype(input: Tensor, natural: torch.dtype | None = None) -> torch.dtype:
+    """The dtype of a loss: its `natural` one, or the input's; under autocast float32, as torch's."""
+    natural = natural or input.dtype
+    return wide(natural) if under_autocast(input) else natural
+
+
 def dtypes(
     input: Tensor, others: tuple[Tensor | None, ...], out_dtype: torch.dtype | None
 ) -> tuple[torch.dtype, torch.dtype]:
@@ -203,7 +209,7 @@ def dtypes(
         if other is not None and other.is_floating_point():
             natural = torch.promote_types(natural, other.dtype)
     if out_dtype is None:
-        out_dtype = wide(natural) if under_autocast(input) else natural
+        out_dtype = loss_dtype(input, natural)
     return wide(natural), out_dtype
 
 

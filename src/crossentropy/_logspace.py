@@ -4,6 +4,7 @@
     logsumexp(z)     = log Σ exp(z_c)    with a gradient that stays accurate for huge z
     product(p, l)    = p · l             where 0 · (±inf) = 0
     kl_terms(l, p)   = p (log p − l)     where 0 log 0 = 0, whatever l is
+    transform(x)     = c · tanh(s x / c) / T
     wide(dtype)                          the dtype in which sums are accumulated
 
 z logits (…, C, …) · c an index along the class axis `dim` · p probabilities or weights · l log-probabilities.
@@ -68,6 +69,13 @@ def product(p: Tensor | float, log_q: Tensor) -> Tensor:
     The infinity is masked before the product, not after it: masked afterwards, its gradient would be 0 · inf = nan.
     """
     return p * log_q.masked_fill((p == 0) & log_q.isinf(), 0.0)
+
+
+def transform(x: Tensor, scale: float, softcap: float | None, temperature: float = 1.0) -> Tensor:
+    """Logits softcap · tanh(scale · x / softcap) / temperature, with constants put together."""
+    if softcap is not None:
+        return softcap / temperature * torch.tanh(x * (scale / softcap))
+    return x if scale == temperature else x * (scale / temperature)
 
 
 def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:

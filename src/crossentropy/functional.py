@@ -187,7 +187,7 @@ def log_softmax(
     """
     if dtype is None:
         check_floating("input", input)
-        dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
+        dtype = contract.loss_dtype(input)
     else:
         input = input.to(dtype)
     if dim is None:

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._logspace import log_softmax, logsumexp, product, wide
+from crossentropy._logspace import log_softmax, logsumexp, product, transform, wide
 from crossentropy._loss import Loss, LossSpec, Result, Side, tensors_of, with_tensors
 from crossentropy._planner import Plan
 from crossentropy._reduction import ignored, picked, weigh
@@ -173,11 +173,8 @@ def _logits(side: Side, skipped: Tensor | None) -> Tensor:
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
-    """Logits in the accumulation dtype, scaled, capped and divided by the temperature, with constants put together."""
-    z = logits.to(spec.dtype)
-    if spec.softcap is not None:
-        return spec.softcap / spec.temperature * torch.tanh(z * (spec.logit_scale / spec.softcap))
-    return z if spec.logit_scale == spec.temperature else z * (spec.logit_scale / spec.temperature)
+    """Logits in the accumulation dtype, scaled, capped and divided by the temperature."""
+    return transform(logits.to(spec.dtype), spec.logit_scale, spec.softcap, spec.temperature)
 
 
 def _finite(side: Side, like: Tensor) -> Tensor:

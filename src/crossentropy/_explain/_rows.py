@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossentropy._logspace import transform as transformed
 from crossentropy._logspace import wide
-from crossentropy._loss import LossSpec, LossTensors
+from crossentropy._loss import LossSpec, LossTensors, cpu_multiplies
 
 LARGEST_PIECE = 1 << 20
 """Logits that are converted to float64 at once: 8 MB."""
@@ -51,17 +52,16 @@ def logits_of(tensors: LossTensors, spec: LossSpec, positions: Sequence[tuple[in
 
 
 def product(hidden: Tensor, head: Tensor, bias: Tensor | None) -> Tensor:
-    """Logits hidden @ head.T + bias in the dtype in which the losses multiply (float16 on a CPU in float32)."""
+    """Logits hidden @ head.T + bias in the dtype in which the losses multiply."""
     dtype = torch.promote_types(hidden.dtype, head.dtype)
-    if dtype == torch.float16 and not hidden.is_cuda:
+    if hidden.is_cpu and not cpu_multiplies(dtype):
         dtype = wide(dtype)
     return F.linear(hidden.to(dtype), head.to(dtype), None if bias is None else bias.to(dtype))
 
 
 def transform(x: Tensor, spec: LossSpec) -> Tensor:
     """Logits as the loss sees them: scaled, then capped."""
-    z = x if spec.logit_scale == 1.0 else x * spec.logit_scale
-    return z if spec.softcap is None else spec.softcap * torch.tanh(z / spec.softcap)
+    return transformed(x, spec.logit_scale, spec.softcap)
 
 
 def pieces(tensors: LossTensors, spec: LossSpec, losses: Tensor) -> Iterator[tuple[LossTensors, Tensor]]:

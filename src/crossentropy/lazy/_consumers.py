@@ -15,7 +15,8 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import _planner as planner
 from crossentropy import _torch, functional
-from crossentropy.lazy._derivations import loss_dtype, methods, on_classes, tidy, viewed
+from crossentropy._logspace import transform
+from crossentropy.lazy._derivations import methods, on_classes, tidy, viewed
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
 
@@ -80,7 +81,7 @@ def _loss(
         target,
         reduction=reduction,
         ignore_index=ignore_index,
-        out_dtype=out_dtype or loss_dtype(input),
+        out_dtype=out_dtype or contract.loss_dtype(input),
         logit_scale=logit_scale,
         softcap=softcap,
         **ours,
@@ -91,7 +92,7 @@ def _as_torch(
     input: LazyLogits, target: Tensor, ignore_index: Any, weight: Any = None, label_smoothing: Any = 0.0, **_: Any
 ) -> bool:
     """Whether torch takes these arguments, and without a promotion of dtypes: where ours takes more, torch refuses."""
-    dtype = loss_dtype(input)
+    dtype = contract.loss_dtype(input)
     return (
         (target.dtype == dtype if target.is_floating_point() else target.dtype == torch.int64)
         and (weight is None or (isinstance(weight, Tensor) and weight.dtype == dtype and not weight.requires_grad))
@@ -210,8 +211,7 @@ def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
     with torch.autocast(z.device.type, enabled=False):
         found = (weight[classes].to(_wide(rows)) @ rows.to(_wide(rows)).unsqueeze(-1)).squeeze(-1)
     found = found if bias is None else found + bias[classes]
-    found = found * e.scale
-    return found if e.softcap is None else e.softcap * torch.tanh(found / e.softcap)
+    return transform(found, e.scale, e.softcap)
 
 
 def _chosen(func: Any, z: LazyLogits, rows: Tensor, classes: Any) -> Any:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossentropy import _contract as contract
 from crossentropy import _torch, functional
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
@@ -355,14 +356,8 @@ def _normalized(kind: str, function: Any, z: Any, dim: Any, *args: Any, dtype: A
         return NotImplemented
     if z._expression.kind not in ("logits", "log_probs"):  # log-probabilities are logits of the same softmax
         return NotImplemented
-    dtype = dtype or (z.dtype if z.device.type == "cpu" else loss_dtype(z))  # on a CPU, autocast leaves it
+    dtype = dtype or (z.dtype if z.device.type == "cpu" else contract.loss_dtype(z))  # on a CPU, autocast leaves it
     return derive(z, z._expression.then(function, -1, dtype, dtype=dtype, kind=kind))
-
-
-def loss_dtype(z: Tensor) -> torch.dtype:
-    """The dtype of losses of logits: theirs, or float32 under autocast."""
-    half = z.dtype in (torch.float16, torch.bfloat16)
-    return torch.float32 if half and torch.is_autocast_enabled(z.device.type) else z.dtype
 
 
 @implements(*methods("neg", "negative"), Tensor.__neg__)
