@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -73,7 +73,7 @@ class LogitsLike(TorchDispatchMode):
 @contextmanager
 def in_chunks() -> Iterator[None]:
     """Cut even tiny logits into chunks, as large ones are."""
-    with mock.patch.object(_tiny, "MOST", 0), mock.patch.object(_planner, "CPU_BUDGET", 2_000):
+    with mock.patch.object(_tiny, "MOST", 0), mock.patch.object(_planner, "CPU", replace(_planner.CPU, budget=2_000)):
         yield
 
 

@@ -11,6 +11,7 @@ write into masked logits and everything between is legal.
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -83,8 +84,7 @@ def target_of(kind: str, rows: tuple[int, ...], classes: int) -> Tensor:
 def tiles_of(logits: int) -> Iterator[None]:
     """Dense logits in tiles and chunks of that many, instead of those that fit a cache."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("CPU_TILE", "CPU_TILE_ACROSS"):
-            patch.setattr(_planner, name, 4 * logits)
+        patch.setattr(_planner, "CPU", replace(_planner.CPU, tile=4 * logits, tile_across=4 * logits))
         patch.setattr(_planner, "DENSE_CHUNK", 1)
         yield
 

@@ -5,6 +5,7 @@ import itertools
 import math
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,11 +16,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import crossentropy.functional as F
-from crossentropy import Options, _loss, _planner
+from crossentropy import Options, _loss, _planner, _tiny
 from crossentropy import _statistics as statistics
 from crossentropy._backends.chunked import _memory
 from crossentropy._logspace import log_softmax
-from crossentropy._planner import CPU_BUDGET, Plan, Workload, plan
+from crossentropy._planner import ACCELERATOR, CPU, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
 from crossentropy.testing import assert_accurate, hostile_logits, peak_bytes
 
@@ -119,7 +120,7 @@ def test_plans_keep_the_budget(work: Workload, budget: int | None, most_rows: in
     assert 1 <= chosen.block <= work.classes
     smallest = chosen.chunk <= 1 or chosen.block <= 16
     hidden = work.rows * work.features * work.dtype.itemsize * work.converted  # a copy beside the budget
-    assert smallest or chosen.workspace <= (budget or CPU_BUDGET) + hidden
+    assert smallest or chosen.workspace <= (budget or CPU.budget) + hidden
     if chosen.second_sweep:
         assert work.head_gradient
         assert work.head_dtype != work.dtype or work.dtype == torch.bfloat16
@@ -134,7 +135,7 @@ def test_what_a_plan_of_a_language_model_says() -> None:
     product = 2 * 4096 * 128_256 * 4096
     assert plan(work).flops == 4 * product
     assert plan(work, 2 * 10**9).flops == 3 * product  # one chunk
-    assert plan(work).workspace <= CPU_BUDGET
+    assert plan(work).workspace <= CPU.budget
     assert plan(work, most_rows=100).chunk <= 100
 
 
@@ -181,17 +182,74 @@ def test_plans_by_hand() -> None:
     assert of(scratch=3, budget=16_000_000).tile == 250_000
     assert of(scratch=3, budget=16_000_000).workspace == of(scratch=3, budget=16_000_000).chunk * 128_000 + 3_000_000
     assert str(of(scratch=3, budget=16_000_000)) == (
-        "rows: tiles of 250,000 logits, chunks of 101 rows, blocks of 396 classes\n"
-        "workspace 15.9 MB, gradients 110.9 MB, products 604.0 GFLOP\nthe head's gradient accumulates in float32"
+        "rows: tiles of 250,000 logits, chunks of 96 rows, blocks of 396 classes\n"
+        "workspace 15.3 MB, gradients 110.9 MB, products 604.0 GFLOP\nthe head's gradient accumulates in float32"
     )
     read = of(head_dtype=torch.float16, converted=True, gradients=False)
     assert read.workspace == read.block * column + rows * features * 4
-    # accelerators: 512 MB, tiles of 64 MB, blocks of half the budget
-    far = of(device="cuda")
-    assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 2048, 15_625, 2048 * 128_000)
+    # accelerators: room for 4096 rows, tiles of 64 MB, blocks of half the budget
+    far = of(machine=ACCELERATOR)
+    assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 4096, 16_000, 4096 * 128_000)
+    assert of(machine=ACCELERATOR, budget=10**9 // 4).chunk == 1024  # 250 MB less a tile hold 1428 rows
     # positions: classes of a head, rows of given logits
-    assert of(positions=2).chunk == 250  # as many as fit: 17 chunks of 241 would be 256 as a multiple of 16
+    assert of(positions=2).chunk == 240  # 250 fit, and 15 · 16 of them are a multiple
     assert of(positions=2).block == 256
+
+
+def test_plans_of_accelerators() -> None:
+    """A head in half precision collects its gradient in its own dtype in two chunks, and in float32 in more."""
+    classes, features, row, tile = 128_256, 4096, 2 * 128_256, 1 << 26  # and a tile in float32 beside the logits
+    buffer, product = 4 * classes * features, 2 * features * classes
+
+    def of(rows: int, budget: int | None = None, **more: Any) -> Plan:
+        settings = {"features": features, "input_gradient": True, "head_gradient": True, "machine": ACCELERATOR, **more}
+        return plan(Workload(rows, classes, torch.bfloat16, **settings), budget)
+
+    def summary(of: Plan) -> tuple[str, int, int, bool, int]:
+        return of.strategy, of.chunk, of.workspace, of.widens, of.flops
+
+    assert summary(of(4096)) == ("rows", 4096, 4096 * row + tile, False, 3 * 4096 * product)
+    assert of(4096).reason == "one chunk"
+    assert summary(of(6000)) == ("rows", 3072, 3072 * row + tile, False, 3 * 6000 * product)
+    assert summary(of(8192)) == ("rows", 4096, 4096 * row + tile, False, 3 * 8192 * product)
+    assert of(8192).reason == "the head's gradient accumulates in bfloat16"
+    assert summary(of(9000)) == ("rows", 3072, 3072 * row + tile + buffer, True, 3 * 9000 * product)
+    assert of(9000).reason == "the head's gradient accumulates in float32"
+    # a given budget holds the buffer too; where it is not there, there are two sweeps
+    many = 30_000
+    assert summary(of(many, 3 * 10**9)) == ("rows", 3072, 3072 * row + tile + buffer, True, 3 * many * product)
+    assert summary(of(9000, 2 * 10**9)) == ("rows", 5120, 5120 * row + tile, False, 3 * 9000 * product)
+    assert summary(of(many, 2 * 10**9)) == ("rows, then classes", 6144, 6144 * row + tile, False, 4 * many * product)
+    # the gradient of a float32 head, multiplied in bfloat16 under autocast, is its own buffer
+    mixed = of(9000, head_dtype=torch.float32, converted=True)
+    assert (mixed.widens, mixed.chunk) == (True, 3072)
+    assert mixed.workspace == 3072 * (9 * row // 8 + 2 * features) + tile
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("positions", [1, 2])
+def test_a_gradient_that_is_collected_in_float32_is_rounded_once(dtype: torch.dtype, positions: int) -> None:
+    """As accelerators do it, here with a machine that is like them."""
+    generator = torch.Generator().manual_seed(0)
+    h, w = torch.randn(64, 8, generator=generator), torch.randn(50, positions, 8, generator=generator)
+    y = torch.randint(0, 50, (64, positions), generator=generator)
+    h, w, y = h.to(dtype), w.to(dtype).squeeze(1), y.squeeze(1)
+    machine = replace(ACCELERATOR, budget=4_000, tile=1_000, tile_across=1_000, rows=1, even=4)
+    leaves, exact = ([x.detach().to(d).requires_grad_() for x in (h, w)] for d in (dtype, torch.float64))
+    seen: list[Plan] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_planner, "CPU", machine)
+        patch.setattr(_tiny, "MOST", 0)
+        patch.setattr(_planner, "plan", lambda *arguments: seen.append(plan(*arguments)) or seen[-1])
+        loss = F.linear_cross_entropy(*leaves, y)
+        found = torch.autograd.grad(loss, leaves)
+    assert seen[-1].chunk < 32
+    assert seen[-1].widens
+    logits = torch.einsum("nd,v...d->nv...", *exact)
+    for ours, exactly in zip(found, torch.autograd.grad(TF.cross_entropy(logits, y), exact)):
+        # logits in bfloat16 (float16 is multiplied in float32) err by 2^-9 of 10, and gradients of them by as much
+        near = 2**-5 if dtype == torch.bfloat16 else 2**-10
+        torch.testing.assert_close(ours.double(), exactly, rtol=near, atol=near * exactly.abs().max().item())
 
 
 def test_a_block_of_many_rows_may_be_the_largest_piece() -> None:

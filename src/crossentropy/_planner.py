@@ -1,4 +1,4 @@
-"""Plans: how the logits of a loss are cut into pieces. A pure function of shapes, dtypes, the device and a budget.
+"""Plans: how the logits of a loss are cut into pieces. A pure function of shapes, dtypes, a machine and a budget.
 
     tile      logits that are worked on at once, in the accumulation dtype; they stay in cache
     chunk     rows whose logits under all classes exist at once, for a linear head; whose losses are concluded together
@@ -11,35 +11,61 @@ Logits that are given (dense) need no more than that. Those of a linear head are
     rows, then classes    chunk × V    loss and gradient of the input; and then                      8 NVD FLOP
                           N × block    the head's, each entry of which is one product, rounded once
 
-The second sweep over classes is for a head in half precision and more than one chunk: a sum over chunks would round
-its gradient once per chunk, or need a float32 copy of the head. On a CPU it costs little: blocks stay in cache, chunks
-do not.
+A sum over chunks would round the gradient of a head in half precision once per chunk. So it is collected in float32,
+which takes a copy of the head, or made by the second sweep. On a CPU that costs little: blocks stay in cache, chunks do
+not.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from crossentropy._logspace import wide
 
-CPU_BUDGET = 64_000_000
-"""Bytes of workspace for a linear head on a CPU: larger chunks are not faster there."""
-ACCELERATOR_BUDGET = 512_000_000
-"""The same on an accelerator, whose products need more rows to be efficient."""
-CPU_TILE = 1 << 21
-"""Bytes of a tile on a CPU, about its L2 cache. Flat between 1 and 4 MB: 4096 × 32000, two cores."""
-ACCELERATOR_TILE = 1 << 26
-"""The same on an accelerator, where a kernel must be large to be worth its launch."""
-CPU_TILE_ACROSS = 1 << 23
-"""The same where classes do not lie innermost: rows lie together, and gathering needs many of them to use all cores.
-(8, 21, 256, 256), two cores: 14 ms in tiles of 5.5 MB, 21 ms in tiles of 2 MB."""
+
+@dataclass(frozen=True)
+class Machine:
+    """What plans depend on of a device. Sizes are in bytes."""
+
+    budget: int
+    """Of workspace for a linear head."""
+    tile: int
+    tile_across: int
+    """A tile where classes do not lie innermost: rows lie together, and gathering needs many of them."""
+    block: int | None
+    """At most, of logits; None: as many as there is room for."""
+    rows: int
+    """Of a chunk, at least: unless a budget is given there is room for them, as smaller products are not efficient."""
+    even: int
+    """Chunks are a multiple of as many rows."""
+    halves: int
+    """In how many chunks a head in half precision may collect its gradient in its own dtype."""
+    widens: bool
+    """Whether it is collected in float32 in more chunks; else a second sweep makes each entry at once."""
+
+
+CPU = Machine(64_000_000, tile=1 << 21, tile_across=1 << 23, block=8 << 20, rows=1, even=16, halves=1, widens=False)
+"""Two cores of a server. Larger chunks are not faster. A tile is about the L2 cache: flat between 1 and 4 MB for
+4096 × 32000; across, (8, 21, 256, 256) takes 14 ms in tiles of 5.5 MB and 21 ms in tiles of 2 MB. A block is about the
+shared cache: the products of 1024 × 768 × 32000 in bfloat16 take 22 ms in blocks of 4000 classes and 52 ms at once."""
+
+ACCELERATOR = Machine(
+    512_000_000, tile=1 << 26, tile_across=1 << 26, block=None, rows=4096, even=1024, halves=2, widens=True
+)
+"""By a model of time, not by measurement, for H200 (790 TFLOP/s, 4.3 TB/s), in times of the three products alone:
+chunks of 4096 rows 1.09, of 0.5 GB 1.21, two sweeps 1.41. A tile must be large to be worth its launches. Products of
+4096 features fill all multiprocessors at multiples of 1024 rows. The head's gradient in bfloat16 errs by 1.17 of one
+rounding in two chunks, and by 1.32 in three; collected in float32, by one rounding in any."""
+
 DENSE_CHUNK = 1 << 15
 """Rows of given logits whose losses are concluded together: a dozen operators, not worth their calls for one tile; and
 few enough that their statistics are small beside logits of any size."""
-CPU_BLOCK = 8 << 20
-"""Bytes of a block of logits on a CPU: its shared cache. 1024 × 768 × 32000 bfloat16: the products take 22 ms in
-blocks of 4000 classes and 52 ms at once."""
+
+
+def machine_of(device: torch.device) -> Machine:
+    """The machine that a device is."""
+    return CPU if device.type == "cpu" else ACCELERATOR
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,7 @@ class Workload:
     features: int | None = None
     """D, or None for dense logits."""
     head_dtype: torch.dtype | None = None
-    device: str = "cpu"
+    machine: Machine = CPU
     input_gradient: bool = False
     head_gradient: bool = False
     scratch: int = 0
@@ -85,6 +111,8 @@ class Plan:
     flops: int
     """Of products."""
     reason: str
+    widens: bool = False
+    """Whether the gradient of a head in half precision is collected in float32."""
 
     @property
     def second_sweep(self) -> bool:
@@ -115,16 +143,15 @@ def plan(work: Workload, budget: int | None = None, most_rows: int | None = None
             not depend on what else runs. A head is cut into pieces of one row and 16 classes at the least.
         most_rows: Upper bound of a chunk.
     """
-    on_cpu = work.device == "cpu"
-    budget = budget or (CPU_BUDGET if on_cpu else ACCELERATOR_BUDGET)
-    cache = CPU_TILE if work.positions == 1 else CPU_TILE_ACROSS
-    tile_bytes = min(cache if on_cpu else ACCELERATOR_TILE, max(budget // (4 * (1 + work.scratch)), 1))
-    tile = max(tile_bytes // wide(work.dtype).itemsize, work.classes)
+    machine, most = work.machine, budget or work.machine.budget
+    cache = machine.tile if work.positions == 1 else machine.tile_across
+    cache = min(cache, max(most // (4 * (1 + work.scratch)), 1))
+    tile = max(cache // wide(work.dtype).itemsize, work.classes)
     in_place = work.dtype == wide(work.dtype)
     if work.features is None:
         return _dense(work, tile, in_place)
     tiles = tile * wide(work.dtype).itemsize * (work.scratch + (not in_place))
-    return _linear(work, tile, budget - tiles, tiles, most_rows, on_cpu)
+    return _linear(work, tile, tiles, most - tiles, most_rows, bounded=budget is not None)
 
 
 def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
@@ -136,47 +163,76 @@ def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
     return Plan("dense", tile, chunk, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)
 
 
-def _linear(work: Workload, tile: int, budget: int, tiles: int, most_rows: int | None, on_cpu: bool) -> Plan:
+class _Sizes(NamedTuple):
+    """Bytes of what a linear head makes, and FLOPs."""
+
+    row: int
+    """A row of logits under all classes."""
+    column: int
+    """The logits of all rows under one class, and a product before its rounding."""
+    hidden: int
+    """All hidden states, converted: for a sweep over classes, beside the budget, since no piece can shrink it."""
+    head: int
+    """The head's gradient in the accumulation dtype."""
+    gradients: int
+    product: int
+    """FLOPs of one product."""
+
+
+def _sizes(work: Workload) -> _Sizes:
     assert work.features is not None
     size, width = work.dtype.itemsize, work.classes * work.positions
-    head_dtype = work.head_dtype or work.dtype
     # converted pieces: the hidden states of a chunk, and of the head an eighth of the logits' size
     logit = size * (1.125 if work.converted else 1)
     conversion = work.features * size * work.converted
-    # a block holds logits of all rows, and a product before its rounding
-    per_class = int(work.positions * (work.rows * logit + conversion))
-    block = max(16, min(budget // 2, CPU_BLOCK if on_cpu else budget) // max(per_class, 1))
-    block = min(block, work.classes)
-    per_row = int(width * logit + conversion)
-    hidden = work.rows * conversion  # of all rows, for a sweep over classes: beside the budget, no piece can shrink it
-    cap = max(1, min(work.rows, budget // max(per_row, 1), most_rows or work.rows))
-    chunk = _even(work.rows, cap)
-    chunks = -(-work.rows // max(chunk, 1))
     gradients = work.rows * work.features * size * work.input_gradient
-    gradients += width * work.features * head_dtype.itemsize * work.head_gradient
-    product = 2 * work.rows * width * work.features
-    flops = product * (1 + work.input_gradient + work.head_gradient)
+    gradients += width * work.features * (work.head_dtype or work.dtype).itemsize * work.head_gradient
+    return _Sizes(
+        row=int(width * logit + conversion),
+        column=int(work.positions * (work.rows * logit + conversion)),
+        hidden=work.rows * conversion,
+        head=width * work.features * wide(work.dtype).itemsize,
+        gradients=gradients,
+        product=2 * work.rows * width * work.features,
+    )
+
+
+def _linear(work: Workload, tile: int, tiles: int, room: int, most_rows: int | None, *, bounded: bool) -> Plan:
+    sizes, machine, head = _sizes(work), work.machine, work.head_dtype or work.dtype
+    room = room if bounded else max(room, machine.rows * sizes.row)
+    block = max(16, min(room // 2, room if machine.block is None else machine.block) // max(sizes.column, 1))
+    block = min(block, work.classes)
+    chunk = _chunk(work, sizes, room, most_rows)
+    flops = sizes.product * (1 + work.input_gradient + work.head_gradient)
     if not (work.input_gradient or work.head_gradient):
-        workspace = block * per_class + tiles + hidden
-        return Plan(
-            "statistics", tile, chunk, block, workspace, 0, flops, "blocks of classes merge; the head is read once"
-        )
-    workspace = chunk * per_row + tiles
+        workspace, why = block * sizes.column + tiles + sizes.hidden, "blocks of classes merge; the head is read once"
+        return Plan("statistics", tile, chunk, block, workspace, 0, flops, why)
+    workspace, chunks = chunk * sizes.row + tiles, -(-work.rows // max(chunk, 1))
     if not work.head_gradient:
-        return Plan("rows", tile, chunk, block, workspace, gradients, flops, "only the input needs a gradient")
-    if work.dtype == head_dtype and (chunks == 1 or work.dtype == wide(work.dtype)):
-        why = "one chunk" if chunks == 1 else f"the head's gradient accumulates in {_name(head_dtype)}"
-        return Plan("rows", tile, chunk, block, workspace, gradients, flops, why)
-    workspace = max(workspace, block * per_class + tiles) + hidden
-    why = f"a head in {_name(head_dtype)} gets each entry of its gradient from one product, rounded once"
-    return Plan("rows, then classes", tile, chunk, block, workspace, gradients, flops + product, why)
+        why = "only the input needs a gradient"
+        return Plan("rows", tile, chunk, block, workspace, sizes.gradients, flops, why)
+    if work.dtype == head and (chunks <= machine.halves or head == wide(head)):
+        why = "one chunk" if chunks == 1 else f"the head's gradient accumulates in {_name(head)}"
+        return Plan("rows", tile, chunk, block, workspace, sizes.gradients, flops, why)
+    buffer = 0 if head == wide(head) else sizes.head
+    least = min(work.rows, machine.even) * sizes.row
+    if machine.widens and (not bounded or buffer + least <= room):
+        chunk = _chunk(work, sizes, room - buffer if bounded else room, most_rows)
+        workspace, why = chunk * sizes.row + tiles + buffer, f"the head's gradient accumulates in {_name(wide(head))}"
+        return Plan("rows", tile, chunk, block, workspace, sizes.gradients, flops, why, widens=True)
+    workspace = max(workspace, block * sizes.column + tiles) + sizes.hidden
+    why = f"a head in {_name(head)} gets each entry of its gradient from one product, rounded once"
+    return Plan("rows, then classes", tile, chunk, block, workspace, sizes.gradients, flops + sizes.product, why)
 
 
-def _even(rows: int, cap: int) -> int:
-    """The chunk for the fewest chunks of at most `cap` rows, of equal size up to a multiple of 16."""
-    chunks = max(1, -(-rows // cap))
-    even = -(-rows // chunks)
-    return min(cap, -(-even // 16) * 16)
+def _chunk(work: Workload, sizes: _Sizes, room: int, most_rows: int | None) -> int:
+    """Rows of the fewest chunks that there is room for, of equal size up to a multiple."""
+    cap, multiple = max(1, min(work.rows, room // max(sizes.row, 1), most_rows or work.rows)), work.machine.even
+    if multiple <= cap < work.rows:
+        cap -= cap % multiple
+    chunks = max(1, -(-work.rows // cap))
+    even = -(-work.rows // chunks)
+    return min(cap, -(-even // multiple) * multiple)
 
 
 def _name(dtype: torch.dtype) -> str:

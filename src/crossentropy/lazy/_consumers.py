@@ -416,7 +416,7 @@ def _topk(func: Any, z: Any, k: int, dim: Any = -1, largest: bool = True, sorted
     axis = z._expression.class_dim
     assert axis is not None
     last = z.movedim(axis, -1)
-    rows = last.reshape(-1, last.shape[-1]).split(max(1, planner.CPU_BUDGET // (4 * last.shape[-1])))
+    rows = last.reshape(-1, last.shape[-1]).split(max(1, planner.CPU.budget // (4 * last.shape[-1])))
     with torch.no_grad():
         found = [part._expression.dense().topk(k, -1, largest, sorted) for part in rows]
     values, index = (torch.cat(x).view(*last.shape[:-1], k).movedim(-1, axis) for x in zip(*found))

@@ -52,7 +52,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
             positions=positions,
             classes=side.input.shape[spec.class_dim],
             dtype=side.input.dtype,
-            device=side.input.device.type,
+            machine=_planner.machine_of(side.input.device),
             input_gradient=input_gradient,
             scratch=scratch,
         )
@@ -68,7 +68,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
         positions=positions,
         features=side.weight.shape[-1],
         head_dtype=head_dtype,
-        device=side.input.device.type,
+        machine=_planner.machine_of(side.input.device),
         input_gradient=input_gradient,
         head_gradient=head_gradient,
         scratch=scratch,
@@ -171,7 +171,7 @@ class _Made:
         pieces: Plan,
         origin: int | None = None,
     ) -> None:
-        self.heads = [_linear.Head(side, wanted[3 * i : 3 * i + 3]) for i, side in enumerate(loss.sides)]
+        self.heads = [_linear.Head(side, wanted[3 * i : 3 * i + 3], pieces) for i, side in enumerate(loss.sides)]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
         if self.poisoned is not None:
             for head in self.heads:

@@ -26,7 +26,7 @@ from crossentropy._reduction import ignored
 class Head:
     """One side of a linear loss: products with its head, and the gradients as they are collected."""
 
-    def __init__(self, side: Side, wanted: tuple[bool, ...]) -> None:
+    def __init__(self, side: Side, wanted: tuple[bool, ...], pieces: Plan) -> None:
         assert side.weight is not None
         self.side = side
         self.dtype = product_dtype(side)
@@ -35,16 +35,18 @@ class Head:
         self.head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)  # (C, P, D)
         self.positions = self.head.shape[1]
         self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
-        self.input_gradient = self._new(self.hidden) if wanted[0] else None
-        self.head_gradient = self._new(self.head) if wanted[1] else None
+        self.widens = pieces.widens
+        self.input_gradient = self._new(self.hidden, self.hidden.dtype) if wanted[0] else None
+        collected = wide(self.dtype) if pieces.widens else self.head.dtype
+        self.head_gradient = self._new(self.head, collected) if wanted[1] else None
         self.bias_gradient = None
         if wanted[2]:
             self.bias_gradient = self.head.new_zeros(self.classes, self.positions, dtype=wide(self.dtype))
         self.wants_head = wanted[1] or wanted[2]
 
     @staticmethod
-    def _new(like: Tensor) -> Tensor:
-        return _memory.empty(tuple(like.shape), like.dtype, like.device)
+    def _new(like: Tensor, dtype: torch.dtype) -> Tensor:
+        return _memory.empty(tuple(like.shape), dtype, like.device)
 
     def logits(self, hidden: Tensor, out: Tensor, begin: int = 0) -> Tensor:
         """Logits (R, B, P), or (R, B), of `hidden` (R, D) for the classes of `out` (R, B · P) from `begin` on."""
@@ -91,7 +93,9 @@ class Head:
         if self.head_gradient is None:
             return
         out = self.head_gradient[classes].flatten(0, 1)
-        if not first:
+        if self.widens:
+            _collect_widened(out, gradient.T, hidden, first=first)
+        elif not first:
             out.addmm_(gradient.T, hidden)
         elif out.dtype == gradient.dtype:
             torch.mm(gradient.T, hidden, out=out)
@@ -104,11 +108,20 @@ class Head:
         assert side.weight is not None
         return (
             None if self.input_gradient is None else self.input_gradient.view(side.input.shape),
-            None if self.head_gradient is None else self.head_gradient.view(side.weight.shape),
+            None if self.head_gradient is None else self.head_gradient.view(side.weight.shape).to(side.weight.dtype),
             None
             if self.bias_gradient is None or side.bias is None
             else self.bias_gradient.view(side.bias.shape).to(side.bias.dtype),
         )
+
+
+def _collect_widened(out: Tensor, a: Tensor, b: Tensor, *, first: bool) -> None:
+    """Set or add a @ b to the wider `out`, without a rounding between, in pieces of an eighth of it."""
+    step = max(1, -(-len(out) // 8))
+    for i in range(0, len(out), step):
+        part, rows = out[i : i + step], a[i : i + step]
+        product = torch.mm(rows, b, out_dtype=out.dtype) if out.is_cuda else rows.to(out.dtype) @ b.to(out.dtype)
+        part.copy_(product) if first else part.add_(product)
 
 
 def poisoned(loss: Loss, coefficient: Tensor | None, heads: list[Head]) -> Tensor | None:
