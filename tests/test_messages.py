@@ -323,11 +323,21 @@ VALUES: dict[str, Callable[[], object]] = {
     "target: row [1] holds nan at class 3": lambda: F.linear_cross_entropy(
         H, W, put(P, (1, 3), value=NAN), validate=True
     ),
-    "none or several classes in a row? use binary_cross_entropy": lambda: F.cross_entropy(
+    "several classes in a row? use binary_cross_entropy_with_logits, or divide": lambda: F.cross_entropy(
         X, put(torch.eye(5)[Y], (0, 4), value=1), validate=True
     ),
     "target: row [0] sums to 0, expected 1 (± 1e-06): [0] — one logit for two classes?": lambda: F.cross_entropy(
         X[:, :1], X[:, :1], validate=True
+    ),
+    "[0, 0, 0, 0, 0] — a row without a class? give it token_weight 0, or": lambda: F.cross_entropy(
+        X, put(P, (1,), value=0), validate=True
+    ),
+    "holds -0.1 at class 2, expected finite probabilities ≥ 0: [0.2, 0.2, -0.1, 0.2, 0.2] — logits? use softmax": lambda: (
+        F.cross_entropy(X, put(P, (1, 2), value=-0.1), validate=True)
+    ),
+    "log-probabilities? use exp()": lambda: F.cross_entropy(X, LOG_P, validate=True),
+    "[inf, 0.2, 0.2, 0.2, 0.2] — did a number overflow?": lambda: F.cross_entropy(
+        X, put(P, (0, 0), value=INF), validate=True
     ),
     "exp(input): row [1] sums to 5": lambda: F.nll_loss(put(LOG_P, (1,), value=0), Y, validate=True),
     "input holds probabilities: pass the logits to cross_entropy, or take": lambda: F.nll_loss(P, Y, validate=True),
@@ -356,6 +366,27 @@ VALUES: dict[str, Callable[[], object]] = {
     "input: row [2] masks classes with -inf (1 of 5), and the target": lambda: F.cross_entropy(
         put(X, (2, 3), value=-INF), P, validate=True
     ),
+    "input: row [1] masks classes with -inf (4 of 5), and the target gives probability to one": lambda: F.nll_loss(
+        put(LOG_P, (1,), value=-INF).index_put((Y[1], Y[0]), torch.zeros(())), Y, validate=True
+    ),
+    "input: row [2] holds -inf at class 3, expected numbers below inf — times logit_scale, -2, it is inf": lambda: (
+        F.cross_entropy(put(X, (2, 3), value=-INF), Y, logit_scale=-2, validate=True)
+    ),
+    "input[1, 1] is -inf and the target is possible there: the loss is inf": lambda: F.kl_div(
+        put(LOG_P, (1, 1), value=-INF), P, reduction="sum", validate=True
+    ),
+    "linear_bias[2] is -inf, and the teacher gives probability to that class": lambda: F.linear_kl_div(
+        H, W, H, W, linear_bias=put(torch.zeros(5), (2,), value=-INF), validate=True
+    ),
+    "weight[1] is 1e-50, expected a finite number ≥ 0 — it is 0 in torch.float32, in which": lambda: F.cross_entropy(
+        X, Y, torch.tensor([1, 1e-50, 1, 1, 1], dtype=torch.float64), validate=True
+    ),
+    "token_weight[0] is 1e+50, expected a finite number — it is inf in torch.float32": lambda: F.cross_entropy(
+        X, Y, token_weight=1e50 * torch.ones(4).double(), reduction="sum", validate=True
+    ),
+    "4 with a label of class weight 0 — the mean, over the class weights of the labels": lambda: F.cross_entropy(
+        X, Y * 0, put(torch.ones(5), (0,), value=0), label_smoothing=0.1, validate=True
+    ),
     "input @ linear_weight.T: row [0] masks classes with -inf (1 of 5), and label_smoothing": lambda: (
         F.linear_cross_entropy(
             H, W, Y, linear_bias=put(torch.zeros(5), (4,), value=-INF), label_smoothing=0.1, validate=True
@@ -381,6 +412,15 @@ WARNINGS: dict[str, Callable[[], object]] = {
     "reduction 'mean' divides by the number of classes too": lambda: nn.KLDivLoss()(LOG_P, P),
     "no row counts: of 4 rows, 4 with the label ignore_index (-100) — nothing is trained": lambda: F.cross_entropy(
         X, NONE, reduction="sum", validate=True
+    ),
+    "no row counts: of 4 rows, 4 with class weights of 0 — nothing is trained": lambda: F.cross_entropy(
+        X, P, torch.zeros(5), validate=True
+    ),
+    "The loss is right, but log_softmax is applied twice: pass the logits, or use nll_loss": lambda: F.cross_entropy(
+        LOG_P, Y, torch.ones(5), validate=True
+    ),
+    "sum to 1. They are no input for softcap and z_loss: pass the logits": lambda: F.cross_entropy(
+        LOG_P, Y, softcap=30.0, z_loss=0.1, validate=True
     ),
     "input has one class, whose probability is 1": lambda: F.softmax(X[:, :1], 1, validate=True),
     "input holds probabilities: each row is ≥ 0 and sums to 1": lambda: nn.CrossEntropyLoss(validate=True)(P, Y),

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
-from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable
+from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable, remedy
 
 __all__ = [
     "cross_entropy",
@@ -480,8 +480,15 @@ def _normalised(name: str, x: Tensor, is_logits: bool, dim: int, validate: bool,
         log_p = log_softmax(x.to(wide(dtype)), dim)
         return _Distribution(log_p.exp(), log_p, dtype)
     if validate and readable(x, wait=True):
-        check_probabilities(name, x, dim, hint="divide by the sum; logits go by keyword; validate=False skips this")
+        check_probabilities(name, x, dim, hint=_hint)
     return _Distribution(x.to(wide(dtype)), None, dtype)
+
+
+def _hint(row: Tensor) -> str:
+    """What to do with a row that is no distribution."""
+    fix = remedy(row, "logits go by keyword")
+    others = "; logits go by keyword" if fix.startswith("divide") else ""
+    return f"{fix}{others}; validate=False skips this"
 
 
 def _distribution(

@@ -14,7 +14,7 @@ from crossentropy._explain._data import Explanation
 from crossentropy._explain._words import language
 from crossentropy._targets import without
 from crossentropy._tensors import check_floating, check_statistics_head, class_axis
-from crossentropy._values import check_probabilities
+from crossentropy._values import check_probabilities, remedy
 from crossentropy.information import Numbers, Unit, per_nat
 
 
@@ -321,7 +321,8 @@ def _check_log_probabilities(z_loss: float, softcap: float | None, logit_scale: 
 
 def _log_probabilities(q: Tensor, target: Tensor) -> Tensor:
     """Logarithms of q, whose softmax is q."""
-    check_probabilities("probs", q, class_axis(q, target), hint="for logits use explain(input, target)")
+    logits = "for logits use explain(input, target)"
+    check_probabilities("probs", q, class_axis(q, target), hint=lambda row: remedy(row, logits))
     return q.detach().double().log()
 
 
