@@ -166,10 +166,36 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     # targets
     "A one-hot target: pass class indices, target.argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].long()),
     "A mask of classes: pass class indices, target.int().argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].bool()),
-    "Up to 5 classes in a row: use binary_cross_entropy": lambda: F.cross_entropy(X, torch.ones(4, 5).long()),
+    "Up to 5 classes in a row: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)), or": lambda: (
+        F.cross_entropy(X, torch.ones(4, 5).long())
+    ),
+    "Up to 5 classes in a row: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)) ": lambda: (
+        F.cross_entropy(X, put(torch.ones(4, 5), (1,), value=0).bool())
+    ),
+    "Rows without a class: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)), or ignore them, "
+    "torch.where(target.any(1), target.argmax(1), -100)": lambda: F.cross_entropy(X, torch.eye(5)[:4].triu(1).long()),
+    "One logit in a row: two classes take binary_cross_entropy_with_logits(logits, target.to(logits.dtype)); more take "
+    "a logit each, and target.squeeze(1)": lambda: F.cross_entropy(X[:, :1], Y[:, None] % 2),
+    "Logits of shape (4,) are one row of 4 classes, whose label has shape (); rows of logits are (N, C). One": lambda: (
+        F.cross_entropy(X[:, 0], Y)
+    ),
+    "whose label has shape (); rows of logits are (N, C). One logit a row, for two classes, takes binary": lambda: (
+        F.nll_loss(X[:, 0], Y)
+    ),
+    "expected () for logits of shape (4,). Logits of shape (4,) are one row of 4 classes": lambda: F.nll_loss(
+        X[:, 0], Y[:3]
+    ),
+    "Class probabilities? cross_entropy takes them, with logits; kl_div": lambda: F.nll_loss(LOG_P, P),
+    "for logits of shape (4, 5). A one-hot target: pass class indices, target.argmax(1) ": lambda: F.token_statistics(
+        X, torch.eye(5)[Y].long()
+    ),
+    "class indices are integers — convert with target.long() ": lambda: F.nll_loss(LOG_P, Y.float()),
+    "class indices are integers, and target[0] is 0.5": lambda: F.nll_loss(LOG_P, Y + 0.5),
     "Class indices have the shape of the rows": lambda: F.cross_entropy(X, torch.full((4, 5), 7)),
     "class indices are integers — convert with target.long()": lambda: F.cross_entropy(X, Y.float()),
-    "a binary target for one logit?": lambda: F.cross_entropy(X[:, :1], Y.float()),
+    "a binary target for one logit? use binary_cross_entropy_with_logits(logits.squeeze(1), target)": lambda: (
+        F.cross_entropy(X[:, :1], Y.float())
+    ),
     "for class indices use nll_loss": lambda: F.kl_div(LOG_P, Y, reduction="sum"),
     "the class axis must be 1 — use input.transpose(1, 2)": lambda: F.cross_entropy(X.expand(2, 4, 5), Y.expand(2, 4)),
     "use input.movedim(-1, 1)": lambda: F.cross_entropy(X.expand(2, 2, 4, 5), Y.expand(2, 2, 4)),
@@ -197,6 +223,23 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "padding? pass ignore_index=255": lambda: F.cross_entropy(X, torch.tensor([0, 255, 1, 255])),
     "target[0] is -2, expected a class in [0, 5) or ignore_index (-100) ": lambda: F.cross_entropy(X, Y - 2),
+    "padding? mark all of it alike, target.masked_fill(target == -1, -100)": lambda: F.cross_entropy(
+        X, torch.tensor([0, -1, -100, 1])
+    ),
+    "padding? mark all of it alike, target.masked_fill((target == -1) | (target == 255), -100)": lambda: (
+        F.cross_entropy(X, torch.tensor([0, -1, 255, 1]))
+    ),
+    "labels that start at 1? use torch.where(target == -100, target, target - 1)": lambda: F.cross_entropy(
+        X, torch.tensor([1, 5, -100, 2])
+    ),
+    "labels that start at 1? use target.long() - 1, and ignore_index=-1": lambda: F.cross_entropy(
+        X, torch.tensor([1, 5, 0, 2]), ignore_index=0
+    ),
+    "target[3] is 156, expected a class in [0, 5) or ignore_index (-100) — is it -100 in torch.uint8?": lambda: (
+        F.cross_entropy(X, torch.tensor([0, 1, 2, 156], dtype=torch.uint8))
+    ),
+    "target[3] is 9223372036854775807 or more, expected a class in [0, 5) or ignore_index (-100) — is it a negative "
+    "label in torch.uint64?": lambda: F.cross_entropy(X, torch.tensor([0, 1, 2, 2**64 - 1], dtype=torch.uint64)),
     # settings
     "backend is 'gpu', expected": lambda: Options(backend="gpu"),
     "memory_budget is 0, expected": lambda: Options(memory_budget=0),
@@ -212,6 +255,55 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "class probabilities have no index to ignore": lambda: F.cross_entropy(X, P, ignore_index=1),
     "reduction is 'avg'": lambda: F.cross_entropy(X, Y, reduction="avg"),
     "options is a str": lambda: F.cross_entropy(X, Y, options="auto"),
+    "ignore_index is 18446744073709551615, expected a label: an integer of 64 bits": lambda: F.cross_entropy(
+        X, Y, ignore_index=2**64 - 1
+    ),
+    "size_average is 'sum', expected True, False or None: it is torch's deprecated argument": lambda: F.cross_entropy(
+        X, Y, torch.ones(5), "sum"
+    ),
+    "size_average is -100, expected True, False or None": lambda: nn.NLLLoss(None, -100),
+    "reduce is 'sum', expected True, False or None": lambda: nn.KLDivLoss(None, "sum"),
+    "size_average is 0, expected": lambda: nn.CrossEntropyLoss(torch.ones(5), 0),
+    "dtype is 'float32', expected a floating torch.dtype or None — use torch.float32": lambda: F.softmax(
+        X, 1, dtype="float32"
+    ),
+    "dtype is torch.int32, expected a floating torch.dtype or None ": lambda: F.log_softmax(X, 1, dtype=torch.int32),
+    "_stacklevel is 'float32', expected an int: it is the third argument, as in torch — give dtype by": lambda: (
+        F.log_softmax(X, 1, "float32")
+    ),
+    "give dtype by keyword, dtype=torch.float64": lambda: F.softmax(X, 1, torch.float64),
+    "dim is 5, expected an axis of input, which has shape (4, 5)": lambda: F.softmax(X, 5),
+    "dim is -2, expected an axis of input, which has shape ()": lambda: F.log_softmax(X[0, 0], -2),
+    "dim is (0, 1), expected an axis of input: a whole number": lambda: nn.LogSoftmax((0, 1))(X),
+    "input is a list, expected a torch.Tensor — use torch.as_tensor(input) ": lambda: F.log_softmax(
+        [0.5], 0, dtype=torch.float32
+    ),
+    "weight is a list, expected a torch.Tensor — use torch.as_tensor(weight, dtype=torch.float32)": lambda: (
+        nn.CrossEntropyLoss([1, 2, 3, 4, 5])
+    ),
+    "weight is a str, expected a torch.Tensor of one number for each class — is it another argument's?": lambda: (
+        nn.CrossEntropyLoss("sum")
+    ),
+    "input is a list, expected a torch.Tensor ": lambda: F.cross_entropy([[1.0], [1.0, 2.0]], Y),
+    "cross_entropy() was given 9 arguments by position, expected at most 8: input, target, weight, size_av": lambda: (
+        F.cross_entropy(X, Y, None, True, -100, True, "mean", 0.0, None)
+    ),
+    "linear_cross_entropy() was given 4 arguments by position, expected at most 3: input, linear": lambda: (
+        F.linear_cross_entropy(H, W, Y, None)
+    ),
+    "CrossEntropyLoss() was given 8 arguments by position, expected at most 6": lambda: nn.CrossEntropyLoss(
+        *[None] * 8
+    ),
+    "cross_entropy() was not given target, expected input, target": lambda: F.cross_entropy(X),
+    "cross_entropy() was given input twice: by position, and by keyword": lambda: F.cross_entropy(X, Y, input=X),
+    "CrossEntropyLoss.forward() was given 3 arguments by position, expected at most 2: input, target — settings are "
+    "for CrossEntropyLoss(…)": lambda: nn.CrossEntropyLoss()(X, Y, torch.ones(5)),
+    "NLLLoss.forward() has no argument 'weight' — it is a setting, for NLLLoss(…)": lambda: nn.NLLLoss()(
+        LOG_P, Y, weight=torch.ones(5)
+    ),
+    "has no argument 'pos_weight' — it is of binary_cross_entropy_with_logits; here weight has": lambda: (
+        F.cross_entropy(X, Y, pos_weight=torch.ones(5))
+    ),
     "input has an empty class axis": lambda: F.cross_entropy(X[:, :0], Y),
     "backend 'chunked' cannot execute this loss": lambda: F.cross_entropy(
         X, P.clone().requires_grad_(), options=Options("chunked")
@@ -332,11 +424,11 @@ VALUES: dict[str, Callable[[], object]] = {
     "[0, 0, 0, 0, 0] — a row without a class? give it token_weight 0, or": lambda: F.cross_entropy(
         X, put(P, (1,), value=0), validate=True
     ),
-    "holds -0.1 at class 2, expected finite probabilities ≥ 0: [0.2, 0.2, -0.1, 0.2, 0.2] — logits? use softmax": lambda: (
+    "holds -0.1 at class 2, expected probabilities ≥ 0: [0.2, 0.2, -0.1, 0.2, 0.2] — logits? use softmax": lambda: (
         F.cross_entropy(X, put(P, (1, 2), value=-0.1), validate=True)
     ),
     "log-probabilities? use exp()": lambda: F.cross_entropy(X, LOG_P, validate=True),
-    "[inf, 0.2, 0.2, 0.2, 0.2] — did a number overflow?": lambda: F.cross_entropy(
+    "expected finite probabilities: [inf, 0.2, 0.2, 0.2, 0.2] — did a number overflow?": lambda: F.cross_entropy(
         X, put(P, (0, 0), value=INF), validate=True
     ),
     "exp(input): row [1] sums to 5": lambda: F.nll_loss(put(LOG_P, (1,), value=0), Y, validate=True),

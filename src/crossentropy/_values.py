@@ -6,6 +6,7 @@ package asks `readable` first.
 """
 
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -54,7 +55,7 @@ def position(index: tuple[int, ...]) -> str:
 
 def axis(name: str, tensor: Tensor, dim: int) -> int:
     """The axis `dim` of a tensor, counted from the front."""
-    if isinstance(dim, bool) or not isinstance(dim, (int, torch.SymInt)):
+    if isinstance(dim, bool) or not isinstance(dim, (int, Integral, torch.SymInt)):
         raise ArgumentTypeError(f"dim is {dim!r}, expected an axis of {name}: a whole number")
     if not -tensor.dim() <= dim < tensor.dim():
         raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
@@ -80,9 +81,10 @@ def check_probabilities(name: str, p: Tensor, dim: int, *, hint: Callable[[Tenso
     offence = first(~((rows >= 0) & (rows < torch.inf)))  # a nan fails every comparison
     if offence is not None:
         row, value = rows[offence[:-1]], rows[offence].item()
+        expected = "finite probabilities" if value == torch.inf else "probabilities ≥ 0"
         raise ArgumentValueError(
-            f"{name}{row_position(offence[:-1], begin)} holds {value:.6g} at class {offence[-1]}, expected "
-            f"finite probabilities ≥ 0: {_show(row)} — {hint(row)}"
+            f"{name}{row_position(offence[:-1], begin)} holds {value:.6g} at class {offence[-1]}, expected {expected}: "
+            f"{_show(row)} — {hint(row)}"
         )
     totals = rows.sum(-1, dtype=torch.float64)
     tolerance = sum_tolerance(rows.dtype, rows.shape[-1])
