@@ -200,7 +200,12 @@ def check_denominator(denominator: object, reduction: str, dtype: torch.dtype, *
             return
         denominator = denominator.item()
     if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
-        check_representable(dtype, denominator=number("denominator", denominator, low=0.0))
+        value, least = number("denominator", denominator, low=0.0), torch.finfo(dtype).smallest_normal
+        check_representable(dtype, denominator=value)
+        if 0 < value < least:
+            raise ArgumentValueError(
+                f"denominator is {value:g}, expected 0 or at least {least:.4g}: over less, a loss is infinite in {dtype}"
+            )
 
 
 def check_dtype(name: str, dtype: object) -> None:
