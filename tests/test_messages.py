@@ -246,6 +246,9 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "denominator divides the 'mean'": lambda: F.cross_entropy(X, Y, denominator=1, reduction="sum"),
     "denominator has shape (4,)": lambda: F.cross_entropy(X, Y, denominator=torch.ones(4)),
     "denominator is -3, expected a finite number ≥ 0": lambda: F.cross_entropy(X, Y, denominator=-3),
+    "denominator is 1e-40, expected 0 or at least 1.175e-38: over less, a loss is infinite in torch.float32": lambda: (
+        F.cross_entropy(X, Y, denominator=1e-40)
+    ),
     "logit_scale is a Tensor, expected a Python number — for a learned scale": lambda: F.cross_entropy(
         X, Y, logit_scale=torch.ones(())
     ),

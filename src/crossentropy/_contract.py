@@ -204,7 +204,8 @@ def check_denominator(denominator: object, reduction: str, dtype: torch.dtype, *
         check_representable(dtype, denominator=value)
         if 0 < value < least:
             raise ArgumentValueError(
-                f"denominator is {value:g}, expected 0 or at least {least:.4g}: over less, a loss is infinite in {dtype}"
+                f"denominator is {value:g}, expected 0 or at least {least:.4g}: over less, a loss is infinite in "
+                f"{dtype}"
             )
 
 

@@ -1,6 +1,7 @@
 """Targets: class indices or class probabilities of the right shape, dtype and range, or an error that helps."""
 
 import math
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -181,8 +182,10 @@ def check_labels(
     offence = first(wrong)
     if offence is None:
         return True
+    marked = bool(ignored.any())
+    mistake = label_mistake(target[wrong], target[~ignored], num_classes, marked=marked)
     hint = _wrapped_hint(target[wrong], ignore_index, dtype) or _label_hint(
-        target[wrong], target[~ignored], num_classes, ignore_index, marked=bool(ignored.any())
+        mistake, num_classes, ignore_index, marked=marked
     )
     label = int(target[offence].item())
     raise ArgumentIndexError(
@@ -202,27 +205,41 @@ def _wrapped_hint(wrong: Tensor, ignore_index: int, dtype: torch.dtype | None) -
     return f" — is it {label} in {dtype}? convert labels to torch.int64 before they are marked"
 
 
-def _label_hint(wrong: Tensor, counted: Tensor, num_classes: int, ignore_index: int, *, marked: bool) -> str:
-    """The likely mistake behind labels out of range; `counted` are all but the ignored ones, which may be `marked`."""
+class LabelMistake(NamedTuple):
+    """The likely mistake behind labels out of range, and the labels that tell."""
+
+    kind: Literal["padding", "paddings", "from_one", "too_few_classes", "unknown"]
+    labels: list[int]
+
+
+def label_mistake(wrong: Tensor, counted: Tensor, num_classes: int, *, marked: bool) -> LabelMistake:
+    """The mistake behind labels that are wrong; `counted` are all but ignored ones, of which there are, if `marked`."""
     least, most = (int(x) for x in counted.aminmax())
-    values = wrong.unique().tolist()
     isolated = num_classes < 255 and not bool((counted == 254).any())
-    padding = [value for value in values if value < 0 or (value == 255 and isolated)]
-    if len(padding) == 1 and not marked:
-        return f" — padding? pass ignore_index={padding[0]}"
-    if len(padding) == 1 or (padding and _PADDING.issuperset(padding)):
-        where = " | ".join(f"(target == {value})" for value in padding) if padding[1:] else f"target == {padding[0]}"
-        return f" — padding? mark all of it alike, target.masked_fill({where}, {ignore_index})"
+    padding = [value for value in wrong.unique().tolist() if value < 0 or (value == 255 and isolated)]
+    if len(padding) == 1:
+        return LabelMistake("paddings" if marked else "padding", padding)
     if padding:
+        return LabelMistake("paddings" if _PADDING.issuperset(padding) else "unknown", padding)
+    return LabelMistake("from_one" if most == num_classes and least > 0 else "too_few_classes", [most])
+
+
+def _label_hint(mistake: LabelMistake, num_classes: int, ignore_index: int, *, marked: bool) -> str:
+    """That mistake in words, with what mends it."""
+    kind, labels = mistake
+    if kind == "padding":
+        return f" — padding? pass ignore_index={labels[0]}"
+    if kind == "paddings":
+        where = " | ".join(f"(target == {label})" for label in labels) if labels[1:] else f"target == {labels[0]}"
+        return f" — padding? mark all of it alike, target.masked_fill({where}, {ignore_index})"
+    if kind == "unknown":
         return ""
     if num_classes == 1:
-        return " — one logit for two classes? make it two, or use binary_cross_entropy_with_logits"
-    if most == num_classes and least > 0:
-        if not marked:
-            fix = "use target - 1"
-        elif not 0 <= ignore_index < num_classes:
-            fix = f"use torch.where(target == {ignore_index}, target, target - 1)"
-        else:
-            fix = f"use target.long() - 1, and ignore_index={ignore_index - 1}"
-        return f" — labels that start at 1? {fix}"
-    return f" — there are {num_classes} logits in a row, and labels up to {most} need {most + 1}"
+        return f" — one logit for two classes? make it two, or use {_BINARY}"
+    if kind == "too_few_classes":
+        return f" — there are {num_classes} logits in a row, and labels up to {labels[0]} need {labels[0] + 1}"
+    if not marked:
+        return " — labels that start at 1? use target - 1"
+    if 0 <= ignore_index < num_classes:
+        return f" — labels that start at 1? use target.long() - 1, and ignore_index={ignore_index - 1}"
+    return f" — labels that start at 1? use torch.where(target == {ignore_index}, target, target - 1)"
