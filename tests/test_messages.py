@@ -304,6 +304,9 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "NLLLoss.forward() has no argument 'weight' — it is a setting, for NLLLoss(…)": lambda: nn.NLLLoss()(
         LOG_P, Y, weight=torch.ones(5)
     ),
+    "has no argument 'temperature' — it is logit_scale=1 / temperature here": lambda: F.token_statistics(
+        X, temperature=2.0
+    ),
     "has no argument 'pos_weight' — it is of binary_cross_entropy_with_logits; here weight has": lambda: (
         F.cross_entropy(X, Y, pos_weight=torch.ones(5))
     ),
@@ -334,6 +337,10 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "both were given of p (probabilities) and logits": lambda: information.entropy(P, logits=X),
     "neither was given of p (probabilities) and logits": lambda: information.entropy(),
     "p has 5 classes along dim -1 and q has 4": lambda: information.kl_divergence(P, torch.full((4, 4), 0.25)),
+    "entropy() has no argument 'base': it takes p, logits": lambda: information.entropy(P, base=2),
+    "kl_divergence() was given 3 arguments by position, expected at most 2: p, q": lambda: information.kl_divergence(
+        P, P, 1
+    ),
     # continuous
     "p is a Tensor, expected a torch.distributions.Distribution": lambda: continuous.kl_divergence(X, Normal(0.0, 1.0)),
     "method is 'guess'": lambda: continuous.entropy(Normal(0.0, 1.0), method="guess"),
@@ -350,6 +357,9 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "p is continuous and q is discrete": lambda: continuous.kl_divergence(Normal(0.0, 1.0), Categorical(torch.ones(3))),
     # explain
+    "Explain() was given 3 arguments by position, expected at most 2: input, target — give": lambda: explain(X, Y, 3),
+    "Explain() has no argument 'classnames' — is it class_names?": lambda: explain(X, Y, classnames=["a"]),
+    "Explain.kl() was not given q, expected p, q": lambda: explain.kl(P),
     "none was given of input (logits), probs and hidden": lambda: explain(target=Y),
     "target is missing": lambda: explain(X),
     "hidden and linear_weight go together": lambda: explain(hidden=H, target=Y),

@@ -3,7 +3,7 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from crossentropy._errors import ArgumentTypeError
@@ -40,14 +40,15 @@ _SYNONYMS = {
 }
 """What other libraries, and people, call these arguments."""
 
-_ELSEWHERE = {
-    "pos_weight": "it is of binary_cross_entropy_with_logits; here weight has a number for each class, of two "
-    "torch.tensor([1.0, pos_weight])",
-    "from_logits": "input holds logits, always",
-    "num_classes": "it is the size of the class axis of input",
-    "temperature": "it is logit_scale=1 / temperature",
+_MADE_OF = {
+    "pos_weight": (
+        "weight",
+        "it is of binary_cross_entropy_with_logits; here weight has a number for each class, of two "
+        "torch.tensor([1.0, pos_weight])",
+    ),
+    "temperature": ("logit_scale", "it is logit_scale=1 / temperature here"),
 }
-"""What arguments of others are replaced by, if not by one argument."""
+"""Of arguments of others that are not an argument by another name: the one they are made into, and how."""
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -57,44 +58,42 @@ class Signature:
 
     def __init__(self, function: Callable[..., object]) -> None:
         parameters = {name: p for name, p in inspect.signature(function).parameters.items() if name != "self"}
-        self._function = function
-        self.known: frozenset[str] = frozenset(parameters)
-        self.positional: tuple[str, ...] = tuple(
-            name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD
-        )
-        self.required: tuple[str, ...] = tuple(name for name, p in parameters.items() if p.default is p.empty)
-        self.most: int = len(self.positional)
+        by_position = [name for name, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+        self._name: str = function.__qualname__.removesuffix(".__init__").removesuffix(".__call__")
+        self._order: dict[str, int] = {name: place for place, name in enumerate(parameters)}
+        self._by_position: tuple[str, ...] = tuple(by_position)
+        self._most: int = len(by_position)
+        self._needed: tuple[str, ...] = tuple(name for name, p in parameters.items() if p.default is p.empty)
 
-    def check(self, args: Sequence[object], kwargs: Iterable[str], made_by: type | None = None) -> None:
-        """A call gives each argument that is needed, each once, and no other. `made_by` is a called loss's class."""
-        for name in kwargs:
-            if name not in self.known:
-                raise ArgumentTypeError(f"{self._name()}() has no argument {name!r}{self._hint(name, made_by)}")
-            if name in self.positional[: len(args)]:
-                raise ArgumentTypeError(f"{self._name()}() was given {name} twice: by position, and by keyword")
-        if len(args) > self.most:
+    def check(self, count: int, kwargs: Iterable[str], made_by: type | None = None) -> None:
+        """A call by position, of so many, and by keyword gives each argument that is needed, once, and no other.
+
+        `made_by` is the class of a loss that is called.
+        """
+        if count > self._most:
+            fix = "give what follows by keyword" if made_by is None else f"settings are for {made_by.__name__}(…)"
             raise ArgumentTypeError(
-                f"{self._name()}() was given {len(args)} arguments by position, expected at most {self.most}: "
-                f"{', '.join(self.positional)} — "
-                + (f"settings are for {made_by.__name__}(…)" if made_by else "give what follows by keyword")
+                f"{self._name}() was given {count} arguments by position, expected at most {self._most}: "
+                f"{', '.join(self._by_position)} — {fix}"
             )
-        for name in self.required[len(args) :]:
+        for name in kwargs:
+            if self._order.get(name, -1) < count:
+                if name in self._order:
+                    raise ArgumentTypeError(f"{self._name}() was given {name} twice: by position, and by keyword")
+                raise ArgumentTypeError(f"{self._name}() has no argument {name!r}{self._hint(name, made_by)}")
+        for name in self._needed[count:]:
             if name not in kwargs:
-                raise ArgumentTypeError(f"{self._name()}() was not given {name}, expected {', '.join(self.required)}")
-
-    def _name(self) -> str:
-        return self._function.__qualname__.removesuffix(".__init__")
+                raise ArgumentTypeError(f"{self._name}() was not given {name}, expected {', '.join(self._needed)}")
 
     def _hint(self, name: str, made_by: type | None) -> str:
         if made_by is not None and name in inspect.signature(made_by).parameters:
             return f" — it is a setting, for {made_by.__name__}(…)"
-        names = [
-            known for known in inspect.signature(self._function).parameters if known in self.known and known[0] != "_"
-        ]
+        names = [known for known in self._order if known[0] != "_"]
         if _SYNONYMS.get(name) in names:
             return f" — it is {_SYNONYMS[name]} here"
-        if name in _ELSEWHERE:
-            return f" — {_ELSEWHERE[name]}"
+        becomes, how = _MADE_OF.get(name, ("", ""))
+        if becomes in names:
+            return f" — {how}"
         close = difflib.get_close_matches(name, names, 1)
         return f" — is it {close[0]}?" if close else f": it takes {', '.join(names)}"
 
@@ -103,11 +102,11 @@ def hinting(function: _Function) -> _Function:
     """Let a function, or a method, say what is wrong with a call of it: an argument too many, too few or unknown."""
     signature = Signature(function)
     bound = "self" in inspect.signature(function).parameters
-    called = bound and function.__name__ != "__init__"
+    called = bound and function.__name__ == "forward"
 
     @functools.wraps(function)
     def hinted(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
-        signature.check(args[bound:], kwargs, type(args[0]) if called else None)
+        signature.check(len(args) - bound, kwargs, type(args[0]) if called else None)
         return function(*args, **kwargs)
 
     return hinted  # pyright: ignore[reportReturnType]

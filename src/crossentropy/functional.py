@@ -96,7 +96,7 @@ def _overridable(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def overridable(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
-        signature.check(args, kwargs)
+        signature.check(len(args), kwargs)
         relevant = (*args, *kwargs.values()) if kwargs else args
         if has_torch_function(relevant):
             return handle_torch_function(overridable, relevant, *args, **kwargs)
