@@ -477,7 +477,7 @@ VALUES: dict[str, Callable[[], object]] = {
     "input: row [2] holds -inf at class 3, expected numbers below inf — times logit_scale, -2, it is inf": lambda: (
         F.cross_entropy(put(X, (2, 3), value=-INF), Y, logit_scale=-2, validate=True)
     ),
-    "input[1, 1] is -inf and the target is possible there: the loss is inf": lambda: F.kl_div(
+    "at [1, 1] input is -inf and the target is possible: the loss is inf": lambda: F.kl_div(
         put(LOG_P, (1, 1), value=-INF), P, reduction="sum", validate=True
     ),
     "linear_bias[2] is -inf, and the teacher gives probability to that class": lambda: F.linear_kl_div(

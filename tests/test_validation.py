@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import crossentropy
 import crossentropy.functional as F
 from crossentropy import Options, _validation, doctor, nn
+from crossentropy._tensors import INTEGERS
 from crossentropy.testing import peak_bytes
 
 INF = math.inf
@@ -199,8 +200,9 @@ def test_labels_of_all_dtypes_and_hidden_labels() -> None:
     class Mask(Tensor):
         pass
 
-    for dtype in (torch.uint8, torch.int16, torch.uint16, torch.uint32):
+    for dtype in INTEGERS:
         assert F.cross_entropy(logits(), Y.to(dtype), validate=True).isfinite()
+        assert F.cross_entropy(logits(), Y, token_weight=Y.to(dtype), validate=True).isfinite()
     with pytest.raises(RuntimeError, match=r"target\[0\] is 9"):
         F.cross_entropy(logits(), (Y + 9).as_subclass(Mask), validate=True)
 

@@ -1,6 +1,6 @@
 """Values, only when asked: what validate=True looks at.
 
-    class weights, token weights, denominator    finite and ≥ 0
+    class weights, token weights, denominator    finite and ≥ 0, in the dtype of sums too
     target                                       labels in range, on any device; class probabilities ≥ 0 that sum to 1
     rows                                         at least one counts
     log-probabilities                            normalised
@@ -50,7 +50,8 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
     if not readable(*(x for x in given if x is not None), wait=True):
         return
     with torch.no_grad(), torch.autocast(tensors.input.device.type, enabled=False):
-        _check_target(tensors, spec)
+        if tensors.target is not None and not spec.probabilities:
+            check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
         skipped = ignored(loss)
         _check_weights(tensors, spec, skipped)
         present = ~skipped if tensors.token_weight is None else ~skipped & (tensors.token_weight != 0)
@@ -94,9 +95,8 @@ def check_kl_div(input: Tensor, target: Tensor, log_target: bool, reduction: str
     if readable(input, target, wait=True):
         offence = first((input == -math.inf) & (target > (-math.inf if log_target else 0.0)))
         if offence is not None:
-            raise ArgumentValueError(
-                f"input{position(offence)} is -inf and the target is possible there: the loss is inf"
-            )
+            where = f"at {position(offence)} " if offence else ""
+            raise ArgumentValueError(f"{where}input is -inf and the target is possible: the loss is inf")
 
 
 def _check_range(name: str, x: Tensor, low: float, high: float, what: str, hint: str) -> None:
@@ -114,30 +114,23 @@ def _check_range(name: str, x: Tensor, low: float, high: float, what: str, hint:
 # --- what weighs rows, and which count ----------------------------------------------------------------------------
 
 
-def _check_target(tensors: LossTensors, spec: LossSpec) -> None:
-    if tensors.target is not None and not spec.probabilities:
-        check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
-
-
 def _check_weights(tensors: LossTensors, spec: LossSpec, skipped: Tensor) -> None:
     """Weights are finite and not negative. A token weight may be, where it enters no denominator: an advantage, say."""
     if tensors.weight is not None:
-        counts = "one of a class that never occurs? clamp the counts first"
-        _check_weight("weight", tensors.weight, spec.dtype, torch.ones_like(tensors.weight, dtype=torch.bool), counts)
+        infinite = "one of a class that never occurs? clamp the counts first"
+        _check_weight("weight", tensors.weight, spec.dtype, infinite)
     if tensors.token_weight is not None:
-        divides = spec.reduction == "mean" and tensors.denominator is None
-        hint = "was it divided by 0?"
-        _check_weight("token_weight", tensors.token_weight, spec.dtype, ~skipped, hint, at_least_zero=divides)
+        t, divides = tensors.token_weight, spec.reduction == "mean" and tensors.denominator is None
+        t = t.to(torch.promote_types(t.dtype, spec.dtype)).masked_fill(skipped, 1.0)
+        _check_weight("token_weight", t, spec.dtype, "was it divided by 0?", at_least_zero=divides)
     check_denominator(tensors.denominator, spec.reduction, spec.dtype, wait=True)
 
 
-def _check_weight(
-    name: str, x: Tensor, dtype: torch.dtype, looked_at: Tensor, infinite: str, *, at_least_zero: bool = True
-) -> None:
+def _check_weight(name: str, x: Tensor, dtype: torch.dtype, infinite: str, *, at_least_zero: bool = True) -> None:
     """Weights are finite in the dtype of sums, and those that are not 0 are not 0 there."""
     w = x.to(dtype)
     wrong = ~w.isfinite() | ((w == 0) & (x != 0))
-    offence = first((wrong | (w < 0) if at_least_zero else wrong) & looked_at)
+    offence = first(wrong | (w < 0) if at_least_zero else wrong)
     if offence is None:
         return
     value, hint = x[offence].item(), ""
@@ -161,27 +154,30 @@ def _check_count(loss: Loss, tensors: LossTensors, spec: LossSpec, skipped: Tens
     silent = uncounted if not spec.label_smoothing else torch.zeros_like(skipped)
     if loss.weight is not None and not bool(loss.weight.any()):
         silent = torch.ones_like(skipped)
-
-    def why(unweighed: Tensor) -> str:
-        reasons = {
-            f"the label ignore_index ({spec.ignore_index})": skipped,
-            "token_weight 0": weightless,
-            "class weights of 0" if spec.probabilities else "a label of class weight 0": unweighed & asked,
-        }
-        counts = {reason: int(rows.sum()) for reason, rows in reasons.items()}
-        found = ", ".join(f"{count} with {reason}" for reason, count in counts.items() if count)
-        return f"of {skipped.numel()} rows, {found}" if found else f"{tuple(loss.shape)} logits have no row"
-
+    trained = int((asked & ~silent).sum())
     if tensors.denominator is not None:  # which is there for batches in which nothing counts
-        trained = int((asked & ~silent).sum())
         if trained and float(tensors.denominator) == 0:
             raise ArgumentValueError(f"denominator is 0 and {trained} rows count: expected a number > 0")
     elif spec.reduction == "mean" and not bool((asked & ~uncounted).any()):
-        fix = "" if loss.kind == "nll" else "; where such batches are due, pass denominator="
-        divided = ", over the class weights of the labels," if bool((asked & ~silent).any()) else ""
-        raise ArgumentValueError(f"no row counts: {why(uncounted)} — the mean{divided} is nan{fix}")
-    elif not bool((asked & ~silent).any()):
-        warn(f"no row counts: {why(silent)} — nothing is trained")
+        why, fix = _left_out(loss, skipped, weightless, asked & uncounted), ""
+        if loss.kind != "nll":
+            fix = "; where such batches are due, pass denominator="
+        divided = ", over the class weights of the labels," if trained else ""
+        raise ArgumentValueError(f"no row counts: {why} — the mean{divided} is nan{fix}")
+    elif not trained:
+        warn(f"no row counts: {_left_out(loss, skipped, weightless, asked & silent)} — nothing is trained")
+
+
+def _left_out(loss: Loss, skipped: Tensor, weightless: Tensor, unweighed: Tensor) -> str:
+    """How many rows do not count, and why."""
+    spec = loss.sides[0].spec
+    reasons = {
+        f"the label ignore_index ({spec.ignore_index})": int(skipped.sum()),
+        "token_weight 0": int(weightless.sum()),
+        "class weights of 0" if spec.probabilities else "a label of class weight 0": int(unweighed.sum()),
+    }
+    found = ", ".join(f"{count} with {reason}" for reason, count in reasons.items() if count)
+    return f"of {skipped.numel()} rows, {found}" if found else f"{tuple(loss.shape)} logits have no row"
 
 
 # --- distributions ------------------------------------------------------------------------------------------------
