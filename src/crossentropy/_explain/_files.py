@@ -338,12 +338,7 @@ def _read_csv(file: str, text: str) -> Arrays:
             if len(cells) != width:
                 count = {"count": len(cells), "expected": width, "first": first}
                 raise UnusableFileError("csv_ragged", file, line=lines.line_num, **count)
-            for column, cell in enumerate(cells, 1):
-                number = _number(cell)
-                if number is None or isinstance(number, _Huge):
-                    key = "csv_index" if column == 1 and lines.line_num == first and _is_index(cells) else _wrong(cell)
-                    raise UnusableFileError(key, file, line=lines.line_num, column=column, cell=repr(cell))
-                numbers.append(number)
+            numbers += _row(file, lines.line_num, cells, is_first=lines.line_num == first)
     except csv.Error as error:
         raise UnusableFileError("csv", file, line=lines.line_num, reason=str(error)) from error
     if not numbers:
@@ -351,15 +346,22 @@ def _read_csv(file: str, text: str) -> Arrays:
     return Arrays(file, {"": _tensor(numbers, [-1] if width == 1 else [-1, width])}, header)
 
 
+def _row(file: str, line: int, cells: Sequence[str], *, is_first: bool) -> list[int | float]:
+    row: list[int | float] = []
+    for column, cell in enumerate(cells, 1):
+        number = _number(cell)
+        if number is None or isinstance(number, _Huge):
+            names = is_first and column == 1 and all(_wrong(name) == _NAME for name in cells[1:])
+            key = "csv_index" if names and not cell.strip() else _wrong(cell)
+            raise UnusableFileError(key, file, line=line, column=column, cell=repr(cell))
+        row.append(number)
+    return row
+
+
 def _delimiter(text: str) -> str:
     """What stands between the cells of the first line, outside quotes."""
     first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
     return next((sign for sign in "\t;" if sign in first), ",")
-
-
-def _is_index(cells: Sequence[str]) -> bool:
-    """Whether a line is that of names over numbered rows, whose own column has no name."""
-    return not cells[0].strip() and all(_wrong(cell) == _NAME for cell in cells[1:])
 
 
 _NAME = "csv_number"
