@@ -210,6 +210,23 @@ def test_code_that_catches_torchs_error_catches_ours(name: str) -> None:
         call(F)
 
 
+def test_ignore_index_is_an_integer_of_64_bits() -> None:
+    for index in (2**63 - 1, -(2**63)):
+        assert F.cross_entropy(X, Y, ignore_index=index).isfinite()
+    for index in (2**63, -(2**63) - 1):
+        with pytest.raises(ValueError, match=f"ignore_index is {index}, expected a label"):
+            F.cross_entropy(X, Y, ignore_index=index)
+
+
+def test_axes_of_any_integer_type() -> None:
+    assert F.softmax(X, np.int64(1)).shape == X.shape
+    for axis in (True, 1.0):
+        with pytest.raises(TypeError, match=f"dim is {axis}, expected an axis of input: a whole number"):
+            F.log_softmax(X, axis)
+    for axis in (0, -1):
+        assert F.softmax(X[0, 0], axis) == 1
+
+
 ADDITIONS = {
     "token weight of the wrong shape": ({"token_weight": torch.ones(3)}, r"token_weight has shape \(3,\), expected \(4,\): one number for each row"),  # noqa: E501
     "token weight no tensor": ({"token_weight": 2.0}, "token_weight is a float"),

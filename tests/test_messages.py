@@ -192,6 +192,7 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "class indices are integers — convert with target.long() ": lambda: F.nll_loss(LOG_P, Y.float()),
     "class indices are integers, and target[0] is 0.5": lambda: F.nll_loss(LOG_P, Y + 0.5),
     "Class indices have the shape of the rows": lambda: F.cross_entropy(X, torch.full((4, 5), 7)),
+    "Class indices have the shape of the rows; class": lambda: F.cross_entropy(X, torch.full((4, 5), -1)),
     "class indices are integers — convert with target.long()": lambda: F.cross_entropy(X, Y.float()),
     "a binary target for one logit? use binary_cross_entropy_with_logits(logits.squeeze(1), target)": lambda: (
         F.cross_entropy(X[:, :1], Y.float())
@@ -234,6 +235,12 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "labels that start at 1? use target.long() - 1, and ignore_index=-1": lambda: F.cross_entropy(
         X, torch.tensor([1, 5, 0, 2]), ignore_index=0
+    ),
+    "there are 5 logits in a row, and labels up to 255 need 256": lambda: F.cross_entropy(
+        X, torch.tensor([0, 254, 255, 1])
+    ),
+    "target[0] is 255, expected a class in [0, 255) or ignore_index (-100) — labels that start at 1?": lambda: (
+        F.cross_entropy(torch.zeros(1, 255), torch.tensor([255]))
     ),
     "target[3] is 156, expected a class in [0, 5) or ignore_index (-100) — is it -100 in torch.uint8?": lambda: (
         F.cross_entropy(X, torch.tensor([0, 1, 2, 156], dtype=torch.uint8))

@@ -652,8 +652,11 @@ def test_no_sum_is_taken_for_1_that_is_off_by_a_quarter(classes: int) -> None:
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize(
     ("size", "dtype"),
-    [(1e-37, torch.float32), (1e-40, torch.float32), (1e-45, torch.float32), (1e-310, torch.float64)],
-)
+    [
+        (1e-37, torch.float32), (1e-40, torch.float32), (1e-45, torch.float32), (-1e-45, torch.float32),
+        (1e30, torch.float32), (-1e30, torch.float32), (1e-310, torch.float64),
+    ],
+)  # fmt: skip
 def test_a_mean_does_not_see_the_size_of_class_weights(
     size: float, dtype: torch.dtype, smoothing: float, backend: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Keywords that a function does not have: what they are called here."""
+"""Calls with an argument too many, too few or unknown: what is wrong, and what an argument is called here."""
 
 import difflib
 import functools

@@ -70,12 +70,11 @@ def _lifted(loss: Loss) -> Loss:
     Below smallest_normal / eps products with weights lose digits, and below 1 / max the coefficients are infinite.
     Times 2^64 the smallest sum there is, 2^-149 in float32 and 2^-1074 in float64, is above that.
     """
-    spec = loss.sides[0].spec
-    if loss.weight is None or spec.probabilities:
+    if loss.weight is None:
         return loss
-    info, total = torch.finfo(spec.dtype), picked(loss, ignored(loss)).sum().detach()
-    small = (total != 0) & (total.abs() < info.smallest_normal / info.eps)
-    return loss._replace(weight=loss.weight.to(spec.dtype) * torch.ones_like(total).masked_fill(small, 2.0**64))
+    dtype, total = loss.sides[0].spec.dtype, picked(loss, ignored(loss)).sum().detach()
+    small = (total != 0) & (total.abs() < torch.finfo(dtype).smallest_normal / torch.finfo(dtype).eps)
+    return loss._replace(weight=loss.weight.to(dtype) * torch.ones_like(total).masked_fill(small, 2.0**64))
 
 
 def _divided(t: Tensor, divisor: Tensor) -> Tensor:
