@@ -306,11 +306,6 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "cross_entropy() was not given target, expected input, target": lambda: F.cross_entropy(X),
     "cross_entropy() was given input twice: by position, and by keyword": lambda: F.cross_entropy(X, Y, input=X),
-    "CrossEntropyLoss.forward() was given 3 arguments by position, expected at most 2: input, target — settings are "
-    "for CrossEntropyLoss(…)": lambda: nn.CrossEntropyLoss()(X, Y, torch.ones(5)),
-    "NLLLoss.forward() has no argument 'weight' — it is a setting, for NLLLoss(…)": lambda: nn.NLLLoss()(
-        LOG_P, Y, weight=torch.ones(5)
-    ),
     "has no argument 'temperature' — it is logit_scale=1 / temperature here": lambda: F.token_statistics(
         X, temperature=2.0
     ),

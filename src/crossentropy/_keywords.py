@@ -65,29 +65,23 @@ class Signature:
         self._most: int = len(by_position)
         self._needed: tuple[str, ...] = tuple(name for name, p in parameters.items() if p.default is p.empty)
 
-    def check(self, count: int, kwargs: Iterable[str], made_by: type | None = None) -> None:
-        """A call by position, of so many, and by keyword gives each argument that is needed, once, and no other.
-
-        `made_by` is the class of a loss that is called.
-        """
+    def check(self, count: int, kwargs: Iterable[str]) -> None:
+        """A call by position, of so many, and by keyword gives each argument that is needed, once, and no other."""
         if count > self._most:
-            fix = "give what follows by keyword" if made_by is None else f"settings are for {made_by.__name__}(…)"
             raise ArgumentTypeError(
                 f"{self._name}() was given {count} arguments by position, expected at most {self._most}: "
-                f"{', '.join(self._by_position)} — {fix}"
+                f"{', '.join(self._by_position)} — give what follows by keyword"
             )
         for name in kwargs:
             if self._order.get(name, -1) < count:
                 if name in self._order:
                     raise ArgumentTypeError(f"{self._name}() was given {name} twice: by position, and by keyword")
-                raise ArgumentTypeError(f"{self._name}() has no argument {name!r}{self._hint(name, made_by)}")
+                raise ArgumentTypeError(f"{self._name}() has no argument {name!r}{self._hint(name)}")
         for name in self._needed[count:]:
             if name not in kwargs:
                 raise ArgumentTypeError(f"{self._name}() was not given {name}, expected {', '.join(self._needed)}")
 
-    def _hint(self, name: str, made_by: type | None) -> str:
-        if made_by is not None and name in inspect.signature(made_by).parameters:
-            return f" — it is a setting, for {made_by.__name__}(…)"
+    def _hint(self, name: str) -> str:
         names = [known for known in self._order if known[0] != "_"]
         if _SYNONYMS.get(name) in names:
             return f" — it is {_SYNONYMS[name]} here"
@@ -99,14 +93,16 @@ class Signature:
 
 
 def hinting(function: _Function) -> _Function:
-    """Let a function, or a method, say what is wrong with a call of it: an argument too many, too few or unknown."""
+    """Let a function, or a method, say what is wrong with a call of it: an argument too many, too few or unknown.
+
+    Not for the forward of modules, whose code torch.fx changes when it traces them.
+    """
     signature = Signature(function)
     bound = "self" in inspect.signature(function).parameters
-    called = bound and function.__name__ == "forward"
 
     @functools.wraps(function)
     def hinted(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
-        signature.check(len(args) - bound, kwargs, type(args[0]) if called else None)
+        signature.check(len(args) - bound, kwargs)
         return function(*args, **kwargs)
 
     return hinted  # pyright: ignore[reportReturnType]

@@ -32,8 +32,8 @@ from crossentropy._tensors import check_class_weight, check_setting_of_weight, c
 
 __all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
 
-_MODULE_FRAMES = 4
-"""Frames between a user's `module(input)` and our forward: forward itself, its wrapper and torch's two of calls."""
+_MODULE_FRAMES = 3
+"""Frames between a user's `module(input)` and our forward: forward itself and torch's two call wrappers."""
 
 
 class Softmax(torch.nn.Softmax):
@@ -66,7 +66,6 @@ class Softmax(torch.nn.Softmax):
         super().__init__(dim)
         self.validate = validate
 
-    @hinting
     def forward(self, input: Tensor) -> Tensor:
         """Probabilities of the logits `input`."""
         return F.softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES, validate=self.validate)
@@ -106,7 +105,6 @@ class LogSoftmax(torch.nn.LogSoftmax):
         super().__init__(dim)
         self.validate = validate
 
-    @hinting
     def forward(self, input: Tensor) -> Tensor:
         """Log-probabilities of the logits `input`."""
         return F.log_softmax(input, self.dim, _stacklevel=3 + _MODULE_FRAMES, validate=self.validate)
@@ -162,7 +160,6 @@ class NLLLoss(torch.nn.NLLLoss):
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
         self.validate = validate
 
-    @hinting
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of log-probabilities `input` against class indices `target`."""
         return F.nll_loss(
@@ -221,7 +218,6 @@ class KLDivLoss(torch.nn.KLDivLoss):
         super().__init__(size_average, reduce, reduction, log_target)
         self.validate = validate
 
-    @hinting
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of log-probabilities `input` against probabilities `target`."""
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target, validate=self.validate)
@@ -295,7 +291,6 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self.options: AnyOptions = options
         self.validate = validate
 
-    @hinting
     def forward(
         self,
         input: Tensor,
@@ -415,7 +410,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         self.out_dtype = out_dtype
         self.validate = validate
 
-    @hinting
     def forward(
         self,
         input: Tensor,
