@@ -57,9 +57,24 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
         # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
         divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
         return execute(loss, _of_rows(_divided(t, divisor), loss), True)[0].to(out_dtype)
+    loss, total = _lift(loss, total)
     empty = total == 0
     coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
+
+
+def _lift(loss: Loss, total: Tensor) -> tuple[Loss, Tensor]:
+    """Class weights that can be divided by their sum, times a power of two that a mean does not see, and that sum.
+
+    Below smallest_normal / eps products with weights lose digits, and below 1 / max the coefficients are infinite.
+    Times 2^64 the smallest sum there is, 2^-149 in float32 and 2^-1074 in float64, is above that.
+    """
+    if loss.weight is None:
+        return loss, total
+    info = torch.finfo(total.dtype)
+    small = (total != 0) & (total.abs() < info.smallest_normal / info.eps)
+    factor = torch.ones_like(total).masked_fill(small, 2.0**64)
+    return loss._replace(weight=loss.weight.to(total.dtype) * factor), total * factor
 
 
 def _divided(t: Tensor, divisor: Tensor) -> Tensor:

@@ -91,7 +91,7 @@ class CrossEntropy:
         uniform: Tensor | float = spec.label_smoothing
         if loss.weight is not None:
             weight = loss.weight.detach().to(spec.dtype).reshape(1, -1, *[1] * (loss_of_rows.dim() - 2))
-            uniform = spec.label_smoothing * weight.mean()
+            uniform = spec.label_smoothing * weight.mean() if spec.label_smoothing else 0.0  # and not 0 · inf
         if spec.probabilities:
             assert loss.target is not None
             probabilities, spare = setting.blocks(loss.target), side.input.new_empty(plan.tile, dtype=spec.dtype)
