@@ -73,3 +73,19 @@ def test_documents_stay_short(document: str, most: int) -> None:
 def test_modules_stay_short() -> None:
     long = [p.name for p in (ROOT / "src").rglob("*.py") if len(p.read_text("utf-8").splitlines()) > 700]
     assert not long
+
+
+PACKAGE = ROOT / "src" / "crossentropy"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in PACKAGE.rglob("*.py")}), ids=lambda path: path.name)
+def test_a_folder_of_many_modules_says_where_to_start(folder: Path) -> None:
+    """In about ten lines, which name what is there."""
+    readme, modules = folder / "README.md", {path.stem for path in folder.iterdir()}
+    assert readme.exists() == (len(list(folder.glob("*.py"))) > 8)
+    if readme.exists():
+        text = readme.read_text("utf-8")
+        assert text.count("\n") <= 12
+        named = set(re.findall(r"`(_[a-z_]+)/?`", text))
+        assert len(named) >= 5
+        assert named <= modules
