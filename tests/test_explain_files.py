@@ -264,6 +264,7 @@ ERRORS: dict[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]] = {
     "two_headers.csv": (b"a,b\nc,d\n", ("line 2, column 1: 'c'",), ("第 2 行第 1 列：'c'",)),
     "hole.csv": (b"1,2\n3,\n", ("line 2, column 2: empty, expected a number",), ("第 2 行第 2 列：为空",)),
     "holes.csv": (b"1,2\n,\n", ("line 2, column 1: empty, expected a number",), ("第 2 行第 1 列：为空",)),
+    "control.csv": (b"1,\x1c2\n", (r"line 1, column 2: '\x1c2' is no number",), (r"'\x1c2' 不是数字",)),
     "separated.csv": (b"1,1_0\n", ("line 1, column 2: '1_0'",), ("第 1 行第 2 列：'1_0'",)),
     "commas.csv": (
         b"0;2,5\n",

@@ -385,9 +385,9 @@ class _Huge(str):
 def _number(text: str) -> int | float | _Huge | None:
     if "_" in text:  # which Python takes for a separator of digits
         return None
-    if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
-        return int(text)
     try:
+        if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+            return int(text)
         number = float(text)
     except ValueError:
         return None
