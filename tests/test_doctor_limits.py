@@ -152,7 +152,7 @@ def test_a_file_that_is_given_up_is_named(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "long.py").write_text(HEAD + HOSTILE["a long list"], encoding="utf-8")
+    (tmp_path / "long.py").write_text(HEAD + HOSTILE["a long list"] + "criterion = nn.MSELoss()\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("def\n", encoding="utf-8")
     assert main(["doctor", ".", "--output-format", form]) == 0
     out, err = capsys.readouterr()
@@ -177,7 +177,7 @@ def test_an_error_of_the_doctor_is_said_and_hides_no_other_file(
         raise ZeroDivisionError("integer modulo by zero")
 
     monkeypatch.setitem(_operations.OPERATIONS, "tanh", fail)
-    (tmp_path / "a.py").write_text(f"{HEAD}torch.randn(3).tanh()\n", encoding="utf-8")
+    (tmp_path / "a.py").write_text(f"{HEAD}torch.randn(3).tanh()\nloss = nn.MSELoss()\n", encoding="utf-8")
     (tmp_path / "b.py").write_text(HEAD + MISTAKE, encoding="utf-8")
     examined = examine([tmp_path])
     assert len(examined.findings) == 1

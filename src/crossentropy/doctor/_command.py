@@ -4,6 +4,7 @@ With `--run` a script is watched in a process of its own; else files are read, n
 """
 
 import argparse
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -125,6 +126,7 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
         if not path.exists():
             raise UnusableInputError(f"{path}: there is no such file or folder")
     done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
+    gc.freeze()  # at its end Python looks for cycles in all that was made of the files: a quarter of the time
     read = done.files - sum(not file.partly for file in done.passed)
     partly = [file for file in done.passed if file.partly]
     notes = [str(file) for file in done.passed if not file.partly or file in partly[:MOST_NOTES]]

@@ -10,13 +10,14 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
-from crossentropy.doctor._source._project import FEW, Project, mentions_loss
+from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report
 
 
@@ -99,14 +100,14 @@ def _examine_part(
     collecting = gc.isenabled()
     gc.disable()  # syntax trees are many small objects, and live until the end
     try:
-        for number, name in enumerate(names):
-            _examine_one(project, name)
-            if number % 16 == 0:
-                count(16)
-        for number, name in enumerate(names):
-            project.examine_rest(name)
-            if number % 16 == 0:
-                count(16)
+        followed = [name for name in names if _is_followed(project, name)]
+        count(2 * (len(names) - len(followed)))
+        project.budget.parts = 2 * len(followed)
+        for step in (project.examine, project.examine_rest):
+            for name in followed:
+                step(name)
+                project.budget.parts -= 1
+                count(1)
         project.pair()
         report.finish()
     finally:
@@ -116,30 +117,26 @@ def _examine_part(
     return _told(report, project), list(project.passed.values())
 
 
-def _examine_one(project: Project, name: str) -> None:
+def _is_followed(project: Project, name: str) -> bool:
+    """Whether a file matters; of others it is only seen whether they are Python."""
     path = project.files[name]
     try:
         data = text_of(path)
+        if project.relevance.matters(name):
+            return True
+        _check(path, data)
     except Unreadable as error:
         project.pass_over(path, str(error))
-        return
-    if len(project.files) <= FEW or path.suffix == ".ipynb" or mentions_loss(data):
-        project.module(name)
-    elif name not in project.sources:
-        _parse(project, path, data)
+    return False
 
 
-def _parse(project: Project, path: Path, data: bytes) -> None:
-    """Of a file without a loss it is only seen whether it is Python."""
-    try:
-        with warnings.catch_warnings():
+def _check(path: Path, data: bytes) -> None:
+    if path.suffix != ".ipynb":
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             symtable.symtable(data, path.name, "exec")  # type: ignore[arg-type]  # bytes are read too, faster than ast
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        try:
-            read(path, data)
-        except Unreadable as error:
-            project.pass_over(path, str(error))
+            return
+    read(path, data)
 
 
 def _told(report: Report, project: Project) -> list[Finding]:
