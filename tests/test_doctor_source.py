@@ -1284,6 +1284,24 @@ loss=-z[torch.arange(8),y].mean()
 
 # What looks like a mistake and is none.
 RIGHT = {
+    "an-engine-takes-the-loss": """\
+def f(engine, criterion, x, y):
+  for _ in range(3):
+    out=engine(x)
+    loss=criterion(out,y)
+    engine.backward(loss)
+    engine.step()
+""",
+    "a-graph-that-is-not-known": """\
+from autoencoder import Encoder
+encoder=Encoder()
+x=torch.randn(8,4)
+z=encoder(x)
+codes=nn.Embedding(5,4)(torch.arange(8)%5)
+z=z+(codes-z).detach()
+loss=F.mse_loss(z.softmax(1).float(),x)+F.mse_loss(codes.detach(),z)
+loss.backward()
+""",
     "train-eval-flag": """\
 class A(nn.Module):
     def __init__(self,c=4):
@@ -1769,6 +1787,33 @@ NOT_PAIRED = {
 }
 
 PROGRAMS = {
+    "a name that leads to no loss where it is made": (
+        {
+            "a.py": "import torch.nn as nn\ncriterion = nn.CrossEntropyLoss()\n"
+            "model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))\n",
+            "b.py": "import torch\nfrom a import criterion, model\n"
+            "x, y = torch.randn(8, 4), torch.arange(8) % 3\ncriterion(model(x), y)\n",
+        },
+        [("b.py", "softmax-before-cross-entropy", 4, "certain")],
+    ),
+    "a name that a function asks for which nothing calls": (
+        {
+            "a.py": "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
+            "def train(x, y):\n    loss = F.cross_entropy(model(x), y)\n    loss.backward()\n"
+            "model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))\n",
+        },
+        [("a.py", "softmax-before-cross-entropy", 5, "certain")],
+    ),
+    "a loss at the end of a chain of imports": (
+        {
+            "c.py": "import torch.nn.functional as F\ndef fit(model, x, y):\n"
+            "    return F.cross_entropy(model(x).softmax(1), y)\n",
+            "b.py": "import c\ndef run(model, x, y):\n    return c.fit(model, x, y)\n",
+            "a.py": "import torch\nimport torch.nn as nn\nfrom b import run\n"
+            "run(nn.Linear(4, 3), torch.randn(8, 4), torch.arange(8) % 3)\n",
+        },
+        [("c.py", "softmax-before-cross-entropy", 3, "certain")],
+    ),
     "factory by name": (
         {
             "net.py": HEAD + SOFT,
