@@ -25,8 +25,13 @@ def examine_files(
     paths: Sequence[Path], jobs: int, progress: Callable[[int, int], None] | None
 ) -> tuple[list[Finding], list[Passed], int]:
     """Findings, what was passed over and why, and the number of files."""
-    files = {os.path.realpath(path): path for path in discover(paths)}
-    roots = sorted({os.path.realpath(path if path.is_dir() else path.parent) for path in paths})
+    passed: dict[Passed, None] = {}
+
+    def unreadable(folder: Path, reason: str) -> None:
+        passed[Passed(folder.as_posix(), reason, folder=True)] = None
+
+    files = {os.path.realpath(path): path for path in discover(paths, unreadable)}
+    roots = sorted({os.path.realpath(path if os.path.isdir(path) else path.parent) for path in paths})
     names = list(files)
     parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
 
@@ -41,7 +46,6 @@ def examine_files(
 
         results = in_processes(files, roots, parts, show)
     found: dict[Finding, None] = {}
-    passed: dict[Passed, None] = {}
     for findings, unread in results:
         found.update(dict.fromkeys(findings))
         passed.update(dict.fromkeys(unread))
