@@ -317,10 +317,9 @@ def _doctor(arguments: Sequence[str]) -> int:
         _terminal.print_json(text)
     elif text:
         _terminal.print_text(f"{text}\n")
-    if options.output_format == "text":
-        summary = "Nothing was examined." if examination.nothing else _output.summary(findings, examination.what)
-        _terminal.print_text(f"{chr(10) if text else ''}{summary}\n")
-    for note in examination.notes:
+    if options.output_format == "text" and not examination.nothing:
+        _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
+    for note in (*examination.notes, *["nothing was examined"] * examination.nothing):
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
     return examination.code(wanted)
 
