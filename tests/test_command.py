@@ -381,5 +381,5 @@ def test_pipes_and_devices_are_refused_at_once(name: str, project: Path, capsys:
             printed = capsys.readouterr()
             assert file in printed.err
             assert printed.err.count("\n") == 1
-        assert cli.main(["doctor", file]) == 0
+        assert cli.main(["doctor", file]) == 2
         assert f"{file}: passed over: not a file" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """The command line of the doctor: its formats, settings, comments and exit codes."""
 
+import errno
 import importlib.metadata
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -260,12 +262,79 @@ def test_files_that_are_no_python_are_passed_over(project: Path, capsys: pytest.
 
 
 def test_a_script_that_fails_is_not_clean(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    (project / "fails.py").write_text("import sys\nassert sys.argv[1:] == ['--epochs', '3']\nsys.exit(5)\n")
+    loss = "import torch\ntorch.nn.functional.cross_entropy(torch.randn(2, 3), torch.tensor([0, 1]))\n"
+    (project / "fails.py").write_text(f"import sys\nassert sys.argv[1:] == ['--epochs', '3']\n{loss}sys.exit(5)\n")
     assert main(["doctor", "--run", "fails.py", "--", "--epochs", "3"]) == 1
     printed = capfd.readouterr()
-    assert "Nothing found in 0 steps and 0 loss calls of fails.py." in printed.out
-    assert "fails.py called no loss that is known here" in printed.err
-    assert "fails.py ended with exit code 5" in printed.err
+    assert "Nothing found in 0 steps and 1 loss call of fails.py." in printed.out
+    assert "fails.py ended with exit code 5\n" in printed.err
+
+
+def test_a_script_that_fails_before_its_first_loss_was_not_examined(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "fails.py").write_text("import sys\nsys.exit('no \\x1b[2J data')\n")
+    assert main(["doctor", "--run", "fails.py"]) == 2
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith("crossentropy doctor: nothing was examined\n")
+    assert "no \\u001b[2J data\n" in printed.err
+    assert "fails.py ended with exit code 1 before it called a loss that is known here" in printed.err
+
+
+def refused(path: object) -> bool:
+    return Path(str(path)).name.startswith("locked")
+
+
+@pytest.fixture
+def _locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths called locked may not be read, by root either."""
+    scandir, read_bytes = os.scandir, Path.read_bytes
+
+    def scan(path: str = ".") -> object:
+        if refused(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    def read(self: Path) -> bytes:
+        if refused(self):
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return read_bytes(self)
+
+    monkeypatch.setattr(os, "scandir", scan)
+    monkeypatch.setattr(Path, "read_bytes", read)
+
+
+@pytest.mark.usefixtures("_locked")
+def test_what_cannot_be_read_is_named(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "sub" / "locked").mkdir(parents=True)
+    (project / "sub" / "locked.py").write_text("x = 1\n")
+    (project / "sub" / "fine.py").write_text("x = 1\n")
+    assert main(["doctor", "sub"]) == 0
+    printed = capsys.readouterr()
+    assert "sub/locked: passed over: cannot be read: Permission denied" in printed.err
+    assert "sub/locked.py: passed over: cannot be read: Permission denied" in printed.err
+    assert printed.out == "Nothing found in 1 file.\n"
+
+
+@pytest.mark.usefixtures("_locked")
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("path", ["locked", "locked.py", "empty", "dangling.py"])
+def test_where_nothing_could_be_examined_the_code_is_2(
+    path: str, form: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "locked").mkdir()
+    (project / "locked.py").write_text("x = 1\n")
+    (project / "empty").mkdir()
+    (project / "dangling.py").symlink_to("nowhere.py")
+    assert main(["doctor", path, "--output-format", form]) == 2
+    printed = capsys.readouterr()
+    assert path in printed.err
+    assert printed.err.endswith("crossentropy doctor: nothing was examined\n")
+    if form == "text":
+        assert printed.out == ""
+    else:
+        assert [file["path"] for file in json.loads(printed.out)["passed_over"]] == [path] * (path != "empty")
 
 
 @pytest.mark.parametrize("rule", [*RULES, "all"])

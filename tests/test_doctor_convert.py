@@ -824,6 +824,93 @@ def test_a_head_that_is_not_certain_stays(text, reason):
     assert reason in reasons(conversion)
 
 
+HEADED = script("""
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(4, 6)
+            self.head = nn.Linear(6, 5)
+
+        def forward(self, x, labels):
+            return F.cross_entropy(self.head(self.body(x)), labels)
+
+    model = Model()
+""")
+NOT_PLAIN = {
+    "model.head.register_forward_hook(print)": "see it",
+    "model.head.register_forward_pre_hook(print)": "see it",
+    "model.head.register_full_backward_hook(print)": "see it",
+    "model.get_submodule('head').register_forward_hook(print)": "see it",
+    "for m in model.modules(): m.register_forward_hook(print)": "see it",
+    "top = model.head\ntop.register_forward_hook(print)": "see it",
+    "torch.nn.modules.module.register_module_forward_hook(print)": "see it",
+    "nn.utils.parametrizations.weight_norm(model.head)": "may change",
+    "nn.utils.parametrize.register_parametrization(model.head, 'weight', nn.ReLU())": "may change",
+    "nn.utils.spectral_norm(model.head)": "may change",
+    "nn.utils.prune.l1_unstructured(model.head, 'weight', 0.5)": "may change",
+    "for m in model.modules(): nn.utils.weight_norm(m)": "may change",
+    "patch(model.head)": "given to patch",
+    "model.head = nn.Sequential(nn.ReLU(), model.head)": "another module",
+    "setattr(model, 'head', nn.ReLU())": "setattr",
+    "model.head.forward = print": "may change",
+    "model.head.compile()": "may change",
+    "import peft\nmodel = peft.get_peft_model(model, None)": "may replace",
+    "from torch.distributed.fsdp import fully_shard\nfully_shard(model)": "may replace",
+}
+
+
+@pytest.mark.parametrize("end", NOT_PLAIN)
+def test_a_head_that_does_more_than_a_product_stays(end):
+    before = f"{HEADED}{end}\n"
+    conversion = converted(before, package=False, to_linear=True)
+    assert conversion.source == before
+    assert NOT_PLAIN[end] in reasons(conversion)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("head = torch.compile(nn.Linear(3, 5))\nloss = F.cross_entropy(head(h), y)", "wraps the head"),
+        ("head = nn.utils.spectral_norm(nn.Linear(3, 5))\nloss = F.cross_entropy(head(h), y)", "one nn.Linear"),
+        ("head = nn.Linear(3, 5)\nhead.register_forward_hook(print)\nloss = F.cross_entropy(head(h), y)", "see it"),
+        (
+            "class Own(nn.Linear):\n    pass\n\nhead = Own(3, 5)\nloss = F.cross_entropy(head(h), y)",
+            "one nn.Linear",
+        ),
+        (
+            "head = nn.Linear(3, 5)\nwith torch.autocast('cpu'):\n    logits = head(h)\n"
+            "loss = F.cross_entropy(logits, y)",
+            "another context",
+        ),
+        (
+            "head = nn.Linear(3, 5)\nwith torch.no_grad():\n    logits = head(h)\nloss = F.cross_entropy(logits, y)",
+            "another context",
+        ),
+    ],
+)
+def test_a_head_under_its_own_conditions_stays(text, reason):
+    conversion = converted(f"{HEAD}{text}\n", package=False, to_linear=True)
+    assert body(conversion) == f"{text}\n"
+    assert reason in reasons(conversion)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "model.body.register_forward_hook(print)",
+        "model.register_forward_hook(print)",
+        "model = torch.compile(model)",
+        "model.head.weight.data.normal_()",
+        "nn.utils.clip_grad_norm_(model.head.parameters(), 1.0)",
+        "model.head.weight = model.body.weight",
+        "nn.utils.parametrizations.weight_norm(model.body)",
+    ],
+)
+def test_what_does_not_change_the_head_does_not_keep_it(end):
+    conversion = converted(f"{HEADED}{end}\n", package=False, to_linear=True)
+    assert "linear_cross_entropy(self.body(x), self.head.weight, labels" in conversion.source
+
+
 # What survives
 
 

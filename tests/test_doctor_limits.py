@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from crossentropy.cli import main
-from crossentropy.doctor._source import _operations, examine
+from crossentropy.doctor._source import Examined, _budget, _operations, examine
 from crossentropy.doctor._source._expressions import Expressions
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
@@ -27,8 +27,15 @@ TAIL = "z, y = torch.randn(4, 3), torch.arange(4) % 3\nloss = F.cross_entropy(f0
 
 
 def evaluations(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many expressions are evaluated to follow a program."""
+    """How many expressions are evaluated to follow a program to its end."""
     (folder / "t.py").write_text(text, encoding="utf-8")
+    count, examined = counted_evaluations(folder, monkeypatch)
+    assert not examined.passed
+    return count
+
+
+def counted_evaluations(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, Examined]:
+    """How many expressions are evaluated to examine a folder."""
     count = 0
     evaluate = Expressions.evaluate
 
@@ -39,9 +46,8 @@ def evaluations(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> int
 
     with monkeypatch.context() as patched:
         patched.setattr(Expressions, "evaluate", counted)
-        examined = examine([folder / "t.py"])
-    assert not examined.passed
-    return count
+        examined = examine([folder])
+    return count, examined
 
 
 @pytest.mark.parametrize(
@@ -75,6 +81,40 @@ def test_forty_levels_come_to_an_end(tmp_path: Path) -> None:
     assert time.process_time() - before < LIMIT
     assert [finding.rule for finding in examined.findings] == ["label-smoothing-range"]
     assert not examined.passed
+
+
+def test_time_is_linear_in_the_number_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of these files takes 60,000 steps; together they take what is there for a tree, and each is looked at."""
+    text = HEAD + MISTAKE + HOSTILE["calls that multiply"] + "criterion = nn.MSELoss()\n"
+    for number in range(180):
+        (tmp_path / f"t{number}.py").write_text(text, encoding="utf-8")
+    count, examined = counted_evaluations(tmp_path, monkeypatch)
+    together = max(_budget.FEWEST, 180 * _budget.PER_FILE) + 2 * 180 * _budget.LEAST
+    assert together / 2 < count < together
+    assert len(examined.findings) == 180
+
+
+def test_a_library_does_not_hide_the_program_that_calls_it(tmp_path: Path) -> None:
+    """What takes too long in another file is not known; the lines after it are followed all the same."""
+    (tmp_path / "library.py").write_text(HEAD + HOSTILE["calls that multiply"], encoding="utf-8")
+    text = f"{HEAD}import library\nmodel = library.f0(nn.Linear(4, 3))\n{MISTAKE}"
+    (tmp_path / "train.py").write_text(text, encoding="utf-8")
+    examined = examine([tmp_path / "train.py", tmp_path / "library.py"])
+    assert [finding.rule for finding in examined.findings] == ["label-smoothing-range"]
+    assert [Path(file.path).name for file in examined.passed] == ["library.py"]
+
+
+def test_what_leads_to_no_loss_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the samples that a notebook draws at its end, from functions of its own or of other files."""
+    (tmp_path / "models.py").write_text(HEAD + HOSTILE["calls that multiply"], encoding="utf-8")
+    text = f"{HEAD}import matplotlib.pyplot as plt\nfrom models import f0\n{MISTAKE}losses = []\n"
+    end = "for image in data:\n    shown = f0(image)\nf0(1)\nplt.plot(losses)\n"
+    (tmp_path / "t.py").write_text(text, encoding="utf-8")
+    less, _ = counted_evaluations(tmp_path, monkeypatch)
+    (tmp_path / "t.py").write_text(text + end, encoding="utf-8")
+    more, examined = counted_evaluations(tmp_path, monkeypatch)
+    assert more == less
+    assert len(examined.findings) == 1
 
 
 HOSTILE = {
@@ -152,7 +192,7 @@ def test_a_file_that_is_given_up_is_named(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "long.py").write_text(HEAD + HOSTILE["a long list"], encoding="utf-8")
+    (tmp_path / "long.py").write_text(HEAD + HOSTILE["a long list"] + "criterion = nn.MSELoss()\n", encoding="utf-8")
     (tmp_path / "broken.py").write_text("def\n", encoding="utf-8")
     assert main(["doctor", ".", "--output-format", form]) == 0
     out, err = capsys.readouterr()
@@ -177,7 +217,7 @@ def test_an_error_of_the_doctor_is_said_and_hides_no_other_file(
         raise ZeroDivisionError("integer modulo by zero")
 
     monkeypatch.setitem(_operations.OPERATIONS, "tanh", fail)
-    (tmp_path / "a.py").write_text(f"{HEAD}torch.randn(3).tanh()\n", encoding="utf-8")
+    (tmp_path / "a.py").write_text(f"{HEAD}torch.randn(3).tanh()\nloss = nn.MSELoss()\n", encoding="utf-8")
     (tmp_path / "b.py").write_text(HEAD + MISTAKE, encoding="utf-8")
     examined = examine([tmp_path])
     assert len(examined.findings) == 1

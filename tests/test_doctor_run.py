@@ -240,3 +240,37 @@ def test_after_the_watch_threads_are_started_as_before() -> None:
     with doctor.watch():
         assert threading.Thread.start is not start
     assert threading.Thread.start is start
+
+
+def test_a_script_reads_what_the_doctor_is_given(tmp_path: Path) -> None:
+    program = command(tmp_path, f"assert input() == 'yes'\n{STEP}")
+    done = subprocess.run(
+        program, cwd=tmp_path, input="yes\n", capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, len(json.loads(done.stdout)["findings"])) == (1, 1)
+    assert "exit code" not in done.stderr
+
+
+def test_a_thread_that_never_ends_does_not_keep_the_doctor(tmp_path: Path) -> None:
+    """After the steps that are watched; what was printed is not lost."""
+    text = f"""threading.Thread(target=threading.Event().wait).start()
+print("begun")
+for _ in range(100):
+    {STEP}
+"""
+    began = time.monotonic()
+    code, found, said = run(tmp_path, text)
+    assert (code, len(found)) == (1, 1)
+    assert "begun" in said
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize("thread", [False, True])
+def test_a_traceback_does_not_control_the_terminal(thread: bool, tmp_path: Path) -> None:
+    (tmp_path / "a\x1b[2J.py").write_text("def fail():\n    raise RuntimeError('\\x1b[2J')\n", "utf-8")
+    call = "t = threading.Thread(target=fail)\nt.start()\nt.join()\n" if thread else "fail()\n"
+    code, _, said = run(tmp_path, f"{STEP}fail = __import__('a\x1b[2J').fail\n{call}")
+    assert code == 1
+    assert "\x1b" not in said
+    assert "RuntimeError: \\u001b[2J" in said
+    assert "runpy" not in said

@@ -1284,6 +1284,39 @@ loss=-z[torch.arange(8),y].mean()
 
 # What looks like a mistake and is none.
 RIGHT = {
+    "windows-that-are-shifted-where-they-are-cut": """\
+from torch.utils.data import Dataset, DataLoader
+import tokenizers
+class Windows(Dataset):
+  def __init__(self, text, length, stride):
+    self.read, self.wanted = [], []
+    tokens=tokenizers.load("gpt2").encode(text)
+    for i in range(0,len(tokens)-length,stride):
+      self.read.append(torch.tensor(tokens[i:i+length]))
+      self.wanted.append(torch.tensor(tokens[i+1:i+length+1]))
+  def __getitem__(self, i): return self.read[i], self.wanted[i]
+model=nn.Sequential(nn.Embedding(100,8),nn.Linear(8,100))
+for x,y in DataLoader(Windows(open("a").read(),256,128),batch_size=4):
+  F.cross_entropy(model(x).flatten(0,1),y.flatten())
+""",
+    "an-engine-takes-the-loss": """\
+def f(engine, criterion, x, y):
+  for _ in range(3):
+    out=engine(x)
+    loss=criterion(out,y)
+    engine.backward(loss)
+    engine.step()
+""",
+    "a-graph-that-is-not-known": """\
+from autoencoder import Encoder
+encoder=Encoder()
+x=torch.randn(8,4)
+z=encoder(x)
+codes=nn.Embedding(5,4)(torch.arange(8)%5)
+z=z+(codes-z).detach()
+loss=F.mse_loss(z.softmax(1).float(),x)+F.mse_loss(codes.detach(),z)
+loss.backward()
+""",
     "train-eval-flag": """\
 class A(nn.Module):
     def __init__(self,c=4):
@@ -1769,6 +1802,33 @@ NOT_PAIRED = {
 }
 
 PROGRAMS = {
+    "a name that leads to no loss where it is made": (
+        {
+            "a.py": "import torch.nn as nn\ncriterion = nn.CrossEntropyLoss()\n"
+            "model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))\n",
+            "b.py": "import torch\nfrom a import criterion, model\n"
+            "x, y = torch.randn(8, 4), torch.arange(8) % 3\ncriterion(model(x), y)\n",
+        },
+        [("b.py", "softmax-before-cross-entropy", 4, "certain")],
+    ),
+    "a name that a function asks for which nothing calls": (
+        {
+            "a.py": "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
+            "def train(x, y):\n    loss = F.cross_entropy(model(x), y)\n    loss.backward()\n"
+            "model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(1))\n",
+        },
+        [("a.py", "softmax-before-cross-entropy", 5, "certain")],
+    ),
+    "a loss at the end of a chain of imports": (
+        {
+            "c.py": "import torch.nn.functional as F\ndef fit(model, x, y):\n"
+            "    return F.cross_entropy(model(x).softmax(1), y)\n",
+            "b.py": "import c\ndef run(model, x, y):\n    return c.fit(model, x, y)\n",
+            "a.py": "import torch\nimport torch.nn as nn\nfrom b import run\n"
+            "run(nn.Linear(4, 3), torch.randn(8, 4), torch.arange(8) % 3)\n",
+        },
+        [("c.py", "softmax-before-cross-entropy", 3, "certain")],
+    ),
     "factory by name": (
         {
             "net.py": HEAD + SOFT,

@@ -55,9 +55,10 @@ def print_line(text: str, *, error: bool = False) -> None:
     _print(_shown(escaped(text), stream) + "\n", stream)
 
 
-def print_text(text: str) -> None:
-    """Print text of any number of lines, which ends as it ends."""
-    _print(_shown(escaped(text, lines=True), sys.stdout), sys.stdout)
+def print_text(text: str, *, error: bool = False) -> None:
+    """Print text of any number of lines, which ends as it ends; an error on standard error."""
+    stream = sys.stderr if error else sys.stdout
+    _print(_shown(escaped(text, lines=True), stream), stream)
 
 
 def print_json(text: str) -> None:

@@ -76,8 +76,9 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) ->
         usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
         description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
         "cross entropy, with what they cost and how to mend them.",
-        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined · "
-        "128 + n ended by signal n. Files that are given up do not change it.",
+        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined, "
+        "as where no file is readable or the script fails before its first loss · 128 + n ended by signal n. Files "
+        "that are given up do not change it.",
     )
     convert = commands.add_parser(
         "convert",
@@ -316,9 +317,9 @@ def _doctor(arguments: Sequence[str]) -> int:
         _terminal.print_json(text)
     elif text:
         _terminal.print_text(f"{text}\n")
-    if options.output_format == "text":
+    if options.output_format == "text" and not examination.nothing:
         _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
-    for note in examination.notes:
+    for note in (*examination.notes, *["nothing was examined"] * examination.nothing):
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
     return examination.code(wanted)
 

@@ -4,6 +4,7 @@ With `--run` a script is watched in a process of its own; else files are read, n
 """
 
 import argparse
+import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ class Examination:
     """Files that were passed over, in whole or in part."""
     failed: bool = False
     """Whether the watched script failed."""
+    nothing: bool = False
+    """Whether nothing could be examined, which the notes say."""
     signal: int = 0
     """The signal that ended the watch before its time."""
 
@@ -45,6 +48,8 @@ class Examination:
         """The exit code of the command."""
         if self.signal:
             return 128 + self.signal  # as shells have it
+        if self.nothing:
+            return 2
         return 1 if self.failed or wanted.fails(self.findings) else 0
 
 
@@ -112,9 +117,11 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) 
         notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
     elif done.code:
         end = f"ended with exit code {done.code}" if done.code > 0 else f"was ended by signal {-done.code}"
-        notes.append(f"{script} {end}")
+        notes = [f"{script} {end}{'' if done.calls else ' before it called a loss that is known here'}"]
     found = wanted.reported(not_silenced(done.findings))
-    return Examination(found, seen, tuple(notes), failed=done.code != 0, signal=done.signal)
+    failed = done.code != 0
+    nothing = failed and not done.calls and not done.findings
+    return Examination(found, seen, tuple(notes), failed=failed, nothing=nothing, signal=done.signal)
 
 
 def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None) -> Examination:
@@ -122,15 +129,28 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
 
     paths = options.paths or [Path()]
     for path in paths:
-        if not path.exists():
+        if not _may_exist(path):
             raise UnusableInputError(f"{path}: there is no such file or folder")
     done = examine_source(paths, jobs=options.jobs or _jobs(), progress=progress)
-    read = done.files - sum(not file.partly for file in done.passed)
+    gc.freeze()  # at its end Python looks for cycles in all that was made of the files: a quarter of the time
+    read = done.files - sum(not file.partly and not file.folder for file in done.passed)
     partly = [file for file in done.passed if file.partly]
     notes = [str(file) for file in done.passed if not file.partly or file in partly[:MOST_NOTES]]
     if len(partly) > MOST_NOTES:
         notes.append(f"{len(partly) - MOST_NOTES} more files were examined in part: --output-format json names them")
-    return Examination(wanted.reported(done.findings), plural(read, "file"), tuple(notes), done.passed)
+    if not done.files:
+        notes.append(f"there is no Python file or notebook in {', '.join(map(str, paths))}")
+    found = wanted.reported(done.findings)
+    return Examination(found, plural(read, "file"), tuple(notes), done.passed, nothing=not read)
+
+
+def _may_exist(path: Path) -> bool:
+    """Whether something is there, or in a folder that may not be searched."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
 
 
 def _jobs() -> int:

@@ -1,6 +1,7 @@
 """`crossentropy convert`: files → their conversions. It prints nothing; `cli` does."""
 
 import argparse
+import gc
 import io
 import os
 import tempfile
@@ -101,6 +102,7 @@ def remaining(conversions: "Mapping[str, Conversion]") -> list[Finding]:
             Path(copy).parent.mkdir(parents=True, exist_ok=True)
             Path(copy).write_text(conversions[given].source, "utf-8")
         found = list(at_least(examine([root]).findings, "likely"))
+        gc.freeze()  # as in _command
     for copy, given in copies.items():
         found = [
             replace(one, path=one.path.replace(copy, given), message=one.message.replace(copy, given)) for one in found

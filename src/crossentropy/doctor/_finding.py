@@ -1,7 +1,7 @@
 """What was found: data, which the renderers of `_output` print."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from crossentropy.doctor.rules import CONFIDENCES, Confidence
@@ -42,16 +42,18 @@ def at_least(findings: Iterable[Finding], confidence: Confidence) -> Iterator[Fi
 
 @dataclass(frozen=True, order=True)
 class Passed:
-    """A file that was passed over, in whole or in part."""
+    """A file that was passed over, in whole or in part, or a folder."""
 
     path: str
     reason: str
     partly: bool = False
     """Whether it was examined in part; what was found there counts."""
+    folder: bool = False
+    """Whether it is a folder, of whose files nothing is known."""
 
     def __str__(self) -> str:
         return f"{self.path}: {'examined in part' if self.partly else 'passed over'}: {self.reason}"
 
     def to_dict(self) -> dict[str, Any]:
         """The file as JSON holds it."""
-        return asdict(self)
+        return {"path": self.path, "reason": self.reason, "partly": self.partly}

@@ -5,20 +5,36 @@ with, the tokens that embeddings have read, and class weights.
 """
 
 import inspect
-import math
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.functional import cross_entropy, nll_loss
 
-from crossentropy.doctor._call import Call, Found, class_axis, ignored_label, num_classes, place_of
-from crossentropy.doctor._sources import made_by
-from crossentropy.doctor._trace import MOVES, Place, Trace, called_by_user
+from crossentropy.doctor._call import Call, Found, ignored_label, num_classes
+from crossentropy.doctor._composed import (
+    focal,
+    is_entropy,
+    log_of_softmax,
+    made_anew,
+    mean_of_means,
+    running_sum,
+    summands,
+    unequal,
+)
+from crossentropy.doctor._rows import (
+    ancestors,
+    by_rows,
+    end_alike,
+    is_by_position,
+    is_shifted,
+    is_weighed,
+    was_filled,
+    without,
+)
+from crossentropy.doctor._trace import Place, Trace, called_by_user
 from crossentropy.doctor._values import is_readable, one_sample
 
 _FILLING = {"pad_sequence": "padding_value", "full": "fill_value", "new_full": "fill_value", "full_like": "fill_value",
@@ -77,7 +93,7 @@ class History:
             self._add_filling(name, args, kwargs, result, trace)
         elif trace.op in ("pow", "mul"):
             yield from focal(trace)
-            self._logs = [log for log in self._logs if not _is_entropy(trace, log[0])]
+            self._logs = [log for log in self._logs if not is_entropy(trace, log[0])]
             yield from self._add_share(trace)
         elif trace.op == "mean":
             yield from mean_of_means(trace)
@@ -131,7 +147,7 @@ class History:
         if len(losses) == 1 and losses[0].arguments["reduced"]:
             self._shares.append(Share(losses[0], parts, trace.place))
         elif len(losses) == parts and len({loss.place for loss in losses}) == 1:
-            yield from _unequal(losses, trace.place)
+            yield from unequal(losses, trace.place)
 
     def check(self, call: Call) -> Iterator[Found]:
         """What earlier operations say of a call."""
@@ -152,17 +168,17 @@ class History:
         """Labels that are a padding index, at the ends of rows, and not ignored."""
         for padding in self._padding - {ignored_label(call)}:
             share = float((call.y == padding).double().mean())
-            if share and self._fills_ends(call, padding) and not _is_weighed(call, padding):
+            if share and self._fills_ends(call, padding) and not is_weighed(call, padding):
                 yield Found(
                     "padding-not-ignored",
                     "certain",
                     f"{share:.0%} of the labels are {padding}, which is padding, and count in the "
-                    f"mean{_without(call, padding)} — ignore_index={padding}",
+                    f"mean{without(call, padding)} — ignore_index={padding}",
                 )
 
     def _fills_ends(self, call: Call, padding: int) -> bool:
         """Whether labels were filled up with a number: it stands at the ends of rows, and there alone, by no chance."""
-        rows = _by_rows(call)
+        rows = by_rows(call)
         if rows is None:
             return False
         is_padding = rows == padding
@@ -170,9 +186,7 @@ class History:
         if not bool(ends.any()) or float(is_padding.sum()) > 1.05 * float(ends.sum()):
             return False
         last = padding == num_classes(call) - 1  # such as that of no object
-        return _was_filled(call.target, padding, last) or any(
-            _ends_alike(ends, read.ids, padding) for read in self._read
-        )
+        return was_filled(call.target, padding, last) or any(end_alike(ends, read.ids, padding) for read in self._read)
 
     # --- shifts -------------------------------------------------------------------------------------------------------
 
@@ -184,13 +198,13 @@ class History:
             for ids, embedded in self._read
             if y.numel() >= 8 and ids.device == y.device and ids.numel() and y.numel() % ids.shape[0] == 0
         ]
-        if any(_is_shifted(rows, ids, 1) for rows, ids, _ in fitting):
+        if any(is_shifted(rows, ids, 1) for rows, ids, _ in fitting):
             return
         for rows, ids, embedded in fitting:
-            if not _by_position(call.input, embedded, ids):
+            if not is_by_position(call.input, embedded, ids):
                 continue
             for shift, what in ((0, "not shifted"), (2, "shifted twice")):
-                if _is_shifted(rows, ids, shift):
+                if is_shifted(rows, ids, shift):
                     trained = "to copy token t" if shift == 0 else "on token t + 2"
                     yield Found(
                         "causal-shift",
@@ -229,7 +243,7 @@ class History:
         for place in places:
             shares = [share for share in self._shares if share.place == place]
             if len(shares) > 1 and all(share.parts == len(shares) for share in shares):
-                yield from _unequal([share.loss for share in shares], place)
+                yield from unequal([share.loss for share in shares], place)
         self._shares.clear()
 
     # --- losses that are kept -----------------------------------------------------------------------------------------
@@ -253,196 +267,3 @@ def _rows(call: Call) -> int:
     if call.y.is_floating_point():
         return call.y.shape[0] if call.y.dim() else 1
     return int((call.y != ignored_label(call)).sum())
-
-
-def _by_rows(call: Call) -> Tensor | None:
-    """The labels in the rows they had before they were flattened."""
-    trace = call.target
-    while trace.parents and len(trace.shape) < 2:
-        trace = trace.parents[0]
-    y = call.y
-    if len(trace.shape) == 2 and math.prod(trace.shape) == y.numel():
-        y = y.reshape(trace.shape)
-    return y if y.dim() == 2 else None
-
-
-def ancestors(trace: Trace) -> Iterator[Trace]:
-    """A trace and what went into it, near ones first; of long histories the near part."""
-    traces = [trace]
-    for _ in range(64):
-        if not traces:
-            return
-        yield (trace := traces.pop(0))
-        traces += trace.parents
-
-
-def _was_filled(trace: Trace, padding: int, last: bool) -> bool:
-    """Whether an operation that fills up with a number made the labels, or part of them.
-
-    Labels that begin as the last class may be of what belongs to no other class.
-    """
-    filled = (before for before in ancestors(trace) if before.arguments.get("filled with") == padding)
-    return any(not (last and before.op in ("full", "new_full", "full_like")) for before in filled)
-
-
-def _is_weighed(call: Call, label: int) -> bool:
-    """Whether a class has a weight of its own, so that it counts on purpose."""
-    weight = call.weight
-    if not isinstance(weight, Tensor) or weight.shape != (num_classes(call),) or label >= len(weight):
-        return False
-    return float(weight[label]) not in (0.0, float(weight.double().median())) and weight.unique().numel() == 2
-
-
-def _ends_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
-    """Whether the tokens that were read end in as much padding, give or take the one of a shift."""
-    if ids.shape[0] != ends.shape[0] or ids.device != ends.device:
-        return False
-    read = (ids == padding).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
-    apart = ends - read
-    return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
-
-
-def _without(call: Call, padding: int) -> str:
-    """What the loss would be if padding did not count."""
-    axis = class_axis(call)
-    if call.loss == "linear_cross_entropy" or call.y.shape != (*call.x.shape[:axis], *call.x.shape[axis + 1 :]):
-        return ""
-    with torch.no_grad():
-        loss = nll_loss if call.loss == "nll_loss" else cross_entropy
-        value = float(loss(call.x.double(), call.y.long().where(call.y != padding, -100), ignore_index=-100))
-    return f"; without them the loss would be {value:.4g}"
-
-
-def _is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:
-    """Whether labels are the tokens, moved by some places; ignored ones fit anything."""
-    length = min(rows.shape[1], ids.shape[1] - shift)
-    if length < 2 or rows.shape[1] > ids.shape[1]:
-        return False
-    labels, tokens = rows[:, :length], ids[:, shift : shift + length]
-    told = labels != -100
-    same = bool(((labels == tokens) | ~told).all())
-    return same and float(told.double().mean()) > 0.5 and ids.unique().numel() > 2 and labels.unique().numel() > 2
-
-
-_RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
-
-
-def _by_position(logits: Trace, embedded: Trace, ids: Tensor) -> bool:
-    """Whether tokens reach the logits by position, not by one vector for each row, as in autoencoders."""
-    rows, length = ids.shape
-
-    def has_positions(trace: Trace) -> bool:
-        packed = "pack" in trace.op or (len(trace.shape) == 2 and trace.op in _RECURRENT)
-        many = math.prod(trace.shape[:-1]) >= rows * (length - 2)
-        last = len(trace.shape) == 3 and trace.shape[0] == rows and length - 2 <= trace.shape[2] <= length
-        return packed or many or last
-
-    return _reaches(logits, embedded, has_positions) or not _reaches(logits, embedded, lambda _: True)
-
-
-def _reaches(later: Trace, earlier: Trace, passable: Callable[[Trace], bool]) -> bool:
-    """Whether one trace went into another, by way of traces of some kind."""
-    seen, traces = {later}, [later]
-    while traces:
-        trace = traces.pop()
-        if trace is earlier:
-            return True
-        new = [parent for parent in trace.parents if parent not in seen and passable(parent)]
-        seen.update(new)
-        traces += new
-    return False
-
-
-def _is_entropy(product: Trace, log: Trace) -> bool:
-    """Whether a product is p · log p, with a small number in the logarithm."""
-    softmax = made_by(log, max(len(log.shape) - 1, 0)).softmax
-    factors = [_through(parent, "neg", "mul") if parent.back() is not log else log for parent in product.parents]
-    return log in factors and softmax in factors
-
-
-def focal(weighing: Trace) -> Iterator[Found]:
-    """(1 − exp(−CE))^γ of a mean, or (1 − exp(−CE)) · CE."""
-    for inner in [_through(trace, "rsub", "sub", "add", "neg", "clamp") for trace in weighing.parents]:
-        loss = _through(inner.parents[0], "neg", "mul", "clamp") if inner.op == "exp" and inner.parents else inner
-        rows = loss.arguments.get("rows", 0)
-        if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
-            message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", "certain", message, inner.place)
-
-
-def _through(trace: Trace, *operations: str) -> Trace:
-    """What went into some operations, or into moves."""
-    trace = trace.back()
-    while trace.op in operations and trace.parents:
-        trace = trace.parents[0].back()
-    return trace
-
-
-def mean_of_means(mean: Trace) -> Iterator[Found]:
-    """A mean over means of different numbers of rows."""
-    stack = mean.parents[0] if mean.parents else mean
-    losses = [loss.back() for loss in stack.parents]
-    if stack.op in ("stack", "cat") and all(loss.op == "loss" and loss.arguments["reduced"] for loss in losses):
-        yield from _unequal(losses, mean.place)
-
-
-def _unequal(losses: list[Trace], place: Place | None) -> Iterator[Found]:
-    rows = [loss.arguments["rows"] for loss in losses]
-    if len(set(rows)) > 1:
-        message = f"means over {', '.join(map(str, rows))} rows are averaged with equal weight"
-        yield Found("mean-of-means", "certain", message, place)
-
-
-def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiated: bool = False) -> list[Trace]:
-    """The losses that a sum consists of; of long sums the last ones, and if asked for those with a graph."""
-    losses, sums = list[Trace](), [trace]
-    for _ in range(1024):
-        if not sums:
-            break
-        made = sums.pop()
-        if differentiated and not made.requires_grad:
-            continue
-        if made.op == "loss":
-            losses.append(made)
-        elif made.op in through:
-            sums += made.parents
-        elif made.op in MOVES:
-            sums += made.parents[:1]
-    return losses[::-1]
-
-
-def running_sum(total: Trace) -> Iterator[Found]:
-    """A sum over steps of losses with their graph."""
-    steps = {loss.arguments["step"] for loss in summands(total, ("add", "mul", "div"), differentiated=True)}
-    if len(steps) > 1:
-        message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
-        yield Found("loss-graph-retained", "certain", message, total.place)
-
-
-def made_anew(tensor: Trace) -> Iterator[Found]:
-    """torch.tensor([loss, …], requires_grad=True)."""
-    if any(parent.requires_grad for parent in tensor.parents):
-        message = (
-            "a new tensor is made of losses: it has their values and not their graph, so that no weight is trained"
-        )
-        yield Found("detached-loss", "certain", message, tensor.place)
-
-
-def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
-    """backward() of a tensor that nothing made: its own gradient is 1, and nothing else has one."""
-    if is_leaf and not any(parent.requires_grad for parent in differentiated.parents):
-        message = (
-            f"backward() of a tensor{place_of(differentiated)} without a graph: nothing gets a gradient but itself"
-        )
-        yield Found("detached-loss", "certain", message)
-
-
-def log_of_softmax(log: Trace) -> Iterator[Found]:
-    """A logarithm of a softmax that is differentiated, wherever it goes."""
-    made = made_by(log, max(len(log.shape) - 1, 0))
-    if made.op == "log of softmax":
-        message = (
-            f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: −inf, and nan in the "
-            "gradient, where a probability underflows; log_softmax is the same without that"
-        )
-        yield Found("log-of-softmax", "certain", message, log.place)

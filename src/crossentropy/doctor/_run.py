@@ -4,6 +4,7 @@ The child writes its findings to a file whenever there is a new one, so that the
 exception, os._exit, a signal. What the script prints goes to standard error, so that standard output is the report's.
 """
 
+import contextlib
 import json
 import os
 import runpy
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from crossentropy import _terminal
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._signals import Waiting
 
@@ -76,15 +78,16 @@ class _Stop:
     CATCHES = 3
     """How often a script may catch what stops it."""
     SECONDS = 30
-    """How long it may take to end."""
+    """How long it may take to end;"""
+    SECONDS_OF_THREADS = 5
+    """and its threads, when it has ended."""
 
     def __init__(self, leave: Callable[[], None]) -> None:
         self.stopped = False
         self._leave = leave
         """Ends the process, where nothing else helps."""
         self._raised = 0
-        self._timer = threading.Timer(self.SECONDS, leave)
-        self._timer.daemon = True
+        self._timer = self._leaving_after(self.SECONDS)
 
     def __call__(self, *_: object) -> None:
         """Stop the script; again with each step that follows."""
@@ -102,10 +105,16 @@ class _Stop:
         raise _Enough(0)
 
     def is_over(self) -> None:
-        """The script has ended."""
+        """The script has ended; Python waits for its threads and processes, but not for ever."""
         self._timer.cancel()
         if self.stopped:
             self._hook.remove()
+            self._leaving_after(self.SECONDS_OF_THREADS).start()
+
+    def _leaving_after(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self._leave)
+        timer.daemon = True
+        return timer
 
 
 def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Callable[[Report, bool], None]") -> int:
@@ -121,9 +130,13 @@ def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Calla
 
     def leave() -> None:
         save(watching.report, True)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
         os._exit(0)
 
     stop = _Stop(leave)
+    threading.excepthook = _show_in_thread
     save(watching.report, False)
     _note_deprecations(watching)
     if hasattr(os, "register_at_fork"):
@@ -137,16 +150,40 @@ def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Calla
     except _Enough:
         pass
     except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except KeyboardInterrupt:
-        traceback.print_exc()
+        code = _code_of(ended)
+    except KeyboardInterrupt as ended:
+        _show(ended, script)
         code = 128 + signal.SIGINT
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as ended:
+        _show(ended, script)
         code = 1
     stop.is_over()
     save(watching.report, stop.stopped)
     return code
+
+
+def _code_of(ended: SystemExit) -> int:
+    """What Python makes of sys.exit(code): a text is shown, and is an error."""
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    _terminal.print_text(f"{ended.code}\n", error=True)
+    return 1
+
+
+def _show(error: BaseException, script: str | None = None) -> None:
+    """Show where a script failed, from its own first line on."""
+    trace = error.__traceback__
+    frame = trace
+    while frame is not None and frame.tb_frame.f_code.co_filename != script:
+        frame = frame.tb_next
+    _terminal.print_text("".join(traceback.format_exception(type(error), error, frame or trace)), error=True)
+
+
+def _show_in_thread(failed: threading.ExceptHookArgs) -> None:
+    """As threading does: what ends by SystemExit ends in silence."""
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        _terminal.print_line(f"Exception in thread {failed.thread.name if failed.thread else '?'}:", error=True)
+        _show(failed.exc_value)
 
 
 def _note_deprecations(watching: "watch") -> None:

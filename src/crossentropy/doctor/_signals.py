@@ -33,7 +33,7 @@ class Waiting:
             if watching:
                 before |= {number: signal.signal(number, self._received) for number in PASSED_ON}
             self._process = subprocess.Popen(
-                command, stdout=sys.stderr.fileno(), stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+                command, stdout=sys.stderr.fileno(), env=environment, start_new_session=True
             )
             for number in self.signals:  # they came before there was anyone to pass them on to
                 self._pass_on(self._process, number)

@@ -27,8 +27,9 @@ from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor import _exceptions
 from crossentropy.doctor._call import Call, Found
 from crossentropy.doctor._checks import LOSSES, check
+from crossentropy.doctor._composed import trained_nothing
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._history import History, trained_nothing
+from crossentropy.doctor._history import History
 from crossentropy.doctor._output import as_text
 from crossentropy.doctor._threads import Threads
 from crossentropy.doctor._trace import Place, Traces, users_place

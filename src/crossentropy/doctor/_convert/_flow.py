@@ -12,12 +12,12 @@ from libcst.metadata import FunctionScope, Scope
 from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._script import Script, Variable
 
-_ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
+ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
 """Methods of a module that return it."""
 _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward_hook"])
 """Attributes of a module through which its output is seen."""
-_WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
-_HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str"])
+WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
+HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str"])
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Flow:
     """Where it goes out of sight, and how: it may be called elsewhere."""
     mixed: list[tuple[cst.CSTNode, str]] = field(default_factory=list)
     """Where a name of it may hold something else."""
+    stands: list[cst.BaseExpression] = field(default_factory=list)
+    """The expressions that are the object."""
 
 
 class Objects:
@@ -64,7 +66,7 @@ class Objects:
 
     def _makes(self, call: cst.Call) -> bool:
         name = self.script.imported(call.func) or ""
-        if name in _WRAPPERS:
+        if name in WRAPPERS:
             return False
         module, _, last = name.rpartition(".")
         if module.partition(".")[0] == "torch":
@@ -98,6 +100,7 @@ class Follower:
         if node in self._seen:
             return
         self._seen.add(node)
+        self._flow.stands.append(node)
         parent = self._script.parent(node)
         if isinstance(parent, cst.Call):
             self._flow.calls.append(parent)
@@ -118,7 +121,7 @@ class Follower:
 
     def _visit_attribute(self, attribute: cst.Attribute) -> None:
         call = self._script.called(attribute)
-        if call is not None and attribute.attr.value in _ITSELF:
+        if call is not None and attribute.attr.value in ITSELF:
             self._visit(call)
         elif call is not None and attribute.attr.value == "forward":
             self._flow.calls.append(call)
@@ -132,9 +135,9 @@ class Follower:
         if not isinstance(call, cst.Call) or argument.star:
             return self._lose(argument, f"{self._name(argument.value)} is put where its use cannot be seen")
         name, function = self._script.imported(call.func), self._script.named(call.func)
-        if name in _WRAPPERS and call.args[0] is argument:
+        if name in WRAPPERS and call.args[0] is argument:
             return self._visit(call)
-        if isinstance(call.func, cst.Name) and call.func.value in _HARMLESS and name is None:
+        if isinstance(call.func, cst.Name) and call.func.value in HARMLESS and name is None:
             return None
         parameter = _parameter(function, call, argument) if isinstance(function, cst.FunctionDef) else None
         if not isinstance(function, cst.FunctionDef) or parameter is None:

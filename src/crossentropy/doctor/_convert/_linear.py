@@ -8,6 +8,7 @@ import libcst as cst
 
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
 from crossentropy.doctor._convert._flow import Objects
+from crossentropy.doctor._convert._heads import require_plain
 from crossentropy.doctor._convert._imports import spell
 from crossentropy.doctor._convert._losses import Loss, Site, losses, setting, settings, site
 from crossentropy.doctor._convert._reach import Definition, definition, is_unchanged
@@ -58,6 +59,7 @@ def _proposal(script: Script, objects: Objects, loss: Loss, call: cst.Call) -> P
             raise Refused(at.call, f"{found.target.value} is used for more than the loss, so it has to be computed")
     if not isinstance(logits.head.func, cst.Name | cst.Attribute) or script.text(logits.head.func).endswith(".forward"):
         raise Refused(logits.head, "this head has no name by which to take its weight")
+    require_plain(script, objects, logits.head, at.call)
     hidden, edits = _hidden(script, logits, at)
     spelling = spell(script, _NAME, at.call.func)
     edits += [script.write(at.call.func, spelling.text), *_arguments(script, loss, at, logits, hidden)]

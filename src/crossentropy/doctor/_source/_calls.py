@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from crossentropy.doctor._source import (
@@ -17,7 +18,7 @@ from crossentropy.doctor._source import (
     _unknowns,
 )
 from crossentropy.doctor._source._elements import named
-from crossentropy.doctor._source._expressions import Frame
+from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._joins import LIKELY, doubtful, join
 from crossentropy.doctor._source._names import canonical, constant
 from crossentropy.doctor._source._statements import SWITCHES, Statements
@@ -44,6 +45,9 @@ from crossentropy.doctor._source._values import (
 
 DEEPEST = 24
 """Calls within calls."""
+MOST_LINES = 2000
+"""Lines of one function that are followed for one file, over all its calls."""
+_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "active", "lines", "cut")
 _CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 
 
@@ -52,10 +56,21 @@ class Calls(Statements):
 
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
-        self.depth = 0
-        self.active: dict[int, int] = {}
-        """How often a function is being followed, by its node."""
+        self.begin(0, math.inf, None)
         self.called: set[int] = set()
+
+    def begin(self, steps: int, deadline: float, inside: Module | None) -> dict[str, Value]:
+        """Begin something that is followed for itself; gives back what was being done, for `vars(self).update`."""
+        before = {name: value for name, value in vars(self).items() if name in _DOING}
+        self.steps, self.deadline, self.inside = steps, deadline, inside
+        self.depth, self.loops, self.no_grad = 0, 0, None
+        self.active: dict[int, int] = {}
+        """How often a function is being followed, by its node;"""
+        self.lines: dict[int, int] = {}
+        """how many of its lines were followed;"""
+        self.cut: set[int] = set()
+        """and those that took too long."""
+        return before
 
     # --- attributes ---------------------------------------------------------------------------------------------------
 
@@ -194,26 +209,50 @@ class Calls(Statements):
         if self.depth >= DEEPEST or self.active.get(key, 0) >= 2:
             self.summaries.shorten()
             return Unknown()
+        if key in self.cut or self.lines.get(key, 0) > MOST_LINES:
+            self.summaries.spoil()
+            return Unknown()
         switched = function.decorators & set(SWITCHES) or function.decorators & {"no_grad", "inference_mode"}
         no_grad = call.place if switched else self.no_grad
-        loops = min(self.loops, 1)
-        state = (no_grad, loops, self.report.silent)
-        return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad, loops))
+        state = self._state(no_grad)
+        return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
 
-    def _follow(self, function: Function, call: Call, no_grad: Place | None, loops: int) -> Value:
+    def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
+        """What a call hangs on besides its arguments."""
+        return no_grad, min(self.loops, 1), self.report.silent
+
+    def _follow(self, function: Function, call: Call, no_grad: Place | None) -> Value:
         key = id(function.node)
-        before = self.no_grad, self.loops
-        self.no_grad, self.loops = no_grad, loops
+        before = self.no_grad, self.loops, self.inside
+        self.no_grad, self.loops, self.inside = no_grad, min(self.loops, 1), function.module
         self.depth += 1
         self.active[key] = self.active.get(key, 0) + 1
+        self.lines[key] = self.lines.get(key, 0) + (function.node.end_lineno or 0) - function.node.lineno + 1
         try:
             frame = Frame(Scope(function.scope), function.module, function, call.args[0] if call.args else None)
             self._bind(function, call, frame)
-            return self._result(function, frame)
+            return self._result(function, frame) if before[2] is function.module else self._elsewhere(function, frame)
         finally:
             self.depth -= 1
             self.active[key] -= 1
-            self.no_grad, self.loops = before
+            self.no_grad, self.loops, self.inside = before
+
+    def _elsewhere(self, function: Function, frame: Frame) -> Value:
+        """A function of another file may take half of the steps that are left; if they do not do, it is not known."""
+        kept = self.steps // 2
+        self.steps -= kept
+        try:
+            return self._result(function, frame)
+        except Exhausted:
+            if self.steps >= 0:  # it was time that was short
+                raise
+            self.steps = 0
+            self.cut.add(id(function.node))
+            self.called.discard(id(function.node))
+            self.summaries.spoil()
+            return Unknown()
+        finally:
+            self.steps += kept
 
     def _result(self, function: Function, frame: Frame) -> Value:
         node = function.node
@@ -251,6 +290,9 @@ class Calls(Statements):
 
     def instantiate(self, cls: Class, call: Call) -> Value:
         """An object of a class that is read."""
+        return self.summaries.call(self, cls, call, self._state(self.no_grad), lambda: self._construct(cls, call))
+
+    def _construct(self, cls: Class, call: Call) -> Value:
         instance = Instance(cls)
         base = cls.external()
         init = cls.find("__init__")

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
 import symtable
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
-from crossentropy.doctor._source._project import FEW, Project, mentions_loss
+from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report
+
+STEPS = 2
+"""Of each file: to follow it, and then what nothing has called."""
 
 
 def examine_files(
     paths: Sequence[Path], jobs: int, progress: Callable[[int, int], None] | None
 ) -> tuple[list[Finding], list[Passed], int]:
     """Findings, what was passed over and why, and the number of files."""
-    files = {os.path.realpath(path): path for path in discover(paths)}
-    roots = sorted({os.path.realpath(path if path.is_dir() else path.parent) for path in paths})
+    passed: dict[Passed, None] = {}
+
+    def unreadable(folder: Path, reason: str) -> None:
+        passed[Passed(folder.as_posix(), reason, folder=True)] = None
+
+    files = {os.path.realpath(path): path for path in discover(paths, unreadable)}
+    roots = sorted({os.path.realpath(path if os.path.isdir(path) else path.parent) for path in paths})
     names = list(files)
     parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
 
-    seen = multiprocessing.Value("i", 0)  # each file twice
-
-    def show() -> None:
+    def show(done: int) -> None:
         if progress is not None:
-            progress(min(seen.value // 2, len(names)), len(names))
+            progress(min(done // STEPS, len(names)), len(names))
 
     if len(parts) == 1:
-        results = [_examine_part(files, roots, names, _Counter(seen, show))]
+        results = [examine_part(files, roots, names, _counting(show))]
     else:
-        results = _in_processes(files, roots, parts, seen, show)
+        from crossentropy.doctor._source._processes import in_processes
+
+        results = in_processes(files, roots, parts, show)
     found: dict[Finding, None] = {}
-    passed: dict[Passed, None] = {}
     for findings, unread in results:
         found.update(dict.fromkeys(findings))
         passed.update(dict.fromkeys(unread))
@@ -49,49 +54,22 @@ def examine_files(
     return list(found), list(passed), len(names)
 
 
-class _Counter:
-    """Counts files for all processes; `show` is told in the process that shows it."""
+def _counting(show: Callable[[int], None]) -> Callable[[int], None]:
+    """Counts, and shows the sum."""
+    done = 0
 
-    def __init__(self, seen: Any, show: Callable[[], None] | None = None) -> None:  # noqa: ANN401 (a shared integer)
-        self._seen = seen
-        self._show = show
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        show(done)
 
-    def __call__(self, more: int) -> None:
-        with self._seen.get_lock():
-            self._seen.value += more
-        if self._show is not None:
-            self._show()
+    return count
 
 
-_counters: list[_Counter] = []
-"""Of a process of several: one."""
-
-
-def _in_processes(
-    files: dict[str, Path],
-    roots: list[str],
-    parts: list[list[str]],
-    seen: Any,  # noqa: ANN401 (a shared integer)
-    show: Callable[[], None],
-) -> list[tuple[list[Finding], list[Passed]]]:
-    with ProcessPoolExecutor(len(parts), initializer=_begin, initargs=(seen,)) as pool:
-        futures = [pool.submit(_examine_counted, files, roots, part) for part in parts]
-        while wait(futures, timeout=0.2).not_done:
-            show()
-        return [future.result() for future in futures]
-
-
-def _begin(seen: object) -> None:
-    _counters.append(_Counter(seen))
-
-
-def _examine_counted(files: dict[str, Path], roots: list[str], names: list[str]) -> tuple[list[Finding], list[Passed]]:
-    return _examine_part(files, roots, names, _counters[0])
-
-
-def _examine_part(
+def examine_part(
     files: dict[str, Path], roots: list[str], names: list[str], count: Callable[[int], None]
 ) -> tuple[list[Finding], list[Passed]]:
+    """Examine some of the files; `count` is told of each step of each of them."""
     report = Report()
     project = Project(report, files, roots)
     limit = sys.getrecursionlimit()
@@ -99,14 +77,14 @@ def _examine_part(
     collecting = gc.isenabled()
     gc.disable()  # syntax trees are many small objects, and live until the end
     try:
-        for number, name in enumerate(names):
-            _examine_one(project, name)
-            if number % 16 == 0:
-                count(16)
-        for number, name in enumerate(names):
-            project.examine_rest(name)
-            if number % 16 == 0:
-                count(16)
+        followed = [name for name in names if _is_followed(project, name)]
+        count(STEPS * (len(names) - len(followed)))
+        project.budget.parts = STEPS * len(followed)
+        for step in (project.examine, project.examine_rest):
+            for name in followed:
+                step(name)
+                project.budget.parts -= 1
+                count(1)
         project.pair()
         report.finish()
     finally:
@@ -116,30 +94,26 @@ def _examine_part(
     return _told(report, project), list(project.passed.values())
 
 
-def _examine_one(project: Project, name: str) -> None:
+def _is_followed(project: Project, name: str) -> bool:
+    """Whether a file matters; of others it is only seen whether they are Python."""
     path = project.files[name]
     try:
         data = text_of(path)
+        if project.relevance.matters(name):
+            return True
+        _check(path, data)
     except Unreadable as error:
         project.pass_over(path, str(error))
-        return
-    if len(project.files) <= FEW or path.suffix == ".ipynb" or mentions_loss(data):
-        project.module(name)
-    elif name not in project.sources:
-        _parse(project, path, data)
+    return False
 
 
-def _parse(project: Project, path: Path, data: bytes) -> None:
-    """Of a file without a loss it is only seen whether it is Python."""
-    try:
-        with warnings.catch_warnings():
+def _check(path: Path, data: bytes) -> None:
+    if path.suffix != ".ipynb":
+        with suppress(SyntaxError, ValueError, RecursionError, MemoryError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             symtable.symtable(data, path.name, "exec")  # type: ignore[arg-type]  # bytes are read too, faster than ast
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        try:
-            read(path, data)
-        except Unreadable as error:
-            project.pass_over(path, str(error))
+            return
+    read(path, data)
 
 
 def _told(report: Report, project: Project) -> list[Finding]:

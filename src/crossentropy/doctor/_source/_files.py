@@ -10,7 +10,7 @@ import json
 import os
 import tokenize
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -60,20 +60,24 @@ class Source:
         return [*self.text.split("\n"), ""]
 
 
-def discover(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files that are meant: each once, those of folders sorted by name."""
+def discover(paths: Sequence[Path], unreadable: Callable[[Path, str], None]) -> Iterator[Path]:
+    """The files that are meant: each once, those of folders sorted by name; `unreadable` is told of other folders."""
     seen: set[str] = set()
     for path in paths:
-        for file in _walk(path) if path.is_dir() else (path,):
+        for file in _walk(path, unreadable) if os.path.isdir(path) else (path,):
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
                 yield file
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path, unreadable: Callable[[Path, str], None]) -> Iterator[Path]:
     """Links to folders are not followed, so that there are no loops."""
-    for root, folders, files in os.walk(folder):
+
+    def failed(error: OSError) -> None:
+        unreadable(Path(error.filename), _why(error))
+
+    for root, folders, files in os.walk(folder, onerror=failed):
         folders[:] = sorted(
             name
             for name in folders
@@ -82,6 +86,10 @@ def _walk(folder: Path) -> Iterator[Path]:
             and not os.path.exists(os.path.join(root, name, "pyvenv.cfg"))
         )
         yield from (Path(root, name) for name in sorted(files) if name.endswith(_SUFFIXES))
+
+
+def _why(error: OSError) -> str:
+    return f"cannot be read: {error.strerror or error}"
 
 
 def text_of(path: Path) -> bytes:
@@ -93,7 +101,7 @@ def text_of(path: Path) -> bytes:
             raise Unreadable(f"larger than {LARGEST // 1_000_000} MB")
         return path.read_bytes()
     except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+        raise Unreadable(_why(error)) from error
 
 
 def read(path: Path, data: bytes) -> Source:

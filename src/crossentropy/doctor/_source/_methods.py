@@ -161,6 +161,8 @@ def _of_unknown(run: Calls, owner: Unknown, name: str, arguments: Call) -> Value
         return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
+    if name == "backward" and arguments.args:
+        return _backward_of(run, arguments)
     if name == "backward":
         run.journal.store(owner.members, "*backward", arguments.place)
     if name in _TENSOR_METHODS:
@@ -291,12 +293,18 @@ def _of_object(run: Calls, owner: Layer | Instance, name: str, arguments: Call) 
         return None
     if name in _ITSELF:
         return owner
-    if name == "backward" and isinstance(first, Tensor):  # accelerator.backward(loss)
-        run.report.backward(first, arguments.place)
-        return None
+    if name == "backward" and isinstance(first, Tensor):
+        return _backward_of(run, arguments)
     if isinstance(owner, Layer):
         return _of_layer(run, owner, name, arguments)
     return _inherited(run, owner, name, arguments)
+
+
+def _backward_of(run: Calls, arguments: Call) -> None:
+    """engine.backward(loss); of loss.backward(gradient), where the loss is not known, nothing is said."""
+    loss = arguments.args[0]
+    if isinstance(loss, Tensor) and loss.parts:
+        run.report.backward(loss, arguments.place)
 
 
 def _registered(run: Calls, owner: Layer | Instance, name: str, value: Value) -> None:

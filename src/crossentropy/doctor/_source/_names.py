@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 
@@ -34,3 +35,13 @@ def canonical(name: str) -> str:
 def constant(name: str) -> Value:
     """A member of a module that is not read."""
     return _CONSTANTS.get(name, External(name))
+
+
+def used_in(node: ast.AST) -> set[str]:
+    """The names that are used in a definition; remembered in its node."""
+    known = getattr(node, "_used", None)
+    if known is None:
+        parts = [part for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute))]
+        known = {part.id if isinstance(part, ast.Name) else part.attr for part in parts}
+        node._used = known  # type: ignore[attr-defined]
+    return known

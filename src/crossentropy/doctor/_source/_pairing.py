@@ -5,7 +5,6 @@ The project of a loss is the files that import it, directly or not, and all that
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from crossentropy.doctor._source import _layers, _losses
 from crossentropy.doctor._source._indexing import AS_TENSOR
 from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._values import (
     Call,
     Class,
@@ -159,7 +159,7 @@ def _own_losses(module: Module) -> bool:
     """Whether a module defines a loss without torch's, which may take anything."""
     for value in module.scope.values():
         named = isinstance(value, (Class, Function)) and value.module is module and _OWN_LOSS.search(value.name)
-        if named and not any(name in _losses.NAMES for name in _names(value.node)):
+        if named and not any(name in _losses.NAMES for name in used_in(value.node)):
             return True
         if isinstance(value, Class) and value.module is module and _is_model(value) and _compares(value):
             return True
@@ -169,17 +169,17 @@ def _own_losses(module: Module) -> bool:
 def _compares(cls: Class) -> bool:
     """Whether a module without layers takes a prediction and a target."""
     forward = cls.scope.get("forward")
-    if not isinstance(forward, Function) or not _names(cls.node).isdisjoint(_layers.LAYERS):
+    if not isinstance(forward, Function) or not used_in(cls.node).isdisjoint(_layers.LAYERS):
         return False
     required = len(forward.node.args.args) - len(forward.node.args.defaults)
-    return required > 2 and not any(name in _losses.NAMES for name in _names(cls.node))
+    return required > 2 and not any(name in _losses.NAMES for name in used_in(cls.node))
 
 
 def _models(modules: list[Module], case: LossCall) -> Iterator[Class | Function | Layer]:
     """Classes of models, functions that make one and models themselves, but for parts of others."""
     classes = [value for module in modules for value in _own(module) if isinstance(value, Class) and _is_model(value)]
     makers = [value for module in modules for value in _own(module) if isinstance(value, Function) and _makes(value)]
-    parts = {name for value in [*classes, *makers] for name in _names(value.node) if name != value.name}
+    parts = {name for value in [*classes, *makers] for name in used_in(value.node) if name != value.name}
     for cls in classes:
         if cls.name not in parts and not _holds(cls, case):
             yield cls
@@ -190,7 +190,7 @@ def _models(modules: list[Module], case: LossCall) -> Iterator[Class | Function 
 
 def _makes(function: Function) -> bool:
     """Whether a function puts layers together."""
-    return "Sequential" in _names(function.node)
+    return "Sequential" in used_in(function.node)
 
 
 def _own(module: Module) -> list[Value]:
@@ -206,16 +206,6 @@ def _holds(cls: Class, case: LossCall) -> bool:
     """Whether the loss is computed in the class itself."""
     lines = range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1)
     return cls.module.source.shown == case.place.path and case.place.line in lines
-
-
-def _names(node: ast.AST) -> set[str]:
-    """The names that are used in a definition; remembered in its node."""
-    known = getattr(node, "_used", None)
-    if known is None:
-        known = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-        known |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
-        node._used = known  # type: ignore[attr-defined]
-    return known
 
 
 def made(project: Project, model: Class | Function | Layer, caller: Output) -> Value:

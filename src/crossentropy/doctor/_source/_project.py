@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +11,12 @@ from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
 from crossentropy.doctor._source import _builtins, _pairing
+from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
+from crossentropy.doctor._source._leading import Leading, changed
+from crossentropy.doctor._source._relevance import Relevance, mentions_loss
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._statements import Flow
 from crossentropy.doctor._source._values import (
@@ -42,13 +44,7 @@ machine what is found then."""
 ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
-FEW = 200
-"""Of so many files all are followed; of more, those that mention a loss and what they import, and with fewer steps."""
 
-_CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
-_LOSSES = re.compile(rf"{_CALLED}|[Ll]oss\w*\(|training_step")
-_TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
-_LOSSES_IN_BYTES = re.compile(rf"{_CALLED}|training_step|compute_loss".encode())
 _NOT_READ = ("torch", "numpy", "builtins")
 
 
@@ -59,6 +55,11 @@ class Project(Calls):
         super().__init__(report)
         self.files = files
         """By real path."""
+        self.budget = Budget(len(files))
+        self.relevance = Relevance(len(files), self._bytes, self._imports_file)
+        self.leading = Leading(self.source, self._imports_file, self.relevance.reaches_loss)
+        self._left_out: dict[str, list[ast.stmt]] = {}
+        """Statements of modules that were not followed, since they lead to no loss."""
         self.roots = roots
         self.passed: dict[str, Passed] = {}
         self.sources: dict[str, Source | None] = {}
@@ -82,37 +83,52 @@ class Project(Calls):
                 self.sources[path] = None
         return self.sources[path]
 
+    def _bytes(self, path: str) -> bytes:
+        """A file; nothing where it cannot be read."""
+        try:
+            return text_of(self.files[path])
+        except Unreadable:
+            return b""
+
     def pass_over(self, file: Path, reason: str, *, partly: bool = False) -> None:
         """A file is not examined, or not to its end; the first reason is given."""
         self.passed.setdefault(file.as_posix(), Passed(file.as_posix(), reason, partly))
 
-    def module(self, path: str, steps: int | None = None) -> Module | None:
+    def module(self, path: str, steps: int = STEPS) -> Module | None:
         """A module, followed to its end unless that is being done; what it imports is followed on its own account."""
-        if path in self.modules:
-            return self.modules[path]
-        source = self.source(path)
+        if path not in self.modules:
+            source = self.source(path)
+            if source is None:
+                return None
+            self._followed(Module(path, source, Scope()), source.tree.body, steps)
+        elif path in self._left_out:
+            self._followed(self.modules[path], self._left_out.pop(path), steps)
+        return self.modules[path]
+
+    def examine(self, path: str) -> None:
+        """Follow a module for the losses that it leads to."""
+        source = None if path in self.modules else self.source(path)
         if source is None:
-            return None
-        module = self.modules[path] = Module(path, source, Scope())
-        module.scope["__name__"] = "__main__"
-        module.scope["__file__"] = source.shown
+            return
+        left_out = self.leading.left_out(path)
+        if left_out:
+            self._left_out[path] = left_out
+        self._followed(
+            Module(path, source, Scope()), [part for part in source.tree.body if part not in left_out], STEPS
+        )
+
+    def _followed(self, module: Module, body: list[ast.stmt], steps: int) -> None:
+        self.modules[module.name] = module
+        module.scope.setdefault("__name__", "__main__")
+        module.scope.setdefault("__file__", module.source.shown)
         module.state = "running"
-        before, began = (self.steps, self.depth, self.loops, self.no_grad, self.active), time.process_time()
-        left = self.deadline - began
-        with self._within_limits(path, self._allowance(source) if steps is None else steps):
-            self._statements_of(source.tree, Frame(module.scope, module), path)
+        with self._within_limits(module.name, steps, module):
+            self._statements_of(body, Frame(module.scope, module), module.name)
         module.state = "done"
-        self.steps, self.depth, self.loops, self.no_grad, self.active = before
-        self.deadline = time.process_time() + left
-        return module
 
-    def _allowance(self, source: Source) -> int:
-        """Steps for a module: of many files, those without a loss are followed for what they define."""
-        return STEPS if len(self.files) <= FEW or mentions_loss(source.text.encode()) else ROOT_STEPS
-
-    def _statements_of(self, tree: ast.Module, frame: Frame, path: str) -> None:
+    def _statements_of(self, body: list[ast.stmt], frame: Frame, path: str) -> None:
         """Follow a module; one statement that is nested too deeply does not hide the others."""
-        for statement in tree.body:
+        for statement in body:
             if self._alone(statement, frame, path) is not Flow.NEXT:
                 return
 
@@ -124,10 +140,10 @@ class Project(Calls):
             return Flow.NEXT
 
     @contextmanager
-    def _within_limits(self, path: str, steps: int, what: str = "it") -> Iterator[None]:
+    def _within_limits(self, path: str, most: int, inside: Module | None, what: str = "it") -> Iterator[None]:
         """What takes too long, or fails, is given up, and said; what was found until then stays."""
-        self.steps, self.deadline = steps, time.process_time() + SECONDS
-        self.depth, self.loops, self.no_grad, self.active = 0, 0, None, {}
+        steps, began = self.budget.share(most), time.process_time()
+        before = self.begin(steps, began + SECONDS, inside)
         try:
             yield
         except Exhausted as limit:
@@ -138,6 +154,10 @@ class Project(Calls):
             self._give_up(path, f"{what} takes too much memory to follow")
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             self._give_up(path, f"crossentropy doctor fails here, please report it: {error!r}")
+        finally:
+            self.budget.spent += steps - max(self.steps, 0)
+            vars(self).update(before)
+            self.deadline += time.process_time() - began
 
     def _give_up(self, path: str, reason: str) -> None:
         if not self.report.silent:
@@ -164,7 +184,7 @@ class Project(Calls):
 
     def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
         """What a model makes, if that can be followed."""
-        with self.report.silence(), self._within_limits("", ROOT_STEPS):
+        with self.report.silence(), self._within_limits("", ROOT_STEPS, None):
             return _pairing.made(self, model, caller)
         return Unknown()
 
@@ -202,6 +222,15 @@ class Project(Calls):
 
     def _locate(self, base: str, importer: str, level: int) -> str | None:
         return self._at(base) if level else self._find(base, importer)
+
+    def _imports_file(self, importer: str, level: int, module: str, name: str) -> str | None:
+        """The file that an import means, as `imports` and `imports_from` find it."""
+        if not level:
+            return self._find(f"{module}.{name}" if name else module, importer)
+        folder = importer
+        for _ in range(level):
+            folder = os.path.dirname(folder)
+        return self._at(os.path.join(folder, *module.split("."), *([name] if name else [])))
 
     def _member_of(
         self, module: Module | None, base: str | None, path: str | None, name: str, node: ast.ImportFrom, frame: Frame
@@ -268,17 +297,21 @@ class Project(Calls):
         if module is None:
             return
         lines = module.source.text.splitlines()
-        share = 1 if len(self.files) <= FEW else 3
-        left = REST_STEPS // share
+        until = self.budget.spent + REST_STEPS
         for function, owner in self._definitions(module):
-            if left <= 0:
+            if self.budget.spent >= until:
                 self._give_up(path, "it has too many functions to follow them all")
                 break
             text = "\n".join(lines[function.node.lineno - 1 : function.node.end_lineno])
-            if id(function.node) not in self.called and _LOSSES.search(text):
-                allowed = min(ROOT_STEPS // share, left)
-                self._follow_alone(function, owner, allowed)
-                left -= allowed - max(self.steps, 0)
+            if id(function.node) not in self.called and mentions_loss(text):
+                self._bind_for(path, text)
+                self._follow_alone(function, owner, min(ROOT_STEPS, until - self.budget.spent))
+
+    def _bind_for(self, path: str, text: str) -> None:
+        """Follow what was left out of a module if that binds a name in a text."""
+        left_out = self._left_out.get(path, [])
+        if any(word in text for statement in left_out for word in changed(statement)):
+            self.module(path)
 
     def _definitions(self, module: Module) -> list[tuple[Function, Class | None]]:
         found: list[tuple[Function, Class | None]] = []
@@ -295,7 +328,8 @@ class Project(Calls):
     def _follow_alone(self, function: Function, owner: Class | None, steps: int) -> None:
         """Follow a function that nothing calls, with arguments that are not known."""
         place = self.report_place(function)
-        with self._within_limits(function.module.name, steps, f"{function.name} in line {function.node.lineno}"):
+        what = f"{function.name} in line {function.node.lineno}"
+        with self._within_limits(function.module.name, steps, function.module, what):
             arguments = self._unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
@@ -329,15 +363,10 @@ class Project(Calls):
         """A loss that training_step gives back without its graph."""
         loss = result.get("loss") if isinstance(result, dict) else result
         tensor = loss.tensor if isinstance(loss, Number) else loss
-        cut = tensor.cut if isinstance(tensor, Tensor) and not tensor.graph and tensor.parts else None
+        cut = tensor.cut if isinstance(tensor, Tensor) and tensor.graph is False and tensor.parts else None
         if cut is not None:
             self.report.add(
                 "detached-loss",
                 cut,
                 "training_step gives back a loss whose graph is cut here: no weight gets a gradient",
             )
-
-
-def mentions_loss(data: bytes) -> bool:
-    """Whether a file may hold a loss."""
-    return _TORCH.search(data) is not None and _LOSSES_IN_BYTES.search(data) is not None

@@ -127,7 +127,7 @@ class Report:
                 f"the logarithm of a softmax, in two steps, in the loss of {place}: −inf, and nan in the "
                 "gradient, where a probability underflows; log_softmax is the same without that",
             )
-        if loss.cut is not None and not loss.graph:
+        if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
                 place,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from crossentropy.doctor._source._description import Description, Undescribed
 from crossentropy.doctor._source._renewal import Renewal
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Function, Scope, Tensor, Value
+from crossentropy.doctor._source._values import Call, Class, Function, Scope, Tensor, Value
 
 if TYPE_CHECKING:
     from crossentropy.doctor._source._calls import Calls
@@ -59,11 +59,11 @@ class Summaries:
     def __init__(self, report: Report) -> None:
         self._report = report
         self._summaries: dict[Value, list[_Summary]] = {}
-        self._costs: dict[Function, int] = {}
+        self._costs: dict[Function | Class, int] = {}
         """The steps that a function took, at most."""
-        self._sizes: dict[Function, int] = {}
+        self._sizes: dict[Function | Class, int] = {}
         """The tokens of the description of its arguments, last."""
-        self._vain: dict[Function, int] = {}
+        self._vain: dict[Function | Class, int] = {}
         """How often a function was followed since a summary was of use."""
         self._reading: list[_Reads] = []
         self._shortened = 0
@@ -92,7 +92,7 @@ class Summaries:
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def call(
-        self, run: Calls, function: Function, call: Call, state: tuple[Value, ...], follow: Callable[[], Value]
+        self, run: Calls, function: Function | Class, call: Call, state: tuple[Value, ...], follow: Callable[[], Value]
     ) -> Value:
         """The value of a call; `state` is what it hangs on besides its arguments."""
         if not self._is_worthwhile(function):
@@ -112,7 +112,7 @@ class Summaries:
                 return self._again(summary, given)
         return self._followed(run, function, call, given, known, follow)
 
-    def _is_worthwhile(self, function: Function) -> bool:
+    def _is_worthwhile(self, function: Function | Class) -> bool:
         """Whether to look a call up rather than to follow it."""
         if self._vain.get(function, 0) > VAIN or _constructs(function):
             return False
@@ -121,7 +121,7 @@ class Summaries:
     def _followed(
         self,
         run: Calls,
-        function: Function,
+        function: Function | Class,
         call: Call,
         given: Description,
         known: list[_Summary],
@@ -192,7 +192,7 @@ class Summaries:
         return Renewal(summary.given.things, given.things, summary.fixed, summary.number, shift)
 
 
-def _constructs(function: Function) -> bool:
+def _constructs(function: Function | Class) -> bool:
     """Whether a function is there for what it does to its first argument."""
     return function.name in ("__init__", "__post_init__", "__setattr__", "__setitem__")
 

@@ -1,0 +1,102 @@
+"""What a program makes of losses and of logarithms of a softmax: sums, means, weights; each from its trace alone."""
+
+from collections.abc import Iterator
+
+from crossentropy.doctor._call import Found, place_of
+from crossentropy.doctor._sources import made_by
+from crossentropy.doctor._trace import MOVES, Place, Trace
+
+
+def is_entropy(product: Trace, log: Trace) -> bool:
+    """Whether a product is p · log p, with a small number in the logarithm."""
+    softmax = made_by(log, max(len(log.shape) - 1, 0)).softmax
+    factors = [_through(parent, "neg", "mul") if parent.back() is not log else log for parent in product.parents]
+    return log in factors and softmax in factors
+
+
+def focal(weighing: Trace) -> Iterator[Found]:
+    """(1 − exp(−CE))^γ of a mean, or (1 − exp(−CE)) · CE."""
+    for inner in [_through(trace, "rsub", "sub", "add", "neg", "clamp") for trace in weighing.parents]:
+        loss = _through(inner.parents[0], "neg", "mul", "clamp") if inner.op == "exp" and inner.parents else inner
+        rows = loss.arguments.get("rows", 0)
+        if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
+            message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
+            yield Found("focal-on-reduced-loss", "certain", message, inner.place)
+
+
+def _through(trace: Trace, *operations: str) -> Trace:
+    """What went into some operations, or into moves."""
+    trace = trace.back()
+    while trace.op in operations and trace.parents:
+        trace = trace.parents[0].back()
+    return trace
+
+
+def mean_of_means(mean: Trace) -> Iterator[Found]:
+    """A mean over means of different numbers of rows."""
+    stack = mean.parents[0] if mean.parents else mean
+    losses = [loss.back() for loss in stack.parents]
+    if stack.op in ("stack", "cat") and all(loss.op == "loss" and loss.arguments["reduced"] for loss in losses):
+        yield from unequal(losses, mean.place)
+
+
+def unequal(losses: list[Trace], place: Place | None) -> Iterator[Found]:
+    rows = [loss.arguments["rows"] for loss in losses]
+    if len(set(rows)) > 1:
+        message = f"means over {', '.join(map(str, rows))} rows are averaged with equal weight"
+        yield Found("mean-of-means", "certain", message, place)
+
+
+def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiated: bool = False) -> list[Trace]:
+    """The losses that a sum consists of; of long sums the last ones, and if asked for those with a graph."""
+    losses, sums = list[Trace](), [trace]
+    for _ in range(1024):
+        if not sums:
+            break
+        made = sums.pop()
+        if differentiated and not made.requires_grad:
+            continue
+        if made.op == "loss":
+            losses.append(made)
+        elif made.op in through:
+            sums += made.parents
+        elif made.op in MOVES:
+            sums += made.parents[:1]
+    return losses[::-1]
+
+
+def running_sum(total: Trace) -> Iterator[Found]:
+    """A sum over steps of losses with their graph."""
+    steps = {loss.arguments["step"] for loss in summands(total, ("add", "mul", "div"), differentiated=True)}
+    if len(steps) > 1:
+        message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
+        yield Found("loss-graph-retained", "certain", message, total.place)
+
+
+def made_anew(tensor: Trace) -> Iterator[Found]:
+    """torch.tensor([loss, …], requires_grad=True)."""
+    if any(parent.requires_grad for parent in tensor.parents):
+        message = (
+            "a new tensor is made of losses: it has their values and not their graph, so that no weight is trained"
+        )
+        yield Found("detached-loss", "certain", message, tensor.place)
+
+
+def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
+    """backward() of a tensor that nothing made: its own gradient is 1, and nothing else has one."""
+    if is_leaf and not any(parent.requires_grad for parent in differentiated.parents):
+        message = (
+            f"backward() of a tensor{place_of(differentiated)} without a graph: nothing gets a gradient but itself"
+        )
+        yield Found("detached-loss", "certain", message)
+
+
+def log_of_softmax(log: Trace) -> Iterator[Found]:
+    """A logarithm of a softmax that is differentiated, wherever it goes."""
+    made = made_by(log, max(len(log.shape) - 1, 0))
+    if made.op == "log of softmax":
+        message = (
+            f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: −inf, and nan in the "
+            "gradient, where a probability underflows; log_softmax is the same without that"
+        )
+        yield Found("log-of-softmax", "certain", message, log.place)

@@ -1,0 +1,109 @@
+"""Labels in their rows: padding that fills up the ends, and tokens that a model reads and is trained on."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, nll_loss
+
+from crossentropy.doctor._call import Call, class_axis, num_classes
+from crossentropy.doctor._trace import Trace
+
+
+def by_rows(call: Call) -> Tensor | None:
+    """The labels in the rows they had before they were flattened."""
+    trace = call.target
+    while trace.parents and len(trace.shape) < 2:
+        trace = trace.parents[0]
+    y = call.y
+    if len(trace.shape) == 2 and math.prod(trace.shape) == y.numel():
+        y = y.reshape(trace.shape)
+    return y if y.dim() == 2 else None
+
+
+def ancestors(trace: Trace) -> Iterator[Trace]:
+    """A trace and what went into it, near ones first; of long histories the near part."""
+    traces = [trace]
+    for _ in range(64):
+        if not traces:
+            return
+        yield (trace := traces.pop(0))
+        traces += trace.parents
+
+
+def was_filled(trace: Trace, padding: int, last: bool) -> bool:
+    """Whether an operation that fills up with a number made the labels, or part of them.
+
+    Labels that begin as the last class may be of what belongs to no other class.
+    """
+    filled = (before for before in ancestors(trace) if before.arguments.get("filled with") == padding)
+    return any(not (last and before.op in ("full", "new_full", "full_like")) for before in filled)
+
+
+def is_weighed(call: Call, label: int) -> bool:
+    """Whether a class has a weight of its own, so that it counts on purpose."""
+    weight = call.weight
+    if not isinstance(weight, Tensor) or weight.shape != (num_classes(call),) or label >= len(weight):
+        return False
+    return float(weight[label]) not in (0.0, float(weight.double().median())) and weight.unique().numel() == 2
+
+
+def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
+    """Whether the tokens that were read end in as much padding, give or take the one of a shift."""
+    if ids.shape[0] != ends.shape[0] or ids.device != ends.device:
+        return False
+    read = (ids == padding).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
+    apart = ends - read
+    return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
+
+
+def without(call: Call, padding: int) -> str:
+    """What the loss would be if padding did not count."""
+    axis = class_axis(call)
+    if call.loss == "linear_cross_entropy" or call.y.shape != (*call.x.shape[:axis], *call.x.shape[axis + 1 :]):
+        return ""
+    with torch.no_grad():
+        loss = nll_loss if call.loss == "nll_loss" else cross_entropy
+        value = float(loss(call.x.double(), call.y.long().where(call.y != padding, -100), ignore_index=-100))
+    return f"; without them the loss would be {value:.4g}"
+
+
+def is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:
+    """Whether labels are the tokens, moved by some places; ignored ones fit anything."""
+    length = min(rows.shape[1], ids.shape[1] - shift)
+    if length < 2 or rows.shape[1] > ids.shape[1]:
+        return False
+    labels, tokens = rows[:, :length], ids[:, shift : shift + length]
+    told = labels != -100
+    same = bool(((labels == tokens) | ~told).all())
+    return same and float(told.double().mean()) > 0.5 and ids.unique().numel() > 2 and labels.unique().numel() > 2
+
+
+_RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
+
+
+def is_by_position(logits: Trace, embedded: Trace, ids: Tensor) -> bool:
+    """Whether tokens reach the logits by position, not by one vector for each row, as in autoencoders."""
+    rows, length = ids.shape
+
+    def has_positions(trace: Trace) -> bool:
+        packed = "pack" in trace.op or (len(trace.shape) == 2 and trace.op in _RECURRENT)
+        many = math.prod(trace.shape[:-1]) >= rows * (length - 2)
+        last = len(trace.shape) == 3 and trace.shape[0] == rows and length - 2 <= trace.shape[2] <= length
+        return packed or many or last
+
+    return _reaches(logits, embedded, has_positions) or not _reaches(logits, embedded, lambda _: True)
+
+
+def _reaches(later: Trace, earlier: Trace, passable: Callable[[Trace], bool]) -> bool:
+    """Whether one trace went into another, by way of traces of some kind."""
+    seen, traces = {later}, [later]
+    while traces:
+        trace = traces.pop()
+        if trace is earlier:
+            return True
+        new = [parent for parent in trace.parents if parent not in seen and passable(parent)]
+        seen.update(new)
+        traces += new
+    return False
