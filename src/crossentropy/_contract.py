@@ -259,8 +259,6 @@ def under_autocast(input: Tensor) -> bool:
     device = input.device.type
     if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
         return device != "meta" and torch.is_autocast_enabled(device)
-    if torch.compiler.is_compiling():  # of torch 2.10, which cannot trace the question below
-        return device != "meta" and torch.is_autocast_enabled(device)
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
