@@ -336,9 +336,8 @@ class _Stand(torch.autograd.Function):
                 f"lazy logits were used by a custom autograd function, and {beyond}: give it `logits + 0` instead"
             )
         with torch.enable_grad():
-            expression = (
-                ctx.expression.of_views()
-            )  # the head's weight may be that of an embedding, beneath hidden states
+            # the head's weight may be that of an embedding, beneath hidden states
+            expression = ctx.expression.of_views()
             wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
             found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
         return (None, *(next(found) if want else None for want in ctx.needs_input_grad[1:]))
