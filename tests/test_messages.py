@@ -206,7 +206,7 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "logit_scale is a Tensor, expected a Python number — for a learned scale": lambda: F.cross_entropy(
         X, Y, logit_scale=torch.ones(())
     ),
-    "softcap is a str, expected a Python number": lambda: F.cross_entropy(X, Y, softcap="30"),
+    r"softcap is a str, expected a Python number$": lambda: F.cross_entropy(X, Y, softcap="30"),
     "out_dtype is torch.int32": lambda: F.cross_entropy(X, Y, out_dtype=torch.int32),
     "ignore_index is 1.0, expected an integer": lambda: F.cross_entropy(X, Y, ignore_index=1.0),
     "class probabilities have no index to ignore": lambda: F.cross_entropy(X, P, ignore_index=1),

@@ -1,5 +1,6 @@
 """What torch's material does not reach: the additions, alone and together, under every transform."""
 
+import itertools
 import shutil
 from collections.abc import Callable
 
@@ -138,11 +139,15 @@ def test_compiled_with_numbers_that_vary() -> None:
         torch.testing.assert_close(batch(x[:n], y[:n]), F.cross_entropy(x[:n], y[:n]))
 
 
+@pytest.mark.filterwarnings("ignore:size_average and reduce")
 def test_compiled_with_deprecated_arguments() -> None:
     torch.compiler.reset()
     x, y = torch.randn(N, C), torch.tensor([0, 1, 2, 3])
-    compiled = torch.compile(F.cross_entropy, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, y, size_average=False), F.cross_entropy(x, y, reduction="sum"))
+    compiled = torch.compile(F.cross_entropy, fullgraph=True, backend="aot_eager", dynamic=False)
+    for size_average, reduce in itertools.product((None, True, False), repeat=2):
+        if size_average is not None or reduce is not None:
+            expected = torch.nn.functional.cross_entropy(x, y, size_average=size_average, reduce=reduce)
+            torch.testing.assert_close(compiled(x, y, size_average=size_average, reduce=reduce), expected)
     implicit = torch.compile(lambda z: F.log_softmax(z), fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(implicit(x), F.log_softmax(x, 1))
 
@@ -211,6 +216,18 @@ def test_inference_mode_and_autocast(device: str) -> None:
         expected = torch.nn.functional.cross_entropy(torch.nn.functional.linear(h, w), y)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, expected)  # the product in bfloat16, as torch's, and nothing else
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_compiled_under_autocast(dtype: torch.dtype) -> None:
+    torch.compiler.reset()
+    x, y = torch.randn(N, C, dtype=dtype), torch.tensor([0, 1, 2, 3])
+    compiled = torch.compile(F.cross_entropy, fullgraph=True, backend="aot_eager")
+    for enabled in (True, False):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            loss = compiled(x, y)
+        assert loss.dtype == (torch.float32 if enabled else dtype)
+        torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(x.float(), y).to(loss.dtype))
 
 
 def test_no_side_effects_on_the_arguments() -> None:
