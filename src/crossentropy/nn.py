@@ -5,7 +5,7 @@
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
 
 Constructors, attributes and state_dict keys are torch's, so checkpoints go on working, and so does `isinstance`: each
-is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.12). A class holds
+is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.13). A class holds
 the settings of its function; see `crossentropy.functional` for formulae, shapes and errors. Beyond torch, the losses
 take
 
