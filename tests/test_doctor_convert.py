@@ -906,8 +906,13 @@ def test_giant_nesting_is_read_or_refused(depth, around):
         assert re.search("too deeply|too many nested|too complex|not Python", str(error))  # noqa: PT017
 
 
-def test_the_script_is_not_run():
-    convert("import torch\nraise SystemExit\nloss = torch.log(torch.softmax(z, 1))\n")
+def test_the_script_is_not_run(tmp_path):
+    ran = tmp_path / "ran"
+    script = f"import pathlib, torch\npathlib.Path({str(ran)!r}).touch()\nloss = torch.log(torch.softmax(z, 1))\n"
+    assert len(convert(script).changes) == 1
+    assert not ran.exists()
+    exec(script.replace("loss", "#"))  # as it would have been seen
+    assert ran.exists()
 
 
 @settings(max_examples=25, deadline=None)

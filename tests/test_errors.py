@@ -104,7 +104,7 @@ CASES: dict[str, tuple[Callable, type[Exception], str]] = {
     "integer one-hot": (
         lambda m: m.cross_entropy(X, TF.one_hot(Y, 5)),
         TypeError,
-        r"target has dtype torch.int64 and the shape of the logits.* target.argmax\(1\), or .* target.to\(input.dtype\)",  # noqa: E501
+        r"target has dtype torch.int64 and the shape of the logits.* target.argmax\(1\), or .* target.to\(logits.dtype\)",  # noqa: E501
     ),
     "mask of classes": (
         lambda m: m.cross_entropy(X, TF.one_hot(Y, 5).bool()),
@@ -149,7 +149,11 @@ CASES: dict[str, tuple[Callable, type[Exception], str]] = {
         r"input \(4, 5\) and target \(3, 5\)",
     ),
     "integers in kl_div": (lambda m: m.kl_div(X, X.long(), reduction="sum"), TypeError, "target has dtype torch.int64"),
-    "axis out of range": (lambda m: m.log_softmax(X, 3), IndexError, "Dimension out of range"),
+    "axis out of range": (
+        lambda m: m.log_softmax(X, 3),
+        IndexError,
+        r"dim is 3, expected an axis of input, which has shape \(4, 5\)",
+    ),
     "softmax of integers": (lambda m: m.softmax(X.long(), 1), TypeError, "input has dtype torch.int64"),
     "features differ": (
         lambda m: m.linear_cross_entropy(H, W.T.contiguous(), Y),
@@ -204,6 +208,23 @@ def test_code_that_catches_torchs_error_catches_ours(name: str) -> None:
     caught = next(base for base in theirs.__mro__ if base in (IndexError, ValueError, TypeError, RuntimeError))
     with pytest.raises((caught, IndexError) if caught is RuntimeError else caught):
         call(F)
+
+
+def test_ignore_index_is_an_integer_of_64_bits() -> None:
+    for index in (2**63 - 1, -(2**63)):
+        assert F.cross_entropy(X, Y, ignore_index=index).isfinite()
+    for index in (2**63, -(2**63) - 1):
+        with pytest.raises(ValueError, match=f"ignore_index is {index}, expected a label"):
+            F.cross_entropy(X, Y, ignore_index=index)
+
+
+def test_axes_of_any_integer_type() -> None:
+    assert F.softmax(X, np.int64(1)).shape == X.shape
+    for axis in (True, 1.0):
+        with pytest.raises(TypeError, match=f"dim is {axis}, expected an axis of input: a whole number"):
+            F.log_softmax(X, axis)
+    for axis in (0, -1):
+        assert F.softmax(X[0, 0], axis) == 1
 
 
 ADDITIONS = {

@@ -158,6 +158,16 @@ WRONG: dict[str, tuple[list[str], str, str]] = {
         "第 [1] 行的标签是 3，应在 0 … 2 之间——标签最大为 3，logits 需要 4 列",
     ),
     "labels from one": (["logits.npy", "ones.csv"], "0 … 2 — labels that start at 1? subtract 1", "标签从 1 开始？"),
+    "labels from one, some ignored": (
+        ["logits.npy", "marked.csv", "--ignore-index", "-1"],
+        "is 3, expected one of 0 … 2 — labels that start at 1? subtract 1 from all but the ignored ones",
+        "除被忽略的以外，请减去 1",
+    ),
+    "two kinds of padding": (
+        ["logits.npy", "padded.csv", "--ignore-index", "0"],
+        "is -1, expected one of 0 … 2 — padding? give all of it one label, and --ignore-index",
+        "——填充？请统一用同一个标签",
+    ),
     "padding": (["logits.npy", "padded.csv"], "0 … 2, or --ignore-index -1", "或用 --ignore-index -1 忽略"),
     "broken label": (["logits.npy", "half.csv"], "the label of row [1] is 1.5, expected a whole", "1.5，应为整数"),
     "shape": (["logits.npy", "short.csv"], "the targets have shape (1), expected (2)", "目标的形状是（1），应为（2"),
@@ -190,6 +200,7 @@ def test_one_line_and_exit_code_2(files: Path, case: str, capsys: pytest.Capture
     (files / "bad.csv").write_text("1,2,3\n4,5,x\n")
     (files / "alone.json").write_text("[[1, 2]]")
     (files / "ones.csv").write_text("1\n3\n")
+    (files / "marked.csv").write_text("-1\n3\n")
     (files / "padded.csv").write_text("0\n-1\n")
     (files / "half.csv").write_text("0\n1.5\n")
     (files / "wrong.csv").write_text("0\n3\n")

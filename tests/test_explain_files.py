@@ -164,7 +164,7 @@ def test_dtypes(tmp_path, suffix, dtype):
         ("[999999999999999999]", torch.tensor([999999999999999999])),
         ("[9999999999999999999]", torch.tensor([1e19])),  # above int64
         ("[1" + "0" * 20 + "]", torch.tensor([1e20])),
-        ("[1" + "0" * 5000 + "]", torch.tensor([math.inf])),  # Python refuses to read it as an int
+        ("[9223372036854775807, -9223372036854775808]", torch.tensor([2**63 - 1, -(2**63)])),
     ],
 )
 def test_numbers_of_json(tmp_path, text, expected):
@@ -236,7 +236,7 @@ PICKLED, RUN_CODE = "objects", "可能执行代码"
 ERRORS: dict[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]] = {
     "empty.csv": (b"", ("empty",), ("内容为空",)),
     "blank.csv": (b"\n \n", ("empty",), ("内容为空",)),
-    "header.csv": (b"cat,dog\n", ("empty",), ("内容为空",)),
+    "header.csv": (b"cat,dog\n", ("names without numbers below them: cat, dog",), ("下面没有数字：cat、dog",)),
     "bom.csv": (b"\xef\xbb\xbf", ("empty",), ("内容为空",)),
     "empty.npy": (b"", ("empty",), ("内容为空",)),
     "empty.json": (b"{}", ("empty",), ("内容为空",)),
@@ -249,17 +249,46 @@ ERRORS: dict[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]] = {
     "bom_latin.json": (b"\xef\xbb\xbf[1,\n\xe9]", ("line 2 is not UTF-8",), ("第 2 行不是 UTF-8",)),
     "words.csv": (b"1,2\n\n3,four\n", ("line 3, column 2: 'four' is no number",), ("第 3 行第 2 列：'four' 不是数字",)),
     "mixed.csv": (b"cat,1\n2,3\n", ("line 1, column 1: 'cat'",), ("第 1 行第 1 列：'cat'",)),
-    "index.csv": (b",cat\n0,1\n", ("line 1, column 1: ''",), ("第 1 行第 1 列：''",)),
+    "index.csv": (
+        b",cat\n0,1\n",
+        ("line 1: the first column has no name", "leave them out"),
+        ("第 1 行：首列没有名称",),
+    ),
+    "nameless.csv": (b",cat,1\n0,1,2\n", ("line 1, column 1: empty",), ("第 1 行第 1 列：为空",)),
+    "open_quote.csv": (b'"1,2\n3,4\n', ("line 2: not CSV: unexpected end of data",), ("第 2 行：不是有效的 CSV",)),
+    "spaces.csv": (b"1 2 3\n", ("'1 2 3' is no number; commas, semicolons or tabs",), ("请用逗号、分号或制表符",)),
+    "bars.csv": (b"a|b\n1|2\n", ("line 2, column 1: '1|2' is no number; commas",), ("'1|2' 不是数字；数字之间",)),
+    "quoted.csv": (b'"1,5","2"\n', ("column 1: '1,5' is no number; fractions follow a point",), ("小数点请用",)),
+    "beyond.csv": (b"1,2\n3,-1e400\n", ("line 2, column 2: '-1e400' is more than",), ("'-1e400' 超出 64 位数",)),
+    "digits.csv": (b"1\n" + b"9" * 400, ("line 2, column 1: '999", "9' is more than a number"), ("超出 64 位数",)),
     "two_headers.csv": (b"a,b\nc,d\n", ("line 2, column 1: 'c'",), ("第 2 行第 1 列：'c'",)),
-    "hole.csv": (b"1,2\n3,\n", ("line 2, column 2: ''",), ("第 2 行第 2 列：''",)),
-    "holes.csv": (b"1,2\n,\n", ("line 2, column 1: ''",), ("第 2 行第 1 列：''",)),
+    "hole.csv": (b"1,2\n3,\n", ("line 2, column 2: empty, expected a number",), ("第 2 行第 2 列：为空",)),
+    "holes.csv": (b"1,2\n,\n", ("line 2, column 1: empty, expected a number",), ("第 2 行第 1 列：为空",)),
     "separated.csv": (b"1,1_0\n", ("line 1, column 2: '1_0'",), ("第 1 行第 2 列：'1_0'",)),
-    "commas.csv": (b"0;2,5\n", ("line 1, column 2: '2,5'",), ("第 1 行第 2 列：'2,5'",)),
-    "ragged.csv": (b"1,2\n3,4,5\n", ("line 2", "cells 3, expected 2"), ("第 2 行有 3 个单元格", "为 2 个")),
+    "commas.csv": (
+        b"0;2,5\n",
+        ("column 2: '2,5' is no number; fractions follow a point",),
+        ("'2,5' 不是数字；小数点请用",),
+    ),
+    "ragged.csv": (
+        b"\n1,2\n3,4,5\n",
+        ("line 3", "cells 3, expected 2 as in line 2"),
+        ("第 3 行有 3 个", "第 2 行相同"),
+    ),
     "below_header.csv": (b"a,b\n1\n", ("line 2", "cells 1, expected 2"), ("第 2 行有 1 个单元格", "为 2 个")),
     "huge_cell.csv": (b"1\n" + b"9" * 200_000, ("line 2: not CSV",), ("第 2 行：不是有效的 CSV",)),
     "escapes.csv": (b"1\n\x1b[31m\xe2\x80\xae\n", (r"'\x1b[31m\u202e' is",), (r"'\x1b[31m\u202e' 不是",)),
     "cut.json": (b"[1,\n 2", ("line 2, column 3: not JSON",), ("第 2 行第 3 列：不是有效的 JSON",)),
+    "huge.json": (
+        b"[[1, 2], [3, -1e400]]",
+        ("[1][1] is -1e400, more than a number of 64 bits holds",),
+        ("[1][1] 是 -1e400，超出 64 位数的范围",),
+    ),
+    "digits.json": (
+        b"[1" + b"0" * 5000 + b"]",
+        ("[0] is 1000", "000, more than"),
+        ("超出 64 位数",),
+    ),  # no int for Python
     "deep.json": (b"[" * 200_000, ("nested too deeply",), ("嵌套过深",)),
     "65.json": (b"[" * 65 + b"1" + b"]" * 65, ("nested too deeply",), ("嵌套过深",)),
     "deep_object.json": (b'{"a":' * 200_000, ("nested too deeply",), ("嵌套过深",)),

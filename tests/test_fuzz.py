@@ -190,8 +190,14 @@ def test_arrays(suffix: str, folder: Path) -> None:
 
 @given(st.sampled_from([*SEEDS]).flatmap(CONTENTS.__getitem__))
 def test_standard_input(content: bytes) -> None:
-    with contextlib.suppress(UnusableFileError):
-        load("-", stdin=io.BytesIO(content))
+    try:
+        found = load("-", stdin=io.BytesIO(content))
+    except UnusableFileError as error:
+        is_one_line_about(error.message("en"), "standard input")
+        is_one_line_about(error.message("zh"), "标准输入")
+    else:
+        assert found.arrays
+        assert all(isinstance(array, torch.Tensor) for array in found.arrays.values())
 
 
 def ran(*arguments: str) -> tuple[int, str, str]:

@@ -147,6 +147,27 @@ def test_save_pretrained(model: Any, batch: dict[str, Tensor], tmp_path: Path) -
     assert all(a.equal(b) for a, b in zip(again.state_dict().values(), model.state_dict().values()))
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_resized_embeddings(tied: bool) -> None:
+    """A head that is replaced is not fused, and its loss is right; to fuse again is harmless where it was not."""
+    config = transformers.LlamaConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=2,
+        vocab_size=64, tie_word_embeddings=tied,
+    )  # fmt: skip
+    text = torch.randint(64, (2, 8))
+    batch = {"input_ids": text, "labels": text}
+    model = crossentropy.fuse(transformers.LlamaForCausalLM(config))
+    model.resize_token_embeddings(80)
+    resized = model(**batch)
+    assert isinstance(resized.logits, crossentropy.LazyLogits) == tied
+    again = crossentropy.fuse(model)(**batch)
+    assert isinstance(again.logits, crossentropy.LazyLogits)
+    assert again.logits.shape[-1] == 80
+    plain = crossentropy.unfuse(model)(**batch)
+    torch.testing.assert_close(resized.loss, plain.loss)
+    torch.testing.assert_close(again.loss, plain.loss)
+
+
 def test_compiled(model: Any, batch: dict[str, Tensor]) -> None:
     expected = model(**batch).loss
     torch.compiler.reset()

@@ -166,10 +166,37 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     # targets
     "A one-hot target: pass class indices, target.argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].long()),
     "A mask of classes: pass class indices, target.int().argmax(1)": lambda: F.cross_entropy(X, torch.eye(5)[Y].bool()),
-    "Up to 5 classes in a row: use binary_cross_entropy": lambda: F.cross_entropy(X, torch.ones(4, 5).long()),
+    "Up to 5 classes in a row: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)), or": lambda: (
+        F.cross_entropy(X, torch.ones(4, 5).long())
+    ),
+    "Up to 5 classes in a row: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)) ": lambda: (
+        F.cross_entropy(X, put(torch.ones(4, 5), (1,), value=0).bool())
+    ),
+    "Rows without a class: use binary_cross_entropy_with_logits(logits, target.to(logits.dtype)), or ignore them, "
+    "torch.where(target.any(1), target.argmax(1), -100)": lambda: F.cross_entropy(X, torch.eye(5)[:4].triu(1).long()),
+    "One logit in a row: two classes take binary_cross_entropy_with_logits(logits, target.to(logits.dtype)); more take "
+    "a logit each, and target.squeeze(1)": lambda: F.cross_entropy(X[:, :1], Y[:, None] % 2),
+    "Logits of shape (4,) are one row of 4 classes, whose label has shape (); rows of logits are (N, C). One": lambda: (
+        F.cross_entropy(X[:, 0], Y)
+    ),
+    "whose label has shape (); rows of logits are (N, C). One logit a row, for two classes, takes binary": lambda: (
+        F.nll_loss(X[:, 0], Y)
+    ),
+    "expected () for logits of shape (4,). Logits of shape (4,) are one row of 4 classes": lambda: F.nll_loss(
+        X[:, 0], Y[:3]
+    ),
+    "Class probabilities? cross_entropy takes them, with logits; kl_div": lambda: F.nll_loss(LOG_P, P),
+    "for logits of shape (4, 5). A one-hot target: pass class indices, target.argmax(1) ": lambda: F.token_statistics(
+        X, torch.eye(5)[Y].long()
+    ),
+    "class indices are integers — convert with target.long() ": lambda: F.nll_loss(LOG_P, Y.float()),
+    "class indices are integers, and target[0] is 0.5": lambda: F.nll_loss(LOG_P, Y + 0.5),
     "Class indices have the shape of the rows": lambda: F.cross_entropy(X, torch.full((4, 5), 7)),
+    "Class indices have the shape of the rows; class": lambda: F.cross_entropy(X, torch.full((4, 5), -1)),
     "class indices are integers — convert with target.long()": lambda: F.cross_entropy(X, Y.float()),
-    "a binary target for one logit?": lambda: F.cross_entropy(X[:, :1], Y.float()),
+    "a binary target for one logit? use binary_cross_entropy_with_logits(logits.squeeze(1), target)": lambda: (
+        F.cross_entropy(X[:, :1], Y.float())
+    ),
     "for class indices use nll_loss": lambda: F.kl_div(LOG_P, Y, reduction="sum"),
     "the class axis must be 1 — use input.transpose(1, 2)": lambda: F.cross_entropy(X.expand(2, 4, 5), Y.expand(2, 4)),
     "use input.movedim(-1, 1)": lambda: F.cross_entropy(X.expand(2, 2, 4, 5), Y.expand(2, 2, 4)),
@@ -197,21 +224,94 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "padding? pass ignore_index=255": lambda: F.cross_entropy(X, torch.tensor([0, 255, 1, 255])),
     "target[0] is -2, expected a class in [0, 5) or ignore_index (-100) ": lambda: F.cross_entropy(X, Y - 2),
+    "padding? mark all of it alike, target.masked_fill(target == -1, -100)": lambda: F.cross_entropy(
+        X, torch.tensor([0, -1, -100, 1])
+    ),
+    "padding? mark all of it alike, target.masked_fill((target == -1) | (target == 255), -100)": lambda: (
+        F.cross_entropy(X, torch.tensor([0, -1, 255, 1]))
+    ),
+    "labels that start at 1? use torch.where(target == -100, target, target - 1)": lambda: F.cross_entropy(
+        X, torch.tensor([1, 5, -100, 2])
+    ),
+    "labels that start at 1? use target.long() - 1, and ignore_index=-1": lambda: F.cross_entropy(
+        X, torch.tensor([1, 5, 0, 2]), ignore_index=0
+    ),
+    "there are 5 logits in a row, and labels up to 255 need 256": lambda: F.cross_entropy(
+        X, torch.tensor([0, 254, 255, 1])
+    ),
+    "target[0] is 255, expected a class in [0, 255) or ignore_index (-100) — labels that start at 1?": lambda: (
+        F.cross_entropy(torch.zeros(1, 255), torch.tensor([255]))
+    ),
+    "target[3] is 156, expected a class in [0, 5) or ignore_index (-100) — is it -100 in torch.uint8?": lambda: (
+        F.cross_entropy(X, torch.tensor([0, 1, 2, 156], dtype=torch.uint8))
+    ),
+    "target[3] is 9223372036854775807 or more, expected a class in [0, 5) or ignore_index (-100) — is it a negative "
+    "label in torch.uint64?": lambda: F.cross_entropy(X, torch.tensor([0, 1, 2, 2**64 - 1], dtype=torch.uint64)),
     # settings
     "backend is 'gpu', expected": lambda: Options(backend="gpu"),
     "memory_budget is 0, expected": lambda: Options(memory_budget=0),
     "denominator divides the 'mean'": lambda: F.cross_entropy(X, Y, denominator=1, reduction="sum"),
     "denominator has shape (4,)": lambda: F.cross_entropy(X, Y, denominator=torch.ones(4)),
     "denominator is -3, expected a finite number ≥ 0": lambda: F.cross_entropy(X, Y, denominator=-3),
+    "denominator is 1e-40, expected 0 or at least 1.175e-38: over less, a loss is infinite in torch.float32": lambda: (
+        F.cross_entropy(X, Y, denominator=1e-40)
+    ),
     "logit_scale is a Tensor, expected a Python number — for a learned scale": lambda: F.cross_entropy(
         X, Y, logit_scale=torch.ones(())
     ),
-    r"softcap is a str, expected a Python number$": lambda: F.cross_entropy(X, Y, softcap="30"),
+    "softcap is a str, expected a Python number ": lambda: F.cross_entropy(X, Y, softcap="30"),
     "out_dtype is torch.int32": lambda: F.cross_entropy(X, Y, out_dtype=torch.int32),
     "ignore_index is 1.0, expected an integer": lambda: F.cross_entropy(X, Y, ignore_index=1.0),
     "class probabilities have no index to ignore": lambda: F.cross_entropy(X, P, ignore_index=1),
     "reduction is 'avg'": lambda: F.cross_entropy(X, Y, reduction="avg"),
     "options is a str": lambda: F.cross_entropy(X, Y, options="auto"),
+    "ignore_index is 18446744073709551615, expected a label: an integer of 64 bits": lambda: F.cross_entropy(
+        X, Y, ignore_index=2**64 - 1
+    ),
+    "size_average is 'sum', expected True, False or None: it is torch's deprecated argument": lambda: F.cross_entropy(
+        X, Y, torch.ones(5), "sum"
+    ),
+    "size_average is -100, expected True, False or None": lambda: nn.NLLLoss(None, -100),
+    "reduce is 'sum', expected True, False or None": lambda: nn.KLDivLoss(None, "sum"),
+    "size_average is 0, expected": lambda: nn.CrossEntropyLoss(torch.ones(5), 0),
+    "dtype is 'float32', expected a floating torch.dtype or None — use torch.float32": lambda: F.softmax(
+        X, 1, dtype="float32"
+    ),
+    "dtype is torch.int32, expected a floating torch.dtype or None ": lambda: F.log_softmax(X, 1, dtype=torch.int32),
+    "_stacklevel is 'float32', expected an int: it is the third argument, as in torch — give dtype by": lambda: (
+        F.log_softmax(X, 1, "float32")
+    ),
+    "give dtype by keyword, dtype=torch.float64": lambda: F.softmax(X, 1, torch.float64),
+    "dim is 5, expected an axis of input, which has shape (4, 5)": lambda: F.softmax(X, 5),
+    "dim is -2, expected an axis of input, which has shape ()": lambda: F.log_softmax(X[0, 0], -2),
+    "dim is (0, 1), expected an axis of input: a whole number": lambda: nn.LogSoftmax((0, 1))(X),
+    "input is a list, expected a torch.Tensor — use torch.as_tensor(input) ": lambda: F.log_softmax(
+        [0.5], 0, dtype=torch.float32
+    ),
+    "weight is a list, expected a torch.Tensor — use torch.as_tensor(weight, dtype=torch.float32)": lambda: (
+        nn.CrossEntropyLoss([1, 2, 3, 4, 5])
+    ),
+    "weight is a str, expected a torch.Tensor of one number for each class — is it another argument's?": lambda: (
+        nn.CrossEntropyLoss("sum")
+    ),
+    "input is a list, expected a torch.Tensor ": lambda: F.cross_entropy([[1.0], [1.0, 2.0]], Y),
+    "cross_entropy() was given 9 arguments by position, expected at most 8: input, target, weight, size_av": lambda: (
+        F.cross_entropy(X, Y, None, True, -100, True, "mean", 0.0, None)
+    ),
+    "linear_cross_entropy() was given 4 arguments by position, expected at most 3: input, linear": lambda: (
+        F.linear_cross_entropy(H, W, Y, None)
+    ),
+    "CrossEntropyLoss() was given 8 arguments by position, expected at most 6": lambda: nn.CrossEntropyLoss(
+        *[None] * 8
+    ),
+    "cross_entropy() was not given target, expected input, target": lambda: F.cross_entropy(X),
+    "cross_entropy() was given input twice: by position, and by keyword": lambda: F.cross_entropy(X, Y, input=X),
+    "has no argument 'temperature' — it is logit_scale=1 / temperature here": lambda: F.token_statistics(
+        X, temperature=2.0
+    ),
+    "has no argument 'pos_weight' — it is of binary_cross_entropy_with_logits; here weight has": lambda: (
+        F.cross_entropy(X, Y, pos_weight=torch.ones(5))
+    ),
     "input has an empty class axis": lambda: F.cross_entropy(X[:, :0], Y),
     "backend 'chunked' cannot execute this loss": lambda: F.cross_entropy(
         X, P.clone().requires_grad_(), options=Options("chunked")
@@ -239,6 +339,10 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "both were given of p (probabilities) and logits": lambda: information.entropy(P, logits=X),
     "neither was given of p (probabilities) and logits": lambda: information.entropy(),
     "p has 5 classes along dim -1 and q has 4": lambda: information.kl_divergence(P, torch.full((4, 4), 0.25)),
+    "entropy() has no argument 'base': it takes p, logits": lambda: information.entropy(P, base=2),
+    "kl_divergence() was given 3 arguments by position, expected at most 2: p, q": lambda: information.kl_divergence(
+        P, P, 1
+    ),
     # continuous
     "p is a Tensor, expected a torch.distributions.Distribution": lambda: continuous.kl_divergence(X, Normal(0.0, 1.0)),
     "method is 'guess'": lambda: continuous.entropy(Normal(0.0, 1.0), method="guess"),
@@ -255,6 +359,9 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "p is continuous and q is discrete": lambda: continuous.kl_divergence(Normal(0.0, 1.0), Categorical(torch.ones(3))),
     # explain
+    "Explain() was given 3 arguments by position, expected at most 2: input, target — give": lambda: explain(X, Y, 3),
+    "Explain() has no argument 'classnames' — is it class_names?": lambda: explain(X, Y, classnames=["a"]),
+    "Explain.kl() was not given q, expected p, q": lambda: explain.kl(P),
     "none was given of input (logits), probs and hidden": lambda: explain(target=Y),
     "target is missing": lambda: explain(X),
     "hidden and linear_weight go together": lambda: explain(hidden=H, target=Y),
@@ -323,11 +430,21 @@ VALUES: dict[str, Callable[[], object]] = {
     "target: row [1] holds nan at class 3": lambda: F.linear_cross_entropy(
         H, W, put(P, (1, 3), value=NAN), validate=True
     ),
-    "none or several classes in a row? use binary_cross_entropy": lambda: F.cross_entropy(
+    "several classes in a row? use binary_cross_entropy_with_logits, or divide": lambda: F.cross_entropy(
         X, put(torch.eye(5)[Y], (0, 4), value=1), validate=True
     ),
     "target: row [0] sums to 0, expected 1 (± 1e-06): [0] — one logit for two classes?": lambda: F.cross_entropy(
         X[:, :1], X[:, :1], validate=True
+    ),
+    "[0, 0, 0, 0, 0] — a row without a class? give it token_weight 0, or": lambda: F.cross_entropy(
+        X, put(P, (1,), value=0), validate=True
+    ),
+    "holds -0.1 at class 2, expected probabilities ≥ 0: [0.2, 0.2, -0.1, 0.2, 0.2] — logits? use softmax": lambda: (
+        F.cross_entropy(X, put(P, (1, 2), value=-0.1), validate=True)
+    ),
+    "log-probabilities? use exp()": lambda: F.cross_entropy(X, LOG_P, validate=True),
+    "expected finite probabilities: [inf, 0.2, 0.2, 0.2, 0.2] — did a number overflow?": lambda: F.cross_entropy(
+        X, put(P, (0, 0), value=INF), validate=True
     ),
     "exp(input): row [1] sums to 5": lambda: F.nll_loss(put(LOG_P, (1,), value=0), Y, validate=True),
     "input holds probabilities: pass the logits to cross_entropy, or take": lambda: F.nll_loss(P, Y, validate=True),
@@ -356,6 +473,27 @@ VALUES: dict[str, Callable[[], object]] = {
     "input: row [2] masks classes with -inf (1 of 5), and the target": lambda: F.cross_entropy(
         put(X, (2, 3), value=-INF), P, validate=True
     ),
+    "input: row [1] masks classes with -inf (4 of 5), and the target gives probability to one": lambda: F.nll_loss(
+        put(LOG_P, (1,), value=-INF).index_put((Y[1], Y[0]), torch.zeros(())), Y, validate=True
+    ),
+    "input: row [2] holds -inf at class 3, expected numbers below inf — times logit_scale, -2, it is inf": lambda: (
+        F.cross_entropy(put(X, (2, 3), value=-INF), Y, logit_scale=-2, validate=True)
+    ),
+    "at [1, 1] input is -inf and the target is possible: the loss is inf": lambda: F.kl_div(
+        put(LOG_P, (1, 1), value=-INF), P, reduction="sum", validate=True
+    ),
+    "linear_bias[2] is -inf, and the teacher gives probability to that class": lambda: F.linear_kl_div(
+        H, W, H, W, linear_bias=put(torch.zeros(5), (2,), value=-INF), validate=True
+    ),
+    "weight[1] is 1e-50, expected a finite number ≥ 0 — it is 0 in torch.float32, in which": lambda: F.cross_entropy(
+        X, Y, torch.tensor([1, 1e-50, 1, 1, 1], dtype=torch.float64), validate=True
+    ),
+    "token_weight[0] is 1e+50, expected a finite number — it is inf in torch.float32": lambda: F.cross_entropy(
+        X, Y, token_weight=1e50 * torch.ones(4).double(), reduction="sum", validate=True
+    ),
+    "4 with a label of class weight 0 — the mean, over the class weights of the labels": lambda: F.cross_entropy(
+        X, Y * 0, put(torch.ones(5), (0,), value=0), label_smoothing=0.1, validate=True
+    ),
     "input @ linear_weight.T: row [0] masks classes with -inf (1 of 5), and label_smoothing": lambda: (
         F.linear_cross_entropy(
             H, W, Y, linear_bias=put(torch.zeros(5), (4,), value=-INF), label_smoothing=0.1, validate=True
@@ -381,6 +519,15 @@ WARNINGS: dict[str, Callable[[], object]] = {
     "reduction 'mean' divides by the number of classes too": lambda: nn.KLDivLoss()(LOG_P, P),
     "no row counts: of 4 rows, 4 with the label ignore_index (-100) — nothing is trained": lambda: F.cross_entropy(
         X, NONE, reduction="sum", validate=True
+    ),
+    "no row counts: of 4 rows, 4 with class weights of 0 — nothing is trained": lambda: F.cross_entropy(
+        X, P, torch.zeros(5), validate=True
+    ),
+    "The loss is right, but log_softmax is applied twice: pass the logits, or use nll_loss": lambda: F.cross_entropy(
+        LOG_P, Y, torch.ones(5), validate=True
+    ),
+    "sum to 1. They are no input for softcap and z_loss: pass the logits": lambda: F.cross_entropy(
+        LOG_P, Y, softcap=30.0, z_loss=0.1, validate=True
     ),
     "input has one class, whose probability is 1": lambda: F.softmax(X[:, :1], 1, validate=True),
     "input holds probabilities: each row is ≥ 0 and sums to 1": lambda: nn.CrossEntropyLoss(validate=True)(P, Y),
@@ -455,7 +602,7 @@ KNOWN = {name for name in VALUES if "no elements" in name or "denominator" in na
 @pytest.mark.parametrize("message", sorted(VALUES.keys() - KNOWN))
 def test_values_that_cannot_be_read_are_not_looked_at(message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossentropy._validation.readable", lambda *_, **__: False)
-    VALUES[message]()
+    assert VALUES[message]() is not None
 
 
 def test_every_place_that_raises_or_warns_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,3 +139,11 @@ def test_a_head_checks_its_settings_when_it_is_made(settings: dict) -> None:
 def test_moving_a_module_moves_its_class_weights() -> None:
     loss = make("CrossEntropyLoss").to("meta")
     assert loss.weight.device.type == "meta"
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_modules_are_traced_by_fx(name: str) -> None:
+    module, x = make(name), torch.randn(4, 3 if name == "LinearCrossEntropyLoss" else 5)
+    inputs = (x,) if "Softmax" in name else (x, x.flip(0).log_softmax(1) if name == "KLDivLoss" else Y)
+    traced = torch.fx.symbolic_trace(module)
+    assert torch.equal(traced(*inputs), module(*inputs))

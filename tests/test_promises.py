@@ -471,10 +471,11 @@ def test_rows_are_noticed_that_are_off_1_by_three_times_what_rounding_permits(dt
         p = torch.rand(classes, dtype=torch.float64)
         return (p / p.sum() * (1 + excess)).to(dtype)
 
+    rounded = torch.float32 if dtype == torch.float64 else dtype  # in which they may have been made
     for classes in (2, 30) if dtype == torch.bfloat16 else (2, 30, 1000):
         information.entropy(row(classes, 0.0))
         for sign in (1, -1):
-            excess = sign * torch.finfo(dtype).eps * 3 * (8 + classes**0.5)
+            excess = sign * torch.finfo(rounded).eps * 3 * (8 + classes**0.5)
             with pytest.raises(ValueError, match=r"sums to .*, expected 1"):
                 information.entropy(row(classes, excess))
 
@@ -645,3 +646,62 @@ def test_no_sum_is_taken_for_1_that_is_off_by_a_quarter(classes: int) -> None:
         F.cross_entropy(torch.randn(2, classes), soft, validate=True)
     for logits in (3 * torch.randn(2, classes) - 80, torch.zeros(2, classes)):
         F.cross_entropy(logits.bfloat16(), y, validate=True)  # warns of nothing
+
+
+@pytest.mark.parametrize("backend", ["reference", "chunked"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        (1e-37, torch.float32), (1e-40, torch.float32), (1e-45, torch.float32), (-1e-45, torch.float32),
+        (1e30, torch.float32), (-1e30, torch.float32), (1e-310, torch.float64),
+    ],
+)  # fmt: skip
+def test_a_mean_does_not_see_the_size_of_class_weights(
+    size: float, dtype: torch.dtype, smoothing: float, backend: str
+) -> None:
+    # The weights are what float32 and float64 make of them, 2^-149 for 1e-45; in units of 2^-149 (2^-1074) they are
+    # whole numbers, which float64 holds.
+    unit = 2.0**-149 if dtype == torch.float32 else 2.0**-1074
+    weight = torch.tensor([1.0, 2.0, 3.0, 1.0, 1.0], dtype=dtype) * size
+    whole = torch.tensor([round(w / unit) for w in weight.tolist()], dtype=torch.float64)
+    x, y = torch.randn(4, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3])
+    settings = {"label_smoothing": smoothing, "z_loss": 1e-3}
+
+    def results(x: Tensor, weight: Tensor, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+        z, w = x.clone().requires_grad_(), weight.clone().requires_grad_(backend == "reference")
+        loss = F.cross_entropy(z, y, w, **settings, options=options)
+        loss.backward()
+        nll = F.nll_loss(x.log_softmax(1), y, weight)
+        assert z.grad is not None
+        return loss.detach(), z.grad, nll
+
+    ours = results(x.to(dtype), weight, Options(backend))
+    right = results(x.double(), whole, Options("reference"))
+    # a few sums of at most 5 terms, each rounded once, of numbers below 8
+    for a, b in zip(ours, right):
+        torch.testing.assert_close(a.double(), b, rtol=0, atol=8 * 16 * torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("backend", ["reference", "chunked"])
+@pytest.mark.parametrize("most", [3e38, torch.inf])
+def test_the_weight_of_a_class_that_does_not_occur_is_not_seen(most: float, backend: str) -> None:
+    y = torch.tensor([0, 1, 2, 0])
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for weight in (torch.tensor([1.0, 1.0, 1.0, most, most]), torch.ones(5)):
+        z = x.clone().requires_grad_()
+        F.cross_entropy(z, y, weight, options=Options(backend)).backward()
+        gradients.append(z.grad)
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_denominator_over_which_every_loss_is_infinite_is_refused(dtype: torch.dtype) -> None:
+    x, y = torch.zeros(2, 3, dtype=dtype), torch.tensor([0, 1])
+    least = torch.finfo(dtype).smallest_normal
+    assert F.cross_entropy(x * 0 + torch.eye(2, 3, dtype=dtype) * 1000, y, denominator=least) == 0
+    with pytest.raises(
+        ValueError, match=r"denominator is .*, expected 0 or at least .*: over less, a loss is infinite"
+    ):
+        F.cross_entropy(x, y, denominator=least / 2)

@@ -15,6 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import crossentropy
 import crossentropy.functional as F
 from crossentropy import Options, _validation, doctor, nn
+from crossentropy._tensors import INTEGERS
 from crossentropy.testing import peak_bytes
 
 INF = math.inf
@@ -132,12 +133,76 @@ def test_what_is_meant_passes() -> None:
     ).isfinite()
 
 
+MASKED = torch.tensor([0.0, 0.0, -INF, 0.0, 0.0])
+
+
+@pytest.mark.parametrize("weight", [None, torch.ones(5), torch.tensor([1.0, 1.0, 0.0, 1.0, 1.0])])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("at_once", [1, 1 << 22])
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_an_infinite_loss_is_reported_and_no_other(
+    weight: Tensor | None, smoothing: float, at_once: int, probabilities: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_validation, "_AT_ONCE", at_once)
+    x, head = logits().detach(), torch.randn(5, 5, generator=torch.Generator().manual_seed(2))
+    for labels in (Y, torch.tensor([0, 1, 3, 4])):
+        target = torch.eye(5)[labels] if probabilities else labels
+        settings = {"weight": weight, "label_smoothing": smoothing, "reduction": "sum"}
+        for loss in (
+            lambda v, y=target, s=settings: F.cross_entropy(x + MASKED, y, **s, validate=v),
+            lambda v, y=target, s=settings: F.cross_entropy((x - MASKED).neg(), y, **s, logit_scale=1.0, validate=v),
+            lambda v, y=target, s=settings: F.linear_cross_entropy(x, head, y, linear_bias=MASKED, **s, validate=v),
+            lambda v, y=target, s=settings: F.cross_entropy(
+                (x + MASKED)[..., None].expand(4, 5, 2), y[..., None].expand(*y.shape, 2), **s, validate=v
+            ),
+        ):
+            if loss(False).isfinite():
+                assert loss(True).isfinite()
+            else:
+                with pytest.raises(ValueError, match="gives probability to one of them, class 2: the loss is inf"):
+                    loss(True)
+
+
+def test_what_smoothing_trains_counts() -> None:
+    weight = torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for settings in ({"reduction": "sum"}, {"reduction": "none"}, {"denominator": 4}):
+            x = logits()
+            F.cross_entropy(x, Y * 0, weight, label_smoothing=0.1, **settings, validate=True).sum().backward()
+            assert x.grad is not None
+            assert x.grad.any(1).all()
+    with pytest.raises(ValueError, match="denominator is 0 and 4 rows count"):
+        F.cross_entropy(logits(), Y * 0, weight, label_smoothing=0.1, denominator=0, validate=True)
+    with pytest.raises(ValueError, match="the mean, over the class weights of the labels, is nan"):
+        F.cross_entropy(logits(), Y * 0, weight, label_smoothing=0.1, validate=True)
+    assert torch.nn.functional.cross_entropy(logits(), Y * 0, weight, label_smoothing=0.1).isnan()
+
+
+def test_targets_made_in_float32_are_distributions_in_float64() -> None:
+    x = torch.randn(64, 1000, generator=torch.Generator().manual_seed(0))
+    p = x.softmax(1).double()
+    assert F.cross_entropy(x.double(), p, validate=True).isfinite()
+    assert F.nll_loss(p.log(), torch.arange(64), validate=True).isfinite()
+
+
+@pytest.mark.parametrize("settings", [{"logit_scale": 10.0}, {"logit_scale": -3.0}, {"softcap": 30.0}])
+def test_probabilities_are_recognised_as_they_were_given(settings: dict[str, float]) -> None:
+    p = logits().detach().softmax(1)
+    for x, message in ((p, "holds probabilities"), (p.log(), "holds log-probabilities")):
+        with pytest.warns(crossentropy.ArgumentWarning, match=message):
+            F.cross_entropy(x, Y, **settings, validate=True)
+    with pytest.warns(crossentropy.ArgumentWarning, match="holds probabilities"):
+        F.token_statistics(p, **settings, validate=True)
+
+
 def test_labels_of_all_dtypes_and_hidden_labels() -> None:
     class Mask(Tensor):
         pass
 
-    for dtype in (torch.uint8, torch.int16, torch.uint16, torch.uint32):
+    for dtype in INTEGERS:
         assert F.cross_entropy(logits(), Y.to(dtype), validate=True).isfinite()
+        assert F.cross_entropy(logits(), Y, token_weight=Y.to(dtype), validate=True).isfinite()
     with pytest.raises(RuntimeError, match=r"target\[0\] is 9"):
         F.cross_entropy(logits(), (Y + 9).as_subclass(Mask), validate=True)
 

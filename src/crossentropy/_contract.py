@@ -200,13 +200,21 @@ def check_denominator(denominator: object, reduction: str, dtype: torch.dtype, *
             return
         denominator = denominator.item()
     if not torch.compiler.is_compiling():  # there it may be a number that only the data will tell
-        check_representable(dtype, denominator=number("denominator", denominator, low=0.0))
+        value, least = number("denominator", denominator, low=0.0), torch.finfo(dtype).smallest_normal
+        check_representable(dtype, denominator=value)
+        if 0 < value < least:
+            raise ArgumentValueError(
+                f"denominator is {value:g}, expected 0 or at least {least:.4g}: over less, a loss is infinite in "
+                f"{dtype}"
+            )
 
 
-def check_out_dtype(out_dtype: object) -> None:
-    """The dtype of a loss is a real floating one."""
-    if out_dtype is not None and not (isinstance(out_dtype, torch.dtype) and out_dtype.is_floating_point):
-        raise ArgumentTypeError(f"out_dtype is {out_dtype!r}, expected a floating torch.dtype or None")
+def check_dtype(name: str, dtype: object) -> None:
+    """The dtype of a result is a real floating one."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        known = isinstance(dtype, str) and isinstance(getattr(torch, dtype, None), torch.dtype)
+        hint = f" — use torch.{dtype}" if known else ""
+        raise ArgumentTypeError(f"{name} is {dtype!r:.60}, expected a floating torch.dtype or None{hint}")
 
 
 def check_extras(z_loss: object, softcap: object, logit_scale: object, out_dtype: object, options: object) -> None:
@@ -214,7 +222,7 @@ def check_extras(z_loss: object, softcap: object, logit_scale: object, out_dtype
     number("z_loss", z_loss, low=0.0)
     cap("softcap", softcap)
     number("logit_scale", logit_scale)
-    check_out_dtype(out_dtype)
+    check_dtype("out_dtype", out_dtype)
     check_options(options)
 
 
@@ -224,6 +232,8 @@ def label_to_ignore(ignore_index: object, *, probabilities: bool = False) -> int
         index = operator.index(ignore_index)  # pyright: ignore[reportArgumentType]
     except TypeError:
         raise ArgumentTypeError(f"ignore_index is {ignore_index!r}, expected an integer") from None
+    if not -(2**63) <= index < 2**63:
+        raise ArgumentValueError(f"ignore_index is {index}, expected a label: an integer of 64 bits")
     if probabilities and index >= 0:
         raise ArgumentValueError(
             f"ignore_index is {index}, and class probabilities have no index to ignore — give such rows token_weight 0"
@@ -235,11 +245,22 @@ def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | 
     """The reduction's name, after torch's deprecated size_average and reduce (with torch's warning)."""
     if size_average is None and reduce is None:
         return reduction
+    check_deprecated(size_average, reduce)
     if not torch.compiler.is_compiling():
         return torch.nn.L1Loss(size_average, reduce).reduction
     if reduce is not None and not reduce:  # the same without the warning, which would break the graph
         return "none"
     return "mean" if size_average is None or size_average else "sum"
+
+
+def check_deprecated(size_average: object, reduce: object) -> None:
+    """The deprecated arguments are truth values; what else comes was meant for others."""
+    for name, value in (("size_average", size_average), ("reduce", reduce)):
+        if value is not None and not isinstance(value, bool):
+            raise ArgumentTypeError(
+                f"{name} is {value!r:.60}, expected True, False or None: it is torch's deprecated argument, in its "
+                "place of old — give what was meant, reduction or ignore_index say, by keyword"
+            )
 
 
 def check_reduction(reduction: object, allowed: tuple[str, ...] = ("none", "mean", "sum")) -> None:
@@ -309,7 +330,7 @@ def resolve(
     else:
         sharding.check_whole(f"{prefix or 'linear_'}weight", tensors.linear_weight, 0)
     check_reduction(reduction)
-    check_out_dtype(out_dtype)
+    check_dtype("out_dtype", out_dtype)
     check_options(options)
     num_classes, target, probabilities = shape[class_dim], tensors.target, False
     if num_classes == 0:
@@ -321,8 +342,9 @@ def resolve(
     ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
     ignores = False
     if target is not None and not probabilities:
-        target = long(target)
-        ignores = check_labels(target, num_classes, ignore_index)
+        labels = long(target)
+        ignores = check_labels(labels, num_classes, ignore_index, dtype=target.dtype)
+        target = labels
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
     check_denominator(tensors.denominator, reduction, dtype)
     spec = LossSpec(

@@ -270,7 +270,7 @@ class CrossEntropy(_Rows):
         weight, uniform, spare = None, spec.label_smoothing, None
         if loss.weight is not None:
             weight = loss.weight.detach().to(spec.dtype).reshape(1, -1, *[1] * (prepared["loss"].dim() - 2))
-            uniform = spec.label_smoothing * weight.mean()
+            uniform = spec.label_smoothing * weight.mean() if spec.label_smoothing else 0.0  # and not 0 · inf
         if spec.probabilities:
             assert loss.target is not None
             prepared["probabilities"] = blocks(loss.target)

@@ -46,6 +46,8 @@ def weigh(coefficient: Tensor, rows: Tensor) -> Tensor:
 
 def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dtype, execute: Execute) -> Tensor:
     """The reduced loss, rounded once."""
+    if reduction == "mean" and tensors.denominator is None:
+        loss = _lifted(loss)
     t, total = _weights(loss, tensors.token_weight)
     if reduction == "none":
         rows = execute(loss, _of_rows(t, loss), False)[1][0].clone()  # no view, which autograd lets nobody change
@@ -60,6 +62,19 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
     empty = total == 0
     coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
+
+
+def _lifted(loss: Loss) -> Loss:
+    """The loss with class weights that can be divided by their sum, times a power of two that a mean does not see.
+
+    Below smallest_normal / eps products with weights lose digits, and below 1 / max the coefficients are infinite.
+    Times 2^64 the smallest sum there is, 2^-149 in float32 and 2^-1074 in float64, is above that.
+    """
+    if loss.weight is None:
+        return loss
+    dtype, total = loss.sides[0].spec.dtype, picked(loss, ignored(loss)).sum().detach()
+    small = (total != 0) & (total.abs() < torch.finfo(dtype).smallest_normal / torch.finfo(dtype).eps)
+    return loss._replace(weight=loss.weight.to(dtype) * torch.ones_like(total).masked_fill(small, 2.0**64))
 
 
 def _divided(t: Tensor, divisor: Tensor) -> Tensor:

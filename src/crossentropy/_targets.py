@@ -1,6 +1,7 @@
 """Targets: class indices or class probabilities of the right shape, dtype and range, or an error that helps."""
 
 import math
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,39 +23,76 @@ def check_target(
             return target, True
         raise ArgumentTypeError(
             f"target has dtype {target.dtype} and the shape of the logits, {tuple(shape)}. "
-            f"{_one_hot_hint(target, class_dim)}"
+            f"{_hint_of_classes(target, class_dim)}"
         )
     if target.shape != rows:
         raise ArgumentValueError(_shape_message(shape, class_dim, target, probabilities_allowed))
     if target.dtype not in INTEGERS:
         raise ArgumentTypeError(
-            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: {_float_hint(shape, class_dim)}"
+            f"target has dtype {target.dtype} and shape {tuple(target.shape)}: "
+            f"{_float_hint(target, shape, class_dim, probabilities_allowed)}"
         )
     return target, False
 
 
-def _one_hot_hint(target: Tensor, class_dim: int) -> str:
+_BINARY = "binary_cross_entropy_with_logits"
+
+
+def _hint_of_classes(target: Tensor, class_dim: int, *, probabilities_allowed: bool = True) -> str:
     """What to make of integers or truth values in the shape of the logits."""
-    if readable(target) and target.numel() and target.shape[class_dim]:
-        ones, extremes = target.long().sum(class_dim), target.long().aminmax()
-        if extremes.min < 0 or extremes.max > 1:
-            return "Class indices have the shape of the rows; class probabilities are floating: target.to(input.dtype)"
-        if ones.max() > 1:
-            return (
-                f"Up to {int(ones.max())} classes in a row: use binary_cross_entropy_with_logits, or share the "
-                f"probability 1 among them, target / target.sum({class_dim}, keepdim=True)"
-            )
-    indices = f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim})"
-    kind = "A mask of classes" if target.dtype == torch.bool else "A one-hot target"
-    return f"{kind}: pass class indices, {indices}, or class probabilities, target.to(input.dtype)"
-
-
-def _float_hint(shape: torch.Size, class_dim: int) -> str:
-    """What to make of a target with the shape of class indices that is not of integers."""
+    shape, binary = tuple(target.shape), f"{_BINARY}(logits, target.to(logits.dtype))"
     if shape[class_dim] == 1:
-        return "a binary target for one logit? use binary_cross_entropy_with_logits, or make it two logits"
-    probabilities = f"class probabilities of shape {tuple(shape)}"
-    return f"class indices are integers — convert with target.long(), or pass {probabilities}"
+        return f"One logit in a row: two classes take {binary}; more take a logit each, and target.squeeze({class_dim})"
+    counts = _classes_of_rows(target, class_dim)
+    if len(shape) == 1 and counts != (1, 1):
+        return f"{_one_row(shape)}. One logit a row, for two classes, takes {binary}"
+    if counts is None:
+        floating = "; class probabilities are floating: target.to(logits.dtype)" if probabilities_allowed else ""
+        return f"Class indices have the shape of the rows{floating}"
+    label = f"target.{'int().' if target.dtype == torch.bool else ''}argmax({class_dim})"
+    if counts[1] > 1:
+        share = f", or share the probability 1 among them, target / target.sum({class_dim}, keepdim=True)"
+        return f"Up to {counts[1]} classes in a row: use {binary}{share if counts[0] and probabilities_allowed else ''}"
+    if not counts[0]:
+        return (
+            f"Rows without a class: use {binary}, or ignore them, torch.where(target.any({class_dim}), {label}, -100)"
+        )
+    probabilities = ", or class probabilities, target.to(logits.dtype)" if probabilities_allowed else ""
+    kind = "A mask of classes" if target.dtype == torch.bool else "A one-hot target"
+    return f"{kind}: pass class indices, {label}{probabilities}"
+
+
+def _classes_of_rows(target: Tensor, class_dim: int) -> tuple[int, int] | None:
+    """The fewest and the most ones in a row of zeros and ones; None where there are other numbers."""
+    if not readable(target) or not target.numel():
+        return 1, 1
+    numbers = target.long()
+    if numbers.min() < 0 or numbers.max() > 1:
+        return None
+    least, most = numbers.sum(class_dim).aminmax()
+    return int(least), int(most)
+
+
+def _one_row(shape: tuple[int, ...]) -> str:
+    """What logits without a batch axis mean."""
+    return (
+        f"Logits of shape {shape} are one row of {shape[0]} classes, whose label has shape (); rows of logits are "
+        "(N, C)"
+    )
+
+
+def _float_hint(target: Tensor, shape: torch.Size, class_dim: int, probabilities_allowed: bool) -> str:
+    """What to do with a target in the shape of class indices that is not of integers."""
+    if shape[class_dim] == 1:
+        return (
+            f"a binary target for one logit? use {_BINARY}(logits.squeeze({class_dim}), target), or make it two logits"
+        )
+    if target.is_floating_point() and readable(target):
+        offence = first(target != target.floor())
+        if offence is not None:
+            return f"class indices are integers, and target{position(offence)} is {target[offence].item():.6g}"
+    probabilities = f", or pass class probabilities of shape {tuple(shape)}" if probabilities_allowed else ""
+    return f"class indices are integers — convert with target.long(){probabilities}"
 
 
 def check_divergence_target(input: Tensor, target: object) -> Tensor:
@@ -78,11 +116,17 @@ def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilit
     message = f"target has shape {got}, expected {rows}{probabilities} for logits of shape {tuple(shape)}"
     if isinstance(target, torch.nn.Parameter):
         return f"{message}. A head? linear_cross_entropy(input, linear_weight, target) takes it"
+    if target.shape == shape:
+        floating = "Class probabilities? cross_entropy takes them, with logits; kl_div, with log-probabilities"
+        hint = _hint_of_classes(target, class_dim, probabilities_allowed=False)
+        return f"{message}. {floating if target.is_floating_point() else hint}"
     return f"{message}. {_shape_hint(tuple(shape), class_dim, rows, got)}".rstrip()
 
 
 def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], got: tuple[int, ...]) -> str:
     """The likely mistake behind a target of the wrong shape."""
+    if len(shape) == 1:
+        return _one_row(shape)
     if len(shape) > 2 and class_dim == 1 and shape[:-1] == got:
         axes = ", ".join(
             ("N", "T", "C") if len(shape) == 3 else ("N", *(f"d{i}" for i in range(1, len(shape) - 1)), "C")
@@ -109,11 +153,19 @@ def _shape_hint(shape: tuple[int, ...], class_dim: int, rows: tuple[int, ...], g
 def long(target: Tensor) -> Tensor:
     """The labels as int64; those of uint64 that do not fit are out of any range."""
     labels = target.long()
-    return labels.masked_fill(labels < 0, torch.iinfo(torch.int64).max) if target.dtype == torch.uint64 else labels
+    return labels.masked_fill(labels < 0, _LARGEST) if target.dtype == torch.uint64 else labels
 
 
-def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: bool = False) -> bool:
-    """Class indices, where they can be read, are in [0, C) or equal to ignore_index.
+_PADDING = {-100, -1, 255}
+"""Labels that libraries and datasets give to what is to be ignored."""
+
+_LARGEST = torch.iinfo(torch.int64).max
+
+
+def check_labels(
+    target: Tensor, num_classes: int, ignore_index: int, *, dtype: torch.dtype | None = None, wait: bool = False
+) -> bool:
+    """Class indices, where they can be read, are in [0, C) or equal to ignore_index. `dtype` is what they came in.
 
     Returns:
         Whether there may be others than those in [0, C): ignored ones, or unread ones.
@@ -125,25 +177,69 @@ def check_labels(target: Tensor, num_classes: int, ignore_index: int, *, wait: b
     least, most = (int(x) for x in target.aminmax())
     if least >= 0 and most < num_classes:
         return least <= ignore_index <= most
-    wrong = ((target < 0) | (target >= num_classes)) & (target != ignore_index)
+    ignored = target == ignore_index
+    wrong = ((target < 0) | (target >= num_classes)) & ~ignored
     offence = first(wrong)
     if offence is None:
         return True
+    marked = bool(ignored.any())
+    mistake = label_mistake(target[wrong], target[~ignored], num_classes, marked=marked)
+    hint = _wrapped_hint(target[wrong], ignore_index, dtype) or _label_hint(
+        mistake, num_classes, ignore_index, marked=marked
+    )
+    label = int(target[offence].item())
     raise ArgumentIndexError(
-        f"target{position(offence)} is {int(target[offence].item())}, expected a class in [0, {num_classes}) or "
-        f"ignore_index ({ignore_index}){_label_hint(target[wrong], least, most, num_classes)}{sharding.hint()}"
+        f"target{position(offence)} is {label}{' or more' if label == _LARGEST else ''}, expected a class in "
+        f"[0, {num_classes}) or ignore_index ({ignore_index}){hint}{sharding.hint()}"
     )
 
 
-def _label_hint(wrong: Tensor, least: int, most: int, num_classes: int) -> str:
-    """The likely mistake behind labels out of range, of all that are between `least` and `most`."""
-    lowest, highest = (int(x) for x in wrong.aminmax())
-    if lowest == highest and (lowest < 0 or lowest == 255):
-        return f" — padding? pass ignore_index={lowest}"
-    if lowest < 0:
+def _wrapped_hint(wrong: Tensor, ignore_index: int, dtype: torch.dtype | None) -> str:
+    """What if all labels out of range are what a negative ignore_index becomes in an unsigned dtype."""
+    if dtype is None or dtype.is_signed or ignore_index >= 0:
+        return ""
+    wrapped = min(ignore_index % 2 ** (8 * dtype.itemsize), _LARGEST)
+    if bool((wrong != wrapped).any()):
+        return ""
+    label = "a negative label" if wrapped == _LARGEST else f"{ignore_index}"
+    return f" — is it {label} in {dtype}? convert labels to torch.int64 before they are marked"
+
+
+class LabelMistake(NamedTuple):
+    """The likely mistake behind labels out of range, and the labels that tell."""
+
+    kind: Literal["padding", "paddings", "from_one", "too_few_classes", "unknown"]
+    labels: list[int]
+
+
+def label_mistake(wrong: Tensor, counted: Tensor, num_classes: int, *, marked: bool) -> LabelMistake:
+    """The mistake behind labels that are wrong; `counted` are all but ignored ones, of which there are, if `marked`."""
+    least, most = (int(x) for x in counted.aminmax())
+    isolated = num_classes < 255 and not bool((counted == 254).any())
+    padding = [value for value in wrong.unique().tolist() if value < 0 or (value == 255 and isolated)]
+    if len(padding) == 1:
+        return LabelMistake("paddings" if marked else "padding", padding)
+    if padding:
+        return LabelMistake("paddings" if _PADDING.issuperset(padding) else "unknown", padding)
+    return LabelMistake("from_one" if most == num_classes and least > 0 else "too_few_classes", [most])
+
+
+def _label_hint(mistake: LabelMistake, num_classes: int, ignore_index: int, *, marked: bool) -> str:
+    """That mistake in words, with what mends it."""
+    kind, labels = mistake
+    if kind == "padding":
+        return f" — padding? pass ignore_index={labels[0]}"
+    if kind == "paddings":
+        where = " | ".join(f"(target == {label})" for label in labels) if labels[1:] else f"target == {labels[0]}"
+        return f" — padding? mark all of it alike, target.masked_fill({where}, {ignore_index})"
+    if kind == "unknown":
         return ""
     if num_classes == 1:
-        return " — one logit for two classes? make it two, or use binary_cross_entropy_with_logits"
-    if most == num_classes and least > 0:
+        return f" — one logit for two classes? make it two, or use {_BINARY}"
+    if kind == "too_few_classes":
+        return f" — there are {num_classes} logits in a row, and labels up to {labels[0]} need {labels[0] + 1}"
+    if not marked:
         return " — labels that start at 1? use target - 1"
-    return f" — there are {num_classes} logits in a row, and labels up to {most} need {most + 1}"
+    if 0 <= ignore_index < num_classes:
+        return f" — labels that start at 1? use target.long() - 1, and ignore_index={ignore_index - 1}"
+    return f" — labels that start at 1? use torch.where(target == {ignore_index}, target, target - 1)"

@@ -36,10 +36,15 @@ def _tensor_hint(name: str, thing: object) -> str:
         return f" — pass {name}.logits"
     if isinstance(thing, (tuple, list)) and thing and isinstance(thing[0], Tensor):
         return f" — pass one of its tensors, {name}[0] say, or torch.stack({name})"
-    if name in ("weight", "token_weight") and isinstance(thing, (int, float)):
-        return f" of one number for each {'class' if name == 'weight' else 'row'}"
-    array = hasattr(thing, "__array__") or isinstance(thing, (list, tuple, int, float))
-    return f" — use torch.as_tensor({name})" if array else ""
+    if name in ("weight", "token_weight") and isinstance(thing, (int, float, str)):
+        setting = " — is it another argument's? pass that by keyword" if name == "weight" else ""
+        return f" of one number for each {'class' if name == 'weight' else 'row'}{setting}"
+    try:
+        made = torch.as_tensor(thing)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        return ""
+    floating = made.is_floating_point() or name in ("target", "token_weight")
+    return f" — use torch.as_tensor({name}{'' if floating else ', dtype=torch.float32'})"
 
 
 def check_floating(name: str, tensor: object) -> Tensor:

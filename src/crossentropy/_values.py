@@ -5,6 +5,9 @@ graph there is nothing to look at, and on an accelerator a look makes the progra
 package asks `readable` first.
 """
 
+from collections.abc import Callable
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
@@ -52,7 +55,7 @@ def position(index: tuple[int, ...]) -> str:
 
 def axis(name: str, tensor: Tensor, dim: int) -> int:
     """The axis `dim` of a tensor, counted from the front."""
-    if isinstance(dim, bool) or not isinstance(dim, (int, torch.SymInt)):
+    if isinstance(dim, bool) or not isinstance(dim, (int, Integral, torch.SymInt)):
         raise ArgumentTypeError(f"dim is {dim!r}, expected an axis of {name}: a whole number")
     if not -tensor.dim() <= dim < tensor.dim():
         raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
@@ -68,18 +71,20 @@ def check_broadcast(**tensors: Tensor) -> None:
         raise ArgumentValueError(f"the shapes of {shapes} do not broadcast, expected the same shape") from None
 
 
-def check_probabilities(name: str, p: Tensor, dim: int, *, hint: str, begin: int = 0) -> None:
+def check_probabilities(name: str, p: Tensor, dim: int, *, hint: Callable[[Tensor], str], begin: int = 0) -> None:
     """Raise ArgumentValueError unless every entry of `p` is at least 0 and every row along `dim` sums to 1.
 
-    `begin` is where p begins along the first axis of what is called `name`.
+    `hint` says what to do with the first row that is none; `begin` is where p begins along the first axis of what is
+    called `name`.
     """
     rows = p.detach().movedim(dim, -1)
-    offence = first(~(rows >= 0))  # a nan fails every comparison
+    offence = first(~((rows >= 0) & (rows < torch.inf)))  # a nan fails every comparison
     if offence is not None:
         row, value = rows[offence[:-1]], rows[offence].item()
+        expected = "finite probabilities" if value == torch.inf else "probabilities ≥ 0"
         raise ArgumentValueError(
-            f"{name}{row_position(offence[:-1], begin)} holds {value:.6g} at class {offence[-1]}, expected "
-            f"probabilities ≥ 0: {_show(row)} — {hint}"
+            f"{name}{row_position(offence[:-1], begin)} holds {value:.6g} at class {offence[-1]}, expected {expected}: "
+            f"{_show(row)} — {hint(row)}"
         )
     totals = rows.sum(-1, dtype=torch.float64)
     tolerance = sum_tolerance(rows.dtype, rows.shape[-1])
@@ -89,8 +94,20 @@ def check_probabilities(name: str, p: Tensor, dim: int, *, hint: str, begin: int
         amount = f"1 {total - 1:+.1g}" if abs(total - 1) < 1e-4 else f"{total:.6g}"
         raise ArgumentValueError(
             f"{name}{row_position(offence, begin)} sums to {amount}, expected 1 (± {tolerance:.1g}): "
-            f"{_show(rows[offence])} — {hint}"
+            f"{_show(rows[offence])} — {hint(rows[offence])}"
         )
+
+
+def remedy(row: Tensor, logits: str) -> str:
+    """What to do with a row that is not of probabilities; `logits` says it of logits."""
+    if bool(row.isnan().any()):
+        return "was a row of zeros divided by its sum?"
+    if bool(row.isinf().any()):
+        return "did a number overflow?"
+    if bool((row < 0).any()):
+        mass = float(row.exp().sum(dtype=torch.float64))
+        return "log-probabilities? use exp()" if abs(mass - 1) <= sum_tolerance(row.dtype, len(row)) else logits
+    return "divide each row by its sum" if bool(row.any()) else "no class has any probability in this row"
 
 
 def row_position(index: tuple[int, ...], begin: int = 0) -> str:
@@ -103,9 +120,10 @@ def sum_tolerance(dtype: torch.dtype, classes: int) -> float:
 
     Each entry is rounded by half an ulp of itself (together eps/2) or, below the smallest normal number, by half of
     the smallest subnormal; the normaliser that they were divided by, summed in the same dtype, is off by about √C eps.
-    A sum that is off by a quarter is no rounding, whatever the dtype: with bfloat16 the bound passes 1 at C = 14,400.
+    In float64 the bound is that of float32: numbers that were made in it keep its rounding when they are converted. A
+    sum that is off by a quarter is no rounding, whatever the dtype: with bfloat16 the bound passes 1 at C = 14,400.
     """
-    info, classes = torch.finfo(dtype), max(classes, 1)
+    info, classes = torch.finfo(torch.float32 if dtype == torch.float64 else dtype), max(classes, 1)
     return min(info.eps * (8 + classes**0.5 + classes * info.smallest_normal), 0.25)
 
 

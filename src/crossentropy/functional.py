@@ -57,15 +57,22 @@ from crossentropy import _contract as contract
 from crossentropy import _sharding as sharding
 from crossentropy._backends import reference
 from crossentropy._contract import AnyOptions, Loss, LossSpec, LossTensors, Options
-from crossentropy._errors import no_attribute, warn
-from crossentropy._keywords import check_keywords, keywords
+from crossentropy._errors import ArgumentTypeError, no_attribute, warn
+from crossentropy._keywords import Signature
 from crossentropy._logspace import log_softmax as _log_softmax
 from crossentropy._logspace import wide
 from crossentropy._reduction import reduce
 from crossentropy._targets import check_divergence_target
-from crossentropy._tensors import check_distillation, check_floating, check_linear, check_same_device, class_axis
+from crossentropy._tensors import (
+    check_distillation,
+    check_floating,
+    check_linear,
+    check_same_device,
+    check_tensor,
+    class_axis,
+)
 from crossentropy._token_statistics import TokenStatistics, token_statistics
-from crossentropy._values import check_broadcast
+from crossentropy._values import axis, check_broadcast
 
 __all__ = [
     "TokenStatistics",
@@ -85,11 +92,11 @@ _Function = TypeVar("_Function", bound=Callable[..., object])
 
 def _overridable(function: _Function) -> _Function:
     """Let tensor subclasses and tracers among the arguments override the function, as they can torch's own."""
-    known = keywords(function)
+    signature = Signature(function)
 
     @functools.wraps(function)
     def overridable(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
-        check_keywords(function, kwargs, known)
+        signature.check(len(args), kwargs)
         relevant = (*args, *kwargs.values()) if kwargs else args
         if has_torch_function(relevant):
             return handle_torch_function(overridable, relevant, *args, **kwargs)
@@ -137,8 +144,7 @@ def softmax(
     References:
         torch.nn.functional.softmax.
     """
-    if dtype is None:
-        check_floating("input", input)
+    _check_softmax(input, dim, _stacklevel, dtype)
     result = F.softmax(input, dim, _stacklevel + 2, dtype)
     if validate:
         _validation.check_softmax(input if dtype is None else input.to(dtype), dim)
@@ -184,8 +190,8 @@ def log_softmax(
     References:
         torch.nn.functional.log_softmax.
     """
+    _check_softmax(input, dim, _stacklevel, dtype)
     if dtype is None:
-        check_floating("input", input)
         dtype = wide(input.dtype) if contract.under_autocast(input) else input.dtype
     else:
         input = input.to(dtype)
@@ -195,6 +201,22 @@ def log_softmax(
     if validate:
         _validation.check_softmax(input, dim)
     return result
+
+
+def _check_softmax(input: object, dim: int | None, stacklevel: object, dtype: object) -> None:
+    """A tensor that is floating, or made so by `dtype`, and one of its axes."""
+    if not isinstance(stacklevel, int):
+        hint = f", dtype={stacklevel}" if isinstance(stacklevel, torch.dtype) else ""
+        raise ArgumentTypeError(
+            f"_stacklevel is {stacklevel!r:.60}, expected an int: it is the third argument, as in torch — give dtype "
+            f"by keyword{hint}"
+        )
+    contract.check_dtype("dtype", dtype)
+    x = check_tensor("input", input)
+    if dtype is None or x.is_complex():
+        check_floating("input", x)
+    if dim is not None and (x.dim() or dim not in (0, -1)):
+        axis("input", x, dim)
 
 
 def _implicit_axis(input: Tensor, stacklevel: int) -> int:

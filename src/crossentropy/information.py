@@ -30,8 +30,9 @@ import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._keywords import hinting
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
-from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable
+from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable, remedy
 
 __all__ = [
     "cross_entropy",
@@ -50,6 +51,7 @@ Numbers: TypeAlias = Tensor | float | Sequence[Any]
 _PER_NAT = {"nat": 1.0, "bit": 1 / math.log(2), "hartley": 1 / math.log(10)}
 
 
+@hinting
 def information(p: Numbers, *, unit: Unit = "nat", validate: bool = True) -> Tensor:
     """Information of an outcome of probability p.
 
@@ -90,6 +92,7 @@ def information(p: Numbers, *, unit: Unit = "nat", validate: bool = True) -> Ten
     return (0 - p.to(wide(p.dtype)).log() * per_nat(unit)).to(p.dtype)  # 0 − x, not −x: no negative zero
 
 
+@hinting
 def entropy(
     p: Numbers | None = None,
     *,
@@ -136,6 +139,7 @@ def entropy(
     return _sum(_entropy_terms(p_), p_, dim, keepdim, unit)
 
 
+@hinting
 def cross_entropy(
     p: Numbers | None = None,
     q: Numbers | None = None,
@@ -188,6 +192,7 @@ def cross_entropy(
     return _sum(terms.masked_fill(_impossible(p_, q_), torch.inf), p_, dim, keepdim, unit)
 
 
+@hinting
 def kl_divergence(
     p: Numbers | None = None,
     q: Numbers | None = None,
@@ -240,6 +245,7 @@ def kl_divergence(
     return _sum(_kl_terms(p_, q_), p_, dim, keepdim, unit, nonnegative=True)
 
 
+@hinting
 def js_divergence(
     p: Numbers | None = None,
     q: Numbers | None = None,
@@ -290,6 +296,7 @@ def js_divergence(
     return _sum((_kl_terms(p_, m) + _kl_terms(q_, m)) / 2, p_, dim, keepdim, unit, nonnegative=True)
 
 
+@hinting
 def perplexity(
     p: Numbers | None = None,
     *,
@@ -334,6 +341,7 @@ def perplexity(
     return _entropy_terms(p_).sum(dim, keepdim=keepdim).exp().to(p_.dtype)
 
 
+@hinting
 def mutual_information(
     joint: Numbers | None = None,
     *,
@@ -480,8 +488,15 @@ def _normalised(name: str, x: Tensor, is_logits: bool, dim: int, validate: bool,
         log_p = log_softmax(x.to(wide(dtype)), dim)
         return _Distribution(log_p.exp(), log_p, dtype)
     if validate and readable(x, wait=True):
-        check_probabilities(name, x, dim, hint="divide by the sum; logits go by keyword; validate=False skips this")
+        check_probabilities(name, x, dim, hint=_hint)
     return _Distribution(x.to(wide(dtype)), None, dtype)
+
+
+def _hint(row: Tensor) -> str:
+    """What to do with a row that is no distribution."""
+    fix = remedy(row, "logits go by keyword")
+    others = "; logits go by keyword" if fix.startswith("divide") else ""
+    return f"{fix}{others}; validate=False skips this"
 
 
 def _distribution(

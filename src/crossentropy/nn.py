@@ -156,6 +156,7 @@ class NLLLoss(torch.nn.NLLLoss):
         validate: bool = False,
     ) -> None:
         check_setting_of_weight(weight)
+        contract.check_deprecated(size_average, reduce)
         super().__init__(weight, size_average, ignore_index, reduce, reduction)
         self.validate = validate
 
@@ -213,6 +214,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
         *,
         validate: bool = False,
     ) -> None:
+        contract.check_deprecated(size_average, reduce)
         super().__init__(size_average, reduce, reduction, log_target)
         self.validate = validate
 
@@ -279,6 +281,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         validate: bool = False,
     ) -> None:
         check_setting_of_weight(weight)
+        contract.check_deprecated(size_average, reduce)
         contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
         self.z_loss = z_loss

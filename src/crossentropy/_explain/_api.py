@@ -12,9 +12,10 @@ from crossentropy._explain import _diff, _loss, _quantities
 from crossentropy._explain._batch import Problem
 from crossentropy._explain._data import Explanation
 from crossentropy._explain._words import language
+from crossentropy._keywords import hinting
 from crossentropy._targets import without
 from crossentropy._tensors import check_floating, check_statistics_head, class_axis
-from crossentropy._values import check_probabilities
+from crossentropy._values import check_probabilities, remedy
 from crossentropy.information import Numbers, Unit, per_nat
 
 
@@ -79,6 +80,7 @@ class Explain:
         `crossentropy.functional.cross_entropy`, which is what is explained.
     """
 
+    @hinting
     def __call__(
         self,
         input: Tensor | None = None,
@@ -150,6 +152,7 @@ class Explain:
                 lang=language(lang),
             )
 
+    @hinting
     def kl(
         self,
         p: Numbers,
@@ -191,6 +194,7 @@ class Explain:
         how = _how(p, dim, class_names, max_rows, max_classes, lang)
         return _quantities.explain_kl(p, q, unit=unit, dim=dim, **how)
 
+    @hinting
     def entropy(
         self,
         p: Numbers,
@@ -229,6 +233,7 @@ class Explain:
         how = _how(p, dim, class_names, max_rows, max_classes, lang)
         return _quantities.explain_entropy(p, unit=unit, dim=dim, **how)
 
+    @hinting
     def information(
         self,
         p: Numbers,
@@ -265,6 +270,7 @@ class Explain:
         how = {"max_classes": max_classes, "names": class_names, "lang": language(lang)}
         return _quantities.explain_information(p, unit=unit, **how)
 
+    @hinting
     def diff(self, a: Explanation, b: Explanation) -> _diff.Difference:
         """The first step at which two computations part, and how.
 
@@ -321,7 +327,8 @@ def _check_log_probabilities(z_loss: float, softcap: float | None, logit_scale: 
 
 def _log_probabilities(q: Tensor, target: Tensor) -> Tensor:
     """Logarithms of q, whose softmax is q."""
-    check_probabilities("probs", q, class_axis(q, target), hint="for logits use explain(input, target)")
+    logits = "for logits use explain(input, target)"
+    check_probabilities("probs", q, class_axis(q, target), hint=lambda row: remedy(row, logits))
     return q.detach().double().log()
 
 

@@ -19,6 +19,7 @@ from crossentropy._explain._api import explain
 from crossentropy._explain._data import Explanation, Language
 from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
+from crossentropy._targets import LabelMistake, label_mistake
 from crossentropy._terminal import escaped
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
@@ -180,23 +181,26 @@ def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays
         at = {"row": ", ".join(map(str, broken)), "label": f"{target[tuple(broken)].item():g}"}
         raise UnusableInputError(say(lang, "cli.label_broken", file=escaped(arrays.file), **at))
     ignored = -100 if options.ignore_index is None else options.ignore_index
-    wrong = ((target < 0) | (target >= classes)) & (target != ignored)
+    marked = target == ignored
+    wrong = ((target < 0) | (target >= classes)) & ~marked
     if wrong.any():
         place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])
         label = int(target[tuple(wrong.nonzero()[0])])
-        hint = _label_hint(target[wrong], target, classes, lang)
-        file = escaped(arrays.file)
+        mistake = label_mistake(target[wrong], target[~marked], classes, marked=bool(marked.any()))
+        file, hint = escaped(arrays.file), _label_hint(mistake, marked=bool(marked.any()), lang=lang)
         raise UnusableInputError(say(lang, "cli.label", file=file, row=place, label=label, last=classes - 1, hint=hint))
 
 
-def _label_hint(wrong: Tensor, target: Tensor, classes: int, lang: Language) -> str:
-    """The likely mistake behind labels out of range."""
-    lowest, highest = int(wrong.min()), int(wrong.max())
-    if lowest < 0 or lowest == highest == 255:
-        return say(lang, "cli.label_padding", label=lowest) if lowest == highest else ""
-    if highest == classes and int(target.min()) > 0:
-        return say(lang, "cli.label_from_one")
-    return say(lang, "cli.label_classes", most=highest, needed=highest + 1)
+def _label_hint(mistake: LabelMistake, *, marked: bool, lang: Language) -> str:
+    """The likely mistake behind labels out of range, in words."""
+    if mistake.kind == "padding":
+        return say(lang, "cli.label_padding", label=mistake.labels[0])
+    if mistake.kind == "paddings":
+        return say(lang, "cli.label_paddings")
+    if mistake.kind == "from_one":
+        return say(lang, "cli.label_from_one_but" if marked else "cli.label_from_one")
+    most = mistake.labels[-1]
+    return say(lang, "cli.label_classes", most=most, needed=most + 1) if mistake.kind == "too_few_classes" else ""
 
 
 # --- argparse in two languages ------------------------------------------------------------------------------------

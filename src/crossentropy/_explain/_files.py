@@ -42,7 +42,7 @@ _NAMES: dict[Role, tuple[str, ...]] = {
 
 _INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 _FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
-_INTEGER = re.compile(r"\s*[+-]?\d{1,18}\s*")  # always within int64
+_INTEGER = re.compile(r"\s*[+-]?\d{1,19}\s*")  # those of int64, and some more
 _MOST_AXES = 64  # of torch's operators
 _TEXT_BYTES = 8
 """Bytes of memory for one of text: "0.5," becomes a pointer (8) and a float (24)."""
@@ -273,7 +273,9 @@ def _named(file: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _read_json(file: str, text: str) -> Arrays:
     try:
-        value = json.loads(text, parse_int=_number, object_pairs_hook=functools.partial(_named, file))
+        value = json.loads(
+            text, parse_int=_number, parse_float=_number, object_pairs_hook=functools.partial(_named, file)
+        )
     except json.JSONDecodeError as error:
         raise UnusableFileError("json", file, line=error.lineno, column=error.colno) from error
     except RecursionError as error:
@@ -304,7 +306,7 @@ def _from_lists(file: str, name: str, nested: object) -> Tensor:
     allowed = (bool,) if level and isinstance(level[0], bool) else (int, float)
     for index, number in enumerate(level):
         if type(number) not in allowed:
-            raise error("json_number", index)
+            raise error("json_huge" if isinstance(number, _Huge) else "json_number", index)
     return _tensor(level, shape)
 
 
@@ -314,57 +316,82 @@ def _position(index: int, shape: Sequence[int]) -> str:
 
 
 def _spelled(value: object) -> str:
-    return (
-        "[…]"
-        if isinstance(value, list)
-        else "{…}"
-        if isinstance(value, dict)
-        else json.dumps(value, ensure_ascii=False)
-    )
+    if isinstance(value, (list, dict)):
+        return "[…]" if isinstance(value, list) else "{…}"
+    return value if isinstance(value, _Huge) else json.dumps(value, ensure_ascii=False)
 
 
 def _read_csv(file: str, text: str) -> Arrays:
-    first = text.lstrip().partition("\n")[0]
-    delimiter = next((sign for sign in "\t;" if sign in first), ",")
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
     header: tuple[str, ...] | None = None
     numbers: list[int | float] = []
-    width = 0
+    width = first = 0
     try:
         for cells in lines:
             if len(cells) < 2 and not "".join(cells).strip():
                 continue
-            if not width and all(cell.strip() and _number(cell) is None for cell in cells):
-                header = tuple(cell.strip() for cell in cells)
-            else:
-                numbers += _row(file, lines.line_num, cells, width or len(cells))
-            width = width or len(cells)
+            if not width:
+                width, first = len(cells), lines.line_num
+                if all(_wrong(cell) == _NAME for cell in cells):
+                    header = tuple(cell.strip() for cell in cells)
+                    continue
+            if len(cells) != width:
+                count = {"count": len(cells), "expected": width, "first": first}
+                raise UnusableFileError("csv_ragged", file, line=lines.line_num, **count)
+            numbers += _row(file, lines.line_num, cells, is_first=lines.line_num == first)
     except csv.Error as error:
-        raise UnusableFileError("csv", file, line=lines.line_num) from error
+        raise UnusableFileError("csv", file, line=lines.line_num, reason=str(error)) from error
     if not numbers:
-        raise UnusableFileError("empty", file)
+        raise UnusableFileError("empty", file) if header is None else UnusableFileError("csv_names", file, names=header)
     return Arrays(file, {"": _tensor(numbers, [-1] if width == 1 else [-1, width])}, header)
 
 
-def _row(file: str, line: int, cells: Sequence[str], width: int) -> list[int | float]:
-    if len(cells) != width:
-        raise UnusableFileError("csv_ragged", file, line=line, count=len(cells), expected=width)
+def _row(file: str, line: int, cells: Sequence[str], *, is_first: bool) -> list[int | float]:
     row: list[int | float] = []
     for column, cell in enumerate(cells, 1):
         number = _number(cell)
-        if number is None:
-            raise UnusableFileError("csv_number", file, line=line, column=column, cell=repr(cell))
+        if number is None or isinstance(number, _Huge):
+            names = is_first and column == 1 and all(_wrong(name) == _NAME for name in cells[1:])
+            key = "csv_index" if names and not cell.strip() else _wrong(cell)
+            raise UnusableFileError(key, file, line=line, column=column, cell=repr(cell))
         row.append(number)
     return row
 
 
-def _number(text: str) -> int | float | None:
+def _delimiter(text: str) -> str:
+    """What stands between the cells of the first line, outside quotes."""
+    first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
+    return next((sign for sign in "\t;" if sign in first), ",")
+
+
+_NAME = "csv_number"
+
+
+def _wrong(cell: str) -> str:
+    """The key of what is wrong with a cell that is no number."""
+    if not cell.strip():
+        return "csv_hole"
+    if isinstance(_number(cell), _Huge):
+        return "csv_huge"
+    if _number(cell.replace(",", ".")) is not None:
+        return "csv_decimal"
+    return "csv_separator" if all(_number(part) is not None for part in re.split(r"[\s|:]+", cell)) else _NAME
+
+
+class _Huge(str):
+    """A number that float64 does not hold, as it is written."""
+
+
+def _number(text: str) -> int | float | _Huge | None:
     if "_" in text:  # which Python takes for a separator of digits
         return None
+    if _INTEGER.fullmatch(text) and -(2**63) <= int(text) < 2**63:
+        return int(text)
     try:
-        return int(text) if _INTEGER.fullmatch(text) else float(text)
+        number = float(text)
     except ValueError:
         return None
+    return _Huge(text) if math.isinf(number) and any(map(str.isdigit, text)) else number
 
 
 def _tensor(numbers: Sequence[Any], shape: Sequence[int]) -> Tensor:

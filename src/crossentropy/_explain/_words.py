@@ -455,7 +455,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}：第 [{row}] 行的标签是 {label}，应在 0 … {last} 之间{hint}",
     ),
     "cli.label_padding": (", or --ignore-index {label}", "，或用 --ignore-index {label} 忽略"),
+    "cli.label_paddings": (
+        " — padding? give all of it one label, and --ignore-index",
+        "——填充？请统一用同一个标签，并用 --ignore-index 忽略",
+    ),
     "cli.label_from_one": (" — labels that start at 1? subtract 1", "——标签从 1 开始？请减去 1"),
+    "cli.label_from_one_but": (
+        " — labels that start at 1? subtract 1 from all but the ignored ones",
+        "——标签从 1 开始？除被忽略的以外，请减去 1",
+    ),
     "cli.label_classes": (
         " — labels up to {most} need {needed} columns of logits",
         "——标签最大为 {most}，logits 需要 {needed} 列",
@@ -548,14 +556,42 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}: {where} has length {count}, expected {expected} like the first",
         "{file}：{where} 的长度是 {count}，应与第一个相同，为 {expected}",
     ),
-    "file.csv": ("{file}: line {line}: not CSV", "{file}：第 {line} 行：不是有效的 CSV"),
+    "file.json_huge": (
+        "{file}: {where} is {cell}, more than a number of 64 bits holds",
+        "{file}：{where} 是 {cell}，超出 64 位数的范围",
+    ),
+    "file.csv": ("{file}: line {line}: not CSV: {reason}", "{file}：第 {line} 行：不是有效的 CSV：{reason}"),
+    "file.csv_names": (
+        "{file}: names without numbers below them: {names}",
+        "{file}：只有名称，下面没有数字：{names}",
+    ),
     "file.csv_number": (
         "{file}: line {line}, column {column}: {cell} is no number",
         "{file}：第 {line} 行第 {column} 列：{cell} 不是数字",
     ),
+    "file.csv_hole": (
+        "{file}: line {line}, column {column}: empty, expected a number",
+        "{file}：第 {line} 行第 {column} 列：为空，应为数字",
+    ),
+    "file.csv_huge": (
+        "{file}: line {line}, column {column}: {cell} is more than a number of 64 bits holds",
+        "{file}：第 {line} 行第 {column} 列：{cell} 超出 64 位数的范围",
+    ),
+    "file.csv_decimal": (
+        "{file}: line {line}, column {column}: {cell} is no number; fractions follow a point, thousands nothing",
+        "{file}：第 {line} 行第 {column} 列：{cell} 不是数字；小数点请用“.”，且不用千位分隔符",
+    ),
+    "file.csv_separator": (
+        "{file}: line {line}, column {column}: {cell} is no number; commas, semicolons or tabs stand between numbers",
+        "{file}：第 {line} 行第 {column} 列：{cell} 不是数字；数字之间请用逗号、分号或制表符",
+    ),
+    "file.csv_index": (
+        "{file}: line {line}: the first column has no name, and the others have: row numbers? leave them out",
+        "{file}：第 {line} 行：首列没有名称，其他列有名称：是行号吗？请去掉该列",
+    ),
     "file.csv_ragged": (
-        "{file}: line {line}: number of cells {count}, expected {expected} like the first line",
-        "{file}：第 {line} 行有 {count} 个单元格，应与首行相同，为 {expected} 个",
+        "{file}: line {line}: number of cells {count}, expected {expected} as in line {first}",
+        "{file}：第 {line} 行有 {count} 个单元格，应与第 {first} 行相同，为 {expected} 个",
     ),
     "file.role": (
         "{file}: which array is {role}? It has {names}, accepted names are {accepted}",
