@@ -63,7 +63,8 @@ class Softmax(torch.nn.Softmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__(dim)
+        super().__init__()
+        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:
@@ -102,7 +103,8 @@ class LogSoftmax(torch.nn.LogSoftmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__(dim)
+        super().__init__()
+        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:
