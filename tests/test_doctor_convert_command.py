@@ -1,6 +1,7 @@
 """The command `convert`: two files with three mistakes, from what is found to what is mended; and wrong input."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -85,6 +86,7 @@ def test_found_converted_and_clean(project: Path, capfd: pytest.CaptureFixture[s
     assert "0 changes, nothing to do" in again.err
 
 
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs the command patch")
 @pytest.mark.parametrize("option", [[], ["--diff"]])
 def test_a_diff_writes_nothing(option: list[str], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "train.py", "model.py", "--unsafe", *option]) == 0

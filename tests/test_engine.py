@@ -784,7 +784,7 @@ def test_lists_and_arrays_are_refused_by_name() -> None:
             F.linear_cross_entropy(input, w, torch.tensor([0]))
 
 
-@pytest.mark.skipif(not hasattr(torch.nn, "LinearCrossEntropyOptions"), reason="torch has them since 2.12")
+@pytest.mark.skipif(not hasattr(torch.nn, "LinearCrossEntropyOptions"), reason="torch has them since 2.13")
 @pytest.mark.parametrize(("rows", "features", "classes"), [(64, 4, 50), (1000, 7, 50), (37, 16, 16), (5, 3, 1000)])
 def test_torchs_chunk_size_is_an_upper_bound(
     rows: int, features: int, classes: int, monkeypatch: pytest.MonkeyPatch

@@ -339,8 +339,11 @@ def test_a_big_input_is_cut_and_not_copied() -> None:
     found: list[Explanation] = []
     peak = peak_bytes(lambda: found.append(explain(logits, target, lang="en")))
     e = found[0]
-    # pieces in float64 and a few rows; torch's log_softmax of all of it in float64 would be twice its size
-    assert peak < 0.5 * logits.nbytes, peak
+    of_half = peak_bytes(lambda: explain(logits[:128], target[:128], lang="en"))
+    # pieces in float64 and a few rows, however many there are: 118 rows' bytes of 256, and with torch 2.10 136;
+    # torch's log_softmax of all of it in float64 would be twice its size
+    assert peak < 1.01 * of_half, (peak, of_half)
+    assert peak < 0.6 * logits.nbytes, peak
     assert e.shown.classes.shape == (6, 8)
     losses = F.cross_entropy(logits, target, reduction="none")
     assert e.shown.positions[-1] == (int(losses.argmax()),)

@@ -288,6 +288,18 @@ def test_second_derivatives_and_jvp(tensors: tuple[Tensor, ...]) -> None:
     check(penalty, tensors)
 
 
+@pytest.mark.parametrize("to", [("meta",), (torch.device("meta"), torch.float32), (torch.empty(0, device="meta"),)])
+def test_the_shape_of_logits_without_their_values(to: tuple[Any, ...], tensors: tuple[Tensor, ...]) -> None:
+    for change in (lambda z: z, lambda z: z.detach(), lambda z: z.transpose(1, 2), lambda z: z[:, ::2]):
+        lazy, dense = change(LazyLogits(*tensors)), change(torch_functional.linear(*tensors))
+        found, expected = lazy.to(*to), dense.to(*to)
+        assert not explain(lazy).materialized
+        assert type(found) is Tensor
+        for name in ("shape", "dtype", "device", "requires_grad", "is_leaf"):
+            assert getattr(found, name) == getattr(expected, name), name
+        assert found.stride() == expected.stride()
+
+
 def test_the_gradient_through_code_below_python(tensors: tuple[Tensor, ...]) -> None:
     check(lambda z: Twice.apply(z), tensors)
     for change in (lambda z: z.mul_(3), lambda z: z.view(-1)[0].zero_(), lambda z: z.register_hook(print)):

@@ -71,7 +71,7 @@ class Options:
 
 
 _OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
-"""Ours and torch's, which it has since 2.12."""
+"""Ours and torch's, which it has since 2.13."""
 
 
 # --- numbers ------------------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     log_p = _composed_log_softmax(z, dim) if is_distributed(z) else torch.log_softmax(z, dim)
     if log_p.numel() == 0:
         return log_p
-    top, index = log_p.max(dim, keepdim=True)
+    index = log_p.argmax(dim, keepdim=True)
+    top = log_p.gather(dim, index)  # which DTensors of torch 2.10 can differentiate, and not max
     others = log_p.scatter(dim, index, -torch.inf).exp().sum(dim, keepdim=True)
     certain = top > _CERTAIN
     accurate = torch.log1p(0 - torch.where(certain, others, 0.0))  # 0 − x, not −x: no negative zero

@@ -5,7 +5,7 @@
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
 
 Constructors, attributes and state_dict keys are torch's, so checkpoints go on working, and so does `isinstance`: each
-is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.12). A class holds
+is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.13). A class holds
 the settings of its function; see `crossentropy.functional` for formulae, shapes and errors. Beyond torch, the losses
 take
 
@@ -63,7 +63,8 @@ class Softmax(torch.nn.Softmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__(dim)
+        super().__init__()
+        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:
@@ -102,7 +103,8 @@ class LogSoftmax(torch.nn.LogSoftmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__(dim)
+        super().__init__()
+        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:

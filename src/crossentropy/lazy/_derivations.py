@@ -188,9 +188,20 @@ def _to(func: Any, z: Any, *args: Any, copy: bool = False, **kwargs: Any) -> Any
         device, dtype, _, memory_format = _torch.parse_to(*args, **kwargs)
     except (RuntimeError, TypeError):
         return NotImplemented
-    if memory_format is not None or (device is not None and torch.device(device) != z.device):
+    if memory_format is not None:
+        return NotImplemented
+    if device is not None and torch.device(device).type == "meta":
+        return _without_values(z, dtype or z.dtype)
+    if device is not None and torch.device(device) != z.device:
         return NotImplemented
     return _to_dtype(z, dtype or z.dtype, copy=copy)
+
+
+def _without_values(z: LazyLogits, dtype: torch.dtype) -> Tensor:
+    """Logits on the meta device. They need a gradient as torch's do, which ends there: it has no values either."""
+    shape = torch.empty_like(torch.empty_strided(z.shape, z.stride(), dtype=dtype, device="meta"))
+    needed = z.requires_grad and torch.is_grad_enabled() and dtype.is_floating_point
+    return shape.requires_grad_().clone() if needed else shape
 
 
 def _to_dtype(z: Any, dtype: torch.dtype, *, copy: bool = False) -> Any:

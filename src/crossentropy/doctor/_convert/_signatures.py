@@ -35,6 +35,7 @@ _SIGNATURES = {
         MultiLabelSoftMarginLoss weight size_average reduce reduction
         MultiMarginLoss p margin weight size_average reduce reduction
         NLLLoss weight size_average ignore_index reduce reduction
+        NLLLoss2d weight size_average ignore_index reduce reduction
         PoissonNLLLoss log_input full size_average eps reduce reduction
         SmoothL1Loss size_average reduce reduction beta
         SoftMarginLoss size_average reduce reduction
