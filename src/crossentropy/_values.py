@@ -53,10 +53,15 @@ def position(index: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, index))}]" if index else ""
 
 
-def axis(name: str, tensor: Tensor, dim: int) -> int:
-    """The axis `dim` of a tensor, counted from the front."""
+def check_axis(name: str, dim: object) -> None:
+    """An axis is a whole number."""
     if isinstance(dim, bool) or not isinstance(dim, (int, Integral, torch.SymInt)):
         raise ArgumentTypeError(f"dim is {dim!r}, expected an axis of {name}: a whole number")
+
+
+def axis(name: str, tensor: Tensor, dim: int) -> int:
+    """The axis `dim` of a tensor, counted from the front."""
+    check_axis(name, dim)
     if not -tensor.dim() <= dim < tensor.dim():
         raise ArgumentIndexError(f"dim is {dim}, expected an axis of {name}, which has shape {tuple(tensor.shape)}")
     return dim % tensor.dim()

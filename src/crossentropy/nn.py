@@ -29,6 +29,7 @@ from crossentropy._contract import AnyOptions
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
+from crossentropy._values import check_axis
 
 __all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
 
@@ -63,8 +64,9 @@ class Softmax(torch.nn.Softmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__()
-        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
+        if dim is not None:
+            check_axis("input", dim)
+        super().__init__(dim)
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:
@@ -103,8 +105,9 @@ class LogSoftmax(torch.nn.LogSoftmax):
 
     @hinting
     def __init__(self, dim: int | None = None, *, validate: bool = False) -> None:
-        super().__init__()
-        self.dim = dim  # torch checks its type since 2.14, with an error that is not ours
+        if dim is not None:
+            check_axis("input", dim)
+        super().__init__(dim)
         self.validate = validate
 
     def forward(self, input: Tensor) -> Tensor:
