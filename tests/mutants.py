@@ -1,7 +1,7 @@
 """Mutation testing of the engine: small changes of its source, each of which some test should notice.
 
     make mutants ARGS="_tiny _statistics"          all mutants of two modules
-    make mutants ARGS="_reduction --every 3"         every third one
+    make mutants ARGS="_reduction --every 3"       every third one
 
 mutmut makes the mutants. They are run here, and not by mutmut, because its mutated modules cannot be traced by
 torch.compile, and because importing torch takes longer than most tests: pytest collects the tests once, and each mutant
