@@ -1,6 +1,7 @@
 """What torch's material does not reach: the additions, alone and together, under every transform."""
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable
 
@@ -89,6 +90,10 @@ def test_vmap_over_targets_and_hessians() -> None:
     torch.testing.assert_close(hessian, torch.diag(p) - torch.outer(p, p))
 
 
+# a program of torch's log_softmax, gather and masked_fill has garbage in its gradient there, in torch 2.13
+@pytest.mark.skipif(
+    "ATEN_CPU_CAPABILITY" in os.environ, reason="torch's compiler is wrong for a capability set by hand"
+)
 @pytest.mark.skipif(not any(map(shutil.which, ("g++", "c++", "clang++"))), reason="Inductor needs a C++ compiler")
 @pytest.mark.parametrize("name", CASES)
 def test_compiled_by_inductor_without_a_graph_break(name: str) -> None:
