@@ -81,7 +81,7 @@ def test_the_log_tells_which_was_chosen_and_why(caplog: pytest.LogCaptureFixture
 
 # --- a slice of the classes ---------------------------------------------------------------------------------------
 
-CUTS = {"halves": (0, 3, 7), "many": (0, 1, 2, 6, 7), "one": (0, 7)}
+CUTS = {"halves": (0, 3, 7), "many": (0, 1, 2, 6, 7), "one": (0, 7), "some without classes": (0, 0, 4, 4, 7, 7)}
 N, C, D = 6, 7, 4
 
 
@@ -156,6 +156,20 @@ def test_slices_of_the_classes_are_measured_merged_and_derived(kind: str, form: 
     else:
         gradients = torch.cat([gradient for gradient, *_ in found], 1)
         torch.testing.assert_close(gradients, exact.gradients[0], check_stride=False)
+
+
+@pytest.mark.parametrize("form", ["innermost", "head"])
+def test_a_slice_of_no_rows_has_gradients_of_zero(form: str) -> None:
+    loss, coefficient = whole("plain", form)
+    (side,), target = loss.sides, loss.target
+    assert target is not None
+    none = loss._replace(sides=(side._replace(input=side.input[:0]),), target=target[:0], shape=torch.Size((0, C)))
+    row = chunked.measure(none, 0)
+    assert row.maximum.shape == (0,)
+    wanted = (True, form == "head", form == "head")
+    for gradient, x in zip(chunked.derive(none, 0, row, coefficient[:, :0], wanted), none.sides[0][:3]):
+        assert (gradient is None) == (x is None)
+        assert gradient is None or torch.equal(gradient, torch.zeros_like(gradient))
 
 
 def test_a_divergence_needs_complete_rows() -> None:

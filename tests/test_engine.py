@@ -226,9 +226,32 @@ def test_plans_of_accelerators() -> None:
     assert mixed.workspace == 3072 * (9 * row // 8 + 2 * features) + tile
 
 
+def test_a_gradient_that_is_collected_in_float32_is_rounded_once() -> None:
+    """Logits of 0: G is an integer of seven bits times 2^-15, and all sums are exact in float32, but not in bfloat16."""
+    n, d, v = 256, 8, 128
+    generator = torch.Generator().manual_seed(0)
+    h, w, y = torch.zeros(n, 2 * d), torch.zeros(v, 2 * d), torch.randint(0, 2, (n,), generator=generator)
+    h[:, :d] = torch.randint(1, 9, (n, d), generator=generator)
+    w[:, d:] = torch.randint(-8, 9, (v, d), generator=generator)
+    leaf = w.bfloat16().requires_grad_()
+    exact = ((1 / v - TF.one_hot(y, v).double()) / n).T @ h.double()
+    wrong = []
+    for widens in (True, False):
+        machine = replace(
+            ACCELERATOR, budget=16_000, tile=2_000, tile_across=2_000, rows=1, even=4, halves=1 if widens else 999
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_planner, "CPU", machine)
+            patch.setattr(_tiny, "MOST", 0)
+            patch.setattr(_loss, "cpu_multiplies", lambda dtype: True)
+            (found,) = torch.autograd.grad(F.linear_cross_entropy(h.bfloat16(), leaf, y), leaf)
+        wrong.append(int((found != exact.bfloat16()).sum()))
+    assert wrong[0] == 0 < wrong[1]
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("positions", [1, 2])
-def test_a_gradient_that_is_collected_in_float32_is_rounded_once(dtype: torch.dtype, positions: int) -> None:
+def test_a_gradient_that_is_collected_in_float32_is_that_of_the_loss(dtype: torch.dtype, positions: int) -> None:
     """As accelerators do it, here with a machine that is like them."""
     generator = torch.Generator().manual_seed(0)
     h, w = torch.randn(64, 8, generator=generator), torch.randn(50, positions, 8, generator=generator)

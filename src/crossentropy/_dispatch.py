@@ -7,6 +7,11 @@ A backend is a module:
     execute(loss, coefficient, wanted)   rows of results, and the gradients of Σ coefficient · rows
     empty_gradient(x, class_dim)         a gradient of logits in the layout that `execute` gives it
 
+One whose logits (or head) may be a slice of the classes, from `begin` on, while labels count all of them, has also
+
+    measure(loss, begin)                                          → RowStatistics (rows), which merge over slices
+    derive(loss, begin, statistics, coefficient, wanted)          → gradients, from the statistics of all classes
+
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
 `_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
 have a rule for every transform and for derivatives of any order, and so it can execute every loss.

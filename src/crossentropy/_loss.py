@@ -147,7 +147,7 @@ def cpu_multiplies(dtype: torch.dtype) -> bool:
     """Whether this CPU has products in a dtype; others take many times longer than in float32, and are less accurate.
 
     No CPU has those of float16. bfloat16 (128, 768) × (768, 8000), in GFLOP/s of one core: 384 with AVX512_BF16, 85
-    with AVX-512, 4 with AVX2; float32 97. On other processors torch knows best.
+    and 4 where oneDNN is kept to AVX-512 and AVX2; float32 97. On other processors torch knows best.
     """
     if dtype == torch.bfloat16 and platform.machine().lower() in ("x86_64", "amd64"):
         return torch.backends.cpu.get_cpu_capability() == "AVX512"

@@ -56,6 +56,13 @@ def finite(differences: Tensor) -> Tensor:
     return differences.clamp(min=-1000.0)
 
 
+def of_no_classes(row: RowStatistics) -> RowStatistics:
+    """The statistics of an empty set of classes, which change no others, from zeros for each."""
+    nothing = torch.full_like(row.apart, -torch.inf)
+    lowest_of_all = torch.full_like(row.maximum, lowest(row.maximum.dtype))
+    return row._replace(maximum=lowest_of_all, apart=nothing, target=None if row.target is None else nothing)
+
+
 def merge(a: RowStatistics, b: RowStatistics) -> RowStatistics:
     """The statistics of the union of two disjoint sets of classes, those of `a` before those of `b`.
 

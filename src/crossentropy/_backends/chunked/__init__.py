@@ -20,7 +20,7 @@ from crossentropy._backends.chunked._tile import Kernel, Setting, each
 from crossentropy._backends.chunked._token_statistics import TokenStatistics
 from crossentropy._loss import Loss, Result, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
-from crossentropy._statistics import RowStatistics
+from crossentropy._statistics import RowStatistics, of_no_classes
 
 _KERNELS = {"cross_entropy": CrossEntropy, "statistics": TokenStatistics, "divergence": Divergence}
 
@@ -50,7 +50,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
         return Workload(
             rows=rows // max(positions, 1),
             positions=positions,
-            classes=side.input.shape[spec.class_dim],
+            classes=_classes(loss),
             dtype=side.input.dtype,
             machine=_planner.machine_of(side.input.device),
             input_gradient=input_gradient,
@@ -119,13 +119,15 @@ def measure(loss: Loss, begin: int) -> RowStatistics:
         if loss.sides[0].weight is None:
             logits = _Logits(loss, None, pieces, begin)
             kernel = logits.kernel.chunk((slice(None),))
-            _dense.measure(kernel, logits.blocks, pieces, begin)
+            if _classes(loss):
+                _dense.measure(kernel, logits.blocks, pieces, begin)
         else:
             made = _Made(loss, None, wanted, pieces, begin)
             kernel = made.kernel.chunk((slice(None),))
-            _linear.sweep_statistics(kernel, made.heads[0], pieces, begin)
-        shape = rows_shape(loss)
-        return each(kernel.statistics, lambda x: x.reshape(shape))
+            if _classes(loss):
+                _linear.sweep_statistics(kernel, made.heads[0], pieces, begin)
+        shape, found = rows_shape(loss), kernel.statistics
+        return each(found if _classes(loss) else of_no_classes(found), lambda x: x.reshape(shape))
 
 
 def derive(
@@ -133,6 +135,8 @@ def derive(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
     with _plainly(loss):
+        if not (any(wanted) and loss.shape.numel() and _classes(loss)):
+            return _zeros(loss, wanted)
         pieces = plan(loss, wanted)
         if loss.sides[0].weight is None:
             logits = _Logits(loss, coefficient, pieces, begin)
@@ -211,15 +215,26 @@ def _plainly(loss: Loss) -> Iterator[None]:
 
 def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
     """The result of a loss without rows."""
-    slots = tensors_of(loss)[2:]
     shape = rows_shape(loss)
     statistics = loss.kind == "statistics"
     x = loss.sides[0].input
     return Result(
         x.new_zeros((3 if statistics else 1, *shape), dtype=loss.sides[0].spec.dtype),
         x.new_zeros(shape, dtype=torch.int64) if statistics else None,
-        tuple(torch.zeros_like(x) if x is not None and want else None for x, want in zip(slots, wanted)),
+        _zeros(loss, wanted),
     )
+
+
+def _zeros(loss: Loss, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    """Gradients to which no row, or no class, adds anything."""
+    slots = tensors_of(loss)[2:]
+    return tuple(torch.zeros_like(x) if x is not None and want else None for x, want in zip(slots, wanted))
+
+
+def _classes(loss: Loss) -> int:
+    """How many classes there are logits of; fewer than the loss is about in a slice."""
+    side = loss.sides[0]
+    return side.input.shape[side.spec.class_dim] if side.weight is None else side.weight.shape[0]
 
 
 def _result(kernel: Kernel, loss: Loss, gradients: tuple[Tensor | None, ...]) -> Result:

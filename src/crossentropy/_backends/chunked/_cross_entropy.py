@@ -86,7 +86,7 @@ class CrossEntropy:
     def of(cls, setting: Setting) -> "CrossEntropy":
         """The kernel of a loss."""
         loss, side, plan = setting.loss, setting.loss.sides[0], setting.plan
-        spec, known, loss_of_rows = side.spec, given(setting), setting.empty()
+        spec, known, loss_of_rows = side.spec, given(setting), setting.zeros()
         weight = picked = probabilities = spare = None
         uniform: Tensor | float = spec.label_smoothing
         if loss.weight is not None:

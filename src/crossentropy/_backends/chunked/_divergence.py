@@ -62,10 +62,10 @@ class Divergence:
     def of(cls, setting: Setting) -> "Divergence":
         """The kernel of a loss."""
         student, teacher = (side.spec for side in setting.loss.sides)
-        c, empty = setting.coefficient, setting.empty
+        c, zeros = setting.coefficient, setting.zeros
         coefficient = None if c is None else setting.rows(c[0]).to(student.dtype)
-        sides = _Normalizer(empty(), empty()), _Normalizer(empty(), empty())
-        return cls((student, teacher), _Rows(given(setting), coefficient, empty(), *sides), setting.slopes())
+        sides = _Normalizer(zeros(), zeros()), _Normalizer(zeros(), zeros())
+        return cls((student, teacher), _Rows(given(setting), coefficient, zeros(), *sides), setting.slopes())
 
     @property
     def dtype(self) -> torch.dtype:

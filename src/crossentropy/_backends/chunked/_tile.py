@@ -97,7 +97,7 @@ class Setting(NamedTuple):
     origin: int | None
     """The first class of the logits, where their statistics are merged with those of other classes."""
 
-    def empty(self, dtype: torch.dtype | None = None) -> Tensor:
+    def zeros(self, dtype: torch.dtype | None = None) -> Tensor:
         """Zeros for the rows."""
         side = self.loss.sides[0]
         return self.rows(torch.zeros(rows_shape(self.loss), dtype=dtype or side.spec.dtype, device=side.input.device))

@@ -54,16 +54,16 @@ class TokenStatistics:
     @classmethod
     def of(cls, setting: Setting) -> "TokenStatistics":
         """The kernel of a loss."""
-        known, empty = given(setting), setting.empty
+        known, zeros = given(setting), setting.zeros
         room = RowStatistics(
-            empty(),
-            empty(),
-            empty(),
-            energy=empty(),
-            top=empty(torch.int64),
-            target=None if known.label is None else empty(),
+            zeros(),
+            zeros(),
+            zeros(),
+            energy=zeros(),
+            top=zeros(torch.int64),
+            target=None if known.label is None else zeros(),
         )
-        rows = _Rows(known, empty(), empty(), empty(), room)
+        rows = _Rows(known, zeros(), zeros(), zeros(), room)
         return cls(setting.loss.sides[0].spec, rows, setting.slopes()[0])
 
     @property
