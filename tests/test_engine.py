@@ -227,7 +227,7 @@ def test_plans_of_accelerators() -> None:
 
 
 def test_a_gradient_that_is_collected_in_float32_is_rounded_once() -> None:
-    """Logits of 0: G is an integer of seven bits times 2^-15, and all sums are exact in float32, but not in bfloat16."""
+    """Logits of 0: G is an integer of seven bits times 2^-15, and sums are exact in float32, but not in bfloat16."""
     n, d, v = 256, 8, 128
     generator = torch.Generator().manual_seed(0)
     h, w, y = torch.zeros(n, 2 * d), torch.zeros(v, 2 * d), torch.randint(0, 2, (n,), generator=generator)

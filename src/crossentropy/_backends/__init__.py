@@ -1,1 +1,1 @@
-"""Backends: ways to execute a loss. Each is a module that takes a `Loss`, as `_dispatch` describes; none imports another."""
+"""Backends: ways to execute a loss. Each is a module, as `_dispatch` describes; none imports another."""
