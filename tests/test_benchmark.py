@@ -57,6 +57,10 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     assert "about" in printed
     assert cli.main(["plan", "--shape", "8x21x64x64", "--forward"]) == 0
     assert "the logits are read once" in capsys.readouterr().out
+    assert cli.main([*shape, "--device", "H200"]) == 0  # which need not be here
+    printed = capsys.readouterr().out
+    assert "chunks of 4,096 rows" in printed
+    assert "about 0.021 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 18.9 GB: 16.3 + 4.4 ms
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,11 @@ def test_published_figures_are_those_of_the_results(tmp_path: Path) -> None:
         assert copy.read_text("utf-8") == (ROOT / name).read_text("utf-8")
 
 
+def test_plans_on_cards_are_those_of_the_planner() -> None:
+    """A golden table: what changes a plan of a language model's head, shows there."""
+    assert (ROOT / "docs" / "plans.md").read_text("utf-8") == load(ROOT / "benchmarks" / "plans.py").page()
+
+
 def test_every_missed_target_is_explained() -> None:
     report = load(ROOT / "benchmarks" / "report.py")
     results = json.loads(report.DEFAULT.read_text("utf-8"))

@@ -11,9 +11,10 @@ import jsonschema
 import pytest
 
 from crossentropy import doctor
+from crossentropy._usage import UnusableInputError
 from crossentropy.cli import main
 from crossentropy.doctor import _output
-from crossentropy.doctor._config import Settings, UnusableSettingsError, load
+from crossentropy.doctor._config import Settings, load
 from crossentropy.doctor.rules import RULES
 
 WRONG = """\
@@ -190,7 +191,7 @@ def test_the_command_line_stands_above_the_settings(project: Path, capsys: pytes
 )
 def test_wrong_settings(table: str, says: str, project: Path) -> None:
     (project / "pyproject.toml").write_text(f"[tool.crossentropy]\n{table}\n", "utf-8")
-    with pytest.raises(UnusableSettingsError) as caught:
+    with pytest.raises(UnusableInputError) as caught:
         load(project)
     assert says in str(caught.value)
 

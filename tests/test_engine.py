@@ -20,7 +20,7 @@ from crossentropy import Options, _loss, _planner, _tiny
 from crossentropy import _statistics as statistics
 from crossentropy._backends.chunked import _memory
 from crossentropy._logspace import log_softmax
-from crossentropy._planner import ACCELERATOR, CPU, Plan, Workload, plan
+from crossentropy._planner import CPU, H200, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
 from crossentropy.testing import assert_accurate, hostile_logits, peak_bytes
 
@@ -188,9 +188,9 @@ def test_plans_by_hand() -> None:
     read = of(head_dtype=torch.float16, converted=True, gradients=False)
     assert read.workspace == read.block * column + rows * features * 4
     # accelerators: room for 4096 rows, tiles of 64 MB, blocks of half the budget
-    far = of(machine=ACCELERATOR)
+    far = of(machine=H200)
     assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 4096, 16_000, 4096 * 128_000)
-    assert of(machine=ACCELERATOR, budget=10**9 // 4).chunk == 1024  # 250 MB less a tile hold 1428 rows
+    assert of(machine=H200, budget=10**9 // 4).chunk == 1024  # 250 MB less a tile hold 1428 rows
     # positions: classes of a head, rows of given logits
     assert of(positions=2).chunk == 240  # 250 fit, and 15 · 16 of them are a multiple
     assert of(positions=2).block == 256
@@ -202,7 +202,7 @@ def test_plans_of_accelerators() -> None:
     buffer, product = 4 * classes * features, 2 * features * classes
 
     def of(rows: int, budget: int | None = None, **more: Any) -> Plan:
-        settings = {"features": features, "input_gradient": True, "head_gradient": True, "machine": ACCELERATOR, **more}
+        settings = {"features": features, "input_gradient": True, "head_gradient": True, "machine": H200, **more}
         return plan(Workload(rows, classes, torch.bfloat16, **settings), budget)
 
     def summary(of: Plan) -> tuple[str, int, int, bool, int]:
@@ -238,7 +238,7 @@ def test_a_gradient_that_is_collected_in_float32_is_rounded_once() -> None:
     wrong = []
     for widens in (True, False):
         machine = replace(
-            ACCELERATOR, budget=16_000, tile=2_000, tile_across=2_000, rows=1, even=4, halves=1 if widens else 999
+            H200, budget=16_000, tile=2_000, tile_across=2_000, rows=1, even=4, halves=1 if widens else 999
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_planner, "CPU", machine)
@@ -257,7 +257,7 @@ def test_a_gradient_that_is_collected_in_float32_is_that_of_the_loss(dtype: torc
     h, w = torch.randn(64, 8, generator=generator), torch.randn(50, positions, 8, generator=generator)
     y = torch.randint(0, 50, (64, positions), generator=generator)
     h, w, y = h.to(dtype), w.to(dtype).squeeze(1), y.squeeze(1)
-    machine = replace(ACCELERATOR, budget=4_000, tile=1_000, tile_across=1_000, rows=1, even=4)
+    machine = replace(H200, budget=4_000, tile=1_000, tile_across=1_000, rows=1, even=4)
     leaves, exact = ([x.detach().to(d).requires_grad_() for x in (h, w)] for d in (dtype, torch.float64))
     seen: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:

@@ -25,8 +25,9 @@ from safetensors.torch import save as to_safetensors
 
 from crossentropy._explain._files import UnusableFileError, load
 from crossentropy._terminal import escaped
+from crossentropy._usage import UnusableInputError
 from crossentropy.cli import main
-from crossentropy.doctor._config import Settings, UnusableSettingsError
+from crossentropy.doctor._config import Settings
 from crossentropy.doctor._config import load as load_settings
 from crossentropy.doctor._source._files import Source, Unreadable, read
 
@@ -243,7 +244,7 @@ def test_settings(folder: Path, content: bytes) -> None:
     (folder / "pyproject.toml").write_bytes(content)
     try:
         assert isinstance(load_settings(folder), Settings)
-    except UnusableSettingsError as error:
+    except UnusableInputError as error:
         is_one_line_about(escaped(str(error)), "pyproject.toml")
     finally:
         (folder / "pyproject.toml").unlink()

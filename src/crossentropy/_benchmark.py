@@ -16,7 +16,7 @@ import re
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from crossentropy import _torch, functional
 from crossentropy._contract import Options
 from crossentropy._dispatch import Selection, select
 from crossentropy._loss import LossTensors
-from crossentropy._planner import Plan
+from crossentropy._planner import Machine, Plan
 from crossentropy.testing import peak_bytes
 
 LossFunction = Callable[..., Tensor]
@@ -351,28 +351,24 @@ def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Pla
         return selection, selection.backend.plan(loss, wanted)
 
 
-@dataclass(frozen=True)
-class Rates:
-    """What a machine does: products, and bytes moved."""
-
-    flops: float
-    bytes: float
-
-    @classmethod
-    def measured(cls, dtype: torch.dtype, device: str) -> "Rates":
-        """Rates of a product of (512, 1024) and (1024, 4096), and of copying 64 MB, the best of five."""
-        a, b = (torch.randn(s, device=device).to(dtype) for s in ((512, 1024), (1024, 4096)))
-        x, y = torch.zeros(1 << 24, device=device), torch.zeros(1 << 24, device=device)
-        product = _interleaved({"product": lambda: torch.mm(a, b)}, 5, device)["product"]
-        copy = _interleaved({"copy": lambda: y.copy_(x)}, 5, device)["copy"]
-        return cls(2 * 512 * 1024 * 4096 / min(product), 2 * x.nbytes / min(copy))
+def measured(machine: Machine, dtype: torch.dtype, device: str) -> Machine:
+    """A machine with the rates of a product of (512, 1024) and (1024, 4096), and of a copy of 64 MB: best of five."""
+    a, b = (torch.randn(s, device=device).to(dtype) for s in ((512, 1024), (1024, 4096)))
+    x, y = torch.zeros(1 << 24, device=device), torch.zeros(1 << 24, device=device)
+    product = _interleaved({"product": lambda: torch.mm(a, b)}, 5, device)["product"]
+    copy = _interleaved({"copy": lambda: y.copy_(x)}, 5, device)["copy"]
+    return replace(machine, flops=2 * 512 * 1024 * 4096 / min(product), bandwidth=2 * x.nbytes / min(copy))
 
 
-def predicted_seconds(case: Case, chosen: Plan, rates: Rates) -> float:
-    """Time of a plan: its products, and its passes over the logits, each as if it moved 4 bytes per logit.
+def predicted_seconds(case: Case, chosen: Plan, machine: Machine) -> float:
+    """Time of a plan: its products, its passes over the logits as if each moved 4 bytes a logit, and the wide buffer's.
 
-    Passes were counted by fitting measurements of two cores: 4 forward, 5 for a gradient, 5 for a second sweep.
+    Passes were counted by fitting measurements of two cores: 4 forward, 5 for a gradient, 5 for a second sweep. A
+    gradient that is collected in a wider buffer is read and written in every chunk but the first.
     """
     logits = case.shape[0] * case.shape[2] if case.linear else math.prod(case.shape)
-    passes = 4 + 5 * case.gradient + 5 * chosen.second_sweep
-    return chosen.flops / rates.flops + 4 * passes * logits / rates.bytes
+    moved = 4 * (4 + 5 * case.gradient + 5 * chosen.second_sweep) * logits
+    if chosen.widens:
+        chunks = -(-case.shape[0] // chosen.chunk)
+        moved += 8 * case.shape[1] * case.shape[2] * (chunks - 1)
+    return chosen.flops / machine.flops + moved / machine.bandwidth

@@ -16,7 +16,7 @@ which takes a copy of the head, or made by the second sweep. On a CPU that costs
 not.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -43,20 +43,52 @@ class Machine:
     """In how many chunks a head in half precision may collect its gradient in its own dtype."""
     widens: bool
     """Whether it is collected in float32 in more chunks; else a second sweep makes each entry at once."""
+    flops: float
+    """Of products in half precision (of a CPU: in float32), in a second."""
+    bandwidth: float
+    """Bytes read and written in a second."""
 
 
-CPU = Machine(64_000_000, tile=1 << 21, tile_across=1 << 23, block=8 << 20, rows=1, even=16, halves=1, widens=False)
+CPU = Machine(
+    64_000_000,
+    tile=1 << 21,
+    tile_across=1 << 23,
+    block=8 << 20,
+    rows=1,
+    even=16,
+    halves=1,
+    widens=False,
+    flops=1.8e11,
+    bandwidth=1.5e10,
+)
 """Two cores of a server. Larger chunks are not faster. A tile is about the L2 cache: flat between 1 and 4 MB for
 4096 × 32000; across, (8, 21, 256, 256) takes 14 ms in tiles of 5.5 MB and 21 ms in tiles of 2 MB. A block is about the
 shared cache: the products of 1024 × 768 × 32000 in bfloat16 take 22 ms in blocks of 4000 classes and 52 ms at once."""
 
-ACCELERATOR = Machine(
-    512_000_000, tile=1 << 26, tile_across=1 << 26, block=None, rows=4096, even=1024, halves=2, widens=True
+H200 = Machine(
+    512_000_000,
+    tile=1 << 26,
+    tile_across=1 << 26,
+    block=None,
+    rows=4096,
+    even=1024,
+    halves=2,
+    widens=True,
+    flops=7.9e14,
+    bandwidth=4.3e12,
 )
 """By a model of time, not by measurement, for H200 (790 TFLOP/s, 4.3 TB/s), in times of the three products alone:
 chunks of 4096 rows 1.09, of 0.5 GB 1.21, two sweeps 1.41. A tile must be large to be worth its launches. Products of
 4096 features fill all multiprocessors at multiples of 1024 rows. The head's gradient in bfloat16 errs by 1.17 of one
 rounding in two chunks, and by 1.32 in three; collected in float32, by one rounding in any."""
+
+CARDS = {
+    "A100": replace(H200, flops=2.6e14, bandwidth=1.75e12),
+    "H100": replace(H200, flops=7.9e14, bandwidth=3.0e12),
+    "H200": H200,
+    "B200": replace(H200, flops=1.5e15, bandwidth=7.0e12),
+}
+"""Rates of H100 and H200 are public measurements of products and copies, the others are published ones less a tenth."""
 
 DENSE_CHUNK = 1 << 15
 """Rows of given logits whose losses are concluded together: a dozen operators, not worth their calls for one tile; and
@@ -64,8 +96,8 @@ few enough that their statistics are small beside logits of any size."""
 
 
 def machine_of(device: torch.device) -> Machine:
-    """The machine that a device is."""
-    return CPU if device.type == "cpu" else ACCELERATOR
+    """The machine that a device is; any accelerator is planned for as an H200, whose rates differ and rules do not."""
+    return CPU if device.type == "cpu" else H200
 
 
 @dataclass(frozen=True)

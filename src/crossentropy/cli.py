@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import crossentropy
 from crossentropy import _disk, _terminal
+from crossentropy._usage import UnusableInputError, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -106,7 +107,8 @@ def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
     plan = commands.add_parser(
         "plan",
         help="how a loss of some shape would be executed, without running it",
-        description="Print strategy, pieces, bytes, FLOPs and, from measured rates, the time to expect.",
+        description="Print strategy, pieces, bytes, FLOPs and the time to expect, from measured rates of this machine "
+        "or those of a card that need not be here.",
     )
     for command in (bench, plan):
         command.add_argument(
@@ -114,8 +116,9 @@ def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
         )
         command.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
         command.add_argument("--forward", action="store_true", help="forward alone, without gradients")
-        command.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    bench.add_argument("--repeat", type=_positive, default=15, metavar="N", help="rounds (default: 15)")
+    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    plan.add_argument("--device", choices=("cpu", "cuda", "A100", "H100", "H200", "B200"), default="cpu")
+    bench.add_argument("--repeat", type=positive, default=15, metavar="N", help="rounds (default: 15)")
     bench.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also store the results")
     plan.add_argument("--memory", type=_bytes, metavar="SIZE", help="workspace, as 64MB or 2GB (default: by device)")
@@ -126,12 +129,6 @@ def _shape(text: str) -> tuple[int, ...]:
     if len(sizes) < 2 or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{text!r} is no shape, expected positive numbers as in 4096,32000")
     return tuple(map(int, sizes))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number ≥ 1")
-    return int(text)
 
 
 def _bytes(text: str) -> int:
@@ -226,7 +223,7 @@ def _explain(arguments: Sequence[str]) -> int:
         return _fail(f"{name}: {unusable}")
     try:
         explanations = _command.explanations(options, lang)
-    except _command.UnusableInputError as error:
+    except UnusableInputError as error:
         return _fail(f"{name}: {error}")
     if options.json:
         contents = [e.to_dict() for e in explanations]
@@ -298,7 +295,6 @@ def _show(shown: object) -> None:
 def _doctor(arguments: Sequence[str]) -> int:
     """The command `doctor`: what follows `--` are arguments of the script."""
     from crossentropy.doctor import _command, _output
-    from crossentropy.doctor._config import UnusableSettingsError
 
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser("doctor").parse_args(arguments[:end])
@@ -309,7 +305,7 @@ def _doctor(arguments: Sequence[str]) -> int:
         wanted = _command.settings(options)
         with _counting() as progress:
             examination = _command.examine(options, arguments[end + 1 :], wanted, progress)
-    except (UnusableSettingsError, _command.UnusableInputError, ChildProcessError) as error:
+    except (UnusableInputError, ChildProcessError) as error:
         return _fail(f"crossentropy doctor: {error}")
     findings = examination.findings
     text = _output.FORMATS[options.output_format](findings, examination.passed)
@@ -326,7 +322,6 @@ def _doctor(arguments: Sequence[str]) -> int:
 
 def _convert(options: argparse.Namespace) -> int:
     from crossentropy.doctor import _command_convert
-    from crossentropy.doctor._command import UnusableInputError
 
     try:
         texts, conversions = _command_convert.convert(options)
@@ -402,18 +397,20 @@ def _plan(options: argparse.Namespace) -> int:
     import torch
 
     from crossentropy import _benchmark
+    from crossentropy._planner import CARDS, machine_of
 
     missing = _missing_device(options)
     if missing:
         return _fail(missing)
     case = _benchmark.Case("shape", options.shape, options.dtype, not options.forward)
-    selection, chosen = _benchmark.plan_of(case, options.device, options.memory)
-    rates = _benchmark.Rates.measured(getattr(torch, options.dtype), options.device)
-    seconds = _benchmark.predicted_seconds(case, chosen, rates)
+    card = CARDS.get(options.device)
+    device = options.device if card is None else "cuda"
+    selection, chosen = _benchmark.plan_of(case, device, options.memory)
+    machine = card or _benchmark.measured(machine_of(torch.device(device)), getattr(torch, options.dtype), device)
     _terminal.print_text(f"{case}\nbackend {selection}\n{chosen}\n")
     _terminal.print_line(
-        f"about {seconds:.2g} s at the measured {rates.flops / 1e9:,.0f} GFLOP/s of products and "
-        f"{rates.bytes / 1e9:,.0f} GB/s of copies"
+        f"about {_benchmark.predicted_seconds(case, chosen, machine):.2g} s at {'the measured ' * (card is None)}"
+        f"{machine.flops / 1e9:,.0f} GFLOP/s of products and {machine.bandwidth / 1e9:,.0f} GB/s of copies"
     )
     return 0
 

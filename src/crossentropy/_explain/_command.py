@@ -22,13 +22,10 @@ from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import language, say
 from crossentropy._targets import LabelMistake, label_mistake
 from crossentropy._terminal import escaped
+from crossentropy._usage import UnusableInputError
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 """Dtypes of which torch has little more than the name."""
-
-
-class UnusableInputError(Exception):
-    """What the user gave cannot be explained; its text says why, in one line."""
 
 
 def language_of(arguments: Sequence[str]) -> Language:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossentropy._usage import UnusableInputError, positive
 from crossentropy.doctor import _config
 from crossentropy.doctor._config import Settings, rules
 from crossentropy.doctor._finding import Finding, Passed
@@ -20,10 +21,6 @@ from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
 
 MOST_NOTES = 10
 """Files that are named where there is no more to say than that they were examined in part."""
-
-
-class UnusableInputError(Exception):
-    """There is nothing to examine; its text says why, in one line."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--run", metavar="SCRIPT", help="run a script and watch its losses; its arguments follow --")
     parser.add_argument(
-        "--steps", type=_positive, default=3, metavar="N", help="with --run: optimizer steps to watch (default: 3)"
+        "--steps", type=positive, default=3, metavar="N", help="with --run: optimizer steps to watch (default: 3)"
     )
     parser.add_argument("--output-format", choices=tuple(FORMATS), default="text", help="default: text")
     parser.add_argument("--select", metavar="RULE,…", help="report only these rules")
@@ -72,14 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--explain", metavar="RULE", help="describe a rule, or all of them, and exit")
     parser.add_argument(
-        "--jobs", type=_positive, metavar="N", help="processes that read files (default: by their number)"
+        "--jobs", type=positive, metavar="N", help="processes that read files (default: by their number)"
     )
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number ≥ 1")
-    return int(text)
 
 
 def settings(options: argparse.Namespace) -> Settings:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossentropy import _disk
-from crossentropy.doctor._command import UnusableInputError
+from crossentropy._usage import UnusableInputError
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
 

@@ -15,12 +15,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from crossentropy._usage import UnusableInputError
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence
-
-
-class UnusableSettingsError(Exception):
-    """Settings that mean nothing; its text says which, in one line."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +69,9 @@ def _table(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text("utf-8")
     except OSError as error:
-        raise UnusableSettingsError(f"{file}: {error.strerror}") from error
+        raise UnusableInputError(f"{file}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UnusableSettingsError(f"{file}: not UTF-8, which TOML is in") from error
+        raise UnusableInputError(f"{file}: not UTF-8, which TOML is in") from error
     if "crossentropy" not in text:
         return {}
     if sys.version_info >= (3, 11):
@@ -84,23 +81,23 @@ def _table(file: Path) -> dict[str, Any]:
     try:
         table: Any = tomllib.loads(text)
     except ValueError as error:  # also of a number that is too long for Python
-        raise UnusableSettingsError(f"{file}: {error}") from error
+        raise UnusableInputError(f"{file}: {error}") from error
     except RecursionError as error:
-        raise UnusableSettingsError(f"{file}: nested too deeply") from error
+        raise UnusableInputError(f"{file}: nested too deeply") from error
     for key in ("tool", "tool.crossentropy"):
         table = table.get(key.rpartition(".")[2], {})
         if not isinstance(table, dict):
-            raise UnusableSettingsError(f"{file}: {key} is {table!r}, expected a table")
+            raise UnusableInputError(f"{file}: {key} is {table!r}, expected a table")
     return table
 
 
 def _of_table(table: dict[str, Any], file: Path) -> Settings:
     where = f"{file}: [tool.crossentropy]"
     for key in table.keys() - {"select", "ignore", "exclude", "min-confidence"}:
-        raise UnusableSettingsError(f"{where} {key}: unknown; expected select, ignore, exclude or min-confidence")
+        raise UnusableInputError(f"{where} {key}: unknown; expected select, ignore, exclude or min-confidence")
     least = table.get("min-confidence", "likely")
     if least not in CONFIDENCES:
-        raise UnusableSettingsError(f"{where} min-confidence is {least!r}, expected one of {', '.join(CONFIDENCES)}")
+        raise UnusableInputError(f"{where} min-confidence is {least!r}, expected one of {', '.join(CONFIDENCES)}")
     lists = {key: _strings(table, key, where) for key in ("select", "ignore", "exclude")}
     return Settings(
         rules(lists["select"], f"{where} select"), rules(lists["ignore"], f"{where} ignore"), lists["exclude"], least
@@ -110,7 +107,7 @@ def _of_table(table: dict[str, Any], file: Path) -> Settings:
 def _strings(table: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        raise UnusableSettingsError(f"{where} {key} is {value!r}, expected a list of strings")
+        raise UnusableInputError(f"{where} {key} is {value!r}, expected a list of strings")
     return tuple(value)
 
 
@@ -121,5 +118,5 @@ def rules(names: Sequence[str], where: str) -> tuple[str, ...]:
         if name not in RULES:
             near = difflib.get_close_matches(name, RULES, 1)
             hint = f"; did you mean {near[0]}?" if near else "; crossentropy doctor --explain all lists them"
-            raise UnusableSettingsError(f"{where}: there is no rule {name!r}{hint}")
+            raise UnusableInputError(f"{where}: there is no rule {name!r}{hint}")
     return stripped

@@ -6,10 +6,10 @@ import ast
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from crossentropy.doctor._source import _loaders
 from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._joins import doubtful
 from crossentropy.doctor._source._values import (
     Bound,
@@ -29,9 +29,6 @@ from crossentropy.doctor._source._values import (
     is_known,
     is_setting,
 )
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 
 def is_generator(node: ast.AST) -> bool:
@@ -54,7 +51,7 @@ def _yields(node: ast.AST) -> bool:
     return False
 
 
-def call(run: Calls, name: str, arguments: Call) -> Value:
+def call(run: Interpreter, name: str, arguments: Call) -> Value:
     """A builtin function."""
     function = _FUNCTIONS.get(name)
     if function is not None:
@@ -66,7 +63,7 @@ def _first(arguments: Call) -> Value:
     return arguments.args[0] if arguments.args else None
 
 
-def _len(run: Calls, arguments: Call) -> Value:
+def _len(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     if isinstance(value, Layer) and value.items and value.kind in ("ModuleList", "Sequential", "ModuleDict"):
         return len(value.items)
@@ -75,22 +72,22 @@ def _len(run: Calls, arguments: Call) -> Value:
     return _loaders.length(run, value)
 
 
-def _range(run: Calls, arguments: Call) -> Value:
+def _range(run: Interpreter, arguments: Call) -> Value:
     if arguments.args and all(type(arg) is int for arg in arguments.args):
         with suppress(ValueError, TypeError):
             return range(*arguments.args)
     return Unknown()
 
 
-def _slice(run: Calls, arguments: Call) -> Value:
+def _slice(run: Interpreter, arguments: Call) -> Value:
     return slice(*arguments.args) if 0 < len(arguments.args) < 4 else Unknown()
 
 
-def _elements(run: Calls, value: Value) -> list[Value]:
+def _elements(run: Interpreter, value: Value) -> list[Value]:
     return list(run.iterate(value))
 
 
-def _enumerate(run: Calls, arguments: Call) -> Value:
+def _enumerate(run: Interpreter, arguments: Call) -> Value:
     start = arguments.get("start", 1, 0)
     first = start if type(start) is int else 0
     return [
@@ -102,7 +99,7 @@ def _maybe(item: Value, make: Callable[[Value], Value]) -> Value:
     return Maybe(make(item.value)) if isinstance(item, Maybe) else make(item)
 
 
-def _zip(run: Calls, arguments: Call) -> Value:
+def _zip(run: Interpreter, arguments: Call) -> Value:
     columns = [_elements(run, value) for value in arguments.args]
     unknown = [isinstance(value, Unknown) for value in arguments.args]
     longest = max((len(c) for c, u in zip(columns, unknown) if not u), default=2)
@@ -110,19 +107,19 @@ def _zip(run: Calls, arguments: Call) -> Value:
     return [tuple(row) for row in zip(*columns)]
 
 
-def _list(run: Calls, arguments: Call) -> Value:
+def _list(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     if isinstance(value, Unknown):
         return [Maybe(Unknown()), Maybe(Unknown())]
     return [] if not arguments.args else _elements(run, value)
 
 
-def _tuple(run: Calls, arguments: Call) -> Value:
+def _tuple(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     return value if isinstance(value, Unknown) else tuple(_elements(run, value)) if arguments.args else ()
 
 
-def _dict(run: Calls, arguments: Call) -> Value:
+def _dict(run: Interpreter, arguments: Call) -> Value:
     table: dict[Value, Value] = {}
     first = _first(arguments)
     if isinstance(first, dict):
@@ -134,7 +131,7 @@ def _dict(run: Calls, arguments: Call) -> Value:
     return table | arguments.kwargs
 
 
-def _sum(run: Calls, arguments: Call) -> Value:
+def _sum(run: Interpreter, arguments: Call) -> Value:
     values = _elements(run, _first(arguments))
     numbers = [value for value in values if not isinstance(value, Maybe)]
     if numbers and all(type(value) in (int, float) for value in numbers) and len(numbers) == len(values):
@@ -145,8 +142,8 @@ def _sum(run: Calls, arguments: Call) -> Value:
     return total if numbers else Unknown()
 
 
-def _extreme(choose: Callable[..., Value]) -> Callable[[Calls, Call], Value]:
-    def function(run: Calls, arguments: Call) -> Value:
+def _extreme(choose: Callable[..., Value]) -> Callable[[Interpreter, Call], Value]:
+    def function(run: Interpreter, arguments: Call) -> Value:
         values = list(arguments.args) if len(arguments.args) > 1 else _elements(run, _first(arguments))
         if values and "key" not in arguments.kwargs and all(type(value) in (int, float) for value in values):
             return choose(values)
@@ -155,8 +152,8 @@ def _extreme(choose: Callable[..., Value]) -> Callable[[Calls, Call], Value]:
     return function
 
 
-def _number(kind: type[int] | type[float]) -> Callable[[Calls, Call], Value]:
-    def function(run: Calls, arguments: Call) -> Value:
+def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Value]:
+    def function(run: Interpreter, arguments: Call) -> Value:
         value = _first(arguments)
         if isinstance(value, Tensor):
             return Number(value.to(graph=False, cut=arguments.place), arguments.place) if value.parts else Unknown()
@@ -172,7 +169,7 @@ def _number(kind: type[int] | type[float]) -> Callable[[Calls, Call], Value]:
     return function
 
 
-def _getattr(run: Calls, arguments: Call) -> Value:
+def _getattr(run: Interpreter, arguments: Call) -> Value:
     name = arguments.args[1] if len(arguments.args) > 1 else None
     if not isinstance(name, str):
         return Unknown()
@@ -182,19 +179,19 @@ def _getattr(run: Calls, arguments: Call) -> Value:
     return value if has or len(arguments.args) < 3 else arguments.args[2]
 
 
-def _setattr(run: Calls, arguments: Call) -> Value:
+def _setattr(run: Interpreter, arguments: Call) -> Value:
     if len(arguments.args) == 3 and isinstance(arguments.args[1], str):
         run.set_attribute(arguments.args[0], arguments.args[1], arguments.args[2])
 
 
-def _hasattr(run: Calls, arguments: Call) -> Value:
+def _hasattr(run: Interpreter, arguments: Call) -> Value:
     owner, name = (*arguments.args, None, None)[:2]
     if isinstance(owner, Instance) and isinstance(name, str) and not owner.cls.external():
         return name in owner.attributes or owner.cls.find(name) is not None
     return True if isinstance(owner, Instance) and isinstance(name, str) and name in owner.attributes else Unknown()
 
 
-def _isinstance(run: Calls, arguments: Call) -> Value:
+def _isinstance(run: Interpreter, arguments: Call) -> Value:
     value, kinds = (*arguments.args, None, None)[:2]
     options = list(kinds) if isinstance(kinds, tuple) else [kinds]
     answers = [_is_a(value, kind) for kind in options]
@@ -226,7 +223,7 @@ def _is_a(value: Value, kind: Value) -> bool | None:
     return False if is_known(value) or isinstance(value, (Tensor, list, tuple, dict)) else None
 
 
-def _map(run: Calls, arguments: Call) -> Value:
+def _map(run: Interpreter, arguments: Call) -> Value:
     function = _first(arguments)
     rows = zip(*(_elements(run, value) for value in arguments.args[1:]))
     return [run.call(function, Call([_plain(item) for item in row], {}, arguments.place)) for row in list(rows)[:64]]
@@ -236,33 +233,33 @@ def _plain(item: Value) -> Value:
     return item.value if isinstance(item, Maybe) else item
 
 
-def _same_items(run: Calls, arguments: Call) -> Value:
+def _same_items(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     return value if isinstance(value, Unknown) else _elements(run, value)
 
 
-def _type(run: Calls, arguments: Call) -> Value:
+def _type(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     return value.cls if isinstance(value, Instance) and len(arguments.args) == 1 else Unknown()
 
 
-def _str(run: Calls, arguments: Call) -> Value:
+def _str(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     return str(value) if isinstance(value, (str, int, float)) else Unknown()
 
 
-def _bool(run: Calls, arguments: Call) -> Value:
+def _bool(run: Interpreter, arguments: Call) -> Value:
     known = run.truth(_first(arguments))
     return Unknown() if known is None else known
 
 
-def _next(run: Calls, arguments: Call) -> Value:
+def _next(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     items = _elements(run, value) if not isinstance(value, Unknown) else []
     return _plain(items[0]) if items else Unknown()
 
 
-def _abs(run: Calls, arguments: Call) -> Value:
+def _abs(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     return (
         abs(value)
@@ -273,14 +270,14 @@ def _abs(run: Calls, arguments: Call) -> Value:
     )
 
 
-def _round(run: Calls, arguments: Call) -> Value:
+def _round(run: Interpreter, arguments: Call) -> Value:
     value = _first(arguments)
     if isinstance(value, (int, float)) and math.isfinite(value):
         return round(value)
     return Unknown()
 
 
-_FUNCTIONS: dict[str, Callable[[Calls, Call], Value]] = {
+_FUNCTIONS: dict[str, Callable[[Interpreter, Call], Value]] = {
     "slice": _slice, "len": _len, "range": _range, "enumerate": _enumerate, "zip": _zip, "list": _list,
     "tuple": _tuple, "dict": _dict,
     "set": _list, "frozenset": _list, "sum": _sum, "max": _extreme(max), "min": _extreme(min), "int": _number(int),
@@ -294,7 +291,7 @@ _FUNCTIONS: dict[str, Callable[[Calls, Call], Value]] = {
 }  # fmt: skip
 
 
-def external(run: Calls, name: str, arguments: Call) -> Value:
+def external(run: Interpreter, name: str, arguments: Call) -> Value:
     """Functions of the standard library; NotImplemented for others."""
     first = _first(arguments)
     if name == "functools.partial" and arguments.args:
@@ -321,7 +318,7 @@ def external(run: Calls, name: str, arguments: Call) -> Value:
     return NotImplemented
 
 
-def _ordered(run: Calls, name: str, arguments: Call) -> Value:
+def _ordered(run: Interpreter, name: str, arguments: Call) -> Value:
     if name.endswith("defaultdict"):
         return _Defaults(run, arguments)
     return _dict(run, arguments)
@@ -330,7 +327,7 @@ def _ordered(run: Calls, name: str, arguments: Call) -> Value:
 class _Defaults(dict[Value, Value]):
     """A defaultdict, whose missing entries are made when they are asked for."""
 
-    def __init__(self, run: Calls, arguments: Call) -> None:
+    def __init__(self, run: Interpreter, arguments: Call) -> None:
         super().__init__()
         self._run, self._factory, self._place = run, _first(arguments), arguments.place
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
+from crossentropy.doctor._source._pairing import Pairing
 from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report
 
@@ -44,7 +45,7 @@ def examine_files(
     else:
         from crossentropy.doctor._source._processes import in_processes
 
-        results = in_processes(files, roots, parts, show)
+        results = in_processes(examine_part, files, roots, parts, show)
     found: dict[Finding, None] = {}
     for findings, unread in results:
         found.update(dict.fromkeys(findings))
@@ -85,7 +86,7 @@ def examine_part(
                 step(name)
                 project.budget.parts -= 1
                 count(1)
-        project.pair()
+        Pairing(project).run()
         report.finish()
     finally:
         sys.setrecursionlimit(limit)

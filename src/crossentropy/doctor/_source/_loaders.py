@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from crossentropy.doctor._source import _assignment, _shapes
 from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
     Call,
@@ -19,9 +18,6 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
 )
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 ITERABLE = ("DataLoader", "TensorDataset", "Subset", "ConcatDataset", "parameters")
 
@@ -51,7 +47,7 @@ def make(last: str, name: str, call: Call) -> Value:
     return layer
 
 
-def length(run: Calls, dataset: Value) -> Value:
+def length(run: Interpreter, dataset: Value) -> Value:
     """How many samples a dataset has."""
     if isinstance(dataset, (list, tuple, dict, str, range)):
         return len(dataset) if not any(isinstance(item, Maybe) for item in dataset) else Unknown()
@@ -72,14 +68,14 @@ def length(run: Calls, dataset: Value) -> Value:
     return Unknown()
 
 
-def _batch_count(run: Calls, loader: Layer) -> Value:
+def _batch_count(run: Interpreter, loader: Layer) -> Value:
     size, samples = loader.attributes.get("batch_size"), length(run, loader.attributes.get("dataset"))
     if type(size) is int and size > 0 and isinstance(samples, int):
         return samples // size if loader.call.get("drop_last", default=False) is True else -(-samples // size)
     return Unknown()
 
 
-def batches(run: Calls, loader: Layer) -> list[Value]:
+def batches(run: Interpreter, loader: Layer) -> list[Value]:
     """Two batches of a loader; the second is the last, which may be smaller."""
     if loader.kind == "parameters":
         return [loader]
@@ -99,7 +95,7 @@ def batches(run: Calls, loader: Layer) -> list[Value]:
     return [_batch(run, loader, dataset, size) for size in (first, last)]
 
 
-def _batch(run: Calls, loader: Layer, dataset: Value, size: Value) -> Value:
+def _batch(run: Interpreter, loader: Layer, dataset: Value, size: Value) -> Value:
     item = sample(run, dataset)
     collate = loader.call.get("collate_fn")
     if collate is not None:
@@ -107,7 +103,7 @@ def _batch(run: Calls, loader: Layer, dataset: Value, size: Value) -> Value:
     return _collated(item, size)
 
 
-def sample(run: Calls, dataset: Value) -> Value:
+def sample(run: Interpreter, dataset: Value) -> Value:
     """One sample of a dataset."""
     if isinstance(dataset, Layer) and dataset.kind == "TensorDataset":
         return tuple(_assignment.row(as_tensor(value)) for value in dataset.call.args)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
@@ -27,9 +27,6 @@ from crossentropy.doctor._source._values import (
     is_known,
     setting,
 )
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 _ITSELF = (
     "to",
@@ -111,7 +108,7 @@ def layer_attribute(layer: Layer, name: str) -> Value:
     return Bound(layer, name)
 
 
-def call(run: Calls, owner: Value, name: str, arguments: Call) -> Value:
+def call(run: Interpreter, owner: Value, name: str, arguments: Call) -> Value:
     """owner.name(...)."""
     if isinstance(owner, Tensor):
         return _of_tensor(run, owner, name, arguments)
@@ -132,7 +129,7 @@ def call(run: Calls, owner: Value, name: str, arguments: Call) -> Value:
     return Unknown()
 
 
-def _of_tensor(run: Calls, x: Tensor, name: str, arguments: Call) -> Value:
+def _of_tensor(run: Interpreter, x: Tensor, name: str, arguments: Call) -> Value:
     if name == "backward":
         run.report.backward(x, arguments.place)
         return None
@@ -146,13 +143,13 @@ def _of_tensor(run: Calls, x: Tensor, name: str, arguments: Call) -> Value:
     return _operations.operate(run.report, name, arguments.before(x))
 
 
-def _of_number(run: Calls, number: Number, name: str, arguments: Call) -> Value:
+def _of_number(run: Interpreter, number: Number, name: str, arguments: Call) -> Value:
     if name == "backward":
         run.report.backward(number.tensor, arguments.place)
     return number if name in ("item", "detach", "cpu", "numpy", "__float__") else Unknown()
 
 
-def _of_unknown(run: Calls, owner: Unknown, name: str, arguments: Call) -> Value:
+def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) -> Value:
     if name in AS_MODEL and MODEL not in owner.members:
         run.journal.store(owner.members, MODEL, True)
     if name in ("eval", "train", "to", "cuda", "cpu", "requires_grad_", "float", "double", "half", "bfloat16"):
@@ -173,7 +170,7 @@ def _of_unknown(run: Calls, owner: Unknown, name: str, arguments: Call) -> Value
     return Unknown(owner=owner if owner.foreign else None)
 
 
-def _step(run: Calls, arguments: Call) -> Value:
+def _step(run: Interpreter, arguments: Call) -> Value:
     """optimizer.step(), which may be given a function that computes the loss."""
     run.report.step()
     closure = arguments.get("closure", 0)
@@ -182,7 +179,7 @@ def _step(run: Calls, arguments: Call) -> Value:
     return Unknown()
 
 
-def _of_list(run: Calls, rows: list[Value], name: str, arguments: Call) -> Value:
+def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) -> Value:
     first = arguments.args[0] if arguments.args else None
     if name in _WRITES:
         run.journal.change(rows)
@@ -211,7 +208,7 @@ def _of_list(run: Calls, rows: list[Value], name: str, arguments: Call) -> Value
     return None
 
 
-def _of_dict(run: Calls, table: dict[Value, Value], name: str, arguments: Call) -> Value:
+def _of_dict(run: Interpreter, table: dict[Value, Value], name: str, arguments: Call) -> Value:
     key = arguments.args[0] if arguments.args else None
     if name in ("items", "keys", "values"):
         return list(getattr(table, name)())
@@ -225,7 +222,7 @@ def _of_dict(run: Calls, table: dict[Value, Value], name: str, arguments: Call) 
     return dict(table) if name == "copy" else Unknown()
 
 
-def _entry(run: Calls, table: dict[Value, Value], name: str, key: Value, arguments: Call) -> Value:
+def _entry(run: Interpreter, table: dict[Value, Value], name: str, key: Value, arguments: Call) -> Value:
     default = arguments.args[1] if len(arguments.args) > 1 else None
     if not is_known(key) and not isinstance(key, (External, tuple)):
         return Unknown()
@@ -250,7 +247,7 @@ def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
     return Unknown()
 
 
-def _of_super(run: Calls, owner: Super, name: str, arguments: Call) -> Value:
+def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Value:
     instance = owner.owner
     if not isinstance(instance, Instance):
         return Unknown()
@@ -265,7 +262,7 @@ def _of_super(run: Calls, owner: Super, name: str, arguments: Call) -> Value:
     return _of_object(run, instance, name, arguments)
 
 
-def _of_object(run: Calls, owner: Layer | Instance, name: str, arguments: Call) -> Value:
+def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: Call) -> Value:
     """Methods of models, criteria, optimizers and loaders."""
     first = arguments.args[0] if arguments.args else None
     if isinstance(owner, Layer) and owner.name in _tables.TABLES:
@@ -300,28 +297,28 @@ def _of_object(run: Calls, owner: Layer | Instance, name: str, arguments: Call) 
     return _inherited(run, owner, name, arguments)
 
 
-def _backward_of(run: Calls, arguments: Call) -> None:
+def _backward_of(run: Interpreter, arguments: Call) -> None:
     """engine.backward(loss); of loss.backward(gradient), where the loss is not known, nothing is said."""
     loss = arguments.args[0]
     if isinstance(loss, Tensor) and loss.parts:
         run.report.backward(loss, arguments.place)
 
 
-def _registered(run: Calls, owner: Layer | Instance, name: str, value: Value) -> None:
+def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Value) -> None:
     if isinstance(owner, Layer):
         owner.items.append(value)
         owner.names.append(name)
     run.journal.store(owner.attributes, name, value)
 
 
-def _inherited(run: Calls, owner: Instance, name: str, arguments: Call) -> Value:
+def _inherited(run: Interpreter, owner: Instance, name: str, arguments: Call) -> Value:
     base = owner.attributes.get("*base")
     if isinstance(base, (Layer, list, dict)):
         return run.method(base, name, arguments)
     return Unknown()
 
 
-def _of_layer(run: Calls, layer: Layer, name: str, arguments: Call) -> Value:
+def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Value:
     first = arguments.args[0] if arguments.args else None
     if (found := _tables.transformed(layer, name, arguments)) is not NotImplemented:
         return found
@@ -356,7 +353,7 @@ def _sampled(layer: Layer) -> Tensor:
     return Tensor(kind=kinds.get(layer.kind, ""), graph=False)
 
 
-def _of_parser(run: Calls, parser: Layer, name: str, arguments: Call) -> Value:
+def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> Value:
     """Options with their defaults; of an option with choices the value is not known."""
     if name == "add_argument":
         flags = [flag for flag in arguments.args if isinstance(flag, str)]

@@ -9,17 +9,15 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from crossentropy.doctor._source import _layers, _losses
 from crossentropy.doctor._source._indexing import AS_TENSOR
 from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._names import used_in
+from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._values import (
-    Call,
     Class,
     Function,
-    Instance,
     Layer,
     Module,
     Output,
@@ -27,9 +25,6 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
 )
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._project import Project
 
 MOST_FILES = 80
 """Of a project; larger ones have more models than can be told apart."""
@@ -206,15 +201,3 @@ def _holds(cls: Class, case: LossCall) -> bool:
     """Whether the loss is computed in the class itself."""
     lines = range(cls.node.lineno, (cls.node.end_lineno or cls.node.lineno) + 1)
     return cls.module.source.shown == case.place.path and case.place.line in lines
-
-
-def made(project: Project, model: Class | Function | Layer, caller: Output) -> Value:
-    """What a model makes of arguments that are not known; NotImplemented where it is none."""
-    place = model.call.place if isinstance(model, Layer) else model.module.source.place(model.node)
-    instance: Value = model
-    if isinstance(model, (Class, Function)):
-        instance = project.call(model, Call([], {}, place, open=True))
-    if not isinstance(instance, (Instance, Layer)):
-        return NotImplemented
-    arguments = Call([Unknown() for _ in range(caller.count)], {name: Unknown() for name in caller.names}, place)
-    return project.call(instance, arguments)

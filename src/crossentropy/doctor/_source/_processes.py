@@ -9,26 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from crossentropy.doctor._finding import Finding, Passed
-from crossentropy.doctor._source._examination import examine_part
+
+Examine = Callable[[dict[str, Path], list[str], list[str], Callable[[int], None]], tuple[list[Finding], list[Passed]]]
+"""Examines some of the files under some roots, and counts."""
 
 _counters: list[Any] = []
 """Of a process of several: the integer that they share."""
 
 
 def in_processes(
-    files: dict[str, Path], roots: list[str], parts: list[list[str]], show: Callable[[int], None]
+    examine: Examine, files: dict[str, Path], roots: list[str], parts: list[list[str]], show: Callable[[int], None]
 ) -> list[tuple[list[Finding], list[Passed]]]:
     """What is found in each part, in a process for each; `show` is told how much is done."""
     done = multiprocessing.Value("i", 0)
     with ProcessPoolExecutor(len(parts), initializer=_counters.append, initargs=(done,)) as pool:
-        futures = [pool.submit(_examine, files, roots, part) for part in parts]
+        futures = [pool.submit(_examine, examine, files, roots, part) for part in parts]
         while wait(futures, timeout=0.2).not_done:
             show(done.value)
         return [future.result() for future in futures]
 
 
-def _examine(files: dict[str, Path], roots: list[str], names: list[str]) -> tuple[list[Finding], list[Passed]]:
-    return examine_part(files, roots, names, _count)
+def _examine(
+    examine: Examine, files: dict[str, Path], roots: list[str], names: list[str]
+) -> tuple[list[Finding], list[Passed]]:
+    return examine(files, roots, names, _count)
 
 
 def _count(more: int) -> None:

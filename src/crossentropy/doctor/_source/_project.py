@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
-from crossentropy.doctor._source import _builtins, _pairing
+from crossentropy.doctor._source import _builtins
 from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
@@ -185,12 +185,8 @@ class Project(Calls):
     def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
         """What a model makes, if that can be followed."""
         with self.report.silence(), self._within_limits("", ROOT_STEPS, None):
-            return _pairing.made(self, model, caller)
+            return _made(self, model, caller)
         return Unknown()
-
-    def pair(self) -> None:
-        """Examine losses whose input unknown models make."""
-        _pairing.Pairing(self).run()
 
     def _imported(self, name: str, frame: Frame) -> Value:
         path = self._find(name, frame.module.name)
@@ -370,3 +366,15 @@ class Project(Calls):
                 cut,
                 "training_step gives back a loss whose graph is cut here: no weight gets a gradient",
             )
+
+
+def _made(project: Project, model: Class | Function | Layer, caller: Output) -> Value:
+    """What a model makes of arguments that are not known; NotImplemented where it is none."""
+    place = model.call.place if isinstance(model, Layer) else model.module.source.place(model.node)
+    instance: Value = model
+    if isinstance(model, (Class, Function)):
+        instance = project.call(model, Call([], {}, place, open=True))
+    if not isinstance(instance, (Instance, Layer)):
+        return NotImplemented
+    arguments = Call([Unknown() for _ in range(caller.count)], {name: Unknown() for name in caller.names}, place)
+    return project.call(instance, arguments)

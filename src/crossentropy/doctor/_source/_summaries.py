@@ -12,15 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from crossentropy.doctor._source._description import Description, Undescribed
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._renewal import Renewal
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Class, Function, Scope, Tensor, Value
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 MOST = 12
 """Summaries of one function for one description of its arguments."""
@@ -92,7 +90,12 @@ class Summaries:
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def call(
-        self, run: Calls, function: Function | Class, call: Call, state: tuple[Value, ...], follow: Callable[[], Value]
+        self,
+        run: Interpreter,
+        function: Function | Class,
+        call: Call,
+        state: tuple[Value, ...],
+        follow: Callable[[], Value],
     ) -> Value:
         """The value of a call; `state` is what it hangs on besides its arguments."""
         if not self._is_worthwhile(function):
@@ -120,7 +123,7 @@ class Summaries:
 
     def _followed(
         self,
-        run: Calls,
+        run: Interpreter,
         function: Function | Class,
         call: Call,
         given: Description,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from crossentropy.doctor._source._creation import dtype_of
 from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import Call, External, Layer, Tensor, Unknown, Value
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 FRAME, SERIES, ROW = "pandas.DataFrame", "pandas.Series", "pandas.row"
 TABLES = (FRAME, SERIES, ROW)
@@ -71,7 +67,7 @@ def _located(table: Layer, index: Value) -> Value:
     return Layer(FRAME if several else SERIES, table.call)
 
 
-def method(run: Calls, table: Layer, name: str, call: Call) -> Value:
+def method(run: Interpreter, table: Layer, name: str, call: Call) -> Value:
     """table.name(…)."""
     if name in ("to_numpy", "tolist", "to_list"):
         return _numbers(table, dtype_of(call.get("dtype", 0)))

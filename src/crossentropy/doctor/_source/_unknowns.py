@@ -1,15 +1,11 @@
-"""Calls of what is not known: of one of several things, and of something that may be a model."""
+"""Interpreter of what is not known: of one of several things, and of something that may be a model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
+from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._values import Call, Choice, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
-
-if TYPE_CHECKING:
-    from crossentropy.doctor._source._calls import Calls
 
 _HEADS = ("fc", "classifier", "head", "heads", "last_linear")
 """Names of last layers in collections of models."""
@@ -21,13 +17,13 @@ _OWN = ("importlib", "hydra", "torch.load", "copy", "pydoc", "functools", "built
 """What libraries give back may be of the program all the same, where they are these."""
 
 
-def attribute(run: Calls, several: Choice, name: str) -> Value:
+def attribute(run: Interpreter, several: Choice, name: str) -> Value:
     """An attribute of one of several objects."""
     values = [run.attribute(option, name) for option in several.options]
     return _joined(values)
 
 
-def call_choice(run: Calls, several: Choice, call: Call) -> Value:
+def call_choice(run: Interpreter, several: Choice, call: Call) -> Value:
     """One of several functions is called; mistakes within them are found where they are followed alone."""
     if len(several.options) == 1:
         return doubtful(run.call(several.options[0], call))
@@ -44,7 +40,7 @@ def _joined(values: list[Value]) -> Value:
     return result
 
 
-def call_unknown(run: Calls, function: Unknown, call: Call) -> Value:
+def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
     """A call of something unknown: of a model whose last layer was replaced, that layer is known."""
     if "*backward" in function.members:
         run.report.add(
