@@ -31,6 +31,9 @@ TARGETS = (
     Case("ImageNet-1k", (65_536, 1000), targets={"torch": 0.3, "torch.compile": 0.6, "bytes": logits(65_536, 1000)}),
     Case("segmentation, 21 classes", (8, 21, 256, 256), targets={"torch": 0.5, "bytes": logits(8, 21, 256, 256)}),
     Case("32k vocabulary", (4096, 32_000), gradient=False, targets={"torch": 0.6, "bytes": 8e6}),
+    Case("32k vocabulary", (4096, 32_000), "bfloat16", gradient=False, targets={"torch": 1.0, "bytes": 16e6}),
+    Case("32k vocabulary", (4096, 32_000), "float16", targets={"torch": 1.0, "bytes": logits(4096, 32_000, size=2)}),
+    Case("segmentation, 21 classes", (8, 21, 256, 256), gradient=False, targets={"torch": 1.0, "bytes": 32e6}),
     *(
         Case(name, shape, gradient=gradient, targets={"torch": 1.2 if gradient else 1.4})
         for name, shape in (

@@ -6,6 +6,7 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
     crossentropy.continuous    the same quantities for densities
     crossentropy.functional    losses, drop-in for torch.nn.functional
     crossentropy.nn            losses, drop-in for torch.nn
+    crossentropy.distributed   losses of what is spread over the ranks of torch.distributed
     crossentropy.explain       every step of a loss, with its numbers
     crossentropy.fuse          one line for a model that exists: its loss never builds the logits
     crossentropy.lazy          how: logits that are not computed, and what became of them
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from crossentropy._exports import on_demand
 
 if TYPE_CHECKING:
-    from crossentropy import continuous, doctor, functional, information, lazy, nn
+    from crossentropy import continuous, distributed, doctor, functional, information, lazy, nn
     from crossentropy._contract import Options
     from crossentropy._errors import (
         ArgumentError,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 else:  # torch takes a second to import: what needs it is loaded when it is used
     __getattr__, __dir__ = on_demand(
         __name__,
-        submodules=("continuous", "doctor", "functional", "information", "lazy", "nn"),
+        submodules=("continuous", "distributed", "doctor", "functional", "information", "lazy", "nn"),
         names={
             "_contract": ("Options",),
             "_errors": (
@@ -63,6 +64,7 @@ __all__ = [
     "Step",
     "TokenStatistics",
     "continuous",
+    "distributed",
     "doctor",
     "explain",
     "functional",

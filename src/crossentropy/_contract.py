@@ -244,6 +244,7 @@ def resolve(
     class_dim: int,
     *,
     prefix: str = "",
+    classes: int | None = None,
     target_kind: Literal["any", "indices", "none"] = "any",
     reduction: str = "mean",
     ignore_index: int = -100,
@@ -255,22 +256,28 @@ def resolve(
     out_dtype: torch.dtype | None = None,
     options: object = None,
 ) -> tuple[LossTensors, LossSpec]:
-    """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape."""
+    """Checked tensors, with an int64 target, and the spec of a loss over logits of the given shape.
+
+    Where the logits are of a part of the classes, `classes` says how many there are in all; 0, that it is not known
+    yet: then nothing is compared with it, and `settled` does so later.
+    """
     named = tensors._replace(denominator=None)._asdict().items()
     named = {prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named}
     check_same_device(**named)
     tensors = _by_rows(tensors, class_dim) if sharding.check_together(**named) else tensors
-    if tensors.linear_weight is None:
+    if classes is None and tensors.linear_weight is None:
         sharding.check_whole("input", tensors.input, class_dim)
-    else:
+    elif classes is None and tensors.linear_weight is not None:
         sharding.check_whole(f"{prefix or 'linear_'}weight", tensors.linear_weight, 0)
     check_reduction(reduction)
     check_dtype("out_dtype", out_dtype)
     check_options(options)
-    num_classes, target, probabilities = shape[class_dim], tensors.target, False
-    if num_classes == 0:
+    num_classes = shape[class_dim] if classes is None else classes
+    target, probabilities = tensors.target, False
+    if shape[class_dim] == 0 and classes is None:
         raise ArgumentIndexError(f"{prefix}input has an empty class axis: shape {tuple(shape)}, axis {class_dim}")
-    check_class_weight(tensors.weight, num_classes)
+    if num_classes:
+        check_class_weight(tensors.weight, num_classes)
     check_token_weight(tensors.token_weight, without(shape, class_dim))
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
@@ -278,7 +285,7 @@ def resolve(
     ignores = False
     if target is not None and not probabilities:
         labels = long(target)
-        ignores = check_labels(labels, num_classes, ignore_index, dtype=target.dtype)
+        ignores = not num_classes or check_labels(labels, num_classes, ignore_index, dtype=target.dtype)
         target = labels
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
     check_denominator(tensors.denominator, reduction, dtype)
@@ -300,6 +307,17 @@ def resolve(
     )
     _check_constants(spec, prefix)
     return tensors._replace(target=target), spec
+
+
+def settled(tensors: LossTensors, spec: LossSpec, num_classes: int) -> LossSpec:
+    """The spec of a loss whose number of classes was not known when it was resolved."""
+    if num_classes == 0:
+        raise ArgumentIndexError("input has no class, on no rank of the group")
+    check_class_weight(tensors.weight, num_classes)
+    ignores = spec.ignores
+    if tensors.target is not None and not spec.probabilities:
+        ignores = check_labels(tensors.target, num_classes, spec.ignore_index)
+    return replace(spec, num_classes=num_classes, ignores=ignores)
 
 
 def _check_constants(spec: LossSpec, prefix: str) -> None:

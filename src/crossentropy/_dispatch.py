@@ -9,8 +9,9 @@ A backend is a module:
 
 One whose logits (or head) may be a slice of the classes, from `begin` on, while labels count all of them, has also
 
-    measure(loss, begin)                                          → RowStatistics (rows), which merge over slices
-    derive(loss, begin, statistics, coefficient, wanted)          → gradients, from the statistics of all classes
+    measure(loss, begin)                                             → RowStatistics (rows), which merge over slices
+    conclude(loss, statistics)                                       → rows of results, from those of all classes
+    derive(loss, begin, statistics, coefficient, wanted, collector)  → gradients, from those of all classes
 
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
 `_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
@@ -26,8 +27,9 @@ from torch import Tensor
 from crossentropy import _torch
 from crossentropy._backends import chunked, reference
 from crossentropy._errors import ArgumentValueError
-from crossentropy._loss import Loss, Result, tensors_of
+from crossentropy._loss import Collector, Loss, Result, tensors_of
 from crossentropy._planner import Plan
+from crossentropy._statistics import RowStatistics
 from crossentropy._values import own_values
 
 
@@ -53,8 +55,35 @@ class Backend(Protocol):
         ...
 
 
+class Slicing(Backend, Protocol):
+    """One that works on a slice of the classes too."""
+
+    def measure(self, loss: Loss, begin: int) -> RowStatistics:
+        """Statistics of rows over the classes from `begin` on."""
+        ...
+
+    def conclude(self, loss: Loss, statistics: RowStatistics) -> Result:
+        """Rows, from the statistics of all classes."""
+        ...
+
+    def derive(
+        self,
+        loss: Loss,
+        begin: int,
+        statistics: RowStatistics,
+        coefficient: Tensor,
+        wanted: tuple[bool, ...],
+        collector: Collector | None = None,
+    ) -> tuple[Tensor | None, ...]:
+        """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
+        ...
+
+
 BACKENDS: tuple[Backend, ...] = (chunked, reference)
 """In order of preference."""
+
+SLICING: tuple[Slicing, ...] = (chunked,)
+"""Those that work on slices of the classes, in order of preference."""
 
 PLAIN = reference
 
@@ -97,6 +126,20 @@ def select(loss: Loss, asked: str = "auto") -> Selection:
     if not torch.compiler.is_compiling():
         _log.debug("%s of %s logits by %s", loss.kind, tuple(loss.shape), selection)
     return selection
+
+
+def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
+    """The backend for a loss of which there is a slice of the classes, or an error that says why there is none."""
+    able = [backend for backend in SLICING if asked in ("auto", name_of(backend))]
+    if not able:
+        raise ArgumentValueError(f"backend {asked!r} knows no slices of the classes — use 'auto'")
+    reasons: tuple[str, ...] = ()
+    for backend in able:
+        found = (*_transforms(), *_foreign(loss), *backend.eligible(loss))
+        if not found:
+            return backend
+        reasons += found
+    raise ArgumentValueError(f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)}")
 
 
 def _transforms() -> tuple[str, ...]:

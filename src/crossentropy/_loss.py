@@ -5,13 +5,14 @@
     Side           where logits come from: tensors, and the spec that says what is done to them
     Loss           rows to compute from the logits of its sides, before any reduction
     Result         what is computed of it: the rows, and gradients of a weighted sum of them
+    Collector      where a gradient of hidden states is collected that is a part of a sum over processes
 
 A loss can be taken apart into its tensors, which autograd must see, and the loss without them.
 """
 
 import functools
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -98,6 +99,15 @@ class Result(NamedTuple):
     """The rows' argmax, for statistics."""
     gradients: tuple[Tensor | None, ...]
     """Of Σ coefficient · rows, for input, head and bias of each side; None where not wanted."""
+
+
+class Collector(NamedTuple):
+    """Where the gradient of hidden states is collected, and who is told of it; it is a part of a sum over processes."""
+
+    buffer: Tensor
+    """(N, D), as wide as the sum is to be."""
+    filled: Callable[[int], None]
+    """Told of each row up to which the gradient is there."""
 
 
 # functions, because torch 2.10 compiles no property of a loss

@@ -117,7 +117,11 @@ def token_statistics(
     if validate:
         check_loss(loss, tensors, spec)
     rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
+    return named(rows, argmax, spec.out_dtype if out_dtype is not None else wide(spec.out_dtype), target)
+
+
+def named(rows: Tensor, argmax: Tensor, dtype: torch.dtype, target: Tensor | None) -> TokenStatistics:
+    """The statistics (3, rows) by name."""
     log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
-    dtype = wide(spec.out_dtype) if out_dtype is None else out_dtype
-    entropy, logsumexp = entropy.to(dtype), logsumexp.to(dtype)
-    return TokenStatistics(None if target is None else log_prob.to(dtype), entropy, logsumexp, argmax)
+    known = None if target is None else log_prob.to(dtype)
+    return TokenStatistics(known, entropy.to(dtype), logsumexp.to(dtype), argmax)

@@ -49,13 +49,10 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
     given += [tensors.denominator] if isinstance(tensors.denominator, Tensor) else []
     if not readable(*(x for x in given if x is not None), wait=True):
         return
+    check_shared(loss, tensors, spec)
     with torch.no_grad(), torch.autocast(tensors.input.device.type, enabled=False):
-        if tensors.target is not None and not spec.probabilities:
-            check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
         skipped = ignored(loss)
-        _check_weights(tensors, spec, skipped)
         present = ~skipped if tensors.token_weight is None else ~skipped & (tensors.token_weight != 0)
-        _check_count(loss, tensors, spec, skipped)
         if not loss.shape.numel():
             return
         if spec.probabilities and tensors.target is not None:
@@ -67,6 +64,16 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
             _check_logits(names, side, loss, present)
         if loss.kind == "divergence" and bool(present.any()):
             _check_masks_of_teacher(*loss.sides)
+
+
+def check_shared(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
+    """Labels and weights, which ranks that share out the classes of a loss have all of, and whether a row counts."""
+    with torch.no_grad(), torch.autocast(tensors.input.device.type, enabled=False):
+        if tensors.target is not None and not spec.probabilities:
+            check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
+        skipped = ignored(loss)
+        _check_weights(tensors, spec, skipped)
+        _check_count(loss, tensors, spec, skipped)
 
 
 def check_softmax(input: Tensor, dim: int | None) -> None:

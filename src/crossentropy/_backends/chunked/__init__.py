@@ -18,7 +18,7 @@ from crossentropy._backends.chunked._cross_entropy import CrossEntropy
 from crossentropy._backends.chunked._divergence import Divergence
 from crossentropy._backends.chunked._tile import Kernel, Setting, each
 from crossentropy._backends.chunked._token_statistics import TokenStatistics
-from crossentropy._loss import Loss, Result, product_dtype, rows_shape, tensors_of
+from crossentropy._loss import Collector, Loss, Result, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
 from crossentropy._statistics import RowStatistics, of_no_classes
 
@@ -130,19 +130,42 @@ def measure(loss: Loss, begin: int) -> RowStatistics:
         return each(found if _classes(loss) else of_no_classes(found), lambda x: x.reshape(shape))
 
 
+def conclude(loss: Loss, statistics: RowStatistics) -> Result:
+    """The rows of a loss, from the statistics of all classes; of its logits, or its head, nothing is read."""
+    with _plainly(loss):
+        if not loss.shape.numel():
+            return _nothing(loss, ())
+        wanted = (False,) * 3
+        pieces = plan(loss, wanted)
+        of = _Logits(loss, None, pieces, 0) if loss.sides[0].weight is None else _Made(loss, None, wanted, pieces, 0)
+        kernel = of.kernel.with_statistics(each(statistics, of.rows))
+        kernel.conclude()
+        result = _result(kernel, loss, ())
+        of.blank(result.rows)
+        return result
+
+
 def derive(
-    loss: Loss, begin: int, statistics: RowStatistics, coefficient: Tensor, wanted: tuple[bool, ...]
+    loss: Loss,
+    begin: int,
+    statistics: RowStatistics,
+    coefficient: Tensor,
+    wanted: tuple[bool, ...],
+    collector: Collector | None = None,
 ) -> tuple[Tensor | None, ...]:
-    """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
+    """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes.
+
+    With a collector, the gradient of the hidden states is left in its buffer.
+    """
     with _plainly(loss):
         if not (any(wanted) and loss.shape.numel() and _classes(loss)):
             return _zeros(loss, wanted)
         pieces = plan(loss, wanted)
         if loss.sides[0].weight is None:
             logits = _Logits(loss, coefficient, pieces, begin)
-            kernel = logits.kernel.with_statistics(each(statistics, logits.layout.rows))
+            kernel = logits.kernel.with_statistics(each(statistics, logits.rows))
             return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin))
-        made = _Made(loss, coefficient, wanted, pieces, begin)
+        made = _Made(loss, coefficient, wanted, pieces, begin, collector)
         kernel = made.kernel.with_statistics(each(statistics, made.rows))
         _linear.derive(kernel, made.heads, pieces, begin)
         return made.gradients()
@@ -157,11 +180,15 @@ class _Logits:
     def __init__(self, loss: Loss, coefficient: Tensor | None, pieces: Plan, origin: int | None = None) -> None:
         side = loss.sides[0]
         self.layout = _dense.Layout.of(side.input, side.spec.class_dim)
+        self.rows = self.layout.rows
         self.blocks = self.layout.blocks(side.input)
-        self.kernel = _kernel(Setting(loss, coefficient, self.layout.rows, self.layout.blocks, pieces, origin))
+        self.kernel = _kernel(Setting(loss, coefficient, self.rows, self.layout.blocks, pieces, origin))
 
     def gradients(self, blocks: Tensor | None) -> tuple[Tensor | None, ...]:
         return None if blocks is None else self.layout.restore(blocks), None, None
+
+    def blank(self, rows: Tensor) -> None:
+        """Nothing: the kernel left out what counts for nothing."""
 
 
 class _Made:
@@ -174,8 +201,11 @@ class _Made:
         wanted: tuple[bool, ...],
         pieces: Plan,
         origin: int | None = None,
+        collector: Collector | None = None,
     ) -> None:
-        self.heads = [_linear.Head(side, wanted[3 * i : 3 * i + 3], pieces) for i, side in enumerate(loss.sides)]
+        self.heads = [
+            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector) for i, side in enumerate(loss.sides)
+        ]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
         if self.poisoned is not None:
             for head in self.heads:

@@ -18,7 +18,7 @@ from crossentropy._backends.chunked import _memory
 from crossentropy._backends.chunked._dense import chunks, tiles
 from crossentropy._backends.chunked._tile import Kernel
 from crossentropy._logspace import wide
-from crossentropy._loss import Loss, Side, product_dtype
+from crossentropy._loss import Collector, Loss, Side, product_dtype
 from crossentropy._planner import Plan
 from crossentropy._reduction import ignored
 
@@ -26,7 +26,7 @@ from crossentropy._reduction import ignored
 class Head:
     """One side of a linear loss: products with its head, and the gradients as they are collected."""
 
-    def __init__(self, side: Side, wanted: tuple[bool, ...], pieces: Plan) -> None:
+    def __init__(self, side: Side, wanted: tuple[bool, ...], pieces: Plan, collector: Collector | None = None) -> None:
         assert side.weight is not None
         self.side = side
         self.dtype = product_dtype(side)
@@ -36,7 +36,10 @@ class Head:
         self.positions = self.head.shape[1]
         self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
         self.widens = pieces.widens
-        self.input_gradient = self._new(self.hidden, self.hidden.dtype) if wanted[0] else None
+        self.collector = collector
+        self.input_gradient = None
+        if wanted[0]:
+            self.input_gradient = collector.buffer if collector else self._new(self.hidden, self.hidden.dtype)
         collected = wide(self.dtype) if pieces.widens else self.head.dtype
         self.head_gradient = self._new(self.head, collected) if wanted[1] else None
         self.bias_gradient = None
@@ -62,10 +65,12 @@ class Head:
             return logits
         return logits.view(logits.shape[0], logits.shape[1] // max(self.positions, 1), self.positions)
 
-    def _blocks(self, begin: int, classes: int, rows: int) -> Iterator[tuple[int, int, Tensor]]:
-        """The head's rows for some classes in the product's dtype; converted piece by piece, else at once."""
+    def _blocks(
+        self, begin: int, classes: int, rows: int, *, converted: bool = False
+    ) -> Iterator[tuple[int, int, Tensor]]:
+        """The head's rows for some classes in the product's dtype; piece by piece where they are converted."""
         step = classes
-        if self.head.dtype != self.dtype:
+        if converted or self.head.dtype != self.dtype:
             # a piece no larger than an eighth of the logits
             step = max(16, rows * classes // max(8 * self.head.shape[2], 1))
         for i in range(begin, begin + classes, max(step, 1)):
@@ -79,11 +84,14 @@ class Head:
         out = self.input_gradient[rows]
         if self.head.dtype == self.dtype == out.dtype:
             torch.mm(gradient, self.head.flatten(0, 1), out=out)
-            return
-        total = torch.zeros(out.shape, dtype=wide(gradient.dtype), device=out.device)
-        for i, j, weight in self._blocks(0, self.classes, gradient.shape[0]):
-            total += torch.mm(gradient[:, i * self.positions : j * self.positions], weight)
-        out.copy_(total)
+        else:
+            dtype = out.dtype if self.collector else self.dtype
+            total = torch.zeros(out.shape, dtype=wide(gradient.dtype), device=out.device)
+            for i, j, weight in self._blocks(0, self.classes, len(gradient), converted=dtype != self.dtype):
+                total += _product(gradient[:, i * self.positions : j * self.positions], weight, dtype)
+            out.copy_(total)
+        if self.collector:
+            self.collector.filled(rows.stop)
 
     def collect_head(self, gradient: Tensor, hidden: Tensor, begin: int, *, first: bool) -> None:
         """The gradient of head and bias for the classes of `gradient` (R, B · P): set, or added if not `first`."""
@@ -120,8 +128,15 @@ def _collect_widened(out: Tensor, a: Tensor, b: Tensor, *, first: bool) -> None:
     step = max(1, -(-len(out) // 8))
     for i in range(0, len(out), step):
         part, rows = out[i : i + step], a[i : i + step]
-        product = torch.mm(rows, b, out_dtype=out.dtype) if out.is_cuda else rows.to(out.dtype) @ b.to(out.dtype)
+        product = _product(rows, b, out.dtype)
         part.copy_(product) if first else part.add_(product)
+
+
+def _product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
+    """The product a @ b in a dtype that may be wider, without a rounding between."""
+    if a.is_cuda and a.dtype != dtype:
+        return torch.mm(a, b, out_dtype=dtype)
+    return torch.mm(a.to(dtype), b.to(dtype))
 
 
 def poisoned(loss: Loss, coefficient: Tensor | None, heads: list[Head]) -> Tensor | None:

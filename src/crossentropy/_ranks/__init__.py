@@ -1,0 +1,1 @@
+"""A loss of which each rank has a part of the classes: the outermost fold."""

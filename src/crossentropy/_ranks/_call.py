@@ -1,0 +1,243 @@
+"""From what a rank was called with to its share of a loss.
+
+    resolve what this rank was given → agree with the others → settle what depends on all of them → reduce
+
+With `vocab_start` and `num_classes` nothing is asked of the others first: the classes are shared out as torch.chunk
+does it. A rank whose arguments are wrong then takes part in the one collective before it raises, and the loss of the
+others is nan.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from crossentropy import _contract as contract
+from crossentropy._contract import AnyOptions
+from crossentropy._dispatch import select_slicing
+from crossentropy._errors import ArgumentError, ArgumentValueError
+from crossentropy._logspace import wide
+from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without, without_tensors
+from crossentropy._ranks import _agreement
+from crossentropy._ranks._fold import Shares, fields, poison
+from crossentropy._ranks._function import Share, rows_of
+from crossentropy._ranks._group import Group
+from crossentropy._reduction import reduce, weigh
+from crossentropy._validation import check_shared
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Which classes a rank says it has."""
+
+    group: Group
+    start: int | None
+    """`vocab_start`."""
+    total: int | None
+    """`num_classes`."""
+    asks: bool
+    """Whether the ranks compare what they were called with first."""
+    validate: bool
+
+    @classmethod
+    def of(cls, group: Group, vocab_start: object, num_classes: object, validate: bool) -> "Slice":
+        """From the arguments."""
+        start, total = _count("vocab_start", vocab_start), _count("num_classes", num_classes)
+        return cls(group, start, total, validate or start is None or total is None, validate)
+
+
+def _count(name: str, value: object) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ 0, or None")
+    return value.__index__()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Message(NamedTuple):
+    """What a rank can say of its statistics' message when its arguments are wrong."""
+
+    kind: Kind
+    rows: tuple[int, ...]
+    target: object
+    label_smoothing: object
+    dtype: torch.dtype
+    device: torch.device
+
+    def poison(self, group: Group) -> None:
+        """Take part in the collective that the others wait at, so that what they compute is nan."""
+        soft = isinstance(self.target, Tensor) and self.target.is_floating_point()
+        spec = LossSpec(0, 1, soft, wide(self.dtype), label_smoothing=float(bool(self.label_smoothing)))
+        like = torch.empty(0, dtype=self.dtype, device=self.device)
+        loss = Loss(self.kind, (Side(like, None, None, spec),), torch.Size(), None if self.target is None else like)
+        poison(fields(loss), math.prod(self.rows), spec.dtype, self.device, group)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A rank's part of a loss, as far as it knows by itself."""
+
+    kind: Kind
+    tensors: LossTensors
+    spec: LossSpec
+    shape: torch.Size
+    """Of its logits."""
+    options: AnyOptions
+    how: Mapping[str, object]
+    """Fields of the `Share`."""
+
+    @property
+    def classes(self) -> int:
+        return self.shape[self.spec.class_dim]
+
+    def facts(self) -> dict[str, object]:
+        """What all ranks must share."""
+        spec, tensors = self.spec, self.tensors
+        head = tensors.linear_weight
+        settings = {name: getattr(spec, name) for name in LossSpec.__dataclass_fields__ if name not in _OWN}
+        return {
+            "the loss": self.kind,
+            "the rows' shape": tuple(without(self.shape, spec.class_dim)),
+            "the number of features": 0 if head is None else head.shape[-1],
+            "the dtype of input": tensors.input.dtype,
+            "the dtype of linear_weight": None if head is None else head.dtype,
+            "linear_bias": tensors.linear_bias is not None,
+            "whether input requires a gradient": head is not None and tensors.input.requires_grad,
+            **settings,
+            **self.how,
+            "denominator": None if isinstance(tensors.denominator, Tensor) else tensors.denominator,
+        }
+
+    def shared(self) -> dict[str, Tensor]:
+        """Tensors that all ranks must share, by name."""
+        tensors = self.tensors
+        named = {
+            "target": None if self.spec.probabilities else tensors.target,
+            "weight": tensors.weight,
+            "token_weight": tensors.token_weight,
+            "denominator": tensors.denominator,
+        }
+        return {name: x for name, x in named.items() if isinstance(x, Tensor)}
+
+    def settled(self, num_classes: int) -> "Resolved":
+        """The same, when the number of all classes is known."""
+        if self.spec.num_classes == num_classes:
+            return self
+        return replace(self, spec=contract.settled(self.tensors, self.spec, num_classes))
+
+    def loss(self) -> Loss:
+        """The loss of all classes, of which the tensors are a slice."""
+        spec, shape = self.spec, list(self.shape)
+        shape[spec.class_dim] = spec.num_classes
+        return contract.make_loss(self.kind, torch.Size(shape), ((self.tensors, spec),), self.options)
+
+
+_OWN = ("num_classes", "ignores")
+"""Fields of a spec that are settled later, with the number of classes."""
+
+
+def share_out(part: Slice, resolve: Callable[[int], Resolved], message: Message) -> tuple[Resolved, Shares]:
+    """A rank's part of a loss, and how the classes are shared out; an error is the same on all ranks."""
+    return _asked(part, resolve) if part.asks else _unasked(part, resolve, message)
+
+
+def _unasked(part: Slice, resolve: Callable[[int], Resolved], message: Message) -> tuple[Resolved, Shares]:
+    """Without a word to the others."""
+    group, total = part.group, part.total or 0
+    shares = Shares(group, _chunks(total, group.size))
+    try:
+        resolved = resolve(total)
+        _check_place(part, resolved.classes, shares.sizes, group.rank)
+        return resolved, shares
+    except ArgumentError:
+        message.poison(group)
+        raise
+
+
+def _asked(part: Slice, resolve: Callable[[int], Resolved]) -> tuple[Resolved, Shares]:
+    """After all ranks have compared what they were called with."""
+    group = part.group
+    resolved, error = _attempt(lambda: resolve(0))
+    own, facts = (0, -1, -1), {}
+    if resolved is not None:
+        own = (resolved.classes, *(-1 if number is None else number for number in (part.start, part.total)))
+        facts = {**resolved.facts(), **{name: _fingerprint(x) for name, x in resolved.shared().items()}}
+    told = _agreement.shake_hands(group, own, facts, error)
+    sizes = tuple(classes for classes, _, _ in told)
+    for rank, (classes, start, total) in enumerate(told):
+        said = Slice(group, None if start < 0 else start, None if total < 0 else total, True, part.validate)
+        _check_place(said, classes, sizes, rank)
+    assert resolved is not None
+    resolved = resolved.settled(sum(sizes))
+    if part.validate:  # of what all ranks share, so that all of them raise
+        check_shared(resolved.loss(), resolved.tensors, resolved.spec)
+    return resolved, Shares(group, sizes)
+
+
+def _attempt(function: Callable[[], Resolved]) -> tuple[Resolved | None, ArgumentError | None]:
+    try:
+        return function(), None
+    except ArgumentError as error:
+        return None, error
+
+
+def _fingerprint(x: Tensor) -> str:
+    return f"{x.dtype} values whose checksum is {int(_agreement.checksum(x)) & 0xFFFFFFFF:08x}"
+
+
+def _chunks(total: int, ranks: int) -> tuple[int, ...]:
+    """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
+    each = -(-total // ranks)
+    return tuple(max(0, min(each, total - i * each)) for i in range(ranks))
+
+
+def _check_place(said: Slice, classes: int, sizes: tuple[int, ...], rank: int) -> None:
+    """What a rank says of its classes is what it has, in the order of ranks."""
+    start, total = sum(sizes[:rank]), sum(sizes)
+    right = classes == sizes[rank] and said.start in (None, start) and said.total in (None, total)
+    if not right:
+        cut = (
+            "" if said.asks else ": with both given, classes are shared out as by torch.chunk; leave one out otherwise"
+        )
+        raise ArgumentValueError(
+            f"rank {rank} has {classes} classes, with vocab_start {said.start} and num_classes {said.total}; expected "
+            f"{sizes[rank]} from {start} on, of {total}{cut}"
+        )
+
+
+def agreement(resolved: Resolved) -> Tensor:
+    """A checksum of all that the ranks must share, which travels with the statistics."""
+    total = torch.full((), _agreement.hashed(resolved.facts()), dtype=torch.int64, device=resolved.tensors.input.device)
+    for i, x in enumerate(resolved.shared().values()):
+        total = total + (2 * i + 1) * _agreement.checksum(x)
+    return total
+
+
+def execute(resolved: Resolved, shares: Shares, loss: Loss, coefficient: Tensor, summed: bool) -> tuple[Tensor, Tensor]:
+    """Σ coefficient · rows, and the rows; see `crossentropy._reduction`."""
+    share = share_of(resolved, shares, loss)
+    rows, _ = rows_of(share, loss, agreement(resolved))
+    total = weigh(coefficient, rows).sum() if summed else rows.new_zeros(())
+    return total, rows
+
+
+def share_of(resolved: Resolved, shares: Shares, loss: Loss) -> Share:
+    """A rank's share of a loss."""
+    backend = select_slicing(loss, contract.backend(resolved.options))
+    return Share(backend, without_tensors(loss), shares, **resolved.how)  # pyright: ignore[reportArgumentType]
+
+
+def reduced(resolved: Resolved, shares: Shares) -> Tensor:
+    """The reduced loss."""
+    run = functools.partial(execute, resolved, shares)
+    return reduce(resolved.loss(), resolved.tensors, resolved.spec.reduction, resolved.spec.out_dtype, run)
+
+
+def statistics(resolved: Resolved, shares: Shares) -> tuple[Tensor, Tensor]:
+    """The statistics (3, rows), and the argmax of the rows."""
+    loss = resolved.loss()
+    return rows_of(share_of(resolved, shares, loss), loss, agreement(resolved))

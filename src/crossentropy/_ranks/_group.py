@@ -1,0 +1,102 @@
+"""The processes that share something, and what they tell each other.
+
+    gather     (…)     → (W, …)    each rank's, in rank order: the same bits on all of them
+    total      Σ over ranks        most, least    the elementwise extremes
+    scatter    (W · n, …) → (n, …)    the rank's part of the sum over ranks
+
+W ranks. A group of one has nobody to talk to: then nothing is sent, and torch.distributed need not be initialised.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
+
+AnyGroup: TypeAlias = "dist.ProcessGroup | DeviceMesh | None"
+
+
+class Group(NamedTuple):
+    """A process group, as this process sees it."""
+
+    processes: "dist.ProcessGroup | None"
+    """None for one process alone."""
+    size: int
+    rank: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where small tensors of its own are."""
+        nccl = self.processes is not None and "nccl" in dist.get_backend(self.processes)
+        return torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Of all ranks, in rank order."""
+        if self.size == 1:
+            return x.unsqueeze(0)
+        out = x.new_empty(self.size * x.numel())
+        dist.all_gather_into_tensor(out, x.flatten(), group=self.processes)
+        return out.view(self.size, *x.shape)
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over ranks; of what is computed in place, the same tensor."""
+        return self._reduced(x, dist.ReduceOp.SUM)
+
+    def most(self, x: Tensor) -> Tensor:
+        """The largest of all ranks, elementwise."""
+        return self._reduced(x, dist.ReduceOp.MAX)
+
+    def least(self, x: Tensor) -> Tensor:
+        """The smallest of all ranks, elementwise."""
+        return self._reduced(x, dist.ReduceOp.MIN)
+
+    def start_total(self, x: Tensor) -> "dist.Work | None":
+        """Begin to sum a tensor over ranks, in place."""
+        return None if self.size == 1 else dist.all_reduce(x, group=self.processes, async_op=True)
+
+    def scatter(self, x: Tensor) -> Tensor:
+        """The rank's part of the sum over ranks."""
+        if self.size == 1:
+            return x
+        out = x.new_empty(x.numel() // self.size)
+        dist.reduce_scatter_tensor(out, x.flatten(), group=self.processes)
+        return out.view(-1, *x.shape[1:])
+
+    def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
+        if self.size == 1:
+            return x
+        out = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(out, operation, group=self.processes)
+        return out
+
+
+ALONE = Group(None, 1, 0)
+
+
+def group_of(group: object, name: str = "group") -> Group:
+    """The group that a caller means: a process group, a mesh of one dimension, or None for all processes."""
+    if not dist.is_available() or not dist.is_initialized():
+        if group is not None:
+            raise ArgumentValueError(
+                f"{name} is given and torch.distributed is not initialised — init_process_group does"
+            )
+        return ALONE
+    if isinstance(group, DeviceMesh):
+        if group.ndim != 1:
+            names = group.mesh_dim_names or tuple(range(group.ndim))
+            raise ArgumentValueError(
+                f"{name} is a mesh of {group.ndim} dimensions, {names}: pass one of them, as in mesh[{names[0]!r}], or "
+                "mesh.get_group(dimension)"
+            )
+        group = group.get_group()
+    if group is None:
+        group = dist.group.WORLD
+    if not isinstance(group, dist.ProcessGroup):
+        raise ArgumentTypeError(f"{name} is {kind_of(group)}, expected a ProcessGroup, a DeviceMesh or None")
+    size, rank = dist.get_world_size(group), dist.get_rank(group)
+    if rank < 0:
+        raise ArgumentValueError(f"{name} is one to which this process, rank {dist.get_rank()} of all, does not belong")
+    return ALONE if size == 1 else Group(group, size, rank)
