@@ -46,7 +46,7 @@ def weigh(coefficient: Tensor, rows: Tensor) -> Tensor:
 
 def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dtype, execute: Execute) -> Tensor:
     """The reduced loss, rounded once."""
-    t, total = _weights(loss, tensors.token_weight)
+    t, total = weights(loss, tensors.token_weight)
     if reduction == "none":
         rows = execute(loss, _of_rows(t, loss), False)[1][0].clone()  # no view, which autograd lets nobody change
         return (rows if tensors.token_weight is None else weigh(t, rows)).to(out_dtype)
@@ -82,7 +82,7 @@ def _divided(t: Tensor, divisor: Tensor) -> Tensor:
     return t / divisor.masked_fill(divisor.isinf(), torch.nan)
 
 
-def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+def weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """The token weights t, one number where all are the same, and Σ t n."""
     spec = loss.sides[0].spec
     if token_weight is None and not spec.ignores:

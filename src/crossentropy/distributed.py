@@ -17,28 +17,24 @@ the loss and all gradients are nan on every rank. (Messages of different sizes, 
 told without asking first: torch.distributed then ends with an error, or waits.)
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
 from crossentropy._ranks._function import Spread, part
 from crossentropy._ranks._group import AnyGroup, Group, group_of
-from crossentropy._targets import check_labels
+from crossentropy._ranks._labels import shift_labels, token_denominator
 from crossentropy._tensors import (
-    INTEGERS,
     check_floating,
     check_linear,
     check_statistics_head,
     check_tensor,
-    check_token_weight,
     class_axis,
 )
 from crossentropy._token_statistics import TokenStatistics, named
@@ -207,76 +203,6 @@ def vocab_parallel_token_statistics(
     rows, argmax = statistics(resolved, shares)
     natural = resolved.spec.out_dtype
     return named(rows, argmax, natural if out_dtype is not None else wide(natural), target)
-
-
-def token_denominator(
-    target: Tensor | Sequence[Tensor],
-    *,
-    weight: Tensor | None = None,
-    token_weight: Tensor | Sequence[Tensor] | None = None,
-    ignore_index: int = -100,
-    group: AnyGroup = None,
-    averaged: bool = True,
-) -> Tensor:
-    """Count."""
-    targets = [target] if isinstance(target, Tensor) else list(target)
-    weights = [token_weight] if token_weight is None or isinstance(token_weight, Tensor) else list(token_weight)
-    if len(weights) == 1 and weights[0] is None:
-        weights *= len(targets)
-    if len(weights) != len(targets):
-        raise ArgumentValueError(f"{len(targets)} targets and {len(weights)} token_weights: expected one for each")
-    ranks, ignored = group_of(group), contract.label_to_ignore(ignore_index)
-    device = targets[0].device if targets else ranks.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for labels, t in zip(targets, weights):
-        total = total + _counted(check_tensor("target", labels), weight, t, ignored)
-    return ranks.total(total) / (ranks.size if averaged else 1)
-
-
-def _counted(labels: Tensor, weight: Tensor | None, token_weight: Tensor | None, ignored: int) -> Tensor:
-    """Σ t n of one batch."""
-    check_token_weight(token_weight, labels.shape)
-    if labels.dtype not in INTEGERS:
-        raise ArgumentTypeError(
-            f"target has dtype {labels.dtype}, expected class indices: rows of class probabilities count 1"
-        )
-    kept = labels != ignored
-    count = kept.double()
-    if weight is not None:
-        known = labels.long().masked_fill(~kept, 0)
-        check_labels(known, len(weight), 0)
-        count = weight.detach().double()[known.clamp(0, len(weight) - 1)].masked_fill(~kept, 0.0)
-    if token_weight is not None:
-        count = (count * token_weight.detach()).masked_fill(~kept, 0.0)
-    return count.sum()
-
-
-def shift_labels(
-    labels: Tensor,
-    *,
-    dim: int = -1,
-    ignore_index: int = -100,
-    group: AnyGroup = None,
-    layout: str = "contiguous",
-) -> Tensor:
-    """Next tokens."""
-    ranks, at = group_of(group), axis("labels", labels, dim)
-    if layout not in ("contiguous", "balanced"):
-        raise ArgumentValueError(f"layout is {layout!r}, expected 'contiguous' or 'balanced'")
-    x = labels.movedim(at, 0)
-    count = 2 if layout == "balanced" and ranks.size > 1 else 1
-    if x.shape[0] % count or not x.shape[0]:
-        raise ArgumentValueError(
-            f"labels have {x.shape[0]} positions along axis {at}, expected two halves of equal size"
-        )
-    pieces = x.chunk(count)
-    places = [ranks.rank, 2 * ranks.size - 1 - ranks.rank][:count]
-    firsts = ranks.gather(torch.stack([piece[0] for piece in pieces]))  # (W, count, …)
-    order = torch.cat([firsts[:, 0], firsts[:, -1].flip(0)]) if count == 2 else firsts[:, 0]
-    end = torch.full_like(order[:1], ignore_index)
-    following = torch.cat([order[1:], end])
-    shifted = [torch.cat([piece[1:], following[place].unsqueeze(0)]) for piece, place in zip(pieces, places)]
-    return torch.cat(shifted).movedim(0, at)
 
 
 def _check_alone(vocab_start: int | None, num_classes: int | None, classes: int) -> None:
