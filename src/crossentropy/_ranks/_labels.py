@@ -117,7 +117,8 @@ def _listed(name: str, several: object) -> list[object]:
 
 def _counted_one(name: str, target: object, weight: object, token_weight: object, ignored: int) -> Tensor:
     """Σ t n of one micro-batch, as the mean of a loss has it."""
-    labels = _own_labels(name, target)
+    soft = f" — rows of class probabilities count 1: pass {name}.argmax(class_axis), of the rows' shape"
+    labels = _own_labels(name, target, soft)
     check_token_weight(token_weight, labels.shape)
     check_same_device(**{name: labels, "weight": weight, "token_weight": token_weight})
     numbers, classes = long(labels), 0
@@ -142,7 +143,7 @@ def _detached(x: object) -> Tensor | None:
     return x.detach() if isinstance(x, Tensor) else None
 
 
-def _own_labels(name: str, labels: object) -> Tensor:
+def _own_labels(name: str, labels: object, hint: str = "") -> Tensor:
     """Labels that this rank has."""
     found = check_tensor(name, labels)
     if sharding.is_distributed(found):
@@ -151,9 +152,8 @@ def _own_labels(name: str, labels: object) -> Tensor:
             "group over which it is sharded"
         )
     if found.dtype not in INTEGERS:
-        rows = f" — rows of class probabilities count 1: pass {name}.argmax(class_axis), of the rows' shape"
         raise ArgumentTypeError(
-            f"{name} has dtype {found.dtype}, expected class indices: integers{rows * found.is_floating_point()}"
+            f"{name} has dtype {found.dtype}, expected class indices: integers{hint * found.is_floating_point()}"
         )
     return found
 
