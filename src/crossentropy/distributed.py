@@ -11,10 +11,10 @@ The forward sends one message of 3 numbers a row (4 with smoothing, 5 with class
 backward of given logits sends nothing; that of a head sums the gradient of the hidden states, once.
 
 Ranks that were called with different labels, rows or settings have each a number that looks right. With
-`validate=True`, or where `vocab_start` and `num_classes` are not both given, they compare these first, in one more message
-of a few integers, and every rank raises the same error. Otherwise a checksum travels with the statistics, and where it differs
-the loss and all gradients are nan on every rank. (Messages of different sizes, of other numbers of rows say, cannot be
-told without asking first: torch.distributed then ends with an error, or waits.)
+`validate=True`, or where `vocab_start` and `num_classes` are not both given, they compare these first, in one more
+message of a few integers, and every rank raises the same error. Otherwise a checksum travels with the statistics, and
+where it differs the loss and all gradients are nan on every rank. (Messages of different sizes, of other numbers of
+rows say, cannot be told without asking first: torch.distributed then ends with an error, or waits.)
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,10 @@ from crossentropy._ranks._group import AnyGroup, Group, group_of
 from crossentropy._targets import check_labels
 from crossentropy._tensors import (
     INTEGERS,
+    check_distillation,
     check_floating,
     check_linear,
+    check_same_device,
     check_statistics_head,
     check_tensor,
     check_token_weight,
@@ -49,6 +51,7 @@ __all__ = [
     "token_denominator",
     "vocab_parallel_cross_entropy",
     "vocab_parallel_linear_cross_entropy",
+    "vocab_parallel_linear_kl_div",
     "vocab_parallel_token_statistics",
 ]
 
@@ -209,6 +212,67 @@ def vocab_parallel_token_statistics(
     return named(rows, argmax, natural if out_dtype is not None else wide(natural), target)
 
 
+def vocab_parallel_linear_kl_div(
+    input: Tensor,
+    linear_weight: Tensor,
+    teacher_input: Tensor,
+    teacher_weight: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    teacher_bias: Tensor | None = None,
+    group: AnyGroup = None,
+    vocab_start: int | None = None,
+    num_classes: int | None = None,
+    reduce_input_grad: bool = True,
+    comm_dtype: torch.dtype | None = None,
+    validate: bool = False,
+    reduction: str = "mean",
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    teacher_softcap: float | None = None,
+    logit_scale: float = 1.0,
+    teacher_logit_scale: float = 1.0,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+) -> Tensor:
+    """Distillation."""
+    ranks = group_of(group)
+    if ranks.size == 1:
+        _check_alone(vocab_start, num_classes, check_floating("linear_weight", linear_weight).shape[0])
+        return F.linear_kl_div(
+            input, linear_weight, teacher_input, teacher_weight, linear_bias=linear_bias, teacher_bias=teacher_bias,
+            reduction=reduction, token_weight=token_weight, denominator=denominator, temperature=temperature,
+            softcap=softcap, teacher_softcap=teacher_softcap, logit_scale=logit_scale,
+            teacher_logit_scale=teacher_logit_scale, out_dtype=out_dtype, options=options, validate=validate,
+        )  # fmt: skip
+
+    def resolve(classes: int) -> Resolved:
+        shape = check_linear(input, linear_weight, linear_bias)
+        teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
+        teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
+        check_distillation(shape, teacher_shape, linear_weight)
+        check_same_device(input=input, teacher_input=teacher_input)
+        contract.check_dtype("comm_dtype", comm_dtype)
+        tensors, spec = contract.resolve(
+            LossTensors(input, None, None, token_weight, denominator, linear_weight, linear_bias), shape,
+            input.dim() - 1, classes=classes, target_kind="none", reduction=reduction, softcap=softcap,
+            logit_scale=logit_scale, temperature=temperature, out_dtype=out_dtype, options=options,
+        )  # fmt: skip
+        teacher = contract.resolve(
+            LossTensors(teacher_input, linear_weight=teacher_weight, linear_bias=teacher_bias), teacher_shape,
+            input.dim() - 1, classes=classes, prefix="teacher_", target_kind="none", softcap=teacher_softcap,
+            logit_scale=teacher_logit_scale, temperature=temperature,
+        )  # fmt: skip
+        how: dict[str, object] = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
+        return Resolved("divergence", tensors, spec, shape, options, how, teacher)
+
+    message = _linear_message("divergence", input, linear_weight, None, 0.0)
+    message = message._replace(dtype=torch.promote_types(message.dtype, teacher_input.dtype))
+    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+
+
 def token_denominator(
     target: Tensor | Sequence[Tensor],
     *,
@@ -303,8 +367,8 @@ def _spread(
     length = whole.shape[dim]
     if input.shape[dim] != part(length, ranks):
         raise ArgumentValueError(
-            f"input has {input.shape[dim]} positions along axis {dim}, expected {part(length, ranks)}, this rank's part "
-            f"of the {length} of the target as torch.chunk cuts them"
+            f"input has {input.shape[dim]} positions along axis {dim}, expected {part(length, ranks)}: of the {length} "
+            "that the target has, this rank's part as torch.chunk cuts them"
         )
     sizes = list(shape)
     sizes[dim] = length
