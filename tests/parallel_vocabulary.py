@@ -525,6 +525,53 @@ def what_is_not_supported_raises() -> None:
     raises(lambda: D.vocab_parallel_cross_entropy(z, tensors["y"], options=reference), "backend 'reference' knows no")
 
 
+# --- compilers ------------------------------------------------------------------------------------------------------
+
+
+def agrees_compiled(function: Callable[..., Any], *tensors: Tensor, backend: str = "aot_eager") -> None:
+    """In one graph, a function and its gradients are what they are without a compiler."""
+    torch.compiler.reset()
+    found, exact = ([x.clone().requires_grad_() for x in tensors] for _ in range(2))
+    for leaves, run in ((found, torch.compile(function, backend=backend, fullgraph=True)), (exact, function)):
+        run(*leaves).sum().backward()
+    for a, b in zip(found, exact):
+        close(a.grad, b.grad)
+
+
+def compiled() -> None:
+    tensors, mine = made(), Mine.of("chunk")
+    at = slice(mine.begin, mine.end)
+    z, h, head, bias = tensors["z"][:, at], tensors["h"], tensors["head"][at], tensors["bias"][at]
+    y, p, place = tensors["y"], tensors["p"][:, at], {"vocab_start": mine.begin, "num_classes": V}
+    every = settings(OPTIONS["all"], tensors)
+    agrees_compiled(lambda z: D.vocab_parallel_cross_entropy(2 * z, y, **every, **place), z)
+    agrees_compiled(lambda z: D.vocab_parallel_cross_entropy(z, p, reduction="none", **place), z)
+    agrees_compiled(
+        lambda h, w, b: D.vocab_parallel_linear_cross_entropy(h, w, y, linear_bias=b, **every, **place), h, head, bias
+    )
+    agrees_compiled(
+        lambda h, w: D.vocab_parallel_token_statistics(h, y, linear_weight=w, **place).entropy.square(),
+        h,
+        head,
+        backend="inductor",
+    )
+    agrees_compiled(lambda h, w, b: D.vocab_parallel_linear_kl_div(h, w, b, w.detach(), **place), h, head, h.sin())
+    begin, size = (f(N, "chunk", dist.get_world_size()) for f in (_begin, _size))
+    agrees_compiled(
+        lambda h, w: D.vocab_parallel_linear_cross_entropy(h, w, y, sequence_dim=0, **place),
+        h[begin : begin + size],
+        head,
+    )
+
+
+def _begin(total: int, how: str, ranks: int) -> int:
+    return sum(cut(total, how, ranks)[: dist.get_rank()])
+
+
+def _size(total: int, how: str, ranks: int) -> int:
+    return cut(total, how, ranks)[dist.get_rank()]
+
+
 def _cases() -> Iterator[tuple[str, Case]]:
     for how, given in (("chunk", True), ("chunk", False), ("uneven", False), ("last", False)):
         for target, (name, options) in itertools.product("yp", OPTIONS.items()):
@@ -558,6 +605,7 @@ def _others() -> Iterator[tuple[str, Case]]:
         disagreements,
         errors_of_one_rank_alone,
         what_is_not_supported_raises,
+        compiled,
     ):
         yield case.__name__, case
 

@@ -46,8 +46,8 @@ def checksum(x: Tensor) -> Tensor:
 
 
 def hashed(facts: Facts) -> int:
-    """An integer of 32 bits that depends on all facts; a compiler cannot tell."""
-    return 0 if torch.compiler.is_compiling() else zlib.crc32(_text(facts).encode())
+    """An integer of 32 bits that depends on all facts."""
+    return zlib.crc32(_text(facts).encode())
 
 
 def shake_hands(

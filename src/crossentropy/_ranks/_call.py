@@ -21,12 +21,13 @@ from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import select_slicing
 from crossentropy._errors import ArgumentError, ArgumentValueError
 from crossentropy._logspace import wide
-from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without, without_tensors
-from crossentropy._ranks import _agreement
+from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, tensors_of, without, without_tensors
+from crossentropy._ranks import _agreement, _operator
 from crossentropy._ranks._fold import Shares, fields, poison
-from crossentropy._ranks._function import Share, rows_of
+from crossentropy._ranks._function import Function, Share
 from crossentropy._ranks._group import Group
 from crossentropy._reduction import reduce, weigh
+from crossentropy._torch import tracing
 from crossentropy._validation import check_shared
 
 
@@ -228,7 +229,9 @@ def _check_place(said: Slice, classes: int, sizes: tuple[int, ...], rank: int) -
 
 def agreement(resolved: Resolved) -> Tensor:
     """A checksum of all that the ranks must share, which travels with the statistics."""
-    total = torch.full((), _agreement.hashed(resolved.facts()), dtype=torch.int64, device=resolved.tensors.input.device)
+    compiling = torch.compiler.is_compiling()  # settings are constants there
+    known = 0 if compiling else _agreement.hashed(resolved.facts())
+    total = torch.full((), known, dtype=torch.int64, device=resolved.tensors.input.device)
     for i, x in enumerate(resolved.shared().values()):
         total = total + (2 * i + 1) * _agreement.checksum(x)
     return total
@@ -240,6 +243,14 @@ def execute(resolved: Resolved, shares: Shares, loss: Loss, coefficient: Tensor,
     rows, _ = rows_of(share, loss, agreement(resolved))
     total = weigh(coefficient, rows).sum() if summed else rows.new_zeros(())
     return total, rows
+
+
+def rows_of(share: Share, loss: Loss, agreement: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of a loss (K, rows), and their argmax for statistics."""
+    tensors = tensors_of(loss)
+    if torch.compiler.is_compiling() or tracing():
+        return _operator.rows_of(share, tensors, agreement)
+    return Function.apply(share, agreement, *tensors)  # pyright: ignore[reportReturnType]
 
 
 def share_of(resolved: Resolved, shares: Shares, loss: Loss) -> Share:

@@ -60,6 +60,16 @@ def fields(loss: Loss) -> tuple[str, ...]:
     return ("maximum", "others", "apart", *(["weighted"] if spec.label_smoothing else []))
 
 
+def kept(loss: Loss) -> tuple[str, ...]:
+    """The statistics of all classes that are known after that."""
+    names = ["maximum", *(name for name in fields(loss) if name != "maximum")]
+    if "weighted" in names and "weight" not in names:
+        names.append("weight")
+    if "elsewhere" in names:
+        names.append("top")
+    return tuple(names)
+
+
 def fold(loss: Loss, row: RowStatistics, shares: Shares, agreement: Tensor) -> tuple[RowStatistics, Tensor]:
     """Statistics of all classes in the rows' shape, and whether the ranks agree."""
     names, shape = fields(loss), row.apart.shape

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from crossentropy._dispatch import Slicing
 from crossentropy._logspace import wide
-from crossentropy._loss import Collector, Loss, Side, tensors_of, with_tensors
+from crossentropy._loss import Collector, Loss, Side, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
 from crossentropy._ranks._group import Group
 from crossentropy._statistics import Comparison, RowStatistics
@@ -52,12 +52,6 @@ class Share:
     """Of that sum; None: float32 or wider."""
 
 
-def rows_of(share: Share, tensors: Loss, agreement: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of a loss (K, rows), and their argmax for statistics."""
-    rows, argmax, *_ = _Function.apply(share, agreement, *tensors_of(tensors))  # pyright: ignore[reportGeneralTypeIssues]
-    return rows, argmax
-
-
 class _Context(Protocol):
     """What autograd hands from forward to backward."""
 
@@ -69,11 +63,11 @@ class _Context(Protocol):
     def mark_non_differentiable(self, *tensors: Tensor) -> None: ...
 
 
-class _Function(torch.autograd.Function):
+class Function(torch.autograd.Function):
     @staticmethod
     def forward(ctx: _Context, share: Share, agreement: Tensor, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        tensors = _collected(share, tensors)
-        known, rows, argmax = _computed(share, with_tensors(share.loss, tensors), agreement)
+        tensors = collected(share, tensors)
+        known, rows, argmax = computed(share, with_tensors(share.loss, tensors), agreement)
         ctx.share = share
         ctx.save_for_backward(*tensors, *known)
         ctx.mark_non_differentiable(argmax)
@@ -85,7 +79,7 @@ class _Function(torch.autograd.Function):
         tensors, known = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[4:])
         with torch.no_grad():
-            gradients = _derived(ctx.share, loss, known, upstream, wanted)
+            gradients = derived(ctx.share, loss, known, upstream, wanted)
         if torch.is_grad_enabled():  # somebody may differentiate them
             origin = (upstream, *[x for x, want in zip(tensors[2:], wanted) if want])
             gradients = [None if g is None else _Final.apply(g, *origin) for g in gradients]
@@ -106,7 +100,7 @@ class _Final(torch.autograd.Function):
         )
 
 
-def _computed(share: Share, loss: Loss, agreement: Tensor) -> tuple[tuple[Tensor | None, ...], Tensor, Tensor]:
+def computed(share: Share, loss: Loss, agreement: Tensor) -> tuple[tuple[Tensor | None, ...], Tensor, Tensor]:
     """What backward has to know, the rows (K, rows), and their argmax for statistics."""
     shares, backend = share.shares, share.backend
     if loss.kind == "divergence":
@@ -144,7 +138,7 @@ def _row(fields: Sequence[Tensor | None]) -> RowStatistics:
     return RowStatistics(*fields)  # pyright: ignore[reportArgumentType]
 
 
-def _collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+def collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """The tensors, with the hidden states of all rows."""
     if share.spread is None:
         return tuple(tensors)
@@ -153,7 +147,7 @@ def _collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor |
     return target, weight, _gather_parts(hidden, share.spread, share.shares.group), *others
 
 
-def _derived(
+def derived(
     share: Share, loss: Loss, known: Sequence[Tensor | None], upstream: Tensor, wanted: tuple[bool, ...]
 ) -> list[Tensor | None]:
     """Gradients of this rank's tensors, with the sums of the hidden states' over ranks."""
