@@ -35,7 +35,7 @@ from torch.nn.parallel import DistributedDataParallel
 import crossentropy
 import crossentropy.distributed as D
 import crossentropy.functional as F
-import processes
+import ranks
 
 Case = Callable[[], None]
 Parameters = dict[str, Tensor]
@@ -415,7 +415,7 @@ def pipeline(dtype: torch.dtype) -> None:
 
 def interrupted(rank: int, folder: str, signal_to_self: int) -> None:
     """As one of three processes, train; the second sends itself a signal in the tenth step."""
-    processes.begin(rank, 3, folder, PATIENCE)
+    ranks.begin(rank, 3, folder, PATIENCE)
     steps = itertools.count(1)
 
     def before_step() -> None:

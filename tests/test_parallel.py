@@ -7,7 +7,7 @@ import pytest
 
 import parallel_losses
 import parallel_training
-import processes
+import ranks
 
 pytestmark = pytest.mark.xdist_group("parallel")  # whose cases are run once, by two processes
 
@@ -15,11 +15,11 @@ CASES = {**parallel_training.CASES, **parallel_losses.CASES}
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> processes.Outcomes:
-    folder = tmp_path_factory.mktemp("parallel")
-    return processes.run(parallel_training.RANKS, folder, "parallel_training", "parallel_losses")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
+    modules = ("parallel_training", "parallel_losses")
+    return ranks.outcomes_of(modules, parallel_training.RANKS, tmp_path_factory.mktemp("parallel"))
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_parallel(name: str, outcomes: processes.Outcomes) -> None:
-    processes.assert_good(name, outcomes)
+def test_parallel(name: str, outcomes: list[dict[str, str]]) -> None:
+    ranks.check(name, outcomes)

@@ -12,24 +12,25 @@ import torch.multiprocessing
 
 import parallel_labels
 import parallel_runs
-import processes
+import ranks
 
 pytestmark = pytest.mark.xdist_group("parallel runs")  # each number of processes is started once
 
 MODULES = (parallel_runs, parallel_labels)
-CASES = [(ranks, name) for ranks in (2, 3, 4) for module in MODULES for name in module.cases(ranks)]
+CASES = [(count, name) for count in (2, 3, 4) for module in MODULES for name in module.cases(count)]
+Started = dict[int, list[dict[str, str]]]
 
 
 @pytest.fixture(scope="module")
-def started(tmp_path_factory: pytest.TempPathFactory) -> dict[int, processes.Outcomes]:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Started:
     """What became of the cases, by the number of processes."""
     modules = [module.__name__ for module in MODULES]
-    return {ranks: processes.run(ranks, tmp_path_factory.mktemp("runs"), *modules) for ranks in (2, 3, 4)}
+    return {count: ranks.outcomes_of(modules, count, tmp_path_factory.mktemp("runs")) for count in (2, 3, 4)}
 
 
-@pytest.mark.parametrize(("ranks", "name"), CASES)
-def test_several_processes_do_what_one_does(ranks: int, name: str, started: dict[int, processes.Outcomes]) -> None:
-    processes.assert_good(name, started[ranks])
+@pytest.mark.parametrize(("count", "name"), CASES)
+def test_several_processes_do_what_one_does(count: int, name: str, started: Started) -> None:
+    ranks.check(name, started[count])
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])

@@ -142,6 +142,9 @@ fake_mode: Callable[[], Any] = _found("_subclasses.fake_tensor.FakeTensorMode", 
 
 # --- autograd -----------------------------------------------------------------------------------------------------
 
+group_named = _found("distributed.distributed_c10d._resolve_process_group")
+"""The process group of a name; None in a torch without: then nothing over ranks is compiled."""
+
 graph_is_kept = _found("_C._autograd._get_current_graph_task_keep_graph", _yes)
 """Whether the graph that is being differentiated may be again. Absent: it may, so that gradients are copied."""
 

@@ -28,6 +28,9 @@ _ERRORS: dict[str, type[ArgumentError]] = {
 }
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+_MIXES = ((30, -4658895280553007687), (27, -7723592293110705685))
+"""Of SplitMix64 (G. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014), as signed integers."""
+
 PIECES, BITS = 3, 21
 """A checksum of 63 bits as floats, each exact in float32."""
 
@@ -36,13 +39,15 @@ def checksum(x: Tensor) -> Tensor:
     """An int64 that depends on every bit of a tensor and its place."""
     bits = x.detach().contiguous().view(-1)
     bits = bits.view(torch.uint8) if bits.dtype == torch.bool else bits.view(_INTEGERS[bits.element_size()])
-    place = torch.arange(1, bits.numel() + 1, device=x.device)
-    return ((place * 0x9E3779B97F4A7C1 + 0x5851F42D4C957F2D) * (bits.long() + 77)).sum()
+    mixed = bits.long() + torch.arange(1, bits.numel() + 1, device=x.device) * -7046029254386353131
+    for shift, factor in _MIXES:
+        mixed = (mixed ^ (mixed >> shift)) * factor
+    return (mixed ^ (mixed >> 31)).sum()
 
 
 def hashed(facts: Facts) -> int:
-    """An integer of 32 bits that depends on all facts; a compiler cannot tell."""
-    return 0 if torch.compiler.is_compiling() else zlib.crc32(_text(facts).encode())
+    """An integer of 32 bits that depends on all facts."""
+    return zlib.crc32(_text(facts).encode())
 
 
 def shake_hands(

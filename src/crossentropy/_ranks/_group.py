@@ -45,6 +45,10 @@ class Group(NamedTuple):
         """The sum over ranks; of what is computed in place, the same tensor."""
         return self._reduced(x, dist.ReduceOp.SUM)
 
+    def ordered_total(self, x: Tensor) -> Tensor:
+        """The sum over ranks in their order: the same bits on all of them."""
+        return self.gather(x).sum(0)
+
     def most(self, x: Tensor) -> Tensor:
         """The largest of all ranks, elementwise."""
         return self._reduced(x, dist.ReduceOp.MAX)

@@ -1,27 +1,24 @@
-"""Cases that several processes run together: each process runs all of them, and writes what became of each.
+"""Cases that several processes run together: started once, and what became of each on every rank.
 
-A case is a function of no arguments; a module has them by name, in `CASES`, or in `cases(ranks)` where there are others
-for other numbers of processes. Whoever starts the processes names the module, because they are started afresh and
-import it themselves.
+A case is a function that all processes call at the same time; a module has them by name, in `CASES`, or in
+`cases(ranks)` where other numbers of processes have others. One that fails on a rank alone must not leave the others
+waiting for more than the group's timeout.
 """
 
 import importlib
 import json
 import traceback
 import warnings
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing
 
 PATIENCE = timedelta(seconds=120)
 """With a process that fails where the others do not."""
-
-Outcomes = list[dict[str, str]]
-"""For each process and case, the traceback, or nothing."""
 
 
 def begin(rank: int, ranks: int, folder: str, patience: timedelta = PATIENCE) -> None:
@@ -31,7 +28,8 @@ def begin(rank: int, ranks: int, folder: str, patience: timedelta = PATIENCE) ->
     dist.init_process_group("gloo", f"file://{folder}/store", patience, rank=rank, world_size=ranks)
 
 
-def _run(rank: int, ranks: int, folder: str, modules: tuple[str, ...]) -> None:
+def _run(rank: int, ranks: int, modules: Sequence[str], folder: str) -> None:
+    """Run all cases of some modules as one of the processes, and write what became of them."""
     begin(rank, ranks, folder)
     outcomes = {}
     for module in map(importlib.import_module, modules):
@@ -40,20 +38,20 @@ def _run(rank: int, ranks: int, folder: str, modules: tuple[str, ...]) -> None:
             try:
                 case()
                 outcomes[name] = ""
-            except (Exception, pytest.fail.Exception):  # the latter, of pytest.raises, is no Exception
+            except BaseException:  # pytest's failures are no exceptions
                 outcomes[name] = traceback.format_exc()
             dist.barrier()
             Path(folder, f"{rank}.json").write_text(json.dumps(outcomes), "utf-8")
     dist.destroy_process_group()
 
 
-def run(ranks: int, folder: Path, *modules: str) -> Outcomes:
-    """Run all cases of some modules."""
-    torch.multiprocessing.spawn(_run, (ranks, str(folder), modules), ranks)
+def outcomes_of(modules: Sequence[str], ranks: int, folder: Path) -> list[dict[str, str]]:
+    """For each rank, by the name of a case, the traceback of its failure or nothing."""
+    torch.multiprocessing.spawn(_run, (ranks, modules, str(folder)), ranks)
     return [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(ranks)]
 
 
-def assert_good(name: str, outcomes: Outcomes) -> None:
-    """A case went well in all processes."""
+def check(name: str, outcomes: list[dict[str, str]]) -> None:
+    """A case passed on every rank."""
     failures = [f"rank {rank}: {outcome[name]}" for rank, outcome in enumerate(outcomes) if outcome[name]]
     assert not failures, "\n".join(failures)
