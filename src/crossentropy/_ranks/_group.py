@@ -7,6 +7,7 @@
 W ranks. A group of one has nobody to talk to: then nothing is sent, and torch.distributed need not be initialised.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -38,7 +39,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x.unsqueeze(0)
         out = x.new_empty(self.size * x.numel())
-        dist.all_gather_into_tensor(out, x.flatten(), group=self.processes)
+        _renamed("all_gather_single", "all_gather_into_tensor")(out, x.flatten(), group=self.processes)
         return out.view(self.size, *x.shape)
 
     def total(self, x: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x
         out = x.new_empty(x.numel() // self.size)
-        dist.reduce_scatter_tensor(out, x.flatten(), group=self.processes)
+        _renamed("reduce_scatter_single", "reduce_scatter_tensor")(out, x.flatten(), group=self.processes)
         return out.view(-1, *x.shape[1:])
 
     def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
@@ -75,6 +76,11 @@ class Group(NamedTuple):
         out = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(out, operation, group=self.processes)
         return out
+
+
+def _renamed(name: str, before: str) -> Callable[..., object]:
+    """A collective that torch 2.13 gave another name; the one before warns there."""
+    return getattr(dist, name, None) or getattr(dist, before)
 
 
 ALONE = Group(None, 1, 0)
