@@ -14,8 +14,8 @@ SURFACE = {
     "crossentropy": [
         "ArgumentError", "ArgumentIndexError", "ArgumentTypeError", "ArgumentValueError", "ArgumentWarning",
         "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
-        "TokenStatistics", "continuous", "distributed", "doctor", "explain", "functional", "fuse", "fused", "information",
-        "lazy", "nn", "unfuse",
+        "TokenStatistics", "continuous", "distributed", "doctor", "explain", "functional", "fuse", "fused",
+        "information", "lazy", "nn", "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",

@@ -12,7 +12,7 @@ that others wait at, and no number is computed of what they do not share.
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -64,11 +64,6 @@ def shake_hands(
     return list(zip(*numbers))
 
 
-def raise_everywhere(group: Group, error: ArgumentError | None) -> None:
-    """Raise the error of one rank on every rank."""
-    shake_hands(group, (), {}, error)
-
-
 def _text(facts: Facts) -> str:
     return json.dumps({name: str(fact) for name, fact in facts.items()})
 
@@ -82,22 +77,24 @@ def _tell(group: Group, text: str) -> list[str]:
     return [bytes(row[:size]).decode() for row, size in zip(group.gather(padded).tolist(), sizes)]
 
 
-def _raise_first(group: Group, texts: Sequence[str]) -> None:
+def _raise_first(group: Group, texts: Sequence[str]) -> NoReturn:
     rank = next(i for i, text in enumerate(texts) if text)
     kind, message = json.loads(texts[rank])
     everywhere = all(text == texts[0] for text in texts)
     raise _ERRORS.get(kind, ArgumentValueError)(message if everywhere else f"on rank {rank} of {group.size}: {message}")
 
 
-def _raise_difference(facts: Sequence[dict[str, str]]) -> None:
-    for name in facts[0]:
-        for rank, others in enumerate(facts):
-            if others.get(name) != facts[0][name]:
+def _raise_difference(facts: Sequence[dict[str, str]]) -> NoReturn:
+    names = dict.fromkeys(name for some in facts for name in some)
+    first, *rest = ([some.get(name, "none") for name in names] for some in facts)
+    for name, fact, *others in zip(names, first, *rest):
+        for rank, other in enumerate(others, 1):
+            if other != fact:
                 raise ArgumentValueError(
-                    f"the ranks of the group disagree on {name}: rank 0 has {facts[0][name]} and rank {rank} "
-                    f"{others.get(name)} — all of them need the same rows, target and settings"
+                    f"the ranks of the group disagree on {name}: rank 0 has {fact} and rank {rank} {other} — all of "
+                    "them need the same rows, target and settings"
                 )
-    raise ArgumentValueError("the ranks of the group call different functions")
+    raise AssertionError("facts of different checksums are not the same")
 
 
 def pieces(agreement: Tensor, dtype: torch.dtype) -> Tensor:

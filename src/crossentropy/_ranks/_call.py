@@ -47,15 +47,15 @@ class Slice:
     @classmethod
     def of(cls, group: Group, vocab_start: object, num_classes: object, validate: bool) -> "Slice":
         """From the arguments."""
-        start, total = _count("vocab_start", vocab_start), _count("num_classes", num_classes)
+        start, total = _count("vocab_start", vocab_start, 0), _count("num_classes", num_classes, 1)
         return cls(group, start, total, validate or start is None or total is None, validate)
 
 
-def _count(name: str, value: object) -> int | None:
+def _count(name: str, value: object, least: int) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ 0, or None")
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ {least}, or None")
     return value.__index__()  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -125,8 +125,6 @@ class Resolved:
 
     def settled(self, num_classes: int) -> "Resolved":
         """The same, when the number of all classes is known."""
-        if self.spec.num_classes == num_classes:
-            return self
         teacher = self.teacher
         if teacher is not None:
             teacher = teacher[0], contract.settled(*teacher, num_classes)
