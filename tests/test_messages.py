@@ -421,6 +421,24 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "group is one to which this process, rank 0 of all, does not belong": ranks(
         lambda: D.shift_labels(Y, group=torch.distributed.new_group([1]))
     ),
+    "1 micro-batches in target and 2 in token_weight, expected as many": lambda: D.token_denominator(
+        [Y], token_weight=[Y, Y]
+    ),
+    "target is an int, expected a tensor or a list of them, one for each micro-batch": lambda: D.token_denominator(4),
+    "token_weight is a Tensor, expected a tensor or a list of them, one for each micro-batch — target is a list": (
+        lambda: D.token_denominator([Y], token_weight=Y)
+    ),
+    "weight has shape (4, 5), expected (C,): one number for each class": lambda: D.token_denominator(Y, weight=X),
+    "target[1] is a DTensor, expected this rank's labels, a plain tensor — pass target[1].to_local()": spread(
+        lambda cut: D.token_denominator([Y, cut(Y, 0)])
+    ),
+    "target has dtype torch.float32, expected class indices: integers — rows of class probabilities count 1": (
+        lambda: D.token_denominator(P)
+    ),
+    "layout is 'zigzag', expected 'contiguous' or 'balanced'": lambda: D.shift_labels(Y, layout="zigzag"),
+    "labels have 3, 3 positions along the sequence, rank by rank, expected one even number on all": ranks(
+        lambda: D.shift_labels(Y[:3], layout="balanced")
+    ),
     "vocab_start is -1, expected a whole number": ranks(lambda: D.vocab_parallel_cross_entropy(X, Y, vocab_start=-1)),
     "num_classes is True, expected a whole number": ranks(
         lambda: D.vocab_parallel_cross_entropy(X, Y, num_classes=True)
