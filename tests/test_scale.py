@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 
 @functools.cache
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("benchmarks_ranks", ROOT / "benchmarks" / "ranks.py")
+    spec = importlib.util.spec_from_file_location("benchmarks_scale", ROOT / "benchmarks" / "scale.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -23,7 +23,7 @@ def script() -> Any:
 
 
 def test_the_page_is_what_is_sent() -> None:
-    assert (ROOT / "docs" / "ranks.md").read_text("utf-8") == script().page()
+    assert (ROOT / "docs" / "scale.md").read_text("utf-8") == script().page()
 
 
 @pytest.mark.parametrize(
