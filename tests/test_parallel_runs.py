@@ -36,7 +36,7 @@ def test_several_processes_do_what_one_does(count: int, name: str, started: Star
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGSTOP"])
 def test_no_process_waits_forever_for_another(name: str, tmp_path: Path) -> None:
     """Where one dies the others end at once with an error, and where one is stuck, when their patience does."""
-    context = torch.multiprocessing.get_context("spawn")
+    context = torch.multiprocessing.get_context(ranks.METHOD)
     number = getattr(signal, name)
     started = [
         context.Process(target=parallel_runs.interrupted, args=(rank, str(tmp_path), number)) for rank in range(3)
