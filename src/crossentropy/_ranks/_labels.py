@@ -174,8 +174,7 @@ def shift_labels(
         shifted_i = labels_{i+1},   ignore_index at the end of the whole sequence
 
     A part ends in the middle of the sequence: what comes next is the first label of the next part. Shifted within
-    each part alone, W − 1 labels of each sequence would be lost, and they are not any labels: the model sees what comes
-    before them from furthest away. Pass the result as the target, and do not shift again.
+    each part alone, W − 1 labels of each sequence would be lost. Pass the result as the target, and do not shift again.
 
     Args:
         labels: The labels of this rank's tokens, aligned with them; any integer dtype. Parts of any length, 0 too.
@@ -183,8 +182,8 @@ def shift_labels(
         ignore_index: What follows the last token.
         group: The ranks over which the sequence is spread; a process group, or a mesh of one dimension. Default: all.
         layout: How it is spread. "contiguous": rank r has the r-th part. "balanced": in 2W pieces of one length, of
-            which rank r has those at r and 2W − 1 − r, as context parallelism of torch and TransformerEngine cuts it,
-            so that causal attention is as much work on each.
+            which rank r has those at r and 2W − 1 − r, as context parallelism of torch (by default) and of
+            TransformerEngine cuts it, so that causal attention is as much work on each.
 
     Returns:
         Labels in the shape of `labels`; in their dtype, or in int64 if that cannot hold ignore_index.
@@ -240,25 +239,34 @@ class _Part:
 
     def shifted(self, lengths: list[int]) -> Tensor:
         """The next labels; `lengths` are those of all ranks' parts."""
-        ranks, last = self._ranks, 2 * self._ranks.size - 1
-        places = [ranks.rank, last - ranks.rank] if self._balanced else [ranks.rank]
-        if self._balanced and (len(set(lengths)) > 1 or lengths[0] % 2):
-            raise ArgumentValueError(
-                f"labels have {_series(lengths)} positions along the sequence, rank by rank, expected one even number "
-                "on all: a balanced layout has two pieces of one length on each rank — pad the sequence to a multiple "
-                f"of {2 * ranks.size}, or use layout='contiguous'"
-            )
-        pieces = self.labels.chunk(2) if self._balanced and len(self.labels) else (self.labels,) * len(places)
+        ranks, size = self._ranks, len(self.labels)
+        holders = [
+            (rank, 0) for rank in range(ranks.size)
+        ]  # of the pieces of the sequence: a rank, and which of its own
+        pieces, places = [self.labels], [ranks.rank]
+        if self._balanced:
+            _check_halves(lengths)
+            holders += [(rank, 1) for rank in reversed(range(ranks.size))]
+            pieces, places = [self.labels[: size // 2], self.labels[size // 2 :]], [ranks.rank, -1 - ranks.rank]
         end = self.labels.new_full(self.labels.shape[1:], self._ignored)
         mine = torch.stack([piece[0] if len(piece) else end for piece in pieces])
         firsts = ranks.gather(mine.to(ranks.device, torch.int64)).to(mine.device, mine.dtype)  # (W, pieces, …)
-        holders = [(rank, 0) for rank in range(ranks.size)]
-        holders += [(last - place, 1) for place in range(ranks.size, 2 * ranks.size) if self._balanced]
         shifted = []
         for place, piece in zip(places, pieces):
-            after = next((firsts[holder] for holder in holders[place + 1 :] if lengths[holder[0]]), end)
+            later = holders[place % len(holders) + 1 :]
+            after = next((firsts[holder] for holder in later if lengths[holder[0]]), end)
             shifted.append(torch.cat([piece, after.unsqueeze(0)])[1:] if len(piece) else piece)
         return torch.cat(shifted).movedim(0, self._at)
+
+
+def _check_halves(lengths: list[int]) -> None:
+    """The parts of a balanced layout are two pieces each, all of one length."""
+    if len(set(lengths)) > 1 or lengths[0] % 2:
+        raise ArgumentValueError(
+            f"labels have {_series(lengths)} positions along the sequence, rank by rank, expected one even number on "
+            "all: a balanced layout has two pieces of one length on each rank — pad the sequence to a multiple of "
+            f"{2 * len(lengths)}, or use layout='contiguous'"
+        )
 
 
 def _series(numbers: list[int]) -> str:
