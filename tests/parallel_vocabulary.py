@@ -297,6 +297,17 @@ def buckets_of_the_hidden_gradient() -> None:
             linear("y", tight, how, False)
 
 
+def gradients_of_a_graph_that_is_kept() -> None:
+    """Logits that were kept are lost to the first backward; the second makes them again."""
+    tensors, mine = made(), Mine.of("uneven")
+    leaves = [x.clone().requires_grad_() for x in (tensors["h"], tensors["head"][mine.begin : mine.end])]
+    losses = D.vocab_parallel_linear_cross_entropy(*leaves, tensors["y"], reduction="none")
+    first = torch.autograd.grad(losses.sum(), leaves, retain_graph=True)
+    second = torch.autograd.grad(2 * losses.sum(), leaves)
+    for a, b in zip(first, second):
+        close(2 * a, b)
+
+
 def sequence(dim: int, length: int) -> None:
     """Hidden states of which each rank has a part of the sequence."""
     g = torch.Generator().manual_seed(3)
@@ -604,6 +615,7 @@ def _others() -> Iterator[tuple[str, Case]]:
         one_message_of_three_numbers_a_row,
         a_head_sums_the_gradient_of_hidden_states_once,
         buckets_of_the_hidden_gradient,
+        gradients_of_a_graph_that_is_kept,
         a_tiny_loss_keeps_its_digits,
         hostile_rows,
         nothing_counts,
