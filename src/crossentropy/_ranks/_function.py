@@ -3,9 +3,9 @@
     forward     measure this rank's classes → fold over the ranks → conclude: the same rows on every rank
     backward    derive this rank's classes from the folded statistics; the hidden states' gradient is summed over ranks
 
-Nothing as large as the logits is sent. The sum of the hidden states' gradient begins while the products of later rows are
-still computed: in buckets, whose number depends only on what all ranks share. The logits of a head are kept for backward
-if this rank's fit into the memory budget, and else computed again.
+Nothing as large as the logits is sent. The sum of the hidden states' gradient begins while the products of later rows
+are still computed: in buckets, whose number depends only on what all ranks share. The logits of a head are kept for
+backward if this rank's fit into the memory budget, and else computed again.
 
 Of hidden states that are spread along a sequence, each rank has a part: they are gathered first, and the rank's part of
 the sum comes back.
