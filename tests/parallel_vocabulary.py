@@ -438,12 +438,17 @@ def usable() -> None:
 
 def raises(call: Callable[[], object], pattern: str) -> None:
     """Every rank raises the same error."""
-    with pytest.raises(crossentropy.ArgumentError, match=pattern) as caught:
+    with pytest.raises(RuntimeError, match=pattern) as caught:
         call()
     every: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(every, str(caught.value))
     assert len(set(every)) == 1, every
     usable()
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
 
 
 def disagreements() -> None:
@@ -489,6 +494,9 @@ def disagreements() -> None:
         "classes": (lambda: loss(z, y, num_classes=V + 1), "num_classes 14; expected .* of 13"),
         "start": (lambda: loss(z, y, vocab_start=mine.begin + last), "rank .* has .* classes, with vocab_start"),
         "weights": (lambda: loss(z, y, w[1:]), "weight has shape"),
+        "no tensor": (lambda: loss(3 if last else z, y), "on rank .*input is an int"),
+        "no number": (lambda: loss(z, y, vocab_start=-1 if last else None), "on rank .*vocab_start is -1"),
+        "no setting": (lambda: loss(z, y, reduction=Unprintable() if last else "mean"), "on rank .*no words"),
     }
     for call, pattern in asked.values():
         raises(call, pattern)
