@@ -25,7 +25,7 @@ from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import wide
-from crossentropy._loss import Kind, LossTensors
+from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
 from crossentropy._ranks._function import Spread, part
 from crossentropy._ranks._group import AnyGroup, Group, group_of
@@ -139,10 +139,11 @@ def vocab_parallel_cross_entropy(
         )  # fmt: skip
         return Resolved("cross_entropy", tensors, spec, input.shape, options, {})
 
-    dim = 0 if check_tensor("input", input).dim() == 1 else 1
-    rows = (*input.shape[:dim], *input.shape[dim + 1 :])
-    message = Message("cross_entropy", rows, target, label_smoothing, input.dtype, input.device)
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        rows = without(check_tensor("input", input).shape, min(input.dim() - 1, 1))
+        return Message("cross_entropy", rows, target, label_smoothing, input.dtype, input.device)
+
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def vocab_parallel_linear_cross_entropy(
@@ -251,8 +252,10 @@ def vocab_parallel_linear_cross_entropy(
         )  # fmt: skip
         return Resolved("cross_entropy", tensors, spec, shape, options, how)
 
-    message = _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        return _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
+
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def vocab_parallel_token_statistics(
@@ -342,13 +345,13 @@ def vocab_parallel_token_statistics(
         )  # fmt: skip
         return Resolved("statistics", tensors, spec, shape, options, how)
 
-    if linear_weight is None:
-        class_dim = axis("input", check_floating("input", input), dim)
-        rows = (*input.shape[:class_dim], *input.shape[class_dim + 1 :])
-        message = Message("statistics", rows, target, 0.0, input.dtype, input.device)
-    else:
-        message = _linear_message("statistics", input, linear_weight, target, 0.0)
-    resolved, shares = share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message)
+    def message() -> Message:
+        if linear_weight is not None:
+            return _linear_message("statistics", input, linear_weight, target, 0.0)
+        rows = without(check_floating("input", input).shape, axis("input", input, dim))
+        return Message("statistics", rows, target, 0.0, input.dtype, input.device)
+
+    resolved, shares = share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message)
     rows, argmax = statistics(resolved, shares)
     natural = resolved.spec.out_dtype
     return named(rows, argmax, natural if out_dtype is not None else wide(natural), target)
@@ -461,9 +464,11 @@ def vocab_parallel_linear_kl_div(
         how: dict[str, object] = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
         return Resolved("divergence", tensors, spec, shape, options, how, teacher)
 
-    message = _linear_message("divergence", input, linear_weight, None, 0.0)
-    message = message._replace(dtype=torch.promote_types(message.dtype, teacher_input.dtype))
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        alone = _linear_message("divergence", input, linear_weight, None, 0.0)
+        return alone._replace(dtype=torch.promote_types(alone.dtype, teacher_input.dtype))
+
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def _check_alone(vocab_start: int | None, num_classes: int | None, classes: int) -> None:
