@@ -84,7 +84,9 @@ def vocab_parallel_cross_entropy(
         target: Class indices of all V, the same on all ranks, in the rows' shape; or this rank's shard of class
             probabilities, in the shape of `input`.
         weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -185,7 +187,9 @@ def vocab_parallel_linear_cross_entropy(
             probabilities, in the shape of its logits.
         linear_bias: This rank's part of the bias (V_r) or (V_r, d1, …, dK).
         weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -289,7 +293,9 @@ def vocab_parallel_token_statistics(
         linear_weight: This rank's part of the head (V_r, D).
         linear_bias: This rank's part of the bias (V_r).
         dim: The class axis; the last by default, and always with a head.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -395,7 +401,9 @@ def vocab_parallel_linear_kl_div(
         teacher_weight: This rank's part of the teacher's head (V_r, D'): the same classes.
         linear_bias: Of the student's bias (V_r).
         teacher_bias: Of the teacher's bias (V_r).
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
