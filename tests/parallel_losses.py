@@ -1,9 +1,10 @@
-"""Losses of DTensors, by two processes: each is that of one process, with its gradients, or an error that says why.
+"""Losses of DTensors, by two or four processes: each is that of one process, with its gradients, and sends no logits.
 
-Each function is a case, which both processes run; `test_parallel.py` starts them and reads what became of each.
+Each function is a case, which all processes run; `test_parallel.py` starts them and reads what became of each.
 """
 
 import itertools
+import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -15,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, loss_parallel, parallelize_module
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import crossentropy
@@ -71,16 +73,16 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
 """What is tried, and the tensors that it takes."""
 
 
-def tensors(names: str) -> Tensors:
+def tensors(names: str, n: int = N, c: int = C, d: int = D) -> Tensors:
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     every = {
-        "z": normal(N, C), "log_p": normal(N, C).log_softmax(1), "p": normal(N, C).softmax(1),
-        "y": torch.tensor([0, 6, -100, 5, 2]), "w": normal(C).exp(), "t": normal(N).exp(), "h": normal(N, D),
-        "head": normal(C, D), "b": normal(C), "teacher": normal(N, D), "teacher_head": normal(C, D),
+        "z": normal(n, c), "log_p": normal(n, c).log_softmax(1), "p": normal(n, c).softmax(1),
+        "y": torch.tensor([c - 1, 0, -100, c - 2, 1]).repeat(-(-n // 5))[:n], "w": normal(c).exp(), "t": normal(n).exp(),
+        "h": normal(n, d), "head": normal(c, d), "b": normal(c), "teacher": normal(n, d), "teacher_head": normal(c, d),
         "total": torch.tensor(5.0, dtype=torch.float64),
     }  # fmt: skip
     return {name: every[name] for name in names.split()}
@@ -90,33 +92,70 @@ GIVEN = ("y", "p", "w", "t", "total")
 """What has no gradient here."""
 
 
-def outcome(function: Callable[..., Any], arguments: Tensors) -> tuple[list[Tensor], dict[str, Tensor]]:
+def outcome(name: str, arguments: Tensors) -> tuple[list[Tensor], dict[str, Tensor]]:
     """The results, and the gradients of a sum of them in which no two numbers weigh the same."""
     leaves = {n: x.detach().requires_grad_() if n not in GIVEN else x for n, x in arguments.items()}
-    results = [x for x in tree_leaves(function(**leaves)) if isinstance(x, Tensor)]
+    results = [x for x in tree_leaves(FUNCTIONS[name][1](**leaves)) if isinstance(x, Tensor)]
     weighed = []
     for x in results:
         if x.requires_grad:
             factor = torch.arange(1.0, x.numel() + 1, dtype=x.dtype).view(x.shape)
-            weighed.append(
-                (x * (spread(factor, x.device_mesh, Replicate()) if isinstance(x, DTensor) else factor)).sum()
-            )
+            if isinstance(x, DTensor):
+                factor = spread(factor, x.device_mesh, *[R] * x.device_mesh.ndim)
+            weighed.append((x * factor).sum())
     total = weighed[0]
     for x in weighed[1:]:
         total = total + x
     total.backward()
-    return [whole(x) for x in results], {n: whole(x.grad) for n, x in leaves.items() if x.grad is not None}
+    for x in results:
+        if isinstance(x, DTensor) and all(p.is_replicate() for p in x.placements):
+            same_on_all_ranks(x.to_local())
+    gradients = {n: x for n, x in leaves.items() if x.grad is not None}
+    for x in gradients.values():
+        # a gradient is placed as its tensor; what is a part of a sum has a whole one
+        if isinstance(x, DTensor) and "torch's" not in name:
+            assert x.grad.placements == tuple(R if p.is_partial() else p for p in x.placements)
+    return [whole(x) for x in results], {n: whole(x.grad) for n, x in gradients.items()}
 
 
-def spread(x: Tensor, mesh: Any, placement: Placement) -> Tensor:
+R = Replicate()
+
+
+def spread(x: Tensor, mesh: Any, *placements: Placement) -> Tensor:
     """The same on a mesh; as a partial sum, by a part from each process."""
-    if isinstance(placement, Partial):
-        return DTensor.from_local(x * (0.25 if dist.get_rank() else 0.75), mesh, [placement], run_check=False)
-    return distribute_tensor(x, mesh, [placement])
+    found = distribute_tensor(x, mesh, [R if p.is_partial() else p for p in placements])
+    sums = [dim for dim, p in enumerate(placements) if p.is_partial()]
+    if not sums:
+        return found
+    share = 1.0
+    for dim in sums:
+        share *= 0.25 if mesh.get_local_rank(dim) else 0.75
+    return DTensor.from_local(
+        found.to_local() * share, mesh, placements, run_check=False, shape=found.shape, stride=found.stride()
+    )
 
 
 def whole(x: Any) -> Tensor:
     return (x.full_tensor() if isinstance(x, DTensor) else x).detach()
+
+
+def same_on_all_ranks(x: Tensor) -> None:
+    """A tensor has the same bits on every rank."""
+    bits = x.detach().flatten().view(torch.uint8)
+    every = [torch.empty_like(bits) for _ in range(dist.get_world_size())]
+    dist.all_gather(every, bits)
+    for other in every:
+        assert torch.equal(other, bits)
+
+
+def close(found: Tensor, exact: Tensor) -> None:
+    """Equal up to 2^9 roundings of the largest entry: sums here have 250 terms of either sign at most, of one size."""
+    assert found.shape == exact.shape
+    if found.is_floating_point():
+        allowed = 2**9 * torch.finfo(exact.dtype).eps * exact.abs().nan_to_num(0.0, 0.0, 0.0).max()
+        torch.testing.assert_close(found, exact, rtol=0.0, atol=float(allowed), equal_nan=True)
+    else:
+        assert torch.equal(found, exact)
 
 
 def placed(arguments: Tensors, mesh: Any, how: str) -> Tensors:
@@ -124,8 +163,8 @@ def placed(arguments: Tensors, mesh: Any, how: str) -> Tensors:
 
     def one(name: str, x: Tensor) -> Tensor:
         if how == "P":
-            return spread(x, mesh, Partial() if name == next(iter(arguments)) else Replicate())
-        return spread(x, mesh, Shard(AXES[name].index(how)) if how in AXES[name] else Replicate())
+            return spread(x, mesh, Partial() if name == next(iter(arguments)) else R)
+        return spread(x, mesh, Shard(AXES[name].index(how)) if how in AXES[name] else R)
 
     return {name: one(name, x) for name, x in arguments.items()}
 
@@ -135,10 +174,9 @@ REMEDIES = r"distribute_tensor\(|full_tensor\(\)|outside loss_parallel\(\)|linea
 
 def assert_right_or_refused(name: str, distributed: Tensors, arguments: Tensors) -> bool:
     """Whether the result is right; False where an error says what to do."""
-    function = FUNCTIONS[name][1]
-    expected, gradients = outcome(function, arguments)
+    expected, gradients = outcome(name, arguments)
     try:
-        found, found_gradients = outcome(function, distributed)
+        found, found_gradients = outcome(name, distributed)
     except (ValueError, TypeError) as error:
         ours = isinstance(error, RuntimeError) and re.search(REMEDIES, str(error))
         torchs = "torch's" in name and str(error).startswith("loss_parallel() ")  # which refuses it first
@@ -146,10 +184,10 @@ def assert_right_or_refused(name: str, distributed: Tensors, arguments: Tensors)
             raise
         return False
     for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b, msg=lambda text: f"result: {text}")
+        close(a, b)
     assert found_gradients.keys() == gradients.keys()
     for key in gradients:
-        torch.testing.assert_close(found_gradients[key], gradients[key], msg=lambda text, key=key: f"{key}: {text}")
+        close(found_gradients[key], gradients[key])
     return True
 
 
@@ -182,6 +220,10 @@ def placements() -> Iterator[tuple[str, Case]]:
             yield f"{name}{' in loss_parallel()' * inside}", case
 
 
+WHOLE = ("y", "p", "w", "t", "b", "total")
+"""What is the whole if it is plain: its shape tells."""
+
+
 def plain_beside_distributed() -> Iterator[tuple[str, Case]]:
     for name, (names, _) in FUNCTIONS.items():
 
@@ -192,9 +234,46 @@ def plain_beside_distributed() -> Iterator[tuple[str, Case]]:
                 for how in "RNC":
                     distributed = placed(arguments, mesh, how)
                     right = assert_right_or_refused(name, {**distributed, alone: arguments[alone]}, arguments)
-                    assert len(names.split()) == 1 or alone == "total" or not right, (alone, how)
+                    lazy = name == "LazyLogits"
+                    assert lazy or right == (alone in WHOLE or len(names.split()) == 1), (alone, how)
 
         yield f"{name} with one plain tensor", case
+
+
+# --- placements of each tensor ------------------------------------------------------------------------------------
+
+
+def any_placements(name: str, dims: int, choose: random.Random) -> list[Placement]:
+    """One of those that a tensor can have on a mesh of some dimensions."""
+    return [R if (axis := choose.randrange(-1, len(AXES[name]))) < 0 else Shard(axis) for _ in range(dims)]
+
+
+SHAPES = {"": (N, C, D), ", empty parts": (1, 2, 3)}
+
+
+def mixed_placements(shape: tuple[int, ...], tries: int) -> Iterator[tuple[str, Case]]:
+    """Tensors that are placed without regard to each other."""
+    for (name, (names, _)), (title, sizes) in itertools.product(FUNCTIONS.items(), SHAPES.items()):
+        if name == "LazyLogits" or "torch's" in name:
+            continue
+
+        def case(name: str = name, names: str = names, sizes: Any = sizes) -> None:
+            choose, arguments = random.Random(name), tensors(names, *sizes)
+            mesh = dist.device_mesh.init_device_mesh("cpu", shape)
+            expected, gradients = outcome(name, arguments)
+            for _ in range(tries):
+                how = {n: any_placements(n, len(shape), choose) for n in arguments}
+                try:
+                    found = outcome(name, {n: spread(x, mesh, *how[n]) for n, x in arguments.items()})
+                    for a, b in zip(found[0], expected, strict=True):
+                        close(a, b)
+                    assert found[1].keys() == gradients.keys()
+                    for key in gradients:
+                        close(found[1][key], gradients[key])
+                except Exception as error:
+                    raise AssertionError(f"{how}") from error
+
+        yield f"{name} on {'×'.join(map(str, shape))}{title}", case
 
 
 # --- a part of the classes ----------------------------------------------------------------------------------------
@@ -269,7 +348,11 @@ def labels_of_other_parts() -> None:
 CASES: dict[str, Case] = {
     **dict(placements()),
     **dict(plain_beside_distributed()),
+    **dict(mixed_placements((2,), 8)),
     **dict(parts_of_a_vocabulary()),
     "parts that are whole": parts_that_are_whole,
     "labels of other parts": labels_of_other_parts,
 }
+
+CASES_OF_FOUR: dict[str, Case] = {**dict(mixed_placements((2, 2), 12))}
+"""Those that four processes run."""

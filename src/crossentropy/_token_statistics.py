@@ -1,5 +1,6 @@
 """Statistics of rows of logits, for which torch has no function: `crossentropy.functional.token_statistics`."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -14,6 +15,7 @@ from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
+from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_floating, check_statistics_head
 from crossentropy._validation import check_loss
 from crossentropy._values import axis
@@ -116,11 +118,16 @@ def token_statistics(
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
     if validate:
         check_loss(loss, tensors, spec)
-    rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
+    if is_distributed(tensors.input):
+        from crossentropy._ranks import _dtensors
+
+        rows, argmax = _dtensors.statistics(loss, options)
+    else:
+        rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
     return named(rows, argmax, spec.out_dtype if out_dtype is not None else wide(spec.out_dtype), target)
 
 
-def named(rows: Tensor, argmax: Tensor, dtype: torch.dtype, target: Tensor | None) -> TokenStatistics:
+def named(rows: Iterable[Tensor], argmax: Tensor, dtype: torch.dtype, target: Tensor | None) -> TokenStatistics:
     """The statistics (3, rows) by name."""
     log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
     known = None if target is None else log_prob.to(dtype)

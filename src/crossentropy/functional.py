@@ -146,7 +146,12 @@ def softmax(
         torch.nn.functional.softmax.
     """
     _check_softmax(input, dim, _stacklevel, dtype)
-    result = F.softmax(input, dim, _stacklevel + 2, dtype)
+    if sharding.is_distributed(input) and dim is not None:
+        from crossentropy._ranks import _elements
+
+        result = _elements.softmax(input, dim, dtype or contract.loss_dtype(input), log=False)
+    else:
+        result = F.softmax(input, dim, _stacklevel + 2, dtype)
     if validate:
         _validation.check_softmax(input if dtype is None else input.to(dtype), dim)
     return result
@@ -198,7 +203,12 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 1)
-    result = _log_softmax(sharding.whole(input, dim).to(wide(input.dtype)), dim).to(dtype)
+    if sharding.is_distributed(input):
+        from crossentropy._ranks import _elements
+
+        result = _elements.softmax(input, dim, dtype, log=True)
+    else:
+        result = _log_softmax(input.to(wide(input.dtype)), dim).to(dtype)
     if validate:
         _validation.check_softmax(input, dim)
     return result
@@ -500,6 +510,10 @@ def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_s
 
 
 def _reduce(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
+    if sharding.is_distributed(tensors.input):
+        from crossentropy._ranks import _dtensors
+
+        return _dtensors.reduced(loss, tensors, spec, options)
     backend = select(loss, contract.backend(options)).backend
     execute = functools.partial(_autograd.execute, backend)
     return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
@@ -558,17 +572,24 @@ def kl_div(
     check_divergence_target(input, target)
     check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
-    input, target = sharding.element_by_element(input, target)
+    distributed = sharding.together({"input": input, "target": target}, {"target": (input.shape,)})
+    input, target = distributed.values()
+    sharding.check_log_probabilities(input)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
     if validate:
         _validation.check_kl_div(input, target, log_target, reduction)
-    loss = kl_terms(input, target, log_target)
-    out_dtype = contract.dtypes(input, (target,), None)[1]
+    if sharding.is_distributed(input):
+        from crossentropy._ranks import _elements
+
+        loss = _elements.kl_terms(input, target, log_target)
+    else:
+        loss = kl_terms(input, target, log_target)
+    out_dtype, count = contract.dtypes(input, (target,), None)[1], loss.numel()
+    if reduction != "none":
+        loss = sharding.replicated(loss.sum())
     if reduction == "mean":
-        loss = loss.sum() / loss.numel()
-    elif reduction != "none":
-        loss = loss.sum()
+        loss = loss / count
     if reduction == "batchmean" and input.dim() > 0:
         loss = loss / input.shape[0]
     return loss.to(out_dtype)

@@ -148,7 +148,7 @@ def share_out(part: Slice, resolve: Callable[[int], Resolved], message: Message)
 def _unasked(part: Slice, resolve: Callable[[int], Resolved], message: Message) -> tuple[Resolved, Shares]:
     """Without a word to the others."""
     group, total = part.group, part.total or 0
-    shares = Shares(group, _chunks(total, group.size))
+    shares = Shares(group, chunks(total, group.size))
     try:
         resolved = resolve(total)
         _check_place(part, resolved.classes, shares.sizes, group.rank)
@@ -189,7 +189,7 @@ def _fingerprint(x: Tensor) -> str:
     return f"{x.dtype} values whose checksum is {int(_agreement.checksum(x)) & 0xFFFFFFFF:08x}"
 
 
-def _chunks(total: int, ranks: int) -> tuple[int, ...]:
+def chunks(total: int, ranks: int) -> tuple[int, ...]:
     """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
     each = -(-total // ranks)
     return tuple(max(0, min(each, total - i * each)) for i in range(ranks))
