@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._dispatch import Slicing
+from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import wide
 from crossentropy._loss import Collector, Loss, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold
@@ -84,14 +85,34 @@ class _Function(torch.autograd.Function):
         return rows, argmax
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # a second derivative raises: of one rank alone it would be wrong
     def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         agree, *saved = ctx.saved_tensors
         count = 2 + 3 * len(ctx.share.loss.sides)
-        loss, row = with_tensors(ctx.share.loss, saved[:count]), RowStatistics(*saved[count:])
         wanted = tuple(ctx.needs_input_grad[4:])
-        coefficient = torch.where(agree, upstream, torch.nan)
-        return None, None, None, None, *_derived(ctx.share, loss, row, coefficient, wanted)
+        with torch.no_grad():
+            loss, row = with_tensors(ctx.share.loss, saved[:count]), RowStatistics(*saved[count:])
+            found = _derived(ctx.share, loss, row, torch.where(agree, upstream, torch.nan), wanted)
+        if torch.is_grad_enabled():
+            found = tuple([None if g is None else _Final.apply(g, upstream, *saved[:count]) for g in found])
+        return None, None, None, None, *found
+
+
+class _Final(torch.autograd.Function):
+    """A gradient whose derivative raises: of one rank alone it would be wrong.
+
+    It depends on what the loss was computed of; torch's once_differentiable takes it for a constant.
+    """
+
+    @staticmethod
+    def forward(ctx: _Context, gradient: Tensor, *of: Tensor | None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: _Context, *_: Tensor) -> None:
+        raise ArgumentValueError(
+            "the loss was differentiated twice, and its classes are cut over ranks, where only the first derivative is "
+            "known — cut the rows instead, or use one process"
+        )
 
 
 def _collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
