@@ -3,10 +3,11 @@
 Each function is a case, which all processes run; `test_parallel.py` starts them and reads what became of each.
 """
 
+import functools
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, loss_parallel, parallelize_module
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -81,7 +83,8 @@ def tensors(names: str, n: int = N, c: int = C, d: int = D) -> Tensors:
 
     every = {
         "z": normal(n, c), "log_p": normal(n, c).log_softmax(1), "p": normal(n, c).softmax(1),
-        "y": torch.tensor([c - 1, 0, -100, c - 2, 1]).repeat(-(-n // 5))[:n], "w": normal(c).exp(), "t": normal(n).exp(),
+        "y": torch.tensor([c - 1, 0, -100, c - 2, 1]).repeat(-(-n // 5))[:n],
+        "w": normal(c).exp(), "t": normal(n).exp(),
         "h": normal(n, d), "head": normal(c, d), "b": normal(c), "teacher": normal(n, d), "teacher_head": normal(c, d),
         "total": torch.tensor(5.0, dtype=torch.float64),
     }  # fmt: skip
@@ -119,6 +122,11 @@ def outcome(name: str, arguments: Tensors) -> tuple[list[Tensor], dict[str, Tens
 
 
 R = Replicate()
+
+
+@functools.cache
+def mesh_of(shape: tuple[int, ...]) -> Any:
+    return dist.device_mesh.init_device_mesh("cpu", shape)
 
 
 def spread(x: Tensor, mesh: Any, *placements: Placement) -> Tensor:
@@ -210,7 +218,7 @@ def placements() -> Iterator[tuple[str, Case]]:
 
             def case(name: str = name, inside: bool = inside) -> None:
                 arguments = tensors(FUNCTIONS[name][0])
-                mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+                mesh = mesh_of((2,))
                 for how in "RNCDP":
                     distributed = placed(arguments, mesh, how)
                     with inside_loss_parallel() if inside else nullcontext():
@@ -229,7 +237,7 @@ def plain_beside_distributed() -> Iterator[tuple[str, Case]]:
 
         def case(name: str = name, names: str = names) -> None:
             arguments = tensors(names)
-            mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+            mesh = mesh_of((2,))
             for alone in names.split():
                 for how in "RNC":
                     distributed = placed(arguments, mesh, how)
@@ -259,7 +267,7 @@ def mixed_placements(shape: tuple[int, ...], tries: int) -> Iterator[tuple[str, 
 
         def case(name: str = name, names: str = names, sizes: Any = sizes) -> None:
             choose, arguments = random.Random(name), tensors(names, *sizes)
-            mesh = dist.device_mesh.init_device_mesh("cpu", shape)
+            mesh = mesh_of(shape)
             expected, gradients = outcome(name, arguments)
             for _ in range(tries):
                 how = {n: any_placements(n, len(shape), choose) for n in arguments}
@@ -274,6 +282,187 @@ def mixed_placements(shape: tuple[int, ...], tries: int) -> Iterator[tuple[str, 
                     raise AssertionError(f"{how}") from error
 
         yield f"{name} on {'×'.join(map(str, shape))}{title}", case
+
+
+# --- what is sent -------------------------------------------------------------------------------------------------
+
+
+class Sent(TorchDispatchMode):
+    """Counts the bytes of what collectives take or give, whichever is more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.calls = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if DTensor in types:  # whose collectives come by themselves
+            return NotImplemented
+        found = func(*args, **(kwargs or {}))
+        if func.namespace in ("c10d", "_c10d_functional") and "wait" not in str(func):
+            self.calls += 1
+            self.bytes += max(x.nbytes for x in tree_leaves((args, found)) if isinstance(x, Tensor))
+        return found
+
+
+def sent(name: str, arguments: Tensors) -> Sent:
+    """What a function and its gradients send."""
+    leaves = {n: x.detach().requires_grad_() if n not in GIVEN else x for n, x in arguments.items()}
+    with Sent() as counted:
+        results = [x for x in tree_leaves(FUNCTIONS[name][1](**leaves)) if isinstance(x, Tensor) and x.requires_grad]
+        torch.autograd.backward([x.to_local() for x in results], [torch.ones_like(x.to_local()) for x in results])
+    return counted
+
+
+MANY, FEW = 128, 2
+"""Rows and features beside 256 classes: of one row the statistics are smaller than the logits, and so is the head."""
+
+
+def what_is_sent(shape: tuple[int, ...], placements: Iterable[str]) -> Iterator[tuple[str, Case]]:
+    """The logits are not: statistics of rows, hidden states and heads, which are together less than a quarter."""
+    for (name, (names, _)), how in itertools.product(FUNCTIONS.items(), placements):
+        if name == "LazyLogits" or "torch's" in name:
+            continue
+
+        def case(name: str = name, names: str = names, how: str = how) -> None:
+            mesh = mesh_of(shape)
+            arguments = tensors(names, MANY, 256, FEW)
+            cuts = {n: [AXES[n].find(letter) for letter in how] for n in arguments}
+            placed = {n: [R if at < 0 else Shard(at) for at in cuts[n]] for n in arguments}
+            counted = sent(name, {n: spread(x, mesh, *placed[n]) for n, x in arguments.items()})
+            assert counted.bytes < MANY * 256 * 8 / 4, f"{counted.bytes} bytes, {counted.calls} messages"
+            if how == "C" and name == "cross_entropy":  # three numbers of each row, and a checksum
+                assert (counted.bytes, counted.calls) == (3 * (MANY + 1) * 8 * 2, 1)
+
+        yield f"{name}, what is sent for {how}", case
+
+
+# --- what is asked of them ----------------------------------------------------------------------------------------
+
+
+def second_derivatives() -> None:
+    """They are those of one process where rows are cut, and raise where classes are."""
+    mesh = mesh_of((2,))
+
+    def penalty(z: Tensor, y: Tensor) -> Tensor:
+        loss = F.cross_entropy(z, y)
+        (gradient,) = torch.autograd.grad(loss, z, create_graph=True)
+        (second,) = torch.autograd.grad(loss + gradient.square().sum(), z)
+        return second
+
+    arguments = tensors("z y")
+    exact = penalty(arguments["z"].requires_grad_(), arguments["y"])
+    for placement in (R, Shard(0)):
+        close(whole(penalty(spread(arguments["z"].detach(), mesh, placement).requires_grad_(), arguments["y"])), exact)
+    with pytest.raises(ValueError, match="differentiated twice, and its classes are cut over ranks"):
+        penalty(spread(arguments["z"].detach(), mesh, Shard(1)).requires_grad_(), arguments["y"])
+
+
+def labels_out_of_range() -> None:
+    """They are not read, for a rank that raises alone would leave the others waiting: the loss is nan on all."""
+    mesh = mesh_of((2,))
+    z, y = tensors("z y").values()
+    y[-1] = C
+    for placement, reduction in itertools.product((R, Shard(0), Shard(1)), ("mean", "sum")):
+        logits = spread(z, mesh, placement)
+        for loss in (F.cross_entropy(logits, y, reduction=reduction), F.nll_loss(logits, y, reduction=reduction)):
+            assert loss.to_local().isnan()
+
+
+def labels_that_differ() -> None:
+    """Labels that are not the same on ranks that share out the classes make the loss nan on all of them."""
+    mesh = mesh_of((2,))
+    z, y = tensors("z y").values()
+    z = spread(z, mesh, Shard(1)).requires_grad_()
+    loss = F.cross_entropy(z, y.roll(dist.get_rank()))
+    loss.backward()
+    assert loss.to_local().isnan()
+    assert z.grad.to_local().isnan().any()
+    assert F.cross_entropy(z, y).to_local().isfinite()
+
+
+def gradients_of_settings() -> None:
+    """Weights that require gradients have those of one process, as plain tensors and as DTensors, or raise."""
+    mesh = mesh_of((2,))
+    arguments = tensors("z y w t total")
+
+    def outcomes(z: Tensor, w: Tensor, t: Tensor, total: Tensor) -> list[Tensor]:
+        leaves = [x.detach().requires_grad_() for x in (w, t, total)]
+        F.cross_entropy(z, arguments["y"], leaves[0], token_weight=leaves[1], denominator=leaves[2]).backward()
+        F.cross_entropy(z, arguments["y"], leaves[0], token_weight=leaves[1]).backward()
+        return [whole(x.grad) for x in leaves]
+
+    z, given = arguments["z"], [arguments[name] for name in ("w", "t", "total")]
+    exact = outcomes(z, *given)
+    for placement, plain in itertools.product((R, Shard(0)), (True, False)):
+        found = outcomes(spread(z, mesh, placement), *(x if plain else spread(x, mesh, R) for x in given))
+        for a, b in zip(found, exact, strict=True):
+            close(a, b)
+    with pytest.raises(ValueError, match=r"class weights that require gradients .* — cut the rows instead"):
+        outcomes(spread(z, mesh, Shard(1)), *given)
+
+
+def collectives_under_way() -> None:
+    """DTensors whose collective is still under way."""
+    mesh = mesh_of((2,))
+    z, y = tensors("z y").values()
+    rows = spread(z, mesh, Shard(0)).requires_grad_()
+    F.cross_entropy(rows.redistribute(placements=[R], async_op=True), y).backward()
+    plain = z.requires_grad_()
+    F.cross_entropy(plain, y).backward()
+    close(whole(rows.grad), plain.grad)
+
+
+def compiled() -> None:
+    """A single graph where classes are whole."""
+    mesh = mesh_of((2,))
+    for name, placement in itertools.product(("cross_entropy", "log_softmax"), (R, Shard(0))):
+        arguments = tensors(FUNCTIONS[name][0])
+        expected, gradients = outcome(name, arguments)
+        function = torch.compile(FUNCTIONS[name][1], backend="aot_eager", fullgraph=True)
+        z = spread(arguments["z"], mesh, placement).requires_grad_()
+        found = function(z, **{n: spread(x, mesh, R) for n, x in arguments.items() if n != "z"})
+        close(whole(found), expected[0])
+        if name == "cross_entropy":
+            found.backward()
+            close(whole(z.grad), gradients["z"])
+
+
+def head_of_fsdp_and_tensor_parallel() -> None:
+    """Its classes are cut by both, the outer dimension within the inner one."""
+    mesh = dist.device_mesh.init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "classes"))
+    torch.manual_seed(0)
+    plain = torch.nn.Linear(D, 8, dtype=torch.float64)
+    for n, placement in itertools.product((3, 50), (Shard(0), R)):
+        model = torch.nn.Sequential(torch.nn.Linear(D, 8, dtype=torch.float64))
+        model[0].load_state_dict(plain.state_dict())
+        parallelize_module(model, mesh["classes"], {"0": ColwiseParallel()})
+        fully_shard(model, mesh=mesh["data"])
+        head, y = model[0], torch.arange(n) % 8
+        hidden = tensors("h", n)["h"]
+        exact = hidden.clone().requires_grad_()
+        plain.zero_grad()
+        loss = F.linear_cross_entropy(exact, plain.weight, y, linear_bias=plain.bias)
+        loss.backward()
+        h = spread(hidden, mesh, placement, R).requires_grad_()
+        found = F.linear_cross_entropy(h, head.weight, y, linear_bias=head.bias)
+        found.backward()
+        close(whole(found), loss.detach())
+        for x, y in ((h, exact), (head.weight, plain.weight), (head.bias, plain.bias)):
+            assert x.grad.placements == x.placements
+            close(whole(x.grad), y.grad)
+
+
+def rows_of_sequences() -> None:
+    """Rows (batch · time) of logits whose sequences are cut."""
+    mesh = mesh_of((2, 2))
+    z, y = torch.randn(4, 6, C, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), torch.arange(24) % C
+    exact = z.clone().requires_grad_()
+    F.cross_entropy(exact.view(-1, C), y).backward()
+    for how in ([Shard(0), Shard(1)], [Shard(1), Shard(0)], [Shard(1), Shard(2)], [R, Shard(1)]):
+        logits = spread(z, mesh, *how).requires_grad_()
+        F.cross_entropy(logits.view(-1, C), y).backward()
+        close(whole(logits.grad), exact.grad)
+        assert logits.grad.placements == logits.placements
 
 
 # --- a part of the classes ----------------------------------------------------------------------------------------
@@ -307,7 +496,7 @@ def parts_of_a_vocabulary() -> Iterator[tuple[str, Case]]:
     for fused, (name, loss) in itertools.product((False, True), losses.items()):
 
         def case(fused: bool = fused, name: str = name, loss: Callable[[Tensor], Any] = loss) -> None:
-            mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+            mesh = mesh_of((2,))
             model = Language(400_000 if "chunks" in name else 8)  # of which a part makes more than 2^20 logits
             model = crossentropy.fuse(model) if fused else model
             parallelize_module(model.head, mesh, ColwiseParallel())
@@ -322,7 +511,7 @@ def parts_of_a_vocabulary() -> Iterator[tuple[str, Case]]:
 
 def parts_that_are_whole() -> None:
     """Parts of the rows, gathered logits, and parts of what is not the class axis, are as good as any tensor."""
-    mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+    mesh = mesh_of((2,))
     labels = torch.tensor([[0, 7, 2], [3, 0, 1]])
     model = Language(8)
     expected = F.cross_entropy(model(labels).flatten(0, 1), labels.flatten())
@@ -349,10 +538,22 @@ CASES: dict[str, Case] = {
     **dict(placements()),
     **dict(plain_beside_distributed()),
     **dict(mixed_placements((2,), 8)),
+    **dict(what_is_sent((2,), "RNCD")),
+    "second derivatives": second_derivatives,
+    "labels out of range": labels_out_of_range,
+    "labels that differ": labels_that_differ,
+    "gradients of settings": gradients_of_settings,
+    "collectives under way": collectives_under_way,
+    "compiled": compiled,
     **dict(parts_of_a_vocabulary()),
     "parts that are whole": parts_that_are_whole,
     "labels of other parts": labels_of_other_parts,
 }
 
-CASES_OF_FOUR: dict[str, Case] = {**dict(mixed_placements((2, 2), 12))}
+CASES_OF_FOUR: dict[str, Case] = {
+    **dict(mixed_placements((2, 2), 6)),
+    **dict(what_is_sent((2, 2), ("NC", "CC", "DN"))),
+    "head of FSDP and tensor parallel": head_of_fsdp_and_tensor_parallel,
+    "rows of sequences": rows_of_sequences,
+}
 """Those that four processes run."""

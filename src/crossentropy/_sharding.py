@@ -1,10 +1,13 @@
 """Tensors that are spread over processes: DTensors, and plain tensors that are a part of one.
 
-A plain tensor beside DTensors may be the whole, or this process's part. Where a loss knows the shape of the whole (labels,
-weights, a bias) it is the whole, the same on all processes; another shape is refused, and so are plain logits, hidden
-states and heads, of which every shape may be either. A part of the classes is refused, because its softmax would be over
-these classes alone, while labels count all of them. It is known by its node in the graph, where it has one:
-`DTensor.to_local()`. A plain tensor that was made without gradients is not told from any other.
+What cannot be right raises an error with the remedy:
+
+    a plain tensor beside DTensors        it is the whole where its shape says so: of labels, weights, a bias. Logits,
+                                          hidden states and heads may have any shape, whole or this process's part
+    a part of the classes                 its softmax would be over these classes alone, while labels count all of them
+
+That second kind is known by its node in the graph, where it has one: `DTensor.to_local()`. A plain tensor that was made
+without gradients is not told from any other.
 """
 
 import sys
@@ -58,8 +61,8 @@ def _on_mesh(name: str, x: Tensor, whole: Sequence[torch.Size] | None, first: st
     part = f"for a part, DTensor.from_local({name}, {first}.device_mesh, [Shard(0)])"
     if whole is None:
         raise ArgumentTypeError(
-            f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if it is the "
-            f"whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); {part}. Or gather {first} with "
+            f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if "
+            f"it is the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); {part}. Or gather {first} with "
             f"{first}.full_tensor()"
         )
     if x.shape not in whole:

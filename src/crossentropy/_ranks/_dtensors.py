@@ -4,14 +4,14 @@
 
 A loss lays out logits (rows, classes) on the mesh. Along each of its dimensions one thing is cut, or nothing:
 
-    along a dimension     logits        hidden states    head, bias     rows         what is communicated
-    classes are cut       Shard(C)      Replicate        Shard(0)       Replicate    statistics of rows: see `_fold`
-    rows are cut          Shard(row)    Shard(row)       Replicate      Shard(row)   Σ t n, and the sum of the rows
-    nothing               Replicate     Replicate        Replicate      Replicate    nothing
+    along a dimension    logits        hidden states    head, bias    rows          what is sent
+    classes are cut      Shard(C)      Replicate        Shard(0)      Replicate     statistics of rows: see `_fold`
+    rows are cut         Shard(row)    Shard(row)       Replicate     Shard(row)    Σ t n, and the sum of the rows
+    nothing is           Replicate     Replicate        Replicate     Replicate     nothing
 
-Gradients are placed as their tensors. Where a tensor is whole and its consumers are cut, its gradient is a part of a sum
-on each rank: hidden states' where classes are cut, a head's where rows are; DTensor reduces it as the tensor is placed.
-No logits are communicated but those that are a sum still to do, or are cut over classes in a way that is not torch.chunk's.
+Gradients are placed as their tensors. Where a tensor is whole and what uses it is cut, each rank has a part of a sum:
+of the hidden states' gradient where classes are cut, of a head's where rows are. DTensor adds the parts up.
+No logits are sent, but where they are a sum that is still to do, or cut over classes in another way than torch.chunk's.
 
 Labels are not read: a rank that raises alone leaves the others waiting. One out of range makes the loss nan.
 """
@@ -235,7 +235,7 @@ class Here(NamedTuple):
         """The rank's part of a loss."""
         side = loss.sides[0]
         layout = layout_of(side.input, side.weight, side.spec.class_dim, len(loss.shape))
-        if loss.kind == "divergence":  # TODO(lead): statistics of two heads
+        if loss.kind == "divergence":  # of two heads no statistics are folded: the heads become whole
             layout = layout._replace(logits=layout.hidden)
         parts = layout.cut if loss.kind == "nll" else ()
         sides = tuple([_side(side, layout) for side in loss.sides])
@@ -328,10 +328,10 @@ def _folded(here: Here, agreed: Sequence[Tensor], asked: str) -> tuple[Tensor, T
     loss = here.loss
     shares = here.layout.shares(loss.sides[0].spec.num_classes)
     backend = select_slicing(loss, asked)
-    labels = () if loss.target is None or loss.target.is_floating_point() else (loss.target,)
+    labels = None if loss.target is None or loss.target.is_floating_point() else loss.target
     agreement = torch.zeros((), dtype=torch.int64, device=loss.sides[0].input.device)
-    for i, x in enumerate((*labels, *([] if loss.weight is None else [loss.weight]), *agreed)):
-        agreement = agreement + (2 * i + 1) * _agreement.checksum(x)
+    for i, x in enumerate((labels, loss.weight, *agreed)):
+        agreement = agreement if x is None else agreement + (2 * i + 1) * _agreement.checksum(x)
     return rows_of(Share(backend, without_tensors(loss), shares, reduces=False), loss, agreement)
 
 

@@ -2,8 +2,7 @@
 
     log p_c = z_c − lse(z)      lse, and log p of the largest class, folded over the ranks where classes are cut
 
-Elements stay where they are. What is the same for all classes of a row gets a part of its gradient from each rank: these
-are summed, two numbers a row.
+Elements stay where they are. What is one number for a row has a part of its gradient on each rank; they are added up.
 """
 
 import torch

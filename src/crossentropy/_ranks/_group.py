@@ -16,6 +16,10 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 
+_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
+_scatter = getattr(dist, "reduce_scatter_single", dist.reduce_scatter_tensor)
+"""As torch calls them since 2.13, which warns of the other names."""
+
 AnyGroup: TypeAlias = "dist.ProcessGroup | DeviceMesh | None"
 
 
@@ -38,7 +42,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x.unsqueeze(0)
         out = x.new_empty(self.size * x.numel())
-        dist.all_gather_into_tensor(out, x.flatten(), group=self.processes)
+        _gather(out, x.flatten(), group=self.processes)
         return out.view(self.size, *x.shape)
 
     def total(self, x: Tensor) -> Tensor:
@@ -62,7 +66,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x
         out = x.new_empty(x.numel() // self.size)
-        dist.reduce_scatter_tensor(out, x.flatten(), group=self.processes)
+        _scatter(out, x.flatten(), group=self.processes)
         return out.view(-1, *x.shape[1:])
 
     def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
