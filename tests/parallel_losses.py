@@ -28,13 +28,14 @@ from crossentropy.lazy import LazyLogits
 
 Case = Callable[[], None]
 Tensors = dict[str, Tensor]
-N, C, D = 5, 7, 4
+N, C, D, T = 5, 7, 4, 3
 
 AXES = {
     "z": "NC", "log_p": "NC", "p": "NC", "y": "N", "w": "C", "t": "N", "h": "ND", "head": "CD", "b": "C",
-    "teacher": "ND", "teacher_head": "CD", "total": "",
+    "teacher": "ND", "teacher_head": "CD", "total": "", "z3": "NCT", "y3": "NT", "t3": "NT", "h3": "NTD",
+    "head3": "CTD", "b3": "CT", "p3": "NCT",
 }  # fmt: skip
-"""The axes of each tensor: N rows, C classes, D features."""
+"""The axes of each tensor: N rows, C classes, D features, T positions."""
 
 FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "cross_entropy": ("z y", lambda z, y: F.cross_entropy(z, y)),
@@ -54,6 +55,15 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     "nll_loss of torch's log_softmax": ("z y", lambda z, y: F.nll_loss(z.log_softmax(1), y)),
     "linear_cross_entropy": ("h head y b", lambda h, head, y, b: F.linear_cross_entropy(h, head, y, linear_bias=b)),
     "linear_cross_entropy, probabilities": ("h head p", lambda h, head, p: F.linear_cross_entropy(h, head, p)),
+    "cross_entropy, positions": ("z3 y3 t3", lambda z3, y3, t3: F.cross_entropy(z3, y3, token_weight=t3)),
+    "cross_entropy, probabilities of positions": ("z3 p3", lambda z3, p3: F.cross_entropy(z3, p3, reduction="none")),
+    "linear_cross_entropy, sequences": ("h3 head y3", lambda h3, head, y3: F.linear_cross_entropy(h3, head, y3)),
+    "linear_cross_entropy, positions": (
+        "h head3 y3 b3",
+        lambda h, head3, y3, b3: F.linear_cross_entropy(h, head3, y3, linear_bias=b3, reduction="none"),
+    ),
+    "token_statistics, positions": ("z3 y3", lambda z3, y3: F.token_statistics(z3, y3, dim=1)),
+    "nll_loss, positions": ("z3 y3", lambda z3, y3: F.nll_loss(F.log_softmax(z3, 1), y3, reduction="none")),
     "kl_div, mean": ("log_p p", lambda log_p, p: F.kl_div(log_p, p)),
     "kl_div": ("log_p p", lambda log_p, p: F.kl_div(log_p, p, reduction="batchmean")),
     "kl_div of log_softmax": ("z p", lambda z, p: F.kl_div(F.log_softmax(z, 1), p, reduction="none")),
@@ -86,12 +96,14 @@ def tensors(names: str, n: int = N, c: int = C, d: int = D) -> Tensors:
         "y": torch.tensor([c - 1, 0, -100, c - 2, 1]).repeat(-(-n // 5))[:n],
         "w": normal(c).exp(), "t": normal(n).exp(),
         "h": normal(n, d), "head": normal(c, d), "b": normal(c), "teacher": normal(n, d), "teacher_head": normal(c, d),
-        "total": torch.tensor(5.0, dtype=torch.float64),
+        "total": torch.tensor(5.0, dtype=torch.float64), "z3": normal(n, c, T), "t3": normal(n, T).exp(),
+        "y3": torch.tensor([0, c - 1, -100]).repeat(n)[:n * T].view(n, T), "h3": normal(n, T, d),
+        "head3": normal(c, T, d), "b3": normal(c, T), "p3": normal(n, c, T).softmax(1),
     }  # fmt: skip
     return {name: every[name] for name in names.split()}
 
 
-GIVEN = ("y", "p", "w", "t", "total")
+GIVEN = ("y", "p", "w", "t", "total", "y3", "t3", "p3")
 """What has no gradient here."""
 
 
@@ -228,7 +240,7 @@ def placements() -> Iterator[tuple[str, Case]]:
             yield f"{name}{' in loss_parallel()' * inside}", case
 
 
-WHOLE = ("y", "p", "w", "t", "b", "total")
+WHOLE = ("y", "p", "w", "t", "b", "total", "y3", "t3", "p3", "b3")
 """What is the whole if it is plain: its shape tells."""
 
 
@@ -329,7 +341,8 @@ def what_is_sent(shape: tuple[int, ...], placements: Iterable[str]) -> Iterator[
             cuts = {n: [AXES[n].find(letter) for letter in how] for n in arguments}
             placed = {n: [R if at < 0 else Shard(at) for at in cuts[n]] for n in arguments}
             counted = sent(name, {n: spread(x, mesh, *placed[n]) for n, x in arguments.items()})
-            assert counted.bytes < MANY * 256 * 8 / 4, f"{counted.bytes} bytes, {counted.calls} messages"
+            rows = MANY * (T if any("T" in AXES[n] for n in arguments) else 1)
+            assert counted.bytes < rows * 256 * 8 / 4, f"{counted.bytes} bytes, {counted.calls} messages"
             if how == "C" and name == "cross_entropy":  # three numbers of each row, and a checksum
                 assert (counted.bytes, counted.calls) == (3 * (MANY + 1) * 8 * 2, 1)
 

@@ -61,9 +61,9 @@ def _on_mesh(name: str, x: Tensor, whole: Sequence[torch.Size] | None, first: st
     part = f"for a part, DTensor.from_local({name}, {first}.device_mesh, [Shard(0)])"
     if whole is None:
         raise ArgumentTypeError(
-            f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if "
-            f"it is the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); {part}. Or gather {first} with "
-            f"{first}.full_tensor()"
+            f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if it is "
+            f"the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); {part}. Or gather "
+            f"{first} with {first}.full_tensor()"
         )
     if x.shape not in whole:
         shapes = " or ".join(str(tuple(shape)) for shape in whole)

@@ -7,15 +7,13 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function
 
-from crossentropy import _autograd
 from crossentropy import _contract as contract
+from crossentropy import _execution
 from crossentropy._contract import AnyOptions
-from crossentropy._dispatch import select
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
-from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_floating, check_statistics_head
 from crossentropy._validation import check_loss
 from crossentropy._values import axis
@@ -118,12 +116,7 @@ def token_statistics(
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
     if validate:
         check_loss(loss, tensors, spec)
-    if is_distributed(tensors.input):
-        from crossentropy._ranks import _dtensors
-
-        rows, argmax = _dtensors.statistics(loss, options)
-    else:
-        rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
+    rows, argmax = _execution.statistics(loss, options)
     return named(rows, argmax, spec.out_dtype if out_dtype is not None else wide(spec.out_dtype), target)
 
 

@@ -1,4 +1,4 @@
-"""Functions of DTensors with an element for each of theirs: softmax and its logarithm, the terms of a divergence.
+"""Functions of DTensors with an element for each of theirs: log_softmax, and the terms of a divergence.
 
     log p_c = z_c − lse(z)      lse, and log p of the largest class, folded over the ranks where classes are cut
 
@@ -16,13 +16,13 @@ from crossentropy._ranks._dtensors import Layout, axis_of, layout_of, local, pla
 from crossentropy._ranks._function import Share, rows_of
 
 
-def softmax(input: Tensor, dim: int, dtype: torch.dtype, *, log: bool) -> Tensor:
-    """Probabilities, or their logarithms, in a dtype; placed as the logits."""
+def log_softmax(input: Tensor, dim: int) -> Tensor:
+    """Log-probabilities in the accumulation dtype, placed as the logits."""
     rank = max(input.dim(), 1)
     layout = layout_of(input, None, dim % rank, rank)
     x = local(input, layout.logits).to(logspace.wide(input.dtype))
     found = _of_slice(x, layout, input.shape) if layout.cut else logspace.log_softmax(x, dim)
-    return placed((found if log else found.exp()).to(dtype), layout.mesh, layout.logits, input.shape)
+    return placed(found, layout.mesh, layout.logits, input.shape)
 
 
 def _of_slice(x: Tensor, layout: Layout, shape: torch.Size) -> Tensor:
