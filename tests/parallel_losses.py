@@ -1,4 +1,4 @@
-"""Losses of DTensors, by two or four processes: each is that of one process, with its gradients, and sends no logits.
+"""Losses of DTensors, by two processes: each is that of one process, with its gradients, and sends no logits.
 
 Each function is a case, which all processes run; `test_parallel.py` starts them and reads what became of each.
 """
@@ -15,7 +15,6 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard, distribute_tensor
 from torch.distributed.tensor.parallel import ColwiseParallel, loss_parallel, parallelize_module
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -366,7 +365,7 @@ def second_derivatives() -> None:
     exact = penalty(arguments["z"].requires_grad_(), arguments["y"])
     for placement in (R, Shard(0)):
         close(whole(penalty(spread(arguments["z"].detach(), mesh, placement).requires_grad_(), arguments["y"])), exact)
-    with pytest.raises(ValueError, match="differentiated twice, and its classes are cut over ranks"):
+    with pytest.raises(NotImplementedError, match="second derivatives of a loss whose classes are shared out"):
         penalty(spread(arguments["z"].detach(), mesh, Shard(1)).requires_grad_(), arguments["y"])
 
 
@@ -425,57 +424,28 @@ def collectives_under_way() -> None:
     close(whole(rows.grad), plain.grad)
 
 
-def compiled() -> None:
-    """A single graph where classes are whole."""
-    mesh = mesh_of((2,))
-    for name, placement in itertools.product(("cross_entropy", "log_softmax"), (R, Shard(0))):
-        arguments = tensors(FUNCTIONS[name][0])
-        expected, gradients = outcome(name, arguments)
+def compiled(*placements: tuple[Placement, ...]) -> None:
+    """A single graph."""
+    mesh = mesh_of((2,) * len(placements[0]))
+    for name, how in itertools.product(("cross_entropy", "linear_cross_entropy", "log_softmax"), placements):
+        names = FUNCTIONS[name][0].split()
+        arguments = tensors(" ".join(names))
+        x = arguments.pop(names[0])
+        if "head" in names:  # the hidden states are cut where rows are, and the head where classes are
+            cuts = [R if p == Shard(1) else p for p in how], [Shard(0) if p == Shard(1) else R for p in how]
+        else:
+            cuts = how, [R] * len(how)
+        exact, found = x.clone().requires_grad_(), spread(x, mesh, *cuts[0]).requires_grad_()
+        others = {
+            n: spread(y, mesh, *(cuts[1] if n in ("head", "b") else [R] * len(how))) for n, y in arguments.items()
+        }
+        torch._dynamo.reset()
         function = torch.compile(FUNCTIONS[name][1], backend="aot_eager", fullgraph=True)
-        z = spread(arguments["z"], mesh, placement).requires_grad_()
-        found = function(z, **{n: spread(x, mesh, R) for n, x in arguments.items() if n != "z"})
-        close(whole(found), expected[0])
-        if name == "cross_entropy":
-            found.backward()
-            close(whole(z.grad), gradients["z"])
-
-
-def head_of_fsdp_and_tensor_parallel() -> None:
-    """Its classes are cut by both, the outer dimension within the inner one."""
-    mesh = dist.device_mesh.init_device_mesh("cpu", (2, 2), mesh_dim_names=("data", "classes"))
-    torch.manual_seed(0)
-    plain = torch.nn.Linear(D, 8, dtype=torch.float64)
-    for n, placement in itertools.product((3, 50), (Shard(0), R)):
-        model = torch.nn.Sequential(torch.nn.Linear(D, 8, dtype=torch.float64))
-        model[0].load_state_dict(plain.state_dict())
-        parallelize_module(model, mesh["classes"], {"0": ColwiseParallel()})
-        fully_shard(model, mesh=mesh["data"])
-        head, y = model[0], torch.arange(n) % 8
-        hidden = tensors("h", n)["h"]
-        exact = hidden.clone().requires_grad_()
-        plain.zero_grad()
-        loss = F.linear_cross_entropy(exact, plain.weight, y, linear_bias=plain.bias)
-        loss.backward()
-        h = spread(hidden, mesh, placement, R).requires_grad_()
-        found = F.linear_cross_entropy(h, head.weight, y, linear_bias=head.bias)
-        found.backward()
-        close(whole(found), loss.detach())
-        for x, y in ((h, exact), (head.weight, plain.weight), (head.bias, plain.bias)):
-            assert x.grad.placements == x.placements
-            close(whole(x.grad), y.grad)
-
-
-def rows_of_sequences() -> None:
-    """Rows (batch · time) of logits whose sequences are cut."""
-    mesh = mesh_of((2, 2))
-    z, y = torch.randn(4, 6, C, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), torch.arange(24) % C
-    exact = z.clone().requires_grad_()
-    F.cross_entropy(exact.view(-1, C), y).backward()
-    for how in ([Shard(0), Shard(1)], [Shard(1), Shard(0)], [Shard(1), Shard(2)], [R, Shard(1)]):
-        logits = spread(z, mesh, *how).requires_grad_()
-        F.cross_entropy(logits.view(-1, C), y).backward()
-        close(whole(logits.grad), exact.grad)
-        assert logits.grad.placements == logits.placements
+        a, b = FUNCTIONS[name][1](exact, **arguments), function(found, **others)
+        close(whole(b), a.detach())
+        a.sum().backward()
+        b.sum().backward()
+        close(whole(found.grad), exact.grad)
 
 
 # --- a part of the classes ----------------------------------------------------------------------------------------
@@ -557,16 +527,8 @@ CASES: dict[str, Case] = {
     "labels that differ": labels_that_differ,
     "gradients of settings": gradients_of_settings,
     "collectives under way": collectives_under_way,
-    "compiled": compiled,
+    "compiled": functools.partial(compiled, (R,), (Shard(0),), (Shard(1),)),
     **dict(parts_of_a_vocabulary()),
     "parts that are whole": parts_that_are_whole,
     "labels of other parts": labels_of_other_parts,
 }
-
-CASES_OF_FOUR: dict[str, Case] = {
-    **dict(mixed_placements((2, 2), 6)),
-    **dict(what_is_sent((2, 2), ("NC", "CC", "DN"))),
-    "head of FSDP and tensor parallel": head_of_fsdp_and_tensor_parallel,
-    "rows of sequences": rows_of_sequences,
-}
-"""Those that four processes run."""

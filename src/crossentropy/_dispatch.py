@@ -9,9 +9,11 @@ A backend is a module:
 
 One whose logits (or head) may be a slice of the classes, from `begin` on, while labels count all of them, has also
 
-    measure(loss, begin)                                             → RowStatistics (rows), which merge over slices
-    conclude(loss, statistics)                                       → rows of results, from those of all classes
-    derive(loss, begin, statistics, coefficient, wanted, collector)  → gradients, from those of all classes
+    room(loss)                                     → memory for logits that a head makes, if they may be kept
+    measure(loss, begin, kept)                     → RowStatistics (rows), which merge over slices
+    conclude(loss, statistics)                     → rows of results, from the statistics of all classes
+    compare(loss, student, teacher)                → rows of a divergence, which add up over slices
+    derive(loss, begin, statistics, coefficient, wanted, collectors, kept)        → gradients, from those of all classes
 
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
 `_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
@@ -19,6 +21,7 @@ have a rule for every transform and for derivatives of any order, and so it can 
 """
 
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -29,7 +32,7 @@ from crossentropy._backends import chunked, reference
 from crossentropy._errors import ArgumentValueError
 from crossentropy._loss import Collector, Loss, Result, tensors_of
 from crossentropy._planner import Plan
-from crossentropy._statistics import RowStatistics
+from crossentropy._statistics import Comparison, RowStatistics
 from crossentropy._values import own_values
 
 
@@ -58,7 +61,11 @@ class Backend(Protocol):
 class Slicing(Backend, Protocol):
     """One that works on a slice of the classes too."""
 
-    def measure(self, loss: Loss, begin: int) -> RowStatistics:
+    def room(self, loss: Loss) -> Tensor | None:
+        """Room for logits that a head makes, if they may be kept from `measure` to `derive`."""
+        ...
+
+    def measure(self, loss: Loss, begin: int, kept: Tensor | None = None) -> RowStatistics:
         """Statistics of rows over the classes from `begin` on."""
         ...
 
@@ -66,14 +73,19 @@ class Slicing(Backend, Protocol):
         """Rows, from the statistics of all classes."""
         ...
 
+    def compare(self, loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
+        """What these classes add to the divergence of each row, from the statistics of all classes."""
+        ...
+
     def derive(
         self,
         loss: Loss,
         begin: int,
-        statistics: RowStatistics,
+        statistics: RowStatistics | Comparison,
         coefficient: Tensor,
         wanted: tuple[bool, ...],
-        collector: Collector | None = None,
+        collectors: Sequence[Collector | None] = (),
+        kept: Tensor | None = None,
     ) -> tuple[Tensor | None, ...]:
         """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
         ...

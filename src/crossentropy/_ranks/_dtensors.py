@@ -16,8 +16,7 @@ No logits are sent, but where they are a sum that is still to do, or cut over cl
 Labels are not read: a rank that raises alone leaves the others waiting. One out of range makes the loss nan.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -33,10 +32,10 @@ from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import PLAIN, select, select_slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, without, without_tensors
 from crossentropy._ranks import _agreement
-from crossentropy._ranks._call import chunks
+from crossentropy._ranks._call import chunks, rows_of
 from crossentropy._ranks._fold import Shares
-from crossentropy._ranks._function import Share, rows_of
-from crossentropy._ranks._group import Group, group_of
+from crossentropy._ranks._function import Share
+from crossentropy._ranks._group import Grid, group_of
 from crossentropy._reduction import Execute, reduce, weigh
 
 Placements = tuple[Placement, ...]
@@ -96,47 +95,6 @@ class Layout(NamedTuple):
         for i in self.cut:
             sizes = [part for size in sizes for part in chunks(size, self.mesh.size(i))]
         return Shares(Grid.of([group_of(self.mesh.get_group(i)) for i in self.cut]), tuple(sizes))
-
-
-class Grid(Group):
-    """The ranks along several dimensions of a mesh as one group; along the last the rank changes fastest."""
-
-    along: tuple[Group, ...]
-
-    @classmethod
-    def of(cls, along: Sequence[Group]) -> Group:
-        """That of one dimension is its group."""
-        if len(along) == 1:
-            return along[0]
-        rank = 0
-        for group in along:
-            rank = rank * group.size + group.rank
-        grid = cls(along[-1].processes, math.prod(group.size for group in along), rank)
-        grid.along = tuple(along)
-        return grid
-
-    def gather(self, x: Tensor) -> Tensor:
-        """Of all ranks, in rank order."""
-        for group in reversed(self.along):
-            x = group.gather(x)
-        return x.flatten(0, len(self.along) - 1)
-
-    def total(self, x: Tensor) -> Tensor:
-        """The sum over ranks."""
-        return self._each(Group.total, x)
-
-    def most(self, x: Tensor) -> Tensor:
-        """The largest of all ranks, elementwise."""
-        return self._each(Group.most, x)
-
-    def least(self, x: Tensor) -> Tensor:
-        """The smallest of all ranks, elementwise."""
-        return self._each(Group.least, x)
-
-    def _each(self, function: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
-        for group in self.along:
-            x = function(group, x)
-        return x
 
 
 # --- layouts ------------------------------------------------------------------------------------------------------
@@ -235,8 +193,6 @@ class Here(NamedTuple):
         """The rank's part of a loss."""
         side = loss.sides[0]
         layout = layout_of(side.input, side.weight, side.spec.class_dim, len(loss.shape))
-        if loss.kind == "divergence":  # of two heads no statistics are folded: the heads become whole
-            layout = layout._replace(logits=layout.hidden)
         parts = layout.cut if loss.kind == "nll" else ()
         sides = tuple([_side(side, layout) for side in loss.sides])
         spec, x = side.spec, sides[0].input

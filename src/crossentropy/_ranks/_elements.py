@@ -12,8 +12,9 @@ from torch.distributed.tensor import DTensor, Replicate
 from crossentropy import _logspace as logspace
 from crossentropy._dispatch import select_slicing
 from crossentropy._loss import Kind, Loss, LossSpec, Side, without, without_tensors
+from crossentropy._ranks._call import rows_of
 from crossentropy._ranks._dtensors import Layout, axis_of, layout_of, local, placed
-from crossentropy._ranks._function import Share, rows_of
+from crossentropy._ranks._function import Share
 
 
 def log_softmax(input: Tensor, dim: int) -> Tensor:

@@ -7,6 +7,8 @@
 W ranks. A group of one has nobody to talk to: then nothing is sent, and torch.distributed need not be initialised.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -14,11 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-
-_gather = getattr(dist, "all_gather_single", dist.all_gather_into_tensor)
-_scatter = getattr(dist, "reduce_scatter_single", dist.reduce_scatter_tensor)
-"""As torch calls them since 2.13, which warns of the other names."""
 
 AnyGroup: TypeAlias = "dist.ProcessGroup | DeviceMesh | None"
 
@@ -42,12 +41,16 @@ class Group(NamedTuple):
         if self.size == 1:
             return x.unsqueeze(0)
         out = x.new_empty(self.size * x.numel())
-        _gather(out, x.flatten(), group=self.processes)
+        _torch.all_gather(out, x.flatten(), group=self.processes)
         return out.view(self.size, *x.shape)
 
     def total(self, x: Tensor) -> Tensor:
         """The sum over ranks; of what is computed in place, the same tensor."""
         return self._reduced(x, dist.ReduceOp.SUM)
+
+    def ordered_total(self, x: Tensor) -> Tensor:
+        """The sum over ranks in their order: the same bits on all of them."""
+        return self.gather(x).sum(0)
 
     def most(self, x: Tensor) -> Tensor:
         """The largest of all ranks, elementwise."""
@@ -66,7 +69,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x
         out = x.new_empty(x.numel() // self.size)
-        _scatter(out, x.flatten(), group=self.processes)
+        _torch.reduce_scatter(out, x.flatten(), group=self.processes)
         return out.view(-1, *x.shape[1:])
 
     def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
@@ -78,6 +81,53 @@ class Group(NamedTuple):
 
 
 ALONE = Group(None, 1, 0)
+
+
+class Grid(Group):
+    """The ranks along several dimensions of a mesh as one group; along the last the rank changes fastest."""
+
+    along: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, along: Sequence[Group]) -> Group:
+        """That of one dimension is its group."""
+        if len(along) < 2:
+            return along[0] if along else ALONE
+        rank = 0
+        for group in along:
+            rank = rank * group.size + group.rank
+        grid = cls(along[-1].processes, math.prod(group.size for group in along), rank)
+        grid.along = tuple(along)
+        return grid
+
+    def gather(self, x: Tensor) -> Tensor:
+        """Of all ranks, in rank order."""
+        for group in reversed(self.along):
+            x = group.gather(x)
+        return x.flatten(0, len(self.along) - 1)
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over ranks."""
+        return self._each(Group.total, x)
+
+    def most(self, x: Tensor) -> Tensor:
+        """The largest of all ranks, elementwise."""
+        return self._each(Group.most, x)
+
+    def least(self, x: Tensor) -> Tensor:
+        """The smallest of all ranks, elementwise."""
+        return self._each(Group.least, x)
+
+    def _each(self, function: Callable[[Group, Tensor], Tensor], x: Tensor) -> Tensor:
+        for group in self.along:
+            x = function(group, x)
+        return x
+
+
+def processes_of(group: Group) -> "list[dist.ProcessGroup]":
+    """The process groups that a group consists of, the outermost first."""
+    along = group.along if isinstance(group, Grid) else (group,)
+    return [one.processes for one in along if one.processes is not None]
 
 
 def group_of(group: object, name: str = "group") -> Group:
@@ -98,9 +148,9 @@ def group_of(group: object, name: str = "group") -> Group:
         group = group.get_group()
     if group is None:
         group = dist.group.WORLD
+    if group is dist.GroupMember.NON_GROUP_MEMBER:  # what new_group gives to those that it leaves out
+        raise ArgumentValueError(f"{name} is one to which this process, rank {dist.get_rank()} of all, does not belong")
     if not isinstance(group, dist.ProcessGroup):
         raise ArgumentTypeError(f"{name} is {kind_of(group)}, expected a ProcessGroup, a DeviceMesh or None")
     size, rank = dist.get_world_size(group), dist.get_rank(group)
-    if rank < 0:
-        raise ArgumentValueError(f"{name} is one to which this process, rank {dist.get_rank()} of all, does not belong")
     return ALONE if size == 1 else Group(group, size, rank)

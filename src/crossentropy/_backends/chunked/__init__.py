@@ -6,8 +6,9 @@ of loss (`_cross_entropy`, `_token_statistics`, `_divergence`) does to a tile of
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from crossentropy._backends.chunked._tile import Kernel, Setting, each
 from crossentropy._backends.chunked._token_statistics import TokenStatistics
 from crossentropy._loss import Collector, Loss, Result, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
-from crossentropy._statistics import RowStatistics, of_no_classes
+from crossentropy._statistics import Comparison, RowStatistics, of_no_classes
 
 _KERNELS = {"cross_entropy": CrossEntropy, "statistics": TokenStatistics, "divergence": Divergence}
 
@@ -111,8 +112,24 @@ def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) ->
         return result
 
 
-def measure(loss: Loss, begin: int) -> RowStatistics:
-    """Statistics of rows whose logits, or whose head, are the classes from `begin` on, with all that merging needs."""
+def room(loss: Loss) -> Tensor | None:
+    """Room for the logits that a head makes, if all of them fit into its budget: then they need not be made twice."""
+    side = loss.sides[0]
+    if side.weight is None or len(loss.sides) > 1 or not _classes(loss):
+        return None
+    rows, width = loss.shape.numel() // side.spec.num_classes, _classes(loss)
+    dtype, budget = product_dtype(side), loss.budget or _planner.machine_of(side.input.device).budget
+    if rows * width * dtype.itemsize > budget:
+        return None
+    positions = math.prod(side.weight.shape[1:-1])
+    return side.input.new_empty((rows // max(positions, 1), width * positions), dtype=dtype)
+
+
+def measure(loss: Loss, begin: int, kept: Tensor | None = None) -> RowStatistics:
+    """Statistics of rows whose logits, or whose head, are the classes from `begin` on, with all that merging needs.
+
+    The logits of a head are left in `kept`, for `derive`.
+    """
     with _plainly(loss):
         wanted = (False,) * 3
         pieces = plan(loss, wanted)
@@ -124,7 +141,9 @@ def measure(loss: Loss, begin: int) -> RowStatistics:
         else:
             made = _Made(loss, None, wanted, pieces, begin)
             kernel = made.kernel.chunk((slice(None),))
-            if _classes(loss):
+            if kept is not None:
+                _linear.keep_logits(kernel, made.heads[0], pieces, begin, kept)
+            elif _classes(loss):
                 _linear.sweep_statistics(kernel, made.heads[0], pieces, begin)
         shape, found = rows_shape(loss), kernel.statistics
         return each(found if _classes(loss) else of_no_classes(found), lambda x: x.reshape(shape))
@@ -145,17 +164,32 @@ def conclude(loss: Loss, statistics: RowStatistics) -> Result:
         return result
 
 
+def compare(loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
+    """What the classes of these heads add to the divergence of each row, from the statistics of all classes."""
+    with _plainly(loss):
+        rows = torch.zeros_like(student.maximum)
+        if rows.numel() and _classes(loss):
+            wanted = (False,) * 6
+            pieces = plan(loss, wanted)
+            made = _Made(loss, None, wanted, pieces, 0)
+            known = each(Comparison(student, teacher, rows), made.rows)
+            _linear.compare(made.kernel.with_statistics(known), made.heads, pieces)
+        return rows
+
+
 def derive(
     loss: Loss,
     begin: int,
-    statistics: RowStatistics,
+    statistics: RowStatistics | Comparison,
     coefficient: Tensor,
     wanted: tuple[bool, ...],
-    collector: Collector | None = None,
+    collectors: Sequence[Collector | None] = (),
+    kept: Tensor | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes.
 
-    With a collector, the gradient of the hidden states is left in its buffer.
+    Where a side has a collector, the gradient of its hidden states is left in that one's buffer. Logits that were kept
+    are lost.
     """
     with _plainly(loss):
         if not (any(wanted) and loss.shape.numel() and _classes(loss)):
@@ -165,9 +199,9 @@ def derive(
             logits = _Logits(loss, coefficient, pieces, begin)
             kernel = logits.kernel.with_statistics(each(statistics, logits.rows))
             return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin))
-        made = _Made(loss, coefficient, wanted, pieces, begin, collector)
+        made = _Made(loss, coefficient, wanted, pieces, begin, collectors)
         kernel = made.kernel.with_statistics(each(statistics, made.rows))
-        _linear.derive(kernel, made.heads, pieces, begin)
+        _linear.derive(kernel, made.heads, pieces, begin, kept)
         return made.gradients()
 
 
@@ -201,10 +235,11 @@ class _Made:
         wanted: tuple[bool, ...],
         pieces: Plan,
         origin: int | None = None,
-        collector: Collector | None = None,
+        collectors: Sequence[Collector | None] = (),
     ) -> None:
         self.heads = [
-            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector) for i, side in enumerate(loss.sides)
+            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector)
+            for i, (side, collector) in enumerate(zip_longest(loss.sides, collectors))
         ]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
         if self.poisoned is not None:
