@@ -65,7 +65,7 @@ def rows_of_sequences() -> None:
 
 
 CASES: dict[str, Case] = {
-    **dict(mixed_placements((2, 2), 6)),
+    **dict(mixed_placements((2, 2), 4)),
     **dict(what_is_sent((2, 2), ("NC", "CC", "DN"))),
     "head of FSDP and tensor parallel": head_of_fsdp_and_tensor_parallel,
     "rows of sequences": rows_of_sequences,

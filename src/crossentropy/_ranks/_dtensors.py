@@ -35,7 +35,7 @@ from crossentropy._ranks import _agreement
 from crossentropy._ranks._call import chunks, rows_of
 from crossentropy._ranks._fold import Shares
 from crossentropy._ranks._function import Share
-from crossentropy._ranks._group import Grid, group_of
+from crossentropy._ranks._group import grid, group_of
 from crossentropy._reduction import Execute, reduce, weigh
 
 Placements = tuple[Placement, ...]
@@ -94,7 +94,7 @@ class Layout(NamedTuple):
         sizes = [num_classes]
         for i in self.cut:
             sizes = [part for size in sizes for part in chunks(size, self.mesh.size(i))]
-        return Shares(Grid.of([group_of(self.mesh.get_group(i)) for i in self.cut]), tuple(sizes))
+        return Shares(grid([group_of(self.mesh.get_group(i)) for i in self.cut]), tuple(sizes))
 
 
 # --- layouts ------------------------------------------------------------------------------------------------------

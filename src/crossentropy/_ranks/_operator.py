@@ -16,7 +16,7 @@ from crossentropy._dispatch import SLICING
 from crossentropy._loss import Loss, rows_shape, with_tensors
 from crossentropy._ranks._fold import Shares, kept
 from crossentropy._ranks._function import Share, Spread, collected, computed, derived
-from crossentropy._ranks._group import Grid, Group, processes_of
+from crossentropy._ranks._group import Group, grid, processes_of
 from crossentropy._statistics import RowStatistics
 
 _FLOATS = tuple(name for name in RowStatistics._fields if name != "top")
@@ -56,7 +56,7 @@ def _share(call: Call, ranks: Sequence[int], group: str, how: str) -> Share:
 
 def _group(names: str) -> Group:
     groups = [_torch.group_named(name) for name in names.split()]
-    return Grid.of([Group(group, group.size(), group.rank()) for group in groups])
+    return grid([Group(group, group.size(), group.rank()) for group in groups])
 
 
 # --- what backward has to know ------------------------------------------------------------------------------------
