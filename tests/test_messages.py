@@ -110,7 +110,15 @@ def in_loss_parallel(call: Callable[[], object]) -> None:
 # message: call
 ARGUMENTS: dict[str, Callable[[], object]] = {
     # tensors that are spread over processes
-    "target is a plain tensor beside input, a DTensor": spread(lambda cut: F.cross_entropy(cut(X, 1), Y)),
+    "input is a plain tensor beside linear_weight, a DTensor: is it the whole, or this process's part?": spread(
+        lambda cut: F.linear_cross_entropy(H, cut(W, 0), Y)
+    ),
+    "input is a plain tensor beside target, a DTensor": spread(lambda cut: F.cross_entropy(X, cut(Y, 0))),
+    "target is a plain tensor of shape (1,) beside input, a DTensor: expected the whole, (4,) or (4, 5); for a part, "
+    "DTensor.from_local(target, input.device_mesh, [Shard(0)])": spread(lambda cut: F.cross_entropy(cut(X, 0), Y[:1])),
+    "class weights that require gradients need every log-probability — cut the rows instead": spread(
+        lambda cut: F.cross_entropy(cut(X, 1), Y, torch.ones(5, requires_grad=True))
+    ),
     "use distribute_tensor(linear_weight, input.device_mesh, [Replicate()])": spread(
         lambda cut: F.linear_cross_entropy(cut(H, 0), W, cut(Y, 0))
     ),

@@ -151,7 +151,9 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
         if not found:
             return backend
         reasons += found
-    raise ArgumentValueError(f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)}")
+    raise ArgumentValueError(
+        f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)} — cut the rows instead"
+    )
 
 
 def _transforms() -> tuple[str, ...]:

@@ -165,7 +165,7 @@ def _unasked(
     """Without a word to the others."""
     try:
         part.check()
-        shares = Shares(part.group, _chunks(part.total or 0, part.group.size))
+        shares = Shares(part.group, chunks(part.total or 0, part.group.size))
         resolved = resolve(part.total or 0)
         _check_place(part, resolved.classes, shares)
         share_of(resolved, shares, resolved.loss())
@@ -204,7 +204,7 @@ def _fingerprint(x: Tensor) -> str:
     return f"{x.dtype} values whose checksum is {int(_agreement.checksum(x)) & 0xFFFFFFFF:08x}"
 
 
-def _chunks(total: int, ranks: int) -> tuple[int, ...]:
+def chunks(total: int, ranks: int) -> tuple[int, ...]:
     """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
     each = -(-total // ranks)
     return tuple(max(0, min(each, total - i * each)) for i in range(ranks))
