@@ -146,6 +146,9 @@ all_gather = _found("distributed.all_gather_single", _found("distributed.all_gat
 reduce_scatter = _found("distributed.reduce_scatter_single", _found("distributed.reduce_scatter_tensor"))
 """Both by their names since 2.13, or by those that it warns of."""
 
+DTENSORS_DIFFERENTIATE_TWICE = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 13)
+"""Whether gradients that pass from a DTensor to a rank's tensor have gradients; before, what they hang on was lost."""
+
 group_named = _found("distributed.distributed_c10d._resolve_process_group")
 """The process group of a name; None in a torch without: then nothing over ranks is compiled."""
 

@@ -26,7 +26,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.distributed.tensor.placement_types import Placement
 
-from crossentropy import _autograd
+from crossentropy import _autograd, _torch
 from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import PLAIN, select, select_slicing
@@ -149,8 +149,24 @@ def local(x: Tensor, placements: Placements, parts: Sequence[int] = ()) -> Tenso
     """What this rank has of a DTensor; along `parts` of the mesh its gradient is a part of a sum."""
     assert isinstance(x, DTensor)
     grads = [Partial() if i in parts else p for i, p in enumerate(placements)]
+    if not (_torch.DTENSORS_DIFFERENTIATE_TWICE or torch.compiler.is_compiling()):
+        x = _Once.apply(x)  # pyright: ignore[reportAssignmentType]
     # also if it is placed so already: the gradient is then placed as the tensor
     return _waited(x.redistribute(placements=placements).to_local(grad_placements=grads))
+
+
+class _Once(torch.autograd.Function):
+    """The same tensor, whose gradient has none."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        if torch.is_grad_enabled():
+            raise NotImplementedError("second derivatives of DTensors are those of this rank alone before torch 2.13")
+        return gradients[0]
 
 
 def _waited(x: Tensor) -> Tensor:
