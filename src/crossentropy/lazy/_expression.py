@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from crossentropy import _torch
+from crossentropy._sharding import is_distributed
 
 Kind = Literal["logits", "log_probs", "bounded", "information", "probs", "p_log_p"]
 """z, log p, log p not below the least number, −log p, p, p log p."""
@@ -42,8 +44,10 @@ class Expression:
     dtype: torch.dtype
     product: torch.dtype | None
     """The dtype in which autocast multiplied, or None."""
-    versions: tuple[tuple[int, int], ...]
+    versions: tuple[tuple[int, int], ...] = ()
     """Those of the tensors, when the head was called, and where they were."""
+    sources: tuple[Tensor, ...] = ()
+    """Parameters of which head and bias are local copies, which may come and go: these change in their place."""
     kind: Kind = "logits"
     scale: float = 1.0
     softcap: float | None = None
@@ -53,7 +57,7 @@ class Expression:
     """Whether the dense result is a contiguous copy rather than a view."""
 
     @classmethod
-    def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> "Expression":
+    def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None, sources: tuple[Tensor, ...] = ()) -> "Expression":
         """Logits of hidden states (…, D)."""
         _watch_optimizers()
         # what does not require a gradient now will not get one later
@@ -66,7 +70,7 @@ class Expression:
         if rows.stride(1) != 1:
             rows = rows.contiguous()
         twin = torch.empty((*hidden.shape[:-1], len(weight)), dtype=torch.uint8, device="meta")
-        return cls(rows, weight, bias, twin, dtype, product, _versions(rows, weight, bias))
+        return cls(rows, weight, bias, twin, dtype, product, sources=sources)._now()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -125,17 +129,27 @@ class Expression:
 
     def check(self) -> None:
         """Refuse to compute with tensors that were changed since the head was called."""
-        if not self.weight.untyped_storage().size() and self.weight.numel():
-            raise RuntimeError(
-                "the head's weight has no memory any more: it is sharded and was freed after the forward pass. Compute "
-                "the loss inside the wrapped module's forward, or do not fuse this model."
-            )
-        if _versions(*self.inputs) != self.versions:
+        if self._versions() != self.versions:
             raise RuntimeError(
                 "lazy logits are looked at after their hidden states or head were changed in place (by an optimizer's "
                 "step?), so what they were can no longer be computed. Use them before the change, keep "
                 "`logits.detach().clone()` that was looked at, or call `crossentropy.unfuse(model)`."
             )
+        if not self.weight.untyped_storage().size() and self.weight.numel():
+            raise RuntimeError(
+                "the head's weight has no memory any more: it is sharded, and was freed after the forward or backward "
+                "pass. Look at lazy logits before that, or call `crossentropy.unfuse(model)`."
+            )
+
+    def _now(self) -> "Expression":
+        """The same of its tensors as they are now."""
+        return replace(self, versions=self._versions())
+
+    def _versions(self) -> tuple[tuple[int, int], ...]:
+        """How often tensors were changed in place, which inference mode does not count, and where they are."""
+        changes = [-1 if x.is_inference() else _torch.version(x) for x in (*self.inputs, *self.sources)]
+        stay = (self.hidden,) if self.sources else self.inputs
+        return tuple(zip_longest(changes, (x.data_ptr() for x in stay), fillvalue=0))
 
     def same(self, other: "Expression") -> bool:
         """Whether both stand for the same logits, of whatever kind."""
@@ -182,11 +196,10 @@ class Expression:
         hidden = rows.reshape(rows.shape[:-1].numel(), rows.shape[-1])
         weight, bias = self.head()
         twin = torch.empty((*rows.shape[:-1], len(weight)), dtype=torch.uint8, device="meta").movedim(-1, class_dim)
-        versions = _versions(hidden, weight, bias)
         # softmax and tanh save their result for their gradient, which a copy must not share
         steps = self.steps if self.kind == "logits" and self.softcap is None else (*self.steps, (torch.clone,))
-        changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin, "versions": versions}
-        return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)
+        changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin}
+        return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)._now()
 
     def then(self, *step: Any, **changes: Any) -> "Expression":
         """The expression after a step."""
@@ -195,8 +208,7 @@ class Expression:
     def rescaled(self, hidden: Tensor, bias: Tensor | None, dtype: torch.dtype) -> "Expression":
         """The expression of changed hidden states and bias."""
         self.check()
-        versions = _versions(hidden, self.weight, bias)
-        return replace(self, hidden=hidden, bias=bias, dtype=dtype, versions=versions)
+        return replace(self, hidden=hidden, bias=bias, dtype=dtype)._now()
 
     def of_views(self) -> "Expression":
         """The expression of views of its tensors: none of them can be reached through the history of another."""
@@ -229,15 +241,11 @@ def _are_contiguous(shape: list[int], strides: list[int]) -> bool:
 
 @functools.cache
 def _watch_optimizers() -> None:
-    """Count a step of a fused optimizer as a change of its parameters, as all others do: those on a CPU do not."""
+    """Count an optimizer's step as a change of its parameters: on a CPU fused ones do not, and few do of DTensors."""
 
     def changed(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        groups = (group["params"] for group in optimizer.param_groups if group.get("fused"))
-        torch.autograd.graph.increment_version([p for group in groups for p in group if p.grad is not None])
+        parameters = [p for group in optimizer.param_groups if group.get("fused") for p in group["params"]]
+        parameters += [p for group in optimizer.param_groups for p in group["params"] if is_distributed(p)]
+        torch.autograd.graph.increment_version([p for p in parameters if p.grad is not None])
 
     register_optimizer_step_post_hook(changed)
-
-
-def _versions(*tensors: Tensor | None) -> tuple[tuple[int, int], ...]:
-    """How often tensors were changed in place, which inference mode does not count, and where they are."""
-    return tuple((-1 if x.is_inference() else _torch.version(x), x.data_ptr()) for x in tensors if x is not None)

@@ -166,22 +166,7 @@ class LazyLogits(Tensor):
     @staticmethod
     @_torch.not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
-        check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
-        if weight.dim() != 2:
-            raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
-        tensors = [x for x in (hidden, weight, bias) if x is not None]
-        if len({x.dtype for x in tensors}) > 1 and not torch.is_autocast_enabled(hidden.device.type):
-            raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
-        if len({x.device for x in tensors}) > 1:
-            raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
-        if any(map(is_distributed, tensors)):
-            raise contract.ArgumentTypeError(
-                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
-                "them with full_tensor()"
-            )
-        if not _torch.CAN_BE_LAZY:
-            return torch.nn.functional.linear(hidden, weight, bias)  # pyright: ignore[reportReturnType]
-        return _stand_for(Expression.of(hidden, weight, bias))
+        return logits_of(hidden, weight, bias)  # pyright: ignore[reportReturnType]
 
     @classmethod
     @_torch.not_compiled("a function of lazy logits")
@@ -195,7 +180,7 @@ class LazyLogits(Tensor):
             with _torch.without_overrides():
                 return func(*args, **kwargs)
         if func is Tensor.register_hook and orders_communication(hook := (*args, *kwargs.values())[1]):
-            return args[0]._hooks.add(hook)
+            return args[0]._hooks.add_repeated(hook)
         handler = HANDLERS.get(func)
         if handler is not None:
             inner_args, inner_kwargs = _torch.map_only(LazyLogits, LazyLogits._beneath, (args, kwargs))
@@ -316,6 +301,28 @@ def explain(logits: Tensor) -> History:
 
 
 # --- making them --------------------------------------------------------------------------------------------------
+
+
+def logits_of(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None = None, *, sources: tuple[Tensor, ...] = ()
+) -> Tensor:
+    """Lazy logits of hidden states and a head, which may be local copies of parameters, its sources."""
+    check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
+    if weight.dim() != 2:
+        raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
+    tensors = [x for x in (hidden, weight, bias) if x is not None]
+    if len({x.dtype for x in tensors}) > 1 and not torch.is_autocast_enabled(hidden.device.type):
+        raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
+    if len({x.device for x in tensors}) > 1:
+        raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+    if any(map(is_distributed, tensors)):
+        raise contract.ArgumentTypeError(
+            "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
+            "them with full_tensor()"
+        )
+    if not _torch.CAN_BE_LAZY:
+        return torch.nn.functional.linear(hidden, weight, bias)
+    return _stand_for(Expression.of(hidden, weight, bias, sources))
 
 
 class _Stand(torch.autograd.Function):
