@@ -24,6 +24,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from crossentropy import _torch
 from crossentropy._sharding import is_distributed
+from crossentropy.lazy._parts import Part
 
 Kind = Literal["logits", "log_probs", "bounded", "information", "probs", "p_log_p"]
 """z, log p, log p not below the least number, −log p, p, p log p."""
@@ -48,6 +49,8 @@ class Expression:
     """Those of the tensors, when the head was called, and where they were."""
     sources: tuple[Tensor, ...] = ()
     """Parameters of which head and bias are local copies, which may come and go: these change in their place."""
+    part: Part | None = None
+    """Of which classes head and bias are, where each rank has a part."""
     kind: Kind = "logits"
     scale: float = 1.0
     softcap: float | None = None
@@ -57,7 +60,14 @@ class Expression:
     """Whether the dense result is a contiguous copy rather than a view."""
 
     @classmethod
-    def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None, sources: tuple[Tensor, ...] = ()) -> "Expression":
+    def of(
+        cls,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        sources: tuple[Tensor, ...] = (),
+        part: Part | None = None,
+    ) -> "Expression":
         """Logits of hidden states (…, D)."""
         _watch_optimizers()
         # what does not require a gradient now will not get one later
@@ -69,18 +79,23 @@ class Expression:
         rows = hidden.reshape(hidden.shape[:-1].numel(), hidden.shape[-1])
         if rows.stride(1) != 1:
             rows = rows.contiguous()
-        twin = torch.empty((*hidden.shape[:-1], len(weight)), dtype=torch.uint8, device="meta")
-        return cls(rows, weight, bias, twin, dtype, product, sources=sources)._now()
+        twin = _contiguous(*hidden.shape[:-1], len(weight) if part is None else part.seen)
+        return cls(rows, weight, bias, twin, dtype, product, sources=sources, part=part)._now()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The tensors that it depends on."""
         return (self.hidden, self.weight) if self.bias is None else (self.hidden, self.weight, self.bias)
 
+    @property
+    def classes(self) -> int:
+        """How many classes the logits have of which these are a view."""
+        return self.part.classes if self.part is not None and self.part.spread else len(self.weight)
+
     @functools.cached_property
     def class_dim(self) -> int | None:
         """The class axis; None where views have taken it away."""
-        axes = _class_axes(self.twin, len(self.weight))
+        axes = _class_axes(self.twin, self.classes)
         return axes[0] if axes else None
 
     def rows(self) -> Tensor:
@@ -88,16 +103,16 @@ class Expression:
         class_dim = self.class_dim
         axes = [d for d in range(self.twin.dim()) if d != class_dim]
         shape = [self.twin.shape[d] for d in axes]
-        strides = [self.twin.stride(d) // len(self.weight) for d in axes]
+        strides = [self.twin.stride(d) // self.classes for d in axes]
         features, pitch = self.hidden.shape[1], self.hidden.stride(0)
         if torch.Size(shape).numel() == len(self.hidden) and _are_contiguous(shape, strides):
             return self.hidden.view(*shape, features)
-        offset = self.hidden.storage_offset() + int(self.twin.storage_offset()) // len(self.weight) * pitch
+        offset = self.hidden.storage_offset() + int(self.twin.storage_offset()) // self.classes * pitch
         return self.hidden.as_strided((*shape, features), (*(s * pitch for s in strides), 1), offset)
 
     def head(self) -> tuple[Tensor, Tensor | None]:
         """Head and bias of the classes that are in view."""
-        classes, class_dim = len(self.weight), self.class_dim
+        classes, class_dim = self.classes, self.class_dim
         begin = self.twin.storage_offset() % classes
         count, step = (1, 1) if class_dim is None else (self.twin.shape[class_dim], self.twin.stride(class_dim))
         if count == classes:
@@ -111,6 +126,7 @@ class Expression:
         weight, bias = self.head()
         with self.autocast():
             z = F.linear(self.rows(), weight, bias)
+        z = z if self.part is None else self.part.shown(z)
         for function, *arguments in self.steps:
             z = function(z, *arguments)
         class_dim = self.class_dim
@@ -173,16 +189,15 @@ class Expression:
             return None
         if not isinstance(twin, Tensor) or twin.untyped_storage() is not self.twin.untyped_storage():
             return None
-        if _class_axes(twin, len(self.weight)) is None:
+        if _class_axes(twin, self.classes) is None:
             return None
         found = replace(self, twin=twin)
-        classes = found.class_dim
-        if self.kind != "logits" and (classes is None or twin.shape[classes] != self._classes()):
-            return None  # a softmax is over all its classes
+        if (self.kind != "logits" or self.part is not None) and found._classes() != self._classes():
+            return None  # a softmax is over all its classes, and a part of a part is none of torch.chunk's
         return found
 
     def _classes(self) -> int:
-        return self.twin.shape[-1 if self.class_dim is None else self.class_dim]
+        return 1 if self.class_dim is None else self.twin.shape[self.class_dim]
 
     def laid_out(self) -> Tensor:
         """Hidden states laid out like the logits, with D in place of the classes."""
@@ -195,11 +210,20 @@ class Expression:
         rows = laid_out.movedim(class_dim, -1)
         hidden = rows.reshape(rows.shape[:-1].numel(), rows.shape[-1])
         weight, bias = self.head()
-        twin = torch.empty((*rows.shape[:-1], len(weight)), dtype=torch.uint8, device="meta").movedim(-1, class_dim)
+        twin = _contiguous(*rows.shape[:-1], len(weight) if self.part is None else self.part.seen)
+        twin = twin.movedim(-1, class_dim)
         # softmax and tanh save their result for their gradient, which a copy must not share
         steps = self.steps if self.kind == "logits" and self.softcap is None else (*self.steps, (torch.clone,))
         changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin}
         return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)._now()
+
+    def local(self) -> "Expression | None":
+        """This rank's part of logits that are spread over ranks; None where it does not follow from head and rows alone."""
+        if self.part is None or self.kind != "logits" or self.class_dim is None:
+            return None
+        rows = self.of_rows(self.laid_out(), self.class_dim)
+        twin = _contiguous(*self.rows().shape[:-1], self.part.own).movedim(-1, self.class_dim)
+        return replace(rows, twin=twin, part=self.part.local())
 
     def then(self, *step: Any, **changes: Any) -> "Expression":
         """The expression after a step."""
@@ -220,6 +244,11 @@ class Expression:
         """The expression without its history."""
         bias = None if self.bias is None else self.bias.detach()
         return replace(self, hidden=self.hidden.detach(), weight=self.weight.detach(), bias=bias)
+
+
+def _contiguous(*shape: int) -> Tensor:
+    """Shape and strides, and no memory."""
+    return torch.empty(shape, dtype=torch.uint8, device="meta")
 
 
 def _class_axes(twin: Tensor, classes: int) -> list[int] | None:

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 
 from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
+from crossentropy.lazy._parts import local_tensors, part_of
 from crossentropy.lazy._sharded import Unit, backward_begins, is_unknown, keep, unit_of
 from crossentropy.lazy._tensor import Event, LazyLogits, logits_of, observe
 
@@ -52,10 +53,15 @@ def _in_one_graph() -> bool:
 
 @_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
 def _logits(head: FusedHead, input: Tensor) -> Tensor:
-    if not _possible(input, head.weight, head.bias):
+    part = part_of(head, input)
+    hidden, weight, bias = (input, head.weight, head.bias) if part is None else local_tensors(head, input)
+    if not _possible(hidden, weight, bias):
         return nn.functional.linear(input, head.weight, head.bias)
     unit = unit_of(head)
-    logits = logits_of(input, head.weight, head.bias, sources=() if unit is None else unit.sources)
+    sources = () if unit is None else unit.sources
+    if part is not None and not sources:
+        sources = tuple(x for x in (head.weight, head.bias) if x is not None)
+    logits = logits_of(hidden, weight, bias, sources=sources, part=part)
     if unit is not None and isinstance(logits, LazyLogits):
         logits._hooks.repeat_at(input)
         if unit.frees:

@@ -31,6 +31,7 @@ from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_linear
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
+from crossentropy.lazy._parts import Part
 
 Handler = Callable[..., Any]
 _Function = Callable[..., Any]
@@ -274,6 +275,50 @@ class LazyLogits(Tensor):
         _log.debug("%s", event)
 
 
+class SpreadLogits(LazyLogits):
+    """Lazy logits that stand for a DTensor, whose classes are spread over the ranks of a mesh."""
+
+    @property
+    def _part(self) -> Part:
+        part = self._expression.part
+        assert part is not None
+        return part
+
+    @property
+    def device_mesh(self) -> Any:
+        """The mesh."""
+        return self._part.mesh
+
+    @property
+    def placements(self) -> tuple[Any, ...]:
+        """Cut along the classes; as they lie, once they were computed."""
+        class_dim = self._expression.class_dim
+        if self._known() or class_dim is None:
+            return self._dense("placements").placements  # pyright: ignore[reportAttributeAccessIssue]
+        return self._part.placements(class_dim)
+
+    def to_local(self, *, grad_placements: Any = None) -> Tensor:
+        """This rank's part, lazily too."""
+        expression = None if grad_placements is not None or self._known() else self._expression.local()
+        if expression is not None:
+            return _followed(derive(self, expression), [self])
+        return self._dense("to_local").to_local(grad_placements=grad_placements)  # pyright: ignore[reportCallIssue]
+
+    def redistribute(self, device_mesh: Any = None, placements: Any = None, **kwargs: Any) -> Tensor:
+        """Placed in another way, for which they are computed."""
+        class_dim = self._expression.class_dim
+        if device_mesh in (None, self.device_mesh) and class_dim is not None and placements is not None:
+            if any(tuple(placements) == self._part.placements(axis) for axis in (class_dim, class_dim - self.dim())):
+                return self
+        dense: Any = self._dense(f"redistribute to {placements}, by which each rank has logits of other ranks,")
+        return dense.redistribute(device_mesh, placements, **kwargs)
+
+    def full_tensor(self, **kwargs: Any) -> Tensor:
+        """All of them, which are computed, on each rank."""
+        dense: Any = self._dense("full_tensor")
+        return dense.full_tensor(**kwargs)
+
+
 def explain(logits: Tensor) -> History:
     """Tell what was computed of lazy logits: which uses were fused, and which needed the logits, with file and line.
 
@@ -304,7 +349,12 @@ def explain(logits: Tensor) -> History:
 
 
 def logits_of(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None = None, *, sources: tuple[Tensor, ...] = ()
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    sources: tuple[Tensor, ...] = (),
+    part: Part | None = None,
 ) -> Tensor:
     """Lazy logits of hidden states and a head, which may be local copies of parameters, its sources."""
     check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
@@ -322,7 +372,7 @@ def logits_of(
         )
     if not _torch.CAN_BE_LAZY:
         return torch.nn.functional.linear(hidden, weight, bias)
-    return _stand_for(Expression.of(hidden, weight, bias, sources))
+    return _stand_for(Expression.of(hidden, weight, bias, sources, part))
 
 
 class _Stand(torch.autograd.Function):
@@ -366,8 +416,13 @@ def _wrap(expression: Expression) -> Tensor:
     """A wrapper tensor without memory."""
     twin = expression.twin
     strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
+    spread = expression.part is not None and expression.part.spread
     return _torch.make_wrapper(
-        LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
+        SpreadLogits if spread else LazyLogits,
+        twin.shape,
+        strides=strides,
+        dtype=expression.dtype,
+        device=expression.hidden.device,
     )
 
 
@@ -457,6 +512,8 @@ def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
 
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
+    if is_distributed(values):
+        return any(map(is_distributed, _torch.leaves(result)))  # whose memory is not theirs: it may be
     storage = values.untyped_storage().data_ptr()
     return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in _torch.leaves(result))
 
