@@ -318,6 +318,18 @@ class SpreadLogits(LazyLogits):
         dense: Any = self._dense("full_tensor")
         return dense.full_tensor(**kwargs)
 
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return repr(self._dense("__repr__"))
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        raise RuntimeError(
+            f"lazy logits that stand for a DTensor have come to {func} in another way than through a function of torch, "
+            f"by a custom autograd function, say: give it `logits + 0` instead"
+        )
+
 
 def explain(logits: Tensor) -> History:
     """Tell what was computed of lazy logits: which uses were fused, and which needed the logits, with file and line.
