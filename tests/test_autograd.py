@@ -275,7 +275,7 @@ class _Recorder:
 
     def __enter__(self) -> None:
         def called(call, tensors, numbers=None):
-            self.calls.append(_autograd._encoded(call, tensors, numbers))
+            self.calls.append(_autograd.encoded(call, tensors, numbers))
             return self.original(call, tensors, numbers)
 
         _autograd._called = called

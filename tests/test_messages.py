@@ -17,8 +17,10 @@ from torch.distributions import Categorical, Normal, TransformedDistribution, Wi
 from torch.distributions.transforms import AbsTransform
 
 import crossentropy
+import crossentropy.distributed as D
 import crossentropy.functional as F
 from crossentropy import Options, continuous, doctor, explain, information, nn
+from crossentropy._ranks import _agreement
 
 PACKAGE = Path(crossentropy.__file__).parent
 INF, NAN = math.inf, math.nan
@@ -68,6 +70,27 @@ def spread(call: Callable[..., object]) -> Callable[[], object]:
             dist.destroy_process_group()
 
     return run
+
+
+def ranks(call: Callable[[], object]) -> Callable[[], object]:
+    """A call in a group of two processes of which one is here, and whose messages are echoes of its own."""
+
+    def run() -> object:
+        import torch.distributed as dist
+        from torch.testing._internal.distributed.fake_pg import FakeStore
+
+        dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+        try:
+            return call()
+        finally:
+            dist.destroy_process_group()
+
+    return run
+
+
+def mesh(shape: tuple[int, ...], names: tuple[str, ...]) -> object:
+    """A mesh of processes."""
+    return torch.distributed.device_mesh.init_device_mesh("cpu", shape, mesh_dim_names=names)
 
 
 def in_loss_parallel(call: Callable[[], object]) -> None:
@@ -389,6 +412,54 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     ),
     "verify: the model's output has no loss": lambda: crossentropy.fuse(torch.nn.Linear(3, 5), verify=H),
     "steps is 0, expected a whole number": lambda: doctor.watch(0),
+    # ranks
+    "group is given and torch.distributed is not initialised": lambda: D.shift_labels(Y, group=3),
+    "group is a mesh of 2 dimensions, ('a', 'b'): pass one of them, as in mesh['a']": ranks(
+        lambda: D.shift_labels(Y, group=mesh((1, 2), ("a", "b")))
+    ),
+    "group is an int, expected a ProcessGroup, a DeviceMesh or None": ranks(lambda: D.shift_labels(Y, group=3)),
+    "group is one to which this process, rank 0 of all, does not belong": ranks(
+        lambda: D.shift_labels(Y, group=torch.distributed.new_group([1]))
+    ),
+    "vocab_start is -1, expected a whole number": ranks(lambda: D.vocab_parallel_cross_entropy(X, Y, vocab_start=-1)),
+    "num_classes is True, expected a whole number": ranks(
+        lambda: D.vocab_parallel_cross_entropy(X, Y, num_classes=True)
+    ),
+    "vocab_start is 3 and num_classes 8, and the only process of the group holds the classes [0, 5)": lambda: (
+        D.vocab_parallel_cross_entropy(X, Y, vocab_start=3, num_classes=8)
+    ),
+    "rank 0 has 5 classes, with vocab_start 0 and num_classes 11; expected 6 from 0 on, of 11: with both given": ranks(
+        lambda: D.vocab_parallel_cross_entropy(X, Y, vocab_start=0, num_classes=11)
+    ),
+    "rank 0 has 5 classes, with vocab_start None and num_classes 11; expected 5 from 0 on, of 10 ": ranks(
+        lambda: D.vocab_parallel_cross_entropy(X, Y, num_classes=11)
+    ),
+    "input has no class, on no rank of the group": ranks(lambda: D.vocab_parallel_cross_entropy(X[:, :0], Y)),
+    "target has shape (3,), expected (4,)": ranks(lambda: D.vocab_parallel_cross_entropy(X, Y[:3])),
+    "the ranks of the group disagree on target: rank 0 has 1 and rank 1 2": lambda: _agreement._raise_difference(
+        [{"target": "1"}, {"target": "2"}]
+    ),
+    "the ranks of the group disagree on weight: rank 0 has none and rank 1 2": lambda: _agreement._raise_difference(
+        [{"target": "1"}, {"target": "1", "weight": "2"}]
+    ),
+    "backend 'reference' knows no slices of the classes": ranks(
+        lambda: D.vocab_parallel_cross_entropy(X, Y, options=Options(backend="reference"))
+    ),
+    "this loss cannot be computed of slices of the classes: class weights that require gradients": ranks(
+        lambda: D.vocab_parallel_cross_entropy(X, Y, torch.ones(10).requires_grad_())
+    ),
+    "linear_bias is given and linear_weight is not: pass the head too ": ranks(
+        lambda: D.vocab_parallel_token_statistics(X, linear_bias=X[0])
+    ),
+    "sequence_dim is 1, the axis of the features of input (4, 3)": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y, sequence_dim=1)
+    ),
+    "target has shape (), expected one with axis 0, the sequence": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y[0], sequence_dim=0)
+    ),
+    "input has 4 positions along axis 0, expected 2: of the 4 that the target has": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y, sequence_dim=0)
+    ),
 }
 
 VALUES: dict[str, Callable[[], object]] = {

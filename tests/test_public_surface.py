@@ -14,8 +14,8 @@ SURFACE = {
     "crossentropy": [
         "ArgumentError", "ArgumentIndexError", "ArgumentTypeError", "ArgumentValueError", "ArgumentWarning",
         "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
-        "TokenStatistics", "continuous", "doctor", "explain", "functional", "fuse", "fused", "information", "lazy",
-        "nn", "unfuse",
+        "TokenStatistics", "continuous", "distributed", "doctor", "explain", "functional", "fuse", "fused",
+        "information", "lazy", "nn", "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
@@ -25,6 +25,10 @@ SURFACE = {
     "crossentropy.functional": [
         "TokenStatistics", "cross_entropy", "kl_div", "linear_cross_entropy", "linear_kl_div", "log_softmax",
         "nll_loss", "softmax", "token_statistics",
+    ],
+    "crossentropy.distributed": [
+        "shift_labels", "token_denominator", "vocab_parallel_cross_entropy", "vocab_parallel_linear_cross_entropy",
+        "vocab_parallel_linear_kl_div", "vocab_parallel_token_statistics",
     ],
     "crossentropy.nn": ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"],
     "crossentropy.lazy": [
@@ -46,7 +50,20 @@ RESULTS = (
     "TokenStatistics", "Verification",
 )  # fmt: skip
 # come from no paper and no page of torch
-OWN = ("Options", "token_statistics", "ExplanationDisplay", "LazyLogits", "explain", "fuse", "fused", "unfuse", "watch")
+OWN = (
+    "shift_labels",
+    "token_denominator",
+    "vocab_parallel_token_statistics",
+    "Options",
+    "token_statistics",
+    "ExplanationDisplay",
+    "LazyLogits",
+    "explain",
+    "fuse",
+    "fused",
+    "unfuse",
+    "watch",
+)
 
 # caught, not called
 CAUGHT = ("ArgumentError", "ArgumentIndexError", "ArgumentTypeError", "ArgumentValueError", "ArgumentWarning")

@@ -35,12 +35,12 @@ SLOTS = 3
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """A call but for its tensors: no tuple, in which torch.func would look for them."""
 
     backend: Backend
     loss: Loss
-    """Without its tensors. Under torch.compile, without the numbers that may vary: see `_decoded`."""
+    """Without its tensors. Under torch.compile, without the numbers that may vary: see `decoded`."""
     summed: bool
     """Whether Σ c ℓ is wanted."""
     wanted: tuple[bool, ...]
@@ -50,7 +50,7 @@ class _Call:
 class _Context(Protocol):
     """What autograd hands from forward to backward."""
 
-    call: _Call
+    call: Call
     ready: list[Tensor] | None
     """The rows and the computed gradients, apart from the graph."""
     saved_tensors: tuple[Tensor, ...]
@@ -84,7 +84,7 @@ def _executed(backend: Backend, loss: Loss, coefficient: Tensor | None, summed: 
     # requires_grad is read here: inside the function the wrappers of torch.func are gone
     known = summed and torch.is_grad_enabled() and not any(_is_half(x) for x in slots)
     wanted = tuple([known and x is not None and x.requires_grad for x in slots])
-    total, rows, index, *_ = _called(_Call(backend, without_tensors(loss), summed, wanted), tensors)
+    total, rows, index, *_ = _called(Call(backend, without_tensors(loss), summed, wanted), tensors)
     return total, rows, index
 
 
@@ -92,15 +92,15 @@ def _is_half(x: Tensor | None) -> bool:
     return x is not None and x.dtype == torch.float16
 
 
-def _called(call: _Call, tensors: Tensors, numbers: Tensor | None = None) -> Sequence[Tensor]:
+def _called(call: Call, tensors: Tensors, numbers: Tensor | None = None) -> Sequence[Tensor]:
     """One call of the function, or of the operator where someone looks for operators."""
     x = tensors[SLOTS]
     if torch.compiler.is_compiling() or tracing() or (x is not None and x.is_meta):
-        return _operator(*_encoded(call, tensors, numbers))
-    return _Function.apply(_complete(call, numbers), *tensors)  # pyright: ignore[reportReturnType]
+        return _operator(*encoded(call, tensors, numbers))
+    return _Function.apply(complete(call, numbers), *tensors)  # pyright: ignore[reportReturnType]
 
 
-def _compute(call: _Call, tensors: Tensors) -> list[Tensor]:
+def _compute(call: Call, tensors: Tensors) -> list[Tensor]:
     """Σ c ℓ, ℓ, argmax and the gradients of the slots; empty tensors for what is not wanted."""
     coefficient, *others = tensors
     result = call.backend.execute(with_tensors(call.loss, others), coefficient, call.wanted)
@@ -132,9 +132,7 @@ def _dot(coefficient: Tensor, rows: Tensor) -> Tensor:
 # --- derivatives --------------------------------------------------------------------------------------------------
 
 
-def _keep(
-    ctx: _Context, call: _Call, tensors: Tensors, output: Sequence[Tensor], numbers: Tensor | None = None
-) -> None:
+def _keep(ctx: _Context, call: Call, tensors: Tensors, output: Sequence[Tensor], numbers: Tensor | None = None) -> None:
     """Store what derivatives need; absent upstreams stay None and cost nothing."""
     ctx.call, ctx.ready = call, None
     ctx.save_for_backward(*tensors, numbers, output[1], *output[3:])
@@ -166,23 +164,23 @@ def _differentiate(ctx: _Context, upstream: Sequence[Tensor | None], wants: Sequ
         result[1:] = map(_sum, result[1:], _again(call, (of_rows, *tensors[1:]), numbers, wants[1:]))
     of_computed = [g if ready else None for g, ready in zip(of_computed, call.wanted)]
     if any(g is not None for g in of_computed):
-        result = list(map(_sum, result, _second(_complete(call, numbers), tensors, of_computed, wants)))
+        result = list(map(_sum, result, _second(complete(call, numbers), tensors, of_computed, wants)))
     return result
 
 
-def _again(call: _Call, tensors: Tensors, numbers: Tensor | None, wants: Sequence[bool]) -> Sequence[Tensor | None]:
+def _again(call: Call, tensors: Tensors, numbers: Tensor | None, wants: Sequence[bool]) -> Sequence[Tensor | None]:
     """Gradients of Σ c ℓ for the upstream c, which is the coefficients by now."""
     wanted = tuple(map(bool, wants))
     upstream, *others = tensors
     assert upstream is not None
     if _is_batched(upstream):
-        return PLAIN.execute(with_tensors(_complete(call, numbers).loss, others), upstream, wanted).gradients
+        return PLAIN.execute(with_tensors(complete(call, numbers).loss, others), upstream, wanted).gradients
     output = _called(replace(call, wanted=wanted, summed=True), tensors, numbers)
     return [g if want else None for g, want in zip(output[3:], wants)]
 
 
 def _second(
-    call: _Call, tensors: Tensors, directions: Sequence[Tensor | None], wants: Sequence[bool]
+    call: Call, tensors: Tensors, directions: Sequence[Tensor | None], wants: Sequence[bool]
 ) -> list[Tensor | None]:
     """Gradients of Σ_j ⟨G_j, direction_j⟩ for the coefficients and the slots: a Hessian product."""
     moved = [i for i, direction in enumerate(directions) if direction is not None]
@@ -214,7 +212,7 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-def _ordinary(call: _Call, upstream: Sequence[Tensor | None], wants: Sequence[bool]) -> bool:
+def _ordinary(call: Call, upstream: Sequence[Tensor | None], wants: Sequence[bool]) -> bool:
     """Whether this is a first derivative of the sum alone, all of whose gradients were computed."""
     of_sum, *others = upstream
     return (
@@ -256,7 +254,7 @@ def _is_batched(x: Tensor) -> bool:
 
 class _Function(torch.autograd.Function):
     @staticmethod
-    def forward(call: _Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(call: Call, *tensors: Tensor | None) -> tuple[Tensor, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return tuple(_compute(call, tensors))
 
     @staticmethod
@@ -289,12 +287,12 @@ def _operator(
     tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str
 ) -> list[Tensor]:
     """A call of the function: its tensors that are there, its numbers, its integers, and all the rest in words."""
-    call, given, numbers = _decoded(tensors, constants, sizes, key)
-    return _compute(_complete(call, numbers), given)
+    call, given, numbers = decoded(tensors, constants, sizes, key)
+    return _compute(complete(call, numbers), given)
 
 
-def _encoded(
-    call: _Call, tensors: Tensors, numbers: Tensor | None
+def encoded(
+    call: Call, tensors: Tensors, numbers: Tensor | None = None
 ) -> tuple[list[Tensor], list[float] | None, list[int], str]:
     """A call as the operator takes it.
 
@@ -318,9 +316,9 @@ def _encoded(
     return present, constants, sizes, " ".join(words)
 
 
-def _decoded(
+def decoded(
     tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str
-) -> tuple[_Call, Tensors, Tensor | None]:
+) -> tuple[Call, Tensors, Tensor | None]:
     """The call, its tensors, and the numbers that it lacks."""
     class_dim, ignore_index, budget, most_rows, *shape = sizes
     backend, kind, dtype, autocast, *words = key.split()
@@ -342,11 +340,11 @@ def _decoded(
     loss = without_tensors(
         Loss(kind, sides, torch.Size(shape), budget=budget or None, most_rows=most_rows or None)  # pyright: ignore[reportArgumentType]
     )
-    call = _Call(NAMED[backend], loss, summed, tuple(wanted))
+    call = Call(NAMED[backend], loss, summed, tuple(wanted))
     return (call, slots, next(given)) if constants is None else (_with_numbers(call, constants), slots, None)
 
 
-def _complete(call: _Call, numbers: Tensor | None) -> _Call:
+def complete(call: Call, numbers: Tensor | None) -> Call:
     """A call with its numbers, if these are a tensor."""
     if numbers is None:
         return call
@@ -357,7 +355,7 @@ def _complete(call: _Call, numbers: Tensor | None) -> _Call:
     return _with_numbers(call, numbers.tolist())
 
 
-def _with_numbers(call: _Call, numbers: Sequence[float]) -> _Call:
+def _with_numbers(call: Call, numbers: Sequence[float]) -> Call:
     smoothing, z_loss, *others = numbers
     sides = []
     for i, side in enumerate(call.loss.sides):
@@ -376,7 +374,7 @@ def _with_numbers(call: _Call, numbers: Sequence[float]) -> _Call:
 
 @_operator.register_fake
 def _(tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Sequence[int], key: str) -> list[Tensor]:
-    call, given, _ = _decoded(tensors, constants, sizes, key)
+    call, given, _ = decoded(tensors, constants, sizes, key)
     spec, shape, x = call.loss.sides[0].spec, rows_shape(call.loss), tensors[0]
     statistics = call.loss.kind == "statistics"
     gradients: list[Tensor | None] = []
@@ -396,7 +394,7 @@ def _(tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Seque
 
 
 def _setup_operator(ctx: _Context, inputs: tuple, output: list[Tensor]) -> None:
-    call, given, numbers = _decoded(*inputs)
+    call, given, numbers = decoded(*inputs)
     _keep(ctx, call, given, output, numbers)
 
 

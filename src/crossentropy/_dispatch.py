@@ -9,9 +9,10 @@ A backend is a module:
 
 One whose logits (or head) may be a slice of the classes, from `begin` on, while labels count all of them, has also
 
-    measure(loss, begin)                                             → RowStatistics (rows), which merge over slices
-    conclude(loss, statistics)                                       → rows of results, from those of all classes
-    derive(loss, begin, statistics, coefficient, wanted, collector)  → gradients, from those of all classes
+    measure(loss, begin)                                              → RowStatistics (rows), which merge over slices
+    conclude(loss, statistics)                                        → rows of results, from those of all classes
+    compare(loss, student, teacher)                                   → rows of a divergence, which add up over slices
+    derive(loss, begin, statistics, coefficient, wanted, collectors)  → gradients, from the statistics of all classes
 
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
 `_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
@@ -19,6 +20,7 @@ have a rule for every transform and for derivatives of any order, and so it can 
 """
 
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
@@ -29,7 +31,7 @@ from crossentropy._backends import chunked, reference
 from crossentropy._errors import ArgumentValueError
 from crossentropy._loss import Collector, Loss, Result, tensors_of
 from crossentropy._planner import Plan
-from crossentropy._statistics import RowStatistics
+from crossentropy._statistics import Comparison, RowStatistics
 from crossentropy._values import own_values
 
 
@@ -66,14 +68,18 @@ class Slicing(Backend, Protocol):
         """Rows, from the statistics of all classes."""
         ...
 
+    def compare(self, loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
+        """What these classes add to the divergence of each row, from the statistics of all classes."""
+        ...
+
     def derive(
         self,
         loss: Loss,
         begin: int,
-        statistics: RowStatistics,
+        statistics: RowStatistics | Comparison,
         coefficient: Tensor,
         wanted: tuple[bool, ...],
-        collector: Collector | None = None,
+        collectors: Sequence[Collector | None] = (),
     ) -> tuple[Tensor | None, ...]:
         """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
         ...

@@ -117,7 +117,9 @@ def check_whole(name: str, x: Tensor, axis: int) -> None:
 
 def of_which(x: Tensor, axis: int) -> int | None:
     """How many entries a DTensor has along the axis of which `x` is this process's part, as far as the graph tells."""
-    if "torch.distributed.tensor" not in sys.modules or type(x) not in (Tensor, torch.nn.Parameter):
+    if torch.compiler.is_compiling() or "torch.distributed.tensor" not in sys.modules:  # a compiler shows no graph
+        return None
+    if type(x) not in (Tensor, torch.nn.Parameter):
         return None
     node: Any = x.grad_fn
     size, rank, at = x.shape[axis], x.dim(), axis % x.dim()

@@ -46,6 +46,14 @@ class RowStatistics(NamedTuple):
     """The logit of a label, where the largest is apart; −inf where it is not in the set."""
 
 
+class Comparison(NamedTuple):
+    """What is known of rows of two logits, a student's and a teacher's, when their divergence is."""
+
+    student: RowStatistics
+    teacher: RowStatistics
+    divergence: Tensor
+
+
 def lowest(dtype: torch.dtype) -> float:
     """The maximum of classes that are all −inf: no finite logit is below it, and it is a legal logit itself."""
     return torch.finfo(dtype).min

@@ -142,6 +142,13 @@ fake_mode: Callable[[], Any] = _found("_subclasses.fake_tensor.FakeTensorMode", 
 
 # --- autograd -----------------------------------------------------------------------------------------------------
 
+all_gather = _found("distributed.all_gather_single", _found("distributed.all_gather_into_tensor"))
+reduce_scatter = _found("distributed.reduce_scatter_single", _found("distributed.reduce_scatter_tensor"))
+"""Both by their names since 2.13, or by those that it warns of."""
+
+group_named = _found("distributed.distributed_c10d._resolve_process_group")
+"""The process group of a name; None in a torch without: then nothing over ranks is compiled."""
+
 graph_is_kept = _found("_C._autograd._get_current_graph_task_keep_graph", _yes)
 """Whether the graph that is being differentiated may be again. Absent: it may, so that gradients are copied."""
 

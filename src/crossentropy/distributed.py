@@ -11,10 +11,10 @@ The forward sends one message of 3 numbers a row (4 with smoothing, 5 with class
 backward of given logits sends nothing; that of a head sums the gradient of the hidden states, once.
 
 Ranks that were called with different labels, rows or settings have each a number that looks right. With
-`validate=True`, or where `vocab_start` and `num_classes` are not both given, they compare these first, in one more message
-of a few integers, and every rank raises the same error. Otherwise a checksum travels with the statistics, and where it differs
-the loss and all gradients are nan on every rank. (Messages of different sizes, of other numbers of rows say, cannot be
-told without asking first: torch.distributed then ends with an error, or waits.)
+`validate=True`, or where `vocab_start` and `num_classes` are not both given, they compare these first, in one more
+message of a few integers, and every rank raises the same error. Otherwise a checksum travels with the statistics, and
+where it differs the loss and all gradients are nan on every rank. (Messages of different sizes, of other numbers of
+rows say, cannot be told without asking first: torch.distributed then ends with an error, or waits.)
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,10 @@ from crossentropy._ranks._group import AnyGroup, Group, group_of
 from crossentropy._targets import check_labels
 from crossentropy._tensors import (
     INTEGERS,
+    check_distillation,
     check_floating,
     check_linear,
+    check_same_device,
     check_statistics_head,
     check_tensor,
     check_token_weight,
@@ -49,6 +51,7 @@ __all__ = [
     "token_denominator",
     "vocab_parallel_cross_entropy",
     "vocab_parallel_linear_cross_entropy",
+    "vocab_parallel_linear_kl_div",
     "vocab_parallel_token_statistics",
 ]
 
@@ -73,7 +76,55 @@ def vocab_parallel_cross_entropy(
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
 ) -> Tensor:
-    """Cross entropy."""
+    """Cross entropy of logits whose classes are spread over ranks.
+
+        L = cross_entropy(z, target),   z = [z_0 … z_{W−1}] of all ranks, in rank order
+
+    The loss of one process that had all logits, on every rank, with the same bits; nobody ever has them. One message
+    forward, none backward.
+
+    Args:
+        input: This rank's logits (V_r), (N, V_r) or (N, V_r, d1, …, dK); V_r may differ between ranks, or be 0.
+        target: Class indices of all V, the same on all ranks, in the rows' shape; or this rank's shard of class
+            probabilities, in the shape of `input`.
+        weight: Class weights (V), all of them, on every rank; they get no gradient.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        vocab_start: First class of this rank.
+        num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
+            torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
+            them and compares what the ranks were called with.
+        validate: Compare first what the ranks were called with, and look at labels and weights.
+        ignore_index: A target value whose rows are left out; class indices only.
+        reduction: "none", "mean" (weighted mean for class indices) or "sum".
+        label_smoothing: ε in [0, 1], ε/V on each class.
+        token_weight: Weight of each row, in the rows' shape, the same on all ranks.
+        denominator: What "mean" divides by; see `token_denominator`.
+        z_loss: λ of the added term λ · lse².
+        softcap: c of the cap c · tanh(z / c).
+        logit_scale: Factor on the logits, before the cap.
+        out_dtype: Dtype of the returned loss.
+        options: `crossentropy.Options`.
+
+    Returns:
+        The loss, as `crossentropy.functional.cross_entropy` of all logits gives it.
+
+    Raises:
+        ValueError: A shape, device, number or reduction does not fit, or ranks disagree: the same error on all of them.
+        TypeError: A type or dtype does not fit.
+        IndexError: A label is out of range (where it can be read; else the loss is nan).
+        NotImplementedError: A second derivative is taken.
+
+    Examples:
+        >>> logits = torch.tensor([[2.0, 0.5, 0.0], [0.0, 0.0, 3.0]])  # of one process alone: all classes
+        >>> vocab_parallel_cross_entropy(logits, torch.tensor([0, 2]))
+        tensor(0.2006)
+
+    See Also:
+        `vocab_parallel_linear_cross_entropy`, from hidden states; `crossentropy.functional.cross_entropy`.
+
+    References:
+        M. Shoeybi et al., Megatron-LM, 2019 (the vocabulary-parallel loss).
+    """
     ranks = group_of(group)
     if ranks.size == 1:
         _check_alone(vocab_start, num_classes, check_floating("input", input).shape[class_axis(input, target)])
@@ -123,7 +174,62 @@ def vocab_parallel_linear_cross_entropy(
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
 ) -> Tensor:
-    """Linear cross entropy."""
+    """Cross entropy of a linear head whose classes are spread over ranks.
+
+        L = cross_entropy(input @ Wᵀ + b, target),   W = [W_0; …; W_{W−1}] of all ranks, in rank order
+
+    The logits of this rank's classes are made in chunks, and made again in backward. One message forward; backward, the
+    gradient of the hidden states is summed over ranks, bucket by bucket behind the products.
+
+    Args:
+        input: Hidden states (…, D), the same on all ranks; or with `sequence_dim` this rank's part of them.
+        linear_weight: This rank's part of the head (V_r, D), or (V_r, d1, …, dK, D). Its gradient needs no sum.
+        target: Class indices of all V in the rows' shape, the same on all ranks; or this rank's shard of class
+            probabilities, in the shape of its logits.
+        linear_bias: This rank's part of the bias (V_r) or (V_r, d1, …, dK).
+        weight: Class weights (V), all of them, on every rank; they get no gradient.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        vocab_start: First class of this rank.
+        num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
+            torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
+            them and compares what the ranks were called with.
+        sequence_dim: The axis of `input` along which ranks have the parts that torch.chunk cuts; `target` covers
+            them all. They are gathered, and the gradient is that of this rank's part, complete.
+        reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
+            rank's part of it, for who sums it himself.
+        comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
+        validate: Compare first what the ranks were called with, and look at labels and weights.
+        reduction: "none", "mean" (weighted mean for class indices) or "sum".
+        ignore_index: A target value whose rows are left out; class indices only. None is -100.
+        label_smoothing: ε in [0, 1], ε/V on each class.
+        token_weight: Weight of each row, in the rows' shape, the same on all ranks.
+        denominator: What "mean" divides by; see `token_denominator`.
+        z_loss: λ of the added term λ · lse².
+        softcap: c of the cap c · tanh(z / c).
+        logit_scale: Factor on the logits, before the cap.
+        out_dtype: Dtype of the returned loss.
+        options: `crossentropy.Options`.
+
+    Returns:
+        The loss, as `crossentropy.functional.linear_cross_entropy` with the whole head gives it.
+
+    Raises:
+        ValueError: A shape, device, number or reduction does not fit, or ranks disagree: the same error on all of them.
+        TypeError: A type or dtype does not fit.
+        IndexError: A label is out of range (where it can be read; else the loss is nan).
+        NotImplementedError: A second derivative is taken.
+
+    Examples:
+        >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.5, 0.0], [0.0, 3.0]])
+        >>> vocab_parallel_linear_cross_entropy(hidden, head, torch.tensor([0, 2]))  # one process alone
+        tensor(0.2006)
+
+    See Also:
+        `vocab_parallel_cross_entropy`; `crossentropy.functional.linear_cross_entropy`.
+
+    References:
+        V. Korthikanti et al., Reducing Activation Recomputation, 2022 (sequence parallelism).
+    """
     ranks = group_of(group)
     ignored = -100 if ignore_index is None else ignore_index
     if ranks.size == 1:
@@ -172,7 +278,50 @@ def vocab_parallel_token_statistics(
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
 ) -> TokenStatistics:
-    """Statistics."""
+    """Log-probability, entropy, logsumexp and argmax of rows whose classes are spread over ranks.
+
+        log_prob = z_y − lse(z)      entropy = −Σ p log p,  p = softmax(z)      logsumexp = lse(z)
+
+    What policy gradients need of each token under tensor parallelism, all but argmax differentiable. One message.
+
+    Args:
+        input: This rank's logits, (…, V_r, …), the classes along `dim`; with a head, hidden states (…, D).
+        target: Class indices of all V in the rows' shape, the same on all ranks.
+        linear_weight: This rank's part of the head (V_r, D).
+        linear_bias: This rank's part of the bias (V_r).
+        dim: The class axis; the last by default, and always with a head.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        vocab_start: First class of this rank.
+        num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
+            torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
+            them and compares what the ranks were called with.
+        reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
+            rank's part of it, for who sums it himself.
+        comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
+        validate: Compare first what the ranks were called with, and look at labels and weights.
+        ignore_index: A target value whose rows have log_prob 0.
+        softcap: c of the cap c · tanh(z / c).
+        logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
+        out_dtype: Dtype of the statistics. Default: float32 for half precision; else the input's.
+        options: `crossentropy.Options`.
+
+    Returns:
+        `TokenStatistics(log_prob, entropy, logsumexp, argmax)` of all classes, each in the rows' shape.
+
+    Raises:
+        ValueError: A shape, device, number or reduction does not fit, or ranks disagree: the same error on all of them.
+        TypeError: A type or dtype does not fit.
+        IndexError: A label is out of range (where it can be read; else the loss is nan).
+        NotImplementedError: A second derivative is taken.
+
+    Examples:
+        >>> found = vocab_parallel_token_statistics(torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([0, 1]))
+        >>> found.log_prob, found.entropy  # one process alone
+        (tensor([-0.1269, -0.6931]), tensor([0.3653, 0.6931]))
+
+    See Also:
+        `crossentropy.functional.token_statistics`.
+    """
     ranks = group_of(group)
     if ranks.size == 1:
         own = input.shape[axis("input", input, dim)] if linear_weight is None else linear_weight.shape[0]
@@ -207,6 +356,118 @@ def vocab_parallel_token_statistics(
     rows, argmax = statistics(resolved, shares)
     natural = resolved.spec.out_dtype
     return named(rows, argmax, natural if out_dtype is not None else wide(natural), target)
+
+
+def vocab_parallel_linear_kl_div(
+    input: Tensor,
+    linear_weight: Tensor,
+    teacher_input: Tensor,
+    teacher_weight: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    teacher_bias: Tensor | None = None,
+    group: AnyGroup = None,
+    vocab_start: int | None = None,
+    num_classes: int | None = None,
+    reduce_input_grad: bool = True,
+    comm_dtype: torch.dtype | None = None,
+    validate: bool = False,
+    reduction: str = "mean",
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    temperature: float = 1.0,
+    softcap: float | None = None,
+    teacher_softcap: float | None = None,
+    logit_scale: float = 1.0,
+    teacher_logit_scale: float = 1.0,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+) -> Tensor:
+    """Distillation loss of a student's head against a teacher's, both spread over ranks alike.
+
+        L_i = KL(softmax(z'_i / T) ‖ softmax(z_i / T))      z = h Wᵀ + b of the student, z' of the teacher
+
+    One message of 4 numbers a row, and one of what each rank's classes add to the divergence.
+
+    Args:
+        input: Student's hidden states (…, D), the same on all ranks.
+        linear_weight: This rank's part of the student's head (V_r, D).
+        teacher_input: Teacher's hidden states (…, D'), the same on all ranks.
+        teacher_weight: This rank's part of the teacher's head (V_r, D'): the same classes.
+        linear_bias: Of the student's bias (V_r).
+        teacher_bias: Of the teacher's bias (V_r).
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        vocab_start: First class of this rank.
+        num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
+            torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
+            them and compares what the ranks were called with.
+        reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
+            rank's part of it, for who sums it himself.
+        comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
+        validate: Compare first what the ranks were called with, and look at labels and weights.
+        reduction: "none", "mean" (over rows, weighted) or "sum".
+        token_weight: Weight of each row (…), the same on all ranks.
+        denominator: What "mean" divides by; a number or a tensor of one element.
+        temperature: T > 0, dividing both logits after scale and cap.
+        softcap: Student's cap c, z becomes c · tanh(z / c).
+        teacher_softcap: Teacher's cap.
+        logit_scale: Factor on the student's logits, before the cap.
+        teacher_logit_scale: Factor on the teacher's logits.
+        out_dtype: Dtype of the returned loss.
+        options: `crossentropy.Options`.
+
+    Returns:
+        The loss, as `crossentropy.functional.linear_kl_div` with both whole heads gives it.
+
+    Raises:
+        ValueError: A shape, device, number or reduction does not fit, or ranks disagree: the same error on all of them.
+        TypeError: A type or dtype does not fit.
+        NotImplementedError: A second derivative is taken.
+
+    Examples:
+        >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.5, 0.0], [0.0, 3.0]])
+        >>> vocab_parallel_linear_kl_div(hidden, head, hidden, 2 * head)  # one process alone
+        tensor(0.1057)
+
+    See Also:
+        `crossentropy.functional.linear_kl_div`.
+
+    References:
+        G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
+    """
+    ranks = group_of(group)
+    if ranks.size == 1:
+        _check_alone(vocab_start, num_classes, check_floating("linear_weight", linear_weight).shape[0])
+        return F.linear_kl_div(
+            input, linear_weight, teacher_input, teacher_weight, linear_bias=linear_bias, teacher_bias=teacher_bias,
+            reduction=reduction, token_weight=token_weight, denominator=denominator, temperature=temperature,
+            softcap=softcap, teacher_softcap=teacher_softcap, logit_scale=logit_scale,
+            teacher_logit_scale=teacher_logit_scale, out_dtype=out_dtype, options=options, validate=validate,
+        )  # fmt: skip
+
+    def resolve(classes: int) -> Resolved:
+        shape = check_linear(input, linear_weight, linear_bias)
+        teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
+        teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
+        check_distillation(shape, teacher_shape, linear_weight)
+        check_same_device(input=input, teacher_input=teacher_input)
+        contract.check_dtype("comm_dtype", comm_dtype)
+        tensors, spec = contract.resolve(
+            LossTensors(input, None, None, token_weight, denominator, linear_weight, linear_bias), shape,
+            input.dim() - 1, classes=classes, target_kind="none", reduction=reduction, softcap=softcap,
+            logit_scale=logit_scale, temperature=temperature, out_dtype=out_dtype, options=options,
+        )  # fmt: skip
+        teacher = contract.resolve(
+            LossTensors(teacher_input, linear_weight=teacher_weight, linear_bias=teacher_bias), teacher_shape,
+            input.dim() - 1, classes=classes, prefix="teacher_", target_kind="none", softcap=teacher_softcap,
+            logit_scale=teacher_logit_scale, temperature=temperature,
+        )  # fmt: skip
+        how: dict[str, object] = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
+        return Resolved("divergence", tensors, spec, shape, options, how, teacher)
+
+    message = _linear_message("divergence", input, linear_weight, None, 0.0)
+    message = message._replace(dtype=torch.promote_types(message.dtype, teacher_input.dtype))
+    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def token_denominator(
@@ -303,8 +564,8 @@ def _spread(
     length = whole.shape[dim]
     if input.shape[dim] != part(length, ranks):
         raise ArgumentValueError(
-            f"input has {input.shape[dim]} positions along axis {dim}, expected {part(length, ranks)}, this rank's part "
-            f"of the {length} of the target as torch.chunk cuts them"
+            f"input has {input.shape[dim]} positions along axis {dim}, expected {part(length, ranks)}: of the {length} "
+            "that the target has, this rank's part as torch.chunk cuts them"
         )
     sizes = list(shape)
     sizes[dim] = length

@@ -12,7 +12,7 @@ that others wait at, and no number is computed of what they do not share.
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ _ERRORS: dict[str, type[ArgumentError]] = {
 }
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
+_MIXES = ((30, -4658895280553007687), (27, -7723592293110705685))
+"""Of SplitMix64 (G. Steele and others, Fast Splittable Pseudorandom Number Generators, 2014), as signed integers."""
+
 PIECES, BITS = 3, 21
 """A checksum of 63 bits as floats, each exact in float32."""
 
@@ -36,13 +39,15 @@ def checksum(x: Tensor) -> Tensor:
     """An int64 that depends on every bit of a tensor and its place."""
     bits = x.detach().contiguous().view(-1)
     bits = bits.view(torch.uint8) if bits.dtype == torch.bool else bits.view(_INTEGERS[bits.element_size()])
-    place = torch.arange(1, bits.numel() + 1, device=x.device)
-    return ((place * 0x9E3779B97F4A7C1 + 0x5851F42D4C957F2D) * (bits.long() + 77)).sum()
+    mixed = bits.long() + torch.arange(1, bits.numel() + 1, device=x.device) * -7046029254386353131
+    for shift, factor in _MIXES:
+        mixed = (mixed ^ (mixed >> shift)) * factor
+    return (mixed ^ (mixed >> 31)).sum()
 
 
 def hashed(facts: Facts) -> int:
-    """An integer of 32 bits that depends on all facts; a compiler cannot tell."""
-    return 0 if torch.compiler.is_compiling() else zlib.crc32(_text(facts).encode())
+    """An integer of 32 bits that depends on all facts."""
+    return zlib.crc32(_text(facts).encode())
 
 
 def shake_hands(
@@ -59,11 +64,6 @@ def shake_hands(
     return list(zip(*numbers))
 
 
-def raise_everywhere(group: Group, error: ArgumentError | None) -> None:
-    """Raise the error of one rank on every rank."""
-    shake_hands(group, (), {}, error)
-
-
 def _text(facts: Facts) -> str:
     return json.dumps({name: str(fact) for name, fact in facts.items()})
 
@@ -77,22 +77,24 @@ def _tell(group: Group, text: str) -> list[str]:
     return [bytes(row[:size]).decode() for row, size in zip(group.gather(padded).tolist(), sizes)]
 
 
-def _raise_first(group: Group, texts: Sequence[str]) -> None:
+def _raise_first(group: Group, texts: Sequence[str]) -> NoReturn:
     rank = next(i for i, text in enumerate(texts) if text)
     kind, message = json.loads(texts[rank])
     everywhere = all(text == texts[0] for text in texts)
     raise _ERRORS.get(kind, ArgumentValueError)(message if everywhere else f"on rank {rank} of {group.size}: {message}")
 
 
-def _raise_difference(facts: Sequence[dict[str, str]]) -> None:
-    for name in facts[0]:
-        for rank, others in enumerate(facts):
-            if others.get(name) != facts[0][name]:
+def _raise_difference(facts: Sequence[dict[str, str]]) -> NoReturn:
+    names = dict.fromkeys(name for some in facts for name in some)
+    first, *rest = ([some.get(name, "none") for name in names] for some in facts)
+    for name, fact, *others in zip(names, first, *rest):
+        for rank, other in enumerate(others, 1):
+            if other != fact:
                 raise ArgumentValueError(
-                    f"the ranks of the group disagree on {name}: rank 0 has {facts[0][name]} and rank {rank} "
-                    f"{others.get(name)} — all of them need the same rows, target and settings"
+                    f"the ranks of the group disagree on {name}: rank 0 has {fact} and rank {rank} {other} — all of "
+                    "them need the same rows, target and settings"
                 )
-    raise ArgumentValueError("the ranks of the group call different functions")
+    raise AssertionError("facts of different checksums are not the same")
 
 
 def pieces(agreement: Tensor, dtype: torch.dtype) -> Tensor:

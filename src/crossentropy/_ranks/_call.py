@@ -21,12 +21,13 @@ from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import select_slicing
 from crossentropy._errors import ArgumentError, ArgumentValueError
 from crossentropy._logspace import wide
-from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without, without_tensors
-from crossentropy._ranks import _agreement
+from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, tensors_of, without, without_tensors
+from crossentropy._ranks import _agreement, _operator
 from crossentropy._ranks._fold import Shares, fields, poison
-from crossentropy._ranks._function import Share, rows_of
+from crossentropy._ranks._function import Function, Share
 from crossentropy._ranks._group import Group
 from crossentropy._reduction import reduce, weigh
+from crossentropy._torch import tracing
 from crossentropy._validation import check_shared
 
 
@@ -46,15 +47,15 @@ class Slice:
     @classmethod
     def of(cls, group: Group, vocab_start: object, num_classes: object, validate: bool) -> "Slice":
         """From the arguments."""
-        start, total = _count("vocab_start", vocab_start), _count("num_classes", num_classes)
+        start, total = _count("vocab_start", vocab_start, 0), _count("num_classes", num_classes, 1)
         return cls(group, start, total, validate or start is None or total is None, validate)
 
 
-def _count(name: str, value: object) -> int | None:
+def _count(name: str, value: object, least: int) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < 0:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ 0, or None")
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:  # pyright: ignore[reportAttributeAccessIssue]
+        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ {least}, or None")
     return value.__index__()  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -74,7 +75,10 @@ class Message(NamedTuple):
         spec = LossSpec(0, 1, soft, wide(self.dtype), label_smoothing=float(bool(self.label_smoothing)))
         like = torch.empty(0, dtype=self.dtype, device=self.device)
         loss = Loss(self.kind, (Side(like, None, None, spec),), torch.Size(), None if self.target is None else like)
-        poison(fields(loss), math.prod(self.rows), spec.dtype, self.device, group)
+        rows, both = math.prod(self.rows), self.kind == "divergence"
+        poison(fields(loss), rows * (1 + both), spec.dtype, self.device, group)
+        if both:
+            group.gather(torch.full((rows,), torch.nan, dtype=spec.dtype, device=self.device))
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,8 @@ class Resolved:
     options: AnyOptions
     how: Mapping[str, object]
     """Fields of the `Share`."""
+    teacher: tuple[LossTensors, LossSpec] | None = None
+    """Of a divergence."""
 
     @property
     def classes(self) -> int:
@@ -96,21 +102,15 @@ class Resolved:
 
     def facts(self) -> dict[str, object]:
         """What all ranks must share."""
-        spec, tensors = self.spec, self.tensors
-        head = tensors.linear_weight
-        settings = {name: getattr(spec, name) for name in LossSpec.__dataclass_fields__ if name not in _OWN}
-        return {
+        denominator = self.tensors.denominator
+        facts = {
             "the loss": self.kind,
-            "the rows' shape": tuple(without(self.shape, spec.class_dim)),
-            "the number of features": 0 if head is None else head.shape[-1],
-            "the dtype of input": tensors.input.dtype,
-            "the dtype of linear_weight": None if head is None else head.dtype,
-            "linear_bias": tensors.linear_bias is not None,
-            "whether input requires a gradient": head is not None and tensors.input.requires_grad,
-            **settings,
+            "the rows' shape": tuple(without(self.shape, self.spec.class_dim)),
+            **_facts("", self.tensors, self.spec),
             **self.how,
-            "denominator": None if isinstance(tensors.denominator, Tensor) else tensors.denominator,
+            "denominator": None if isinstance(denominator, Tensor) else denominator,
         }
+        return facts if self.teacher is None else {**facts, **_facts("teacher's ", *self.teacher)}
 
     def shared(self) -> dict[str, Tensor]:
         """Tensors that all ranks must share, by name."""
@@ -125,15 +125,31 @@ class Resolved:
 
     def settled(self, num_classes: int) -> "Resolved":
         """The same, when the number of all classes is known."""
-        if self.spec.num_classes == num_classes:
-            return self
-        return replace(self, spec=contract.settled(self.tensors, self.spec, num_classes))
+        teacher = self.teacher
+        if teacher is not None:
+            teacher = teacher[0], contract.settled(*teacher, num_classes)
+        return replace(self, spec=contract.settled(self.tensors, self.spec, num_classes), teacher=teacher)
 
     def loss(self) -> Loss:
         """The loss of all classes, of which the tensors are a slice."""
         spec, shape = self.spec, list(self.shape)
         shape[spec.class_dim] = spec.num_classes
-        return contract.make_loss(self.kind, torch.Size(shape), ((self.tensors, spec),), self.options)
+        sides = ((self.tensors, spec),) if self.teacher is None else ((self.tensors, spec), self.teacher)
+        return contract.make_loss(self.kind, torch.Size(shape), sides, self.options)
+
+
+def _facts(whose: str, tensors: LossTensors, spec: LossSpec) -> dict[str, object]:
+    """What all ranks must share of one side of a loss."""
+    head = tensors.linear_weight
+    facts: dict[str, object] = {
+        "the dtype of input": tensors.input.dtype,
+        "the number of features": 0 if head is None else head.shape[-1],
+        "the dtype of linear_weight": None if head is None else head.dtype,
+        "linear_bias": tensors.linear_bias is not None,
+        "whether input requires a gradient": head is not None and tensors.input.requires_grad,
+        **{name: getattr(spec, name) for name in LossSpec.__dataclass_fields__ if name not in _OWN},
+    }
+    return {whose + name: fact for name, fact in facts.items()}
 
 
 _OWN = ("num_classes", "ignores")
@@ -211,7 +227,9 @@ def _check_place(said: Slice, classes: int, sizes: tuple[int, ...], rank: int) -
 
 def agreement(resolved: Resolved) -> Tensor:
     """A checksum of all that the ranks must share, which travels with the statistics."""
-    total = torch.full((), _agreement.hashed(resolved.facts()), dtype=torch.int64, device=resolved.tensors.input.device)
+    compiling = torch.compiler.is_compiling()  # settings are constants there
+    known = 0 if compiling else _agreement.hashed(resolved.facts())
+    total = torch.full((), known, dtype=torch.int64, device=resolved.tensors.input.device)
     for i, x in enumerate(resolved.shared().values()):
         total = total + (2 * i + 1) * _agreement.checksum(x)
     return total
@@ -223,6 +241,14 @@ def execute(resolved: Resolved, shares: Shares, loss: Loss, coefficient: Tensor,
     rows, _ = rows_of(share, loss, agreement(resolved))
     total = weigh(coefficient, rows).sum() if summed else rows.new_zeros(())
     return total, rows
+
+
+def rows_of(share: Share, loss: Loss, agreement: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of a loss (K, rows), and their argmax for statistics."""
+    tensors = tensors_of(loss)
+    if torch.compiler.is_compiling() or tracing():
+        return _operator.rows_of(share, tensors, agreement)
+    return Function.apply(share, agreement, *tensors)  # pyright: ignore[reportReturnType]
 
 
 def share_of(resolved: Resolved, shares: Shares, loss: Loss) -> Share:

@@ -5,11 +5,13 @@
 
 K = 3 (maximum, others, apart) for labels, 4 with smoothing (weighted); 5 for class probabilities and for statistics,
 whose class apart is the largest, so that it is the maximum as well. What a rank adds to `weight` under smoothing is
-known to all of them. One more row carries what the ranks must agree on.
+known to all of them. For a divergence both logits have 2, and then one sum of what each rank's classes add to it. A few
+more numbers carry what the ranks must agree on.
 
 N rows · W ranks. Where the class apart is the largest, `top` says where it is: −1 on ranks that do not have it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -49,11 +51,23 @@ class Shares(NamedTuple):
 def fields(loss: Loss) -> tuple[str, ...]:
     """The statistics that a rank has to tell."""
     spec = loss.sides[0].spec
+    if loss.kind == "divergence":
+        return ("others", "apart")
     if loss.kind == "statistics":
         return ("others", "apart", "energy", "top", *(["target"] if loss.target is not None else []))
     if spec.probabilities:
         return ("others", "apart", "weighted", "weight", "elsewhere")
     return ("maximum", "others", "apart", *(["weighted"] if spec.label_smoothing else []))
+
+
+def kept(loss: Loss) -> tuple[str, ...]:
+    """The statistics of all classes that are known after that."""
+    names = ["maximum", *(name for name in fields(loss) if name != "maximum")]
+    if "weighted" in names and "weight" not in names:
+        names.append("weight")
+    if "elsewhere" in names:
+        names.append("top")
+    return tuple(names)
 
 
 def fold(loss: Loss, row: RowStatistics, shares: Shares, agreement: Tensor) -> tuple[RowStatistics, Tensor]:
@@ -62,11 +76,21 @@ def fold(loss: Loss, row: RowStatistics, shares: Shares, agreement: Tensor) -> t
     flat = RowStatistics(*[None if x is None else x.reshape(-1) for x in row])  # pyright: ignore[reportArgumentType]
     few = _few(names, flat.apart.numel(), flat.apart.dtype, shares.group)
     merged, agree = (_gathered if few else _summed)(loss, flat, shares, agreement, names)
-    if loss.sides[0].spec.probabilities:
+    if loss.kind == "cross_entropy" and loss.sides[0].spec.probabilities:
         assert merged.top is not None
         here = merged.top == shares.group.rank
         merged = merged._replace(top=torch.where(here, flat.top if flat.top is not None else 0, -1))
     return RowStatistics(*[None if x is None else x.reshape(shape) for x in merged]), agree  # pyright: ignore[reportArgumentType]
+
+
+def fold_both(
+    loss: Loss, rows: Sequence[RowStatistics], shares: Shares, agreement: Tensor
+) -> tuple[RowStatistics, RowStatistics, Tensor]:
+    """The same for two logits, of a student and a teacher, at once."""
+    student, teacher = rows
+    both = [None if a is None or b is None else torch.stack([a, b]) for a, b in zip(student, teacher)]
+    merged, agree = fold(loss, RowStatistics(*both), shares, agreement)  # pyright: ignore[reportArgumentType]
+    return _each(merged, 0), _each(merged, 1), agree
 
 
 def _few(names: tuple[str, ...], rows: int, dtype: torch.dtype, group: Group) -> bool:
@@ -82,12 +106,10 @@ def _gathered(
 ) -> tuple[RowStatistics, Tensor]:
     dtype = row.apart.dtype
     columns = [_packed(getattr(row, name), dtype) for name in names]
-    tail = torch.nn.functional.pad(_agreement.pieces(agreement, dtype), (0, len(names) - _agreement.PIECES))
-    # (K, N + 1): a rank's statistics lie together
-    message = torch.cat([torch.stack(columns), tail.unsqueeze(1)], 1)
-    every = shares.group.gather(message)
-    agree = (every[:, :, -1] == every[:1, :, -1]).all()
-    told = dict(zip(names, every[:, :, :-1].unbind(1)))
+    tail = _agreement.pieces(agreement, dtype)
+    every = shares.group.gather(torch.cat([*columns, tail]))
+    agree = (every[:, -len(tail) :] == every[:1, -len(tail) :]).all()
+    told = dict(zip(names, every[:, : -len(tail)].unflatten(1, (len(names), -1)).unbind(1)))
     return _merged(_complete(loss, told, shares)), agree
 
 
@@ -160,8 +182,9 @@ def _summed(
     stays = None
     if "maximum" not in names:
         told["maximum"] = told["apart"].clamp(min=statistics.lowest(tail.dtype))
-        own = row.top if loss.kind == "statistics" else torch.full_like(row.apart, group.rank, dtype=torch.int64)
-        assert own is not None
+        own = row.top
+        if own is None or loss.kind != "statistics":
+            own = torch.full_like(row.apart, group.rank, dtype=torch.int64)
         own = own.masked_fill(row.apart < told["apart"], torch.iinfo(torch.int64).max)
         top = group.least(own)
         told["top"], stays = top, own == top
@@ -197,7 +220,7 @@ def _rescaled(row: RowStatistics, maximum: Tensor, stays: Tensor | None) -> dict
 
 def poison(names: tuple[str, ...], rows: int, dtype: torch.dtype, device: torch.device, group: Group) -> None:
     """Take part in what the others wait at, and let them see that nothing is agreed on."""
-    nan = torch.full((len(names), rows + 1), torch.nan, dtype=dtype, device=device)
+    nan = torch.full((len(names) * rows + _agreement.PIECES,), torch.nan, dtype=dtype, device=device)
     if _few(names, rows, dtype, group):
         group.gather(nan)
         return
@@ -205,4 +228,5 @@ def poison(names: tuple[str, ...], rows: int, dtype: torch.dtype, device: torch.
     group.most(torch.full((len(largest) * rows + 2 * _agreement.PIECES,), torch.inf, dtype=dtype, device=device))
     if "maximum" not in names:
         group.least(torch.zeros(rows, dtype=torch.int64, device=device))
-    group.total(nan[: len([name for name in names if name not in (*_EXTREMES, "top")]), :rows].contiguous())
+    summed = [name for name in names if name not in (*_EXTREMES, "top")]
+    group.total(torch.full((len(summed), rows), torch.nan, dtype=dtype, device=device))

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from crossentropy._dispatch import Slicing
 from crossentropy._logspace import wide
-from crossentropy._loss import Collector, Loss, tensors_of, with_tensors
-from crossentropy._ranks._fold import Shares, fold
+from crossentropy._loss import Collector, Loss, Side, with_tensors
+from crossentropy._ranks._fold import Shares, fold, fold_both
 from crossentropy._ranks._group import Group
-from crossentropy._statistics import RowStatistics
+from crossentropy._statistics import Comparison, RowStatistics
 
 BUCKET = 16 << 20
 """Bytes of the hidden states' gradient that are summed at once: enough that their transfer is not all latency."""
@@ -52,12 +52,6 @@ class Share:
     """Of that sum; None: float32 or wider."""
 
 
-def rows_of(share: Share, tensors: Loss, agreement: Tensor) -> tuple[Tensor, Tensor]:
-    """The rows of a loss (K, rows), and their argmax for statistics."""
-    rows, argmax, *_ = _Function.apply(share, agreement, *tensors_of(tensors))  # pyright: ignore[reportGeneralTypeIssues]
-    return rows, argmax
-
-
 class _Context(Protocol):
     """What autograd hands from forward to backward."""
 
@@ -69,32 +63,82 @@ class _Context(Protocol):
     def mark_non_differentiable(self, *tensors: Tensor) -> None: ...
 
 
-class _Function(torch.autograd.Function):
+class Function(torch.autograd.Function):
     @staticmethod
     def forward(ctx: _Context, share: Share, agreement: Tensor, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        tensors = _collected(share, tensors)
-        loss, shares = with_tensors(share.loss, tensors), share.shares
-        row, agree = fold(loss, share.backend.measure(loss, shares.begin), shares, agreement)
-        result = share.backend.conclude(loss, row)
-        rows = torch.where(agree, result.rows, torch.nan)
-        argmax = rows.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
+        tensors = collected(share, tensors)
+        known, rows, argmax = computed(share, with_tensors(share.loss, tensors), agreement)
         ctx.share = share
-        ctx.save_for_backward(agree, *tensors, *row)
+        ctx.save_for_backward(*tensors, *known)
         ctx.mark_non_differentiable(argmax)
         return rows, argmax
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # a second derivative raises: of one rank alone it would be wrong
     def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        agree, *saved = ctx.saved_tensors
         count = 2 + 3 * len(ctx.share.loss.sides)
-        loss, row = with_tensors(ctx.share.loss, saved[:count]), RowStatistics(*saved[count:])
-        wanted = tuple(ctx.needs_input_grad[4:])
-        coefficient = torch.where(agree, upstream, torch.nan)
-        return None, None, None, None, *_derived(ctx.share, loss, row, coefficient, wanted)
+        tensors, known = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[4:])
+        with torch.no_grad():
+            gradients = derived(ctx.share, loss, known, upstream, wanted)
+        if torch.is_grad_enabled():  # somebody may differentiate them
+            origin = (upstream, *[x for x, want in zip(tensors[2:], wanted) if want])
+            gradients = [None if g is None else _Final.apply(g, *origin) for g in gradients]
+        return None, None, None, None, *gradients
 
 
-def _collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+class _Final(torch.autograd.Function):
+    """A gradient that has none itself: that of one rank alone would be wrong."""
+
+    @staticmethod
+    def forward(ctx: object, gradient: Tensor, *origin: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: object, *_: Tensor) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise NotImplementedError(
+            "second derivatives of a loss whose classes are shared out among ranks — gather the logits for these"
+        )
+
+
+def computed(share: Share, loss: Loss, agreement: Tensor) -> tuple[tuple[Tensor | None, ...], Tensor, Tensor]:
+    """What backward has to know, the rows (K, rows), and their argmax for statistics."""
+    shares, backend = share.shares, share.backend
+    if loss.kind == "divergence":
+        student, teacher, agree = fold_both(
+            loss, [_measured(share, loss, side) for side in loss.sides], shares, agreement
+        )
+        divergence = shares.group.ordered_total(backend.compare(loss, student, teacher))
+        divergence = torch.where(agree, divergence, torch.nan)
+        nothing = divergence.new_empty(0, dtype=torch.int64)
+        return (*student, *teacher, divergence), divergence.unsqueeze(0), nothing
+    row, agree = fold(loss, backend.measure(loss, shares.begin), shares, agreement)
+    result = backend.conclude(loss, row)
+    rows = torch.where(agree, result.rows, torch.nan)
+    argmax = rows.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
+    return (*row, agree), rows, argmax
+
+
+def _measured(share: Share, loss: Loss, side: Side) -> RowStatistics:
+    """Statistics of the logits of one side of a divergence."""
+    alone = Loss("statistics", (side,), loss.shape, budget=loss.budget, most_rows=loss.most_rows)
+    row = share.backend.measure(alone, share.shares.begin)
+    return RowStatistics(row.maximum, row.others, row.apart)
+
+
+def _known(loss: Loss, known: Sequence[Tensor | None]) -> tuple[RowStatistics | Comparison, Tensor | None]:
+    """The statistics of all classes, and whether the ranks agree; of a divergence, all is nan where they do not."""
+    if loss.kind == "divergence":
+        fields, rows = len(RowStatistics._fields), known[-1]
+        assert rows is not None
+        return Comparison(_row(known[:fields]), _row(known[fields:-1]), rows), None
+    return _row(known[:-1]), known[-1]
+
+
+def _row(fields: Sequence[Tensor | None]) -> RowStatistics:
+    return RowStatistics(*fields)  # pyright: ignore[reportArgumentType]
+
+
+def collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     """The tensors, with the hidden states of all rows."""
     if share.spread is None:
         return tuple(tensors)
@@ -103,19 +147,25 @@ def _collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor |
     return target, weight, _gather_parts(hidden, share.spread, share.shares.group), *others
 
 
-def _derived(
-    share: Share, loss: Loss, row: RowStatistics, coefficient: Tensor, wanted: tuple[bool, ...]
-) -> tuple[Tensor | None, ...]:
-    """Gradients of this rank's tensors, with the sum of the hidden states' over ranks."""
-    group, begin, hidden = share.shares.group, share.shares.begin, loss.sides[0].input
-    if loss.sides[0].weight is None or not wanted[0] or group.size == 1 or not (share.reduces or share.spread):
-        return share.backend.derive(loss, begin, row, coefficient, wanted)
-    total = _Total(hidden, group, share.comm_dtype, share.spread is None)
-    _, *others = share.backend.derive(loss, begin, row, coefficient, wanted, Collector(total.buffer, total.filled))
-    found = total.finish().view(hidden.shape)
-    if share.spread is not None:
-        found = _scatter_parts(found, share.spread, group)
-    return found.to(hidden.dtype), *others
+def derived(
+    share: Share, loss: Loss, known: Sequence[Tensor | None], upstream: Tensor, wanted: tuple[bool, ...]
+) -> list[Tensor | None]:
+    """Gradients of this rank's tensors, with the sums of the hidden states' over ranks."""
+    group, (row, agree) = share.shares.group, _known(loss, known)
+    coefficient = upstream if agree is None else torch.where(agree, upstream, torch.nan)
+    sums = loss.sides[0].weight is not None and group.size > 1 and (share.reduces or share.spread is not None)
+    totals = [
+        _Total(side.input, group, share.comm_dtype, share.spread is None) if sums and wants else None
+        for side, wants in zip(loss.sides, wanted[::3])
+    ]
+    collectors = [None if total is None else Collector(total.buffer, total.filled) for total in totals]
+    gradients = list(share.backend.derive(loss, share.shares.begin, row, coefficient, wanted, collectors))
+    for i, (side, total) in enumerate(zip(loss.sides, totals)):
+        if total is not None:
+            found = total.finish().view(side.input.shape)
+            found = found if share.spread is None else _scatter_parts(found, share.spread, group)
+            gradients[3 * i] = found.to(side.input.dtype)
+    return gradients
 
 
 class _Total:

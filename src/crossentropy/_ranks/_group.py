@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 
 AnyGroup: TypeAlias = "dist.ProcessGroup | DeviceMesh | None"
@@ -38,12 +39,16 @@ class Group(NamedTuple):
         if self.size == 1:
             return x.unsqueeze(0)
         out = x.new_empty(self.size * x.numel())
-        dist.all_gather_into_tensor(out, x.flatten(), group=self.processes)
+        _torch.all_gather(out, x.flatten(), group=self.processes)
         return out.view(self.size, *x.shape)
 
     def total(self, x: Tensor) -> Tensor:
         """The sum over ranks; of what is computed in place, the same tensor."""
         return self._reduced(x, dist.ReduceOp.SUM)
+
+    def ordered_total(self, x: Tensor) -> Tensor:
+        """The sum over ranks in their order: the same bits on all of them."""
+        return self.gather(x).sum(0)
 
     def most(self, x: Tensor) -> Tensor:
         """The largest of all ranks, elementwise."""
@@ -62,7 +67,7 @@ class Group(NamedTuple):
         if self.size == 1:
             return x
         out = x.new_empty(x.numel() // self.size)
-        dist.reduce_scatter_tensor(out, x.flatten(), group=self.processes)
+        _torch.reduce_scatter(out, x.flatten(), group=self.processes)
         return out.view(-1, *x.shape[1:])
 
     def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
@@ -94,9 +99,9 @@ def group_of(group: object, name: str = "group") -> Group:
         group = group.get_group()
     if group is None:
         group = dist.group.WORLD
+    if group is dist.GroupMember.NON_GROUP_MEMBER:  # what new_group gives to those that it leaves out
+        raise ArgumentValueError(f"{name} is one to which this process, rank {dist.get_rank()} of all, does not belong")
     if not isinstance(group, dist.ProcessGroup):
         raise ArgumentTypeError(f"{name} is {kind_of(group)}, expected a ProcessGroup, a DeviceMesh or None")
     size, rank = dist.get_world_size(group), dist.get_rank(group)
-    if rank < 0:
-        raise ArgumentValueError(f"{name} is one to which this process, rank {dist.get_rank()} of all, does not belong")
     return ALONE if size == 1 else Group(group, size, rank)

@@ -6,8 +6,9 @@ of loss (`_cross_entropy`, `_token_statistics`, `_divergence`) does to a tile of
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from crossentropy._backends.chunked._tile import Kernel, Setting, each
 from crossentropy._backends.chunked._token_statistics import TokenStatistics
 from crossentropy._loss import Collector, Loss, Result, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
-from crossentropy._statistics import RowStatistics, of_no_classes
+from crossentropy._statistics import Comparison, RowStatistics, of_no_classes
 
 _KERNELS = {"cross_entropy": CrossEntropy, "statistics": TokenStatistics, "divergence": Divergence}
 
@@ -145,17 +146,30 @@ def conclude(loss: Loss, statistics: RowStatistics) -> Result:
         return result
 
 
+def compare(loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
+    """What the classes of these heads add to the divergence of each row, from the statistics of all classes."""
+    with _plainly(loss):
+        rows = torch.zeros_like(student.maximum)
+        if rows.numel() and _classes(loss):
+            wanted = (False,) * 6
+            pieces = plan(loss, wanted)
+            made = _Made(loss, None, wanted, pieces, 0)
+            known = each(Comparison(student, teacher, rows), made.rows)
+            _linear.compare(made.kernel.with_statistics(known), made.heads, pieces)
+        return rows
+
+
 def derive(
     loss: Loss,
     begin: int,
-    statistics: RowStatistics,
+    statistics: RowStatistics | Comparison,
     coefficient: Tensor,
     wanted: tuple[bool, ...],
-    collector: Collector | None = None,
+    collectors: Sequence[Collector | None] = (),
 ) -> tuple[Tensor | None, ...]:
     """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes.
 
-    With a collector, the gradient of the hidden states is left in its buffer.
+    Where a side has a collector, the gradient of its hidden states is left in that one's buffer.
     """
     with _plainly(loss):
         if not (any(wanted) and loss.shape.numel() and _classes(loss)):
@@ -165,7 +179,7 @@ def derive(
             logits = _Logits(loss, coefficient, pieces, begin)
             kernel = logits.kernel.with_statistics(each(statistics, logits.rows))
             return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin))
-        made = _Made(loss, coefficient, wanted, pieces, begin, collector)
+        made = _Made(loss, coefficient, wanted, pieces, begin, collectors)
         kernel = made.kernel.with_statistics(each(statistics, made.rows))
         _linear.derive(kernel, made.heads, pieces, begin)
         return made.gradients()
@@ -201,10 +215,11 @@ class _Made:
         wanted: tuple[bool, ...],
         pieces: Plan,
         origin: int | None = None,
-        collector: Collector | None = None,
+        collectors: Sequence[Collector | None] = (),
     ) -> None:
         self.heads = [
-            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector) for i, side in enumerate(loss.sides)
+            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector)
+            for i, (side, collector) in enumerate(zip_longest(loss.sides, collectors))
         ]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
         if self.poisoned is not None:

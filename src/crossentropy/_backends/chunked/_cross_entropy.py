@@ -166,6 +166,9 @@ class CrossEntropy:
     def ready(self) -> "CrossEntropy":
         return replace(self, rows=self.rows._replace(pull=self._pull(self.statistics)))
 
+    def compare(self, logits: Tensors, works: Tensors) -> None:
+        raise NotImplementedError("a divergence compares two logits")
+
     def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
         row, pull, work = self.statistics, self.rows.pull, works[0]
         assert pull is not None

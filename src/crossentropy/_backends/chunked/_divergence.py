@@ -3,7 +3,8 @@
     ℓ = Σ p' (log p' − log p) − p' + p           G = c (p − p')           G' = c p' (log p' − log p − ℓ)
 
 p = softmax(z) of the student, p' of the teacher · c the row's coefficient, times the derivative of each loading. Each
-term is ≥ 0; both rows must be complete, so that no blocks of classes merge.
+term is ≥ 0; both rows must be complete, so that no blocks of classes merge. But where the statistics of both are known,
+`compare` sums the terms of a slice of the classes.
 """
 
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from crossentropy._backends.chunked._tile import (
     unload,
 )
 from crossentropy._loss import LossSpec
-from crossentropy._statistics import RowStatistics
+from crossentropy._statistics import Comparison, RowStatistics
 
 _COMPLETE = "terms of a divergence need both rows complete"
 
@@ -79,8 +80,10 @@ class Divergence:
     def statistics(self) -> RowStatistics:
         raise NotImplementedError(_COMPLETE)
 
-    def with_statistics(self, row: RowStatistics) -> "Divergence":
-        raise NotImplementedError(_COMPLETE)
+    def with_statistics(self, row: Comparison) -> "Divergence":
+        """The kernel of rows whose logits have these statistics."""
+        student, teacher = (_Normalizer(side.maximum, statistics.log_total(side)) for side in row[:2])
+        return replace(self, rows=self.rows._replace(student=student, teacher=teacher, loss=row.divergence))
 
     def at(self, index: Index) -> "Divergence":
         return replace(self, rows=cut(self.rows, index))
@@ -116,12 +119,22 @@ class Divergence:
         if gradient:
             self._derive(works, q, p, terms, slopes)
 
+    def compare(self, logits: Tensors, works: Tensors) -> None:
+        """Store the sum of the terms of some classes, of rows whose statistics are known."""
+        self._load(logits, works)
+        q, p, terms = self._terms(works)
+        torch.sum(terms - p + q, 1, keepdim=True, out=self.rows.loss)
+
     def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
-        slopes = []
-        for spec, side, slope, x, work in zip(self.specs, self._sides(), self.slopes, logits, works):
-            slopes.append(shaped(slope, work))
-            torch.sub(load(x, work, spec, slopes[-1]), side.maximum, out=work).sub_(side.log_total)
+        slopes = self._load(logits, works)
         self._derive(works, *self._terms(works), slopes)
+
+    def _load(self, logits: Tensors, works: Tensors) -> list[Tensor | None]:
+        """Leave log softmax in `works`, from what is known of the rows; and give the slopes."""
+        slopes = [shaped(slope, work) for slope, work in zip(self.slopes, works)]
+        for spec, side, slope, x, work in zip(self.specs, self._sides(), slopes, logits, works):
+            torch.sub(load(x, work, spec, slope), side.maximum, out=work).sub_(side.log_total)
+        return slopes
 
     def _sides(self) -> tuple[_Normalizer, _Normalizer]:
         return self.rows.student, self.rows.teacher

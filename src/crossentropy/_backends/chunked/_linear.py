@@ -202,6 +202,16 @@ def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int) -> None:
         sweep_classes(kernel, heads, pieces, begin)
 
 
+def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
+    """What the classes of these heads add to divergences, of rows whose statistics are known."""
+    buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
+    for rows in chunks(len(heads[0].hidden), pieces.chunk):
+        logits = _logits(heads, [head.hidden[rows].to(head.dtype) for head in heads], buffers, 0, heads[0].classes)
+        for index in tiles(logits[0].shape, pieces.tile):
+            tile = tuple([z[index] for z in logits])
+            kernel.at((rows,)).at(index).compare(tile, _works(tile, scratches))
+
+
 def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int = 0) -> None:
     """Blocks of classes, which are counted from `begin` on: statistics merge, and the head is read once."""
     hidden = head.hidden.to(head.dtype)

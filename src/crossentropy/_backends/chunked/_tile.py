@@ -46,8 +46,8 @@ class Kernel(Protocol):
         """Those of the rows of a chunk, where they merge."""
         ...
 
-    def with_statistics(self, row: RowStatistics) -> "Kernel":
-        """The kernel of rows that have these statistics, where they merge."""
+    def with_statistics(self, row: Any) -> "Kernel":  # noqa: ANN401 (one or the other)
+        """The kernel of rows that have these statistics: RowStatistics, or for a divergence a Comparison."""
         ...
 
     def chunk(self, index: Index) -> "Kernel":
@@ -68,6 +68,10 @@ class Kernel(Protocol):
 
     def ready(self) -> "Kernel":
         """The kernel for `block`, of rows that have their statistics."""
+        ...
+
+    def compare(self, logits: Tensors, works: Tensors) -> None:
+        """Store the terms of a divergence that these classes have, of rows that have their statistics."""
         ...
 
     def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
@@ -168,13 +172,13 @@ def _once(x: Tensor) -> Tensor:
 
 def cut(tensors: _Cut, index: Index) -> _Cut:
     """Some of the rows of each tensor of a named tuple of tensors, of such tuples, and of None."""
-    parts = [x if x is None else x[index] if isinstance(x, Tensor) else cut(x, index) for x in tensors]
+    return each(tensors, lambda x: x[index])
+
+
+def each(tensors: _Cut, function: View) -> _Cut:
+    """A function of each tensor of such a tuple."""
+    parts = [x if x is None else function(x) if isinstance(x, Tensor) else each(x, function) for x in tensors]
     return tensors._make(parts)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def each(row: RowStatistics, function: View) -> RowStatistics:
-    """A function of all statistics that there are."""
-    return RowStatistics(*[None if x is None else function(x) for x in row])  # pyright: ignore[reportArgumentType]
 
 
 def keep(room: RowStatistics, row: RowStatistics) -> None:

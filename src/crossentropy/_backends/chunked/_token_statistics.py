@@ -105,6 +105,9 @@ class TokenStatistics:
         row = self._measured(load(logits, work, self.spec), work, begin)
         keep(self.rows.statistics, row if first else statistics.merge(self.rows.statistics, row))
 
+    def compare(self, logits: Tensors, works: Tensors) -> None:
+        raise NotImplementedError("a divergence compares two logits")
+
     def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
         slope = shaped(self.slope, works[0])
         torch.sub(load(logits[0], works[0], self.spec, slope), self.rows.statistics.maximum, out=works[0])
