@@ -31,6 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import set_checkpoint_early_stop
 
 import crossentropy
+from crossentropy import _torch
 from crossentropy.lazy import Event
 from crossentropy.lazy._tensor import observe
 
@@ -356,6 +357,19 @@ def looked_at_by_one() -> None:
         loss_of(logits, mine(batches()[0][1])).backward()
 
 
+def unknown_names() -> None:
+    """A torch of which it is not known what FSDP wraps, or gathers: logits are computed where weights may be freed."""
+    for name, units, reshard in itertools.product(("sharded_modules", "gathered_from"), UNITS, (None, True)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_torch, name, lambda *_: None)
+            model = shard(crossentropy.fuse(make()), units, reshard_after_forward=reshard)
+            events = train(model, halves=True)
+        assert_same_parameters(model, one_process(), ROUNDING)
+        frees = reshard or "head" in units
+        assert len(events) == (0 if name == "sharded_modules" else STEPS)
+        assert all(event.fused != frees for event in events), events
+
+
 def logits_looked_at() -> None:
     """A loss that needs the logits trains as well as one that does not; so does one of logits that were copied."""
     for change in (lambda z: z.sigmoid() * 8, lambda z: z.float().double()[:, :], lambda z: z * torch.ones(CLASSES)):
@@ -502,6 +516,7 @@ CASES: dict[str, Case] = {
     "FSDP same communication": same_communication,
     "FSDP no backward pass": no_backward_pass,
     "FSDP looked at by one process": looked_at_by_one,
+    "FSDP unknown names": unknown_names,
     "FSDP logits looked at": logits_looked_at,
     "FSDP evaluation": evaluation,
     "FSDP of old": first_fsdp,

@@ -255,7 +255,7 @@ def _statistics_of_part(
             validate=validate,
             **_places(part),
         )
-    return functional.TokenStatistics(*(x if x is None else part.everywhere(x) for x in found))
+    return functional.TokenStatistics(*(x if x is None else part.everywhere(x) for x in found))  # pyright: ignore[reportArgumentType]
 
 
 def _wide(z: Tensor) -> torch.dtype:

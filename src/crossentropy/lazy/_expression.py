@@ -218,7 +218,7 @@ class Expression:
         return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)._now()
 
     def local(self) -> "Expression | None":
-        """This rank's part of logits that are spread over ranks; None where it does not follow from head and rows alone."""
+        """This rank's part of logits that are spread over ranks; None where it takes more than its own tensors."""
         if self.part is None or self.kind != "logits" or self.class_dim is None:
             return None
         rows = self.of_rows(self.laid_out(), self.class_dim)

@@ -1,10 +1,10 @@
 """Heads of which each rank has a part of the classes, as `ColwiseParallel` spreads them over a mesh of one dimension.
 
-    h (N, D) on every rank     W_r (V_r, D), b_r (V_r)     z_r = h W_rᵀ + b_r (N, V_r)     V classes, as torch.chunk cuts them
+    z_r = h W_rᵀ + b_r (N, V_r)      h (N, D) on every rank · W_r (V_r, D), b_r (V_r) · V classes, cut as by torch.chunk
 
-What leaves such a head is a DTensor of all logits (N, V), or its local part z_r. Lazy logits stand for either: they hold
-this rank's tensors, and remember of which whole these are a part. A loss of them is that of all classes, computed over
-the ranks; what else looks at them gets what torch gives.
+What leaves such a head is a DTensor of all logits (N, V), or its local part z_r. Lazy logits stand for either: they
+hold this rank's tensors, and remember of which whole these are a part. A loss of them is that of all classes, computed
+over the ranks; what else looks at them gets what torch gives, without a word to the others.
 
 The gradient of a rank's h is its part of a sum, which DTensor reduces: once, and to where h came from.
 """
@@ -61,12 +61,12 @@ class Part:
 
         return x.redistribute(placements=[Replicate()]).to_local() if is_distributed(x) else x
 
-    def own_of(self, x: Tensor) -> Tensor:
+    def own_of(self, x: Any) -> Tensor:
         """This rank's part of what has a number for each class (…, C)."""
         from torch.distributed.tensor import Shard
 
         if is_distributed(x):
-            return x.redistribute(placements=[Shard(x.dim() - 1)]).to_local()  # pyright: ignore[reportCallIssue]
+            return x.redistribute(placements=[Shard(x.dim() - 1)]).to_local()
         return x.narrow(-1, self.begin, self.own) if self.spread else x
 
     def everywhere(self, x: Tensor) -> Tensor:
@@ -82,22 +82,18 @@ class Part:
 
 def part_of(head: nn.Linear, input: Tensor) -> Part | None:
     """The part of a head that this rank has; None where it is spread in another way, or not at all."""
-    tensors = [x for x in (input, head.weight, head.bias) if x is not None]
+    tensors: list[Any] = [x for x in (head.weight, head.bias, input) if x is not None]
     if not all(map(is_distributed, tensors)):
         return None
-    from torch.distributed.tensor import DTensor, Replicate, Shard
+    from torch.distributed.tensor import Replicate, Shard
 
-    placements = ((Replicate(),), *[(Shard(0),)] * (len(tensors) - 1))
-    mesh, classes = head.weight.device_mesh, len(head.weight)  # pyright: ignore[reportAttributeAccessIssue]
-    for x, wanted in zip(tensors, placements):
-        if type(x) not in (DTensor, nn.Parameter) and not isinstance(x, DTensor):
-            return None
-        if tuple(x.placements) != wanted or x.device_mesh != mesh:
-            return None
-    ranks = mesh.size()
-    each = -(-classes // ranks)
-    if each * (ranks - 1) >= classes:
-        return None  # a rank has no classes
+    mesh, classes = tensors[0].device_mesh, len(head.weight)
+    wanted = [(Shard(0),)] * (len(tensors) - 1) + [(Replicate(),)]
+    if any((tuple(x.placements), x.device_mesh) != (placements, mesh) for x, placements in zip(tensors, wanted)):
+        return None
+    each = -(-classes // mesh.size())
+    if each * (mesh.size() - 1) >= classes:
+        return None  # there are ranks without classes
     begin = each * mesh.get_local_rank()
     return Part(mesh, classes, begin, min(each, classes - begin))
 

@@ -294,7 +294,8 @@ class SpreadLogits(LazyLogits):
         """Cut along the classes; as they lie, once they were computed."""
         class_dim = self._expression.class_dim
         if self._known() or class_dim is None:
-            return self._dense("placements").placements  # pyright: ignore[reportAttributeAccessIssue]
+            dense: Any = self._dense("placements")
+            return dense.placements
         return self._part.placements(class_dim)
 
     def to_local(self, *, grad_placements: Any = None) -> Tensor:
@@ -302,14 +303,17 @@ class SpreadLogits(LazyLogits):
         expression = None if grad_placements is not None or self._known() else self._expression.local()
         if expression is not None:
             return _followed(derive(self, expression), [self])
-        return self._dense("to_local").to_local(grad_placements=grad_placements)  # pyright: ignore[reportCallIssue]
+        dense: Any = self._dense("to_local")
+        return dense.to_local(grad_placements=grad_placements)
 
     def redistribute(self, device_mesh: Any = None, placements: Any = None, **kwargs: Any) -> Tensor:
         """Placed in another way, for which they are computed."""
         class_dim = self._expression.class_dim
-        if device_mesh in (None, self.device_mesh) and class_dim is not None and placements is not None:
-            if any(tuple(placements) == self._part.placements(axis) for axis in (class_dim, class_dim - self.dim())):
-                return self
+        here = (
+            [] if class_dim is None else [self._part.placements(axis) for axis in (class_dim, class_dim - self.dim())]
+        )
+        if device_mesh in (None, self.device_mesh) and placements is not None and tuple(placements) in here:
+            return self
         dense: Any = self._dense(f"redistribute to {placements}, by which each rank has logits of other ranks,")
         return dense.redistribute(device_mesh, placements, **kwargs)
 
@@ -320,15 +324,6 @@ class SpreadLogits(LazyLogits):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return repr(self._dense("__repr__"))
-
-    @classmethod
-    def __torch_dispatch__(
-        cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        raise RuntimeError(
-            f"lazy logits that stand for a DTensor have come to {func} in another way than through a function of torch, "
-            f"by a custom autograd function, say: give it `logits + 0` instead"
-        )
 
 
 def explain(logits: Tensor) -> History:
