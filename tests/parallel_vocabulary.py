@@ -297,6 +297,17 @@ def buckets_of_the_hidden_gradient() -> None:
             linear("y", tight, how, False)
 
 
+def gradients_of_a_graph_that_is_kept() -> None:
+    """Logits that were kept are lost to the first backward; the second makes them again."""
+    tensors, mine = made(), Mine.of("uneven")
+    leaves = [x.clone().requires_grad_() for x in (tensors["h"], tensors["head"][mine.begin : mine.end])]
+    losses = D.vocab_parallel_linear_cross_entropy(*leaves, tensors["y"], reduction="none")
+    first = torch.autograd.grad(losses.sum(), leaves, retain_graph=True)
+    second = torch.autograd.grad(2 * losses.sum(), leaves)
+    for a, b in zip(first, second):
+        close(2 * a, b)
+
+
 def sequence(dim: int, length: int) -> None:
     """Hidden states of which each rank has a part of the sequence."""
     g = torch.Generator().manual_seed(3)
@@ -427,12 +438,17 @@ def usable() -> None:
 
 def raises(call: Callable[[], object], pattern: str) -> None:
     """Every rank raises the same error."""
-    with pytest.raises(crossentropy.ArgumentError, match=pattern) as caught:
+    with pytest.raises(RuntimeError, match=pattern) as caught:
         call()
     every: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(every, str(caught.value))
     assert len(set(every)) == 1, every
     usable()
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
 
 
 def disagreements() -> None:
@@ -478,6 +494,9 @@ def disagreements() -> None:
         "classes": (lambda: loss(z, y, num_classes=V + 1), "num_classes 14; expected .* of 13"),
         "start": (lambda: loss(z, y, vocab_start=mine.begin + last), "rank .* has .* classes, with vocab_start"),
         "weights": (lambda: loss(z, y, w[1:]), "weight has shape"),
+        "no tensor": (lambda: loss(3 if last else z, y), "on rank .*input is an int"),
+        "no number": (lambda: loss(z, y, vocab_start=-1 if last else None), "on rank .*vocab_start is -1"),
+        "no setting": (lambda: loss(z, y, reduction=Unprintable() if last else "mean"), "on rank .*no words"),
     }
     for call, pattern in asked.values():
         raises(call, pattern)
@@ -604,6 +623,7 @@ def _others() -> Iterator[tuple[str, Case]]:
         one_message_of_three_numbers_a_row,
         a_head_sums_the_gradient_of_hidden_states_once,
         buckets_of_the_hidden_gradient,
+        gradients_of_a_graph_that_is_kept,
         a_tiny_loss_keeps_its_digits,
         hostile_rows,
         nothing_counts,

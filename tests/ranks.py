@@ -1,6 +1,7 @@
 """Cases that several processes run together: started once, and what became of each on every rank.
 
-A case is a function that all processes call at the same time. One that fails on a rank alone must not leave the others
+A case is a function that all processes call at the same time; a module has them by name, in `CASES`, or in
+`cases(ranks)` where other numbers of processes have others. One that fails on a rank alone must not leave the others
 waiting for more than the group's timeout.
 """
 
@@ -19,15 +20,27 @@ import torch.multiprocessing
 PATIENCE = timedelta(seconds=120)
 """With a process that fails where the others do not."""
 
+METHOD = "forkserver"
+"""Processes begin as copies of one that has loaded what they need, which takes each of them a second and a half."""
+torch.multiprocessing.get_context(METHOD).set_forkserver_preload(
+    ["torch.distributed.fsdp", "torch.distributed.pipelining", "torch.distributed.tensor.parallel", "pytest"]
+)
+
+
+def begin(rank: int, ranks: int, folder: str, patience: timedelta = PATIENCE) -> None:
+    """Be one of several processes."""
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # those of torch's own
+    dist.init_process_group("gloo", f"file://{folder}/store", patience, rank=rank, world_size=ranks)
+
 
 def _run(rank: int, ranks: int, modules: Sequence[str], folder: str) -> None:
     """Run all cases of some modules as one of the processes, and write what became of them."""
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # those of torch's own
-    dist.init_process_group("gloo", f"file://{folder}/store", PATIENCE, rank=rank, world_size=ranks)
+    begin(rank, ranks, folder)
     outcomes = {}
-    for module in modules:
-        for name, case in importlib.import_module(module).CASES.items():
+    for module in map(importlib.import_module, modules):
+        cases = module.cases(ranks) if hasattr(module, "cases") else module.CASES
+        for name, case in cases.items():
             try:
                 case()
                 outcomes[name] = ""
@@ -40,7 +53,7 @@ def _run(rank: int, ranks: int, modules: Sequence[str], folder: str) -> None:
 
 def outcomes_of(modules: Sequence[str], ranks: int, folder: Path) -> list[dict[str, str]]:
     """For each rank, by the name of a case, the traceback of its failure or nothing."""
-    torch.multiprocessing.spawn(_run, (ranks, modules, str(folder)), ranks)
+    torch.multiprocessing.start_processes(_run, (ranks, modules, str(folder)), ranks, start_method=METHOD)
     return [json.loads((folder / f"{rank}.json").read_text("utf-8")) for rank in range(ranks)]
 
 

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,25 @@ def test_accumulated_gradients_are_those_of_the_batch() -> None:
     assert load(ROOT / "examples" / "accumulate_gradients.py").main() < 1e-6
 
 
+DISTRIBUTED = {
+    "distributed_fsdp_tp": r"mesh \(1, 2\): loss 7\.\d+ → [45]\.\d+, as in one process to \d\.\de-0[5-9]",
+    "distributed_uneven": r"gradient of one process: to \d\.\de-0[6-9] with token_denominator, off by \d\d% without",
+    "distributed_logprobs": r"tokens: log-probability -6\.\d+, .* as in one process to .*; so are the gradients",
+}
+"""What the examples for several processes print."""
+
+
+@pytest.mark.parametrize("name", DISTRIBUTED)
+def test_two_processes_do_what_one_does(name: str) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    script = str(ROOT / "examples" / f"{name}.py")
+    run = subprocess.run([*command, script], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stderr
+    assert re.search(DISTRIBUTED[name], run.stdout), run.stdout
+
+
 def test_every_example_is_tested() -> None:
-    here = {"train_classifier", "accumulate_gradients"}
+    here = {"train_classifier", "accumulate_gradients", *DISTRIBUTED}
     integrations = {"fuse_trainer", "fuse_lightning", "fuse_trl"}  # in test_integrations
     assert {path.stem for path in (ROOT / "examples").glob("*.py")} == here | integrations
 

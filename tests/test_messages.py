@@ -110,7 +110,15 @@ def in_loss_parallel(call: Callable[[], object]) -> None:
 # message: call
 ARGUMENTS: dict[str, Callable[[], object]] = {
     # tensors that are spread over processes
-    "target is a plain tensor beside input, a DTensor": spread(lambda cut: F.cross_entropy(cut(X, 1), Y)),
+    "input is a plain tensor beside linear_weight, a DTensor: is it the whole, or this process's part?": spread(
+        lambda cut: F.linear_cross_entropy(H, cut(W, 0), Y)
+    ),
+    "input is a plain tensor beside target, a DTensor": spread(lambda cut: F.cross_entropy(X, cut(Y, 0))),
+    "target is a plain tensor of shape (1,) beside input, a DTensor: expected the whole, (4,) or (4, 5); for a part, "
+    "DTensor.from_local(target, input.device_mesh, [Shard(0)])": spread(lambda cut: F.cross_entropy(cut(X, 0), Y[:1])),
+    "class weights that require gradients need every log-probability — cut the rows instead": spread(
+        lambda cut: F.cross_entropy(cut(X, 1), Y, torch.ones(5, requires_grad=True))
+    ),
     "use distribute_tensor(linear_weight, input.device_mesh, [Replicate()])": spread(
         lambda cut: F.linear_cross_entropy(cut(H, 0), W, cut(Y, 0))
     ),
@@ -420,6 +428,24 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "group is an int, expected a ProcessGroup, a DeviceMesh or None": ranks(lambda: D.shift_labels(Y, group=3)),
     "group is one to which this process, rank 0 of all, does not belong": ranks(
         lambda: D.shift_labels(Y, group=torch.distributed.new_group([1]))
+    ),
+    "1 micro-batches in target and 2 in token_weight, expected as many": lambda: D.token_denominator(
+        [Y], token_weight=[Y, Y]
+    ),
+    "target is an int, expected a tensor or a list of them, one for each micro-batch": lambda: D.token_denominator(4),
+    "token_weight is a Tensor, expected a tensor or a list of them, one for each micro-batch — target is a list": (
+        lambda: D.token_denominator([Y], token_weight=Y)
+    ),
+    "weight has shape (4, 5), expected (C,): one number for each class": lambda: D.token_denominator(Y, weight=X),
+    "target[1] is a DTensor, expected this rank's labels, a plain tensor — pass target[1].to_local()": spread(
+        lambda cut: D.token_denominator([Y, cut(Y, 0)])
+    ),
+    "target has dtype torch.float32, expected class indices: integers — rows of class probabilities count 1": (
+        lambda: D.token_denominator(P)
+    ),
+    "layout is 'zigzag', expected 'contiguous' or 'balanced'": lambda: D.shift_labels(Y, layout="zigzag"),
+    "labels have 3, 3 positions along the sequence, rank by rank, expected one even number on all": ranks(
+        lambda: D.shift_labels(Y[:3], layout="balanced")
     ),
     "vocab_start is -1, expected a whole number": ranks(lambda: D.vocab_parallel_cross_entropy(X, Y, vocab_start=-1)),
     "num_classes is True, expected a whole number": ranks(

@@ -1,13 +1,14 @@
 """Models that are spread over processes: sharded, replicated, in a pipeline, by classes, and losses of DTensors.
 
 Two processes run all cases of `parallel_training`, `parallel_losses` and `parallel_heads` once, four those of
-`parallel_models`; each test here reads what became of one.
+`parallel_meshes` and `parallel_models`; each test here reads what became of one.
 """
 
 import pytest
 
 import parallel_heads
 import parallel_losses
+import parallel_meshes
 import parallel_models
 import parallel_training
 import ranks
@@ -30,9 +31,10 @@ def test_parallel(name: str, outcomes: list[dict[str, str]]) -> None:
 
 @pytest.fixture(scope="module")
 def outcomes_of_four(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    return ranks.outcomes_of(("parallel_models",), 4, tmp_path_factory.mktemp("four"))
+    modules = ("parallel_meshes", "parallel_models")
+    return ranks.outcomes_of(modules, 4, tmp_path_factory.mktemp("four"))
 
 
-@pytest.mark.parametrize("name", parallel_models.CASES)
+@pytest.mark.parametrize("name", {**parallel_meshes.CASES, **parallel_models.CASES})
 def test_parallel_of_four(name: str, outcomes_of_four: list[dict[str, str]]) -> None:
     ranks.check(name, outcomes_of_four)

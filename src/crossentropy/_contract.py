@@ -261,10 +261,7 @@ def resolve(
     Where the logits are of a part of the classes, `classes` says how many there are in all; 0, that it is not known
     yet: then nothing is compared with it, and `settled` does so later.
     """
-    named = tensors._replace(denominator=None)._asdict().items()
-    named = {prefix + (name.removeprefix("linear_") if prefix else name): t for name, t in named}
-    check_same_device(**named)
-    tensors = _by_rows(tensors, class_dim) if sharding.check_together(**named) else tensors
+    tensors = _together(tensors, shape, class_dim, prefix)
     if classes is None and tensors.linear_weight is None:
         sharding.check_whole("input", tensors.input, class_dim)
     elif classes is None and tensors.linear_weight is not None:
@@ -333,19 +330,24 @@ def _check_constants(spec: LossSpec, prefix: str) -> None:
     check_representable(spec.dtype, z_loss=spec.z_loss, **{prefix + name: value for name, value in factors.items()})
 
 
-def _by_rows(tensors: LossTensors, class_dim: int) -> LossTensors:
-    """DTensors with classes and features whole on each process, as many rows of them as it has."""
-    target, denominator = tensors.target, tensors.denominator
-    classes = [class_dim] if target is not None and target.is_floating_point() else []
-    return LossTensors(
-        input=sharding.whole(tensors.input, class_dim),
-        target=sharding.whole(target, *classes),
-        weight=sharding.replicated(tensors.weight),
-        token_weight=sharding.whole(tensors.token_weight),
-        denominator=sharding.replicated(denominator) if isinstance(denominator, Tensor) else denominator,
-        linear_weight=sharding.replicated(tensors.linear_weight),
-        linear_bias=sharding.replicated(tensors.linear_bias),
-    )
+def _together(tensors: LossTensors, shape: torch.Size, class_dim: int, prefix: str) -> LossTensors:
+    """The tensors, on one device; if one is a DTensor, all of them."""
+    given = {field: x for field, x in tensors._asdict().items() if isinstance(x, Tensor)}
+    names = {field: prefix + (field.removeprefix("linear_") if prefix else field) for field in given}
+    named = {names[field]: x for field, x in given.items()}
+    check_same_device(**{name: x for name, x in named.items() if name != "denominator"})
+    if not any(map(sharding.is_distributed, named.values())):
+        return tensors
+    rows, head, denominator = without(shape, class_dim), tensors.linear_weight, tensors.denominator
+    whole = {
+        "target": (rows, shape),
+        "weight": (shape[class_dim : class_dim + 1],),
+        "token_weight": (rows,),
+        "denominator": (denominator.shape,) if isinstance(denominator, Tensor) else (),
+        "linear_bias": () if head is None else (head.shape[:-1],),
+    }
+    placed = sharding.together(named, {names[field]: whole[field] for field in given if field in whole})
+    return tensors._replace(**{field: placed[name] for field, name in names.items()})
 
 
 def make_loss(

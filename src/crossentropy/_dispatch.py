@@ -9,10 +9,11 @@ A backend is a module:
 
 One whose logits (or head) may be a slice of the classes, from `begin` on, while labels count all of them, has also
 
-    measure(loss, begin)                                              → RowStatistics (rows), which merge over slices
-    conclude(loss, statistics)                                        → rows of results, from those of all classes
-    compare(loss, student, teacher)                                   → rows of a divergence, which add up over slices
-    derive(loss, begin, statistics, coefficient, wanted, collectors)  → gradients, from the statistics of all classes
+    room(loss)                                     → memory for logits that a head makes, if they may be kept
+    measure(loss, begin, kept)                     → RowStatistics (rows), which merge over slices
+    conclude(loss, statistics)                     → rows of results, from the statistics of all classes
+    compare(loss, student, teacher)                → rows of a divergence, which add up over slices
+    derive(loss, begin, statistics, coefficient, wanted, collectors, kept)        → gradients, from those of all classes
 
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
 `_autograd` makes one differentiable function of it. But PLAIN is composed of differentiable operators as well, which
@@ -60,7 +61,11 @@ class Backend(Protocol):
 class Slicing(Backend, Protocol):
     """One that works on a slice of the classes too."""
 
-    def measure(self, loss: Loss, begin: int) -> RowStatistics:
+    def room(self, loss: Loss) -> Tensor | None:
+        """Room for logits that a head makes, if they may be kept from `measure` to `derive`."""
+        ...
+
+    def measure(self, loss: Loss, begin: int, kept: Tensor | None = None) -> RowStatistics:
         """Statistics of rows over the classes from `begin` on."""
         ...
 
@@ -80,6 +85,7 @@ class Slicing(Backend, Protocol):
         coefficient: Tensor,
         wanted: tuple[bool, ...],
         collectors: Sequence[Collector | None] = (),
+        kept: Tensor | None = None,
     ) -> tuple[Tensor | None, ...]:
         """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes."""
         ...
@@ -145,7 +151,9 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
         if not found:
             return backend
         reasons += found
-    raise ArgumentValueError(f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)}")
+    raise ArgumentValueError(
+        f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)} — cut the rows instead"
+    )
 
 
 def _transforms() -> tuple[str, ...]:

@@ -14,10 +14,14 @@ import torch
 from torch import Tensor
 
 from crossentropy._loss import Loss, LossTensors, rows_shape
-from crossentropy._sharding import scalar
 
 Execute = Callable[[Loss, Tensor, bool], tuple[Tensor, Tensor]]
 """From a loss, the coefficients (1, rows) and whether to sum: Σ coefficient · rows (if so), and the rows (1, rows)."""
+
+
+def _alone(total: Tensor) -> Tensor:
+    """Σ t n of rows that are all here."""
+    return total
 
 
 def ignored(loss: Loss) -> Tensor:
@@ -25,7 +29,7 @@ def ignored(loss: Loss) -> Tensor:
     spec = loss.sides[0].spec
     if spec.ignores and loss.target is not None:
         return loss.target == spec.ignore_index
-    return scalar(False, torch.bool, loss.sides[0].input).expand(rows_shape(loss))
+    return torch.zeros((), dtype=torch.bool, device=loss.sides[0].input.device).expand(rows_shape(loss))
 
 
 def picked(loss: Loss, skipped: Tensor) -> Tensor:
@@ -44,9 +48,16 @@ def weigh(coefficient: Tensor, rows: Tensor) -> Tensor:
     return coefficient * rows.masked_fill((coefficient == 0) & ~rows.isfinite(), 0.0)
 
 
-def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dtype, execute: Execute) -> Tensor:
-    """The reduced loss, rounded once."""
-    t, total = _weights(loss, tensors.token_weight)
+def reduce(
+    loss: Loss,
+    tensors: LossTensors,
+    reduction: str,
+    out_dtype: torch.dtype,
+    execute: Execute,
+    total_of: Callable[[Tensor], Tensor] = _alone,
+) -> Tensor:
+    """The reduced loss, rounded once; `total_of` adds what others have to Σ t n, which a mean divides by."""
+    t, total = weights(loss, tensors.token_weight)
     if reduction == "none":
         rows = execute(loss, _of_rows(t, loss), False)[1][0].clone()  # no view, which autograd lets nobody change
         return (rows if tensors.token_weight is None else weigh(t, rows)).to(out_dtype)
@@ -57,7 +68,7 @@ def reduce(loss: Loss, tensors: LossTensors, reduction: str, out_dtype: torch.dt
         # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
         divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
         return execute(loss, _of_rows(_divided(t, divisor), loss), True)[0].to(out_dtype)
-    loss, total = _lift(loss, total)
+    loss, total = _lift(loss, total_of(total))
     empty = total == 0
     coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
@@ -82,11 +93,11 @@ def _divided(t: Tensor, divisor: Tensor) -> Tensor:
     return t / divisor.masked_fill(divisor.isinf(), torch.nan)
 
 
-def _weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+def weights(loss: Loss, token_weight: Tensor | None) -> tuple[Tensor, Tensor]:
     """The token weights t, one number where all are the same, and Σ t n."""
     spec = loss.sides[0].spec
     if token_weight is None and not spec.ignores:
-        t = scalar(1.0, spec.dtype, loss.sides[0].input)
+        t = torch.ones((), dtype=spec.dtype, device=loss.sides[0].input.device)
         if loss.weight is None or spec.probabilities:
             return t, t * (math.prod(loss.shape) // spec.num_classes)
         return t, picked(loss, ignored(loss)).sum()

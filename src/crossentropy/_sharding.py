@@ -1,9 +1,9 @@
 """Tensors that are spread over processes: DTensors, and plain tensors that are a part of one.
 
-A loss of DTensors is computed with the class axis (and the head) whole on each process, rows as they are spread: logits
-that are split over classes are gathered. What cannot be right raises an error with the remedy:
+What cannot be right raises an error with the remedy:
 
-    a plain tensor beside DTensors        it may be the whole, or this process's part
+    a plain tensor beside DTensors        it is the whole where its shape says so: of labels, weights, a bias. Logits,
+                                          hidden states and heads may have any shape, whole or this process's part
     a part of the classes                 its softmax would be over these classes alone, while labels count all of them
 
 That second kind is known by its node in the graph, where it has one: `DTensor.to_local()`. A plain tensor that was made
@@ -11,7 +11,8 @@ without gradients is not told from any other.
 """
 
 import sys
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,67 +20,58 @@ from torch import Tensor
 from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 
-_Tensor = TypeVar("_Tensor", Tensor, Tensor | None)
-
 
 def is_distributed(x: object) -> bool:
     """Whether a tensor is a DTensor."""
     return type(x) not in (Tensor, torch.nn.Parameter) and isinstance(x, Tensor) and hasattr(x, "device_mesh")
 
 
-def replicated(x: _Tensor) -> _Tensor:
-    """A tensor that is whole on each process."""
-    return x if x is None else whole(x, *range(x.dim()))
-
-
-def whole(x: _Tensor, *axes: int) -> _Tensor:
-    """A tensor with these axes whole on each process, and no sum left to do."""
-    if x is None or not is_distributed(x):
+def replicated(x: Tensor) -> Tensor:
+    """The same tensor, whole on each process if it is a DTensor, and with no sum left to do."""
+    if not is_distributed(x):
         return x
-    from torch.distributed.tensor import DTensor, Replicate, Shard
+    from torch.distributed.tensor import DTensor, Replicate
 
     assert isinstance(x, DTensor)
-    axes = tuple(axis % x.dim() for axis in axes)
-    placements = [p if type(p) is Shard and p.dim % x.dim() not in axes else Replicate() for p in x.placements]
-    return x if placements == list(x.placements) else x.redistribute(placements=placements)
+    return x.redistribute(placements=[Replicate()] * x.device_mesh.ndim)
 
 
-def scalar(value: float, dtype: torch.dtype, like: Tensor) -> Tensor:
-    """A number on the device of a tensor, and on its mesh if it has one."""
-    if is_distributed(like):
-        return like.new_full((), value, dtype=dtype)
-    return torch.full((), value, dtype=dtype, device=like.device)
-
-
-def check_together(**tensors: object) -> bool:
-    """Whether tensors, given by their argument names, are DTensors: all of them, and on the same mesh, or none is."""
-    given: dict[str, Any] = {name: x for name, x in tensors.items() if isinstance(x, Tensor)}
-    spread = [name for name, x in given.items() if is_distributed(x)]
-    if not spread:
-        return False
-    first = spread[0]
+def together(tensors: Mapping[str, Tensor], whole: Mapping[str, Sequence[torch.Size]]) -> dict[str, Any]:
+    """Tensors by their argument names, all DTensors on one mesh if one is; plain ones of their `whole` shape join."""
+    given: dict[str, Any] = dict(tensors)
+    first = next((name for name, x in given.items() if is_distributed(x)), None)
+    if first is None:
+        return given
+    mesh = given[first].device_mesh
     for name, x in given.items():
-        if name not in spread:
-            raise ArgumentTypeError(
-                f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if it "
-                f"is the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); for a part, "
-                f"DTensor.from_local({name}, {first}.device_mesh, [Shard(0)]). Or gather {first} with "
-                f"{first}.full_tensor()"
-            )
-        if x.device_mesh != given[first].device_mesh:
+        if not is_distributed(x):
+            given[name] = _on_mesh(name, x, whole.get(name), first, mesh)
+        elif x.device_mesh != mesh:
             raise ArgumentValueError(
-                f"{name} is on {x.device_mesh} and {first} on {given[first].device_mesh}: move it with "
+                f"{name} is on {x.device_mesh} and {first} on {mesh}: move it with "
                 f"distribute_tensor({name}.full_tensor(), {first}.device_mesh, [Replicate()])"
             )
-    return True
+    return given
 
 
-def element_by_element(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and probabilities, DTensors both or neither, with all axes but the batch's whole."""
-    check_together(input=input, target=target)
-    check_log_probabilities(input)
-    # DTensor's gather has no gradient that is cut along its axis, and log_softmax may come before
-    return whole(input, *range(input.dim() > 1, input.dim())), whole(target, *range(target.dim() > 1, target.dim()))
+def _on_mesh(name: str, x: Tensor, whole: Sequence[torch.Size] | None, first: str, mesh: Any) -> Tensor:  # noqa: ANN401 (a DeviceMesh)
+    """A plain tensor as a DTensor that is whole on each process, beside the `first` DTensor."""
+    from torch.distributed.tensor import DTensor, Replicate
+
+    part = f"for a part, DTensor.from_local({name}, {first}.device_mesh, [Shard(0)])"
+    if whole is None:
+        raise ArgumentTypeError(
+            f"{name} is a plain tensor beside {first}, a DTensor: is it the whole, or this process's part? — if it is "
+            f"the whole, use distribute_tensor({name}, {first}.device_mesh, [Replicate()]); {part}. Or gather "
+            f"{first} with {first}.full_tensor()"
+        )
+    if x.shape not in whole:
+        shapes = " or ".join(str(tuple(shape)) for shape in whole)
+        raise ArgumentValueError(
+            f"{name} is a plain tensor of shape {tuple(x.shape)} beside {first}, a DTensor: expected the whole, "
+            f"{shapes}; {part}"
+        )
+    return DTensor.from_local(x, mesh, [Replicate()] * mesh.ndim, run_check=False)
 
 
 # --- torch's loss_parallel ----------------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """Statistics of rows of logits, for which torch has no function: `crossentropy.functional.token_statistics`."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function
 
-from crossentropy import _autograd
 from crossentropy import _contract as contract
+from crossentropy import _execution
 from crossentropy._contract import AnyOptions
-from crossentropy._dispatch import select
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
@@ -116,11 +116,11 @@ def token_statistics(
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
     if validate:
         check_loss(loss, tensors, spec)
-    rows, argmax = _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
+    rows, argmax = _execution.statistics(loss, options)
     return named(rows, argmax, spec.out_dtype if out_dtype is not None else wide(spec.out_dtype), target)
 
 
-def named(rows: Tensor, argmax: Tensor, dtype: torch.dtype, target: Tensor | None) -> TokenStatistics:
+def named(rows: Iterable[Tensor], argmax: Tensor, dtype: torch.dtype, target: Tensor | None) -> TokenStatistics:
     """The statistics (3, rows) by name."""
     log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
     known = None if target is None else log_prob.to(dtype)

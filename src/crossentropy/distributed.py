@@ -17,30 +17,26 @@ where it differs the loss and all gradients are nan on every rank. (Messages of 
 rows say, cannot be told without asking first: torch.distributed then ends with an error, or waits.)
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
 from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
-from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import wide
-from crossentropy._loss import Kind, LossTensors
+from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
 from crossentropy._ranks._function import Spread, part
 from crossentropy._ranks._group import AnyGroup, Group, group_of
-from crossentropy._targets import check_labels
+from crossentropy._ranks._labels import shift_labels, token_denominator
 from crossentropy._tensors import (
-    INTEGERS,
     check_distillation,
     check_floating,
     check_linear,
     check_same_device,
     check_statistics_head,
     check_tensor,
-    check_token_weight,
     class_axis,
 )
 from crossentropy._token_statistics import TokenStatistics, named
@@ -88,7 +84,9 @@ def vocab_parallel_cross_entropy(
         target: Class indices of all V, the same on all ranks, in the rows' shape; or this rank's shard of class
             probabilities, in the shape of `input`.
         weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -143,10 +141,11 @@ def vocab_parallel_cross_entropy(
         )  # fmt: skip
         return Resolved("cross_entropy", tensors, spec, input.shape, options, {})
 
-    dim = 0 if check_tensor("input", input).dim() == 1 else 1
-    rows = (*input.shape[:dim], *input.shape[dim + 1 :])
-    message = Message("cross_entropy", rows, target, label_smoothing, input.dtype, input.device)
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        rows = without(check_tensor("input", input).shape, min(input.dim() - 1, 1))
+        return Message("cross_entropy", rows, target, label_smoothing, input.dtype, input.device)
+
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def vocab_parallel_linear_cross_entropy(
@@ -188,7 +187,9 @@ def vocab_parallel_linear_cross_entropy(
             probabilities, in the shape of its logits.
         linear_bias: This rank's part of the bias (V_r) or (V_r, d1, …, dK).
         weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -255,8 +256,10 @@ def vocab_parallel_linear_cross_entropy(
         )  # fmt: skip
         return Resolved("cross_entropy", tensors, spec, shape, options, how)
 
-    message = _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        return _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
+
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def vocab_parallel_token_statistics(
@@ -290,7 +293,9 @@ def vocab_parallel_token_statistics(
         linear_weight: This rank's part of the head (V_r, D).
         linear_bias: This rank's part of the bias (V_r).
         dim: The class axis; the last by default, and always with a head.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -346,13 +351,13 @@ def vocab_parallel_token_statistics(
         )  # fmt: skip
         return Resolved("statistics", tensors, spec, shape, options, how)
 
-    if linear_weight is None:
-        class_dim = axis("input", check_floating("input", input), dim)
-        rows = (*input.shape[:class_dim], *input.shape[class_dim + 1 :])
-        message = Message("statistics", rows, target, 0.0, input.dtype, input.device)
-    else:
-        message = _linear_message("statistics", input, linear_weight, target, 0.0)
-    resolved, shares = share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message)
+    def message() -> Message:
+        if linear_weight is not None:
+            return _linear_message("statistics", input, linear_weight, target, 0.0)
+        rows = without(check_floating("input", input).shape, axis("input", input, dim))
+        return Message("statistics", rows, target, 0.0, input.dtype, input.device)
+
+    resolved, shares = share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message)
     rows, argmax = statistics(resolved, shares)
     natural = resolved.spec.out_dtype
     return named(rows, argmax, natural if out_dtype is not None else wide(natural), target)
@@ -396,7 +401,9 @@ def vocab_parallel_linear_kl_div(
         teacher_weight: This rank's part of the teacher's head (V_r, D'): the same classes.
         linear_bias: Of the student's bias (V_r).
         teacher_bias: Of the teacher's bias (V_r).
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
+            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+            `crossentropy.functional`.)
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
@@ -465,79 +472,11 @@ def vocab_parallel_linear_kl_div(
         how: dict[str, object] = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
         return Resolved("divergence", tensors, spec, shape, options, how, teacher)
 
-    message = _linear_message("divergence", input, linear_weight, None, 0.0)
-    message = message._replace(dtype=torch.promote_types(message.dtype, teacher_input.dtype))
-    return reduced(*share_out(Slice.of(ranks, vocab_start, num_classes, validate), resolve, message))
+    def message() -> Message:
+        alone = _linear_message("divergence", input, linear_weight, None, 0.0)
+        return alone._replace(dtype=torch.promote_types(alone.dtype, teacher_input.dtype))
 
-
-def token_denominator(
-    target: Tensor | Sequence[Tensor],
-    *,
-    weight: Tensor | None = None,
-    token_weight: Tensor | Sequence[Tensor] | None = None,
-    ignore_index: int = -100,
-    group: AnyGroup = None,
-    averaged: bool = True,
-) -> Tensor:
-    """Count."""
-    targets = [target] if isinstance(target, Tensor) else list(target)
-    weights = [token_weight] if token_weight is None or isinstance(token_weight, Tensor) else list(token_weight)
-    if len(weights) == 1 and weights[0] is None:
-        weights *= len(targets)
-    if len(weights) != len(targets):
-        raise ArgumentValueError(f"{len(targets)} targets and {len(weights)} token_weights: expected one for each")
-    ranks, ignored = group_of(group), contract.label_to_ignore(ignore_index)
-    device = targets[0].device if targets else ranks.device
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for labels, t in zip(targets, weights):
-        total = total + _counted(check_tensor("target", labels), weight, t, ignored)
-    return ranks.total(total) / (ranks.size if averaged else 1)
-
-
-def _counted(labels: Tensor, weight: Tensor | None, token_weight: Tensor | None, ignored: int) -> Tensor:
-    """Σ t n of one batch."""
-    check_token_weight(token_weight, labels.shape)
-    if labels.dtype not in INTEGERS:
-        raise ArgumentTypeError(
-            f"target has dtype {labels.dtype}, expected class indices: rows of class probabilities count 1"
-        )
-    kept = labels != ignored
-    count = kept.double()
-    if weight is not None:
-        known = labels.long().masked_fill(~kept, 0)
-        check_labels(known, len(weight), 0)
-        count = weight.detach().double()[known.clamp(0, len(weight) - 1)].masked_fill(~kept, 0.0)
-    if token_weight is not None:
-        count = (count * token_weight.detach()).masked_fill(~kept, 0.0)
-    return count.sum()
-
-
-def shift_labels(
-    labels: Tensor,
-    *,
-    dim: int = -1,
-    ignore_index: int = -100,
-    group: AnyGroup = None,
-    layout: str = "contiguous",
-) -> Tensor:
-    """Next tokens."""
-    ranks, at = group_of(group), axis("labels", labels, dim)
-    if layout not in ("contiguous", "balanced"):
-        raise ArgumentValueError(f"layout is {layout!r}, expected 'contiguous' or 'balanced'")
-    x = labels.movedim(at, 0)
-    count = 2 if layout == "balanced" and ranks.size > 1 else 1
-    if x.shape[0] % count or not x.shape[0]:
-        raise ArgumentValueError(
-            f"labels have {x.shape[0]} positions along axis {at}, expected two halves of equal size"
-        )
-    pieces = x.chunk(count)
-    places = [ranks.rank, 2 * ranks.size - 1 - ranks.rank][:count]
-    firsts = ranks.gather(torch.stack([piece[0] for piece in pieces]))  # (W, count, …)
-    order = torch.cat([firsts[:, 0], firsts[:, -1].flip(0)]) if count == 2 else firsts[:, 0]
-    end = torch.full_like(order[:1], ignore_index)
-    following = torch.cat([order[1:], end])
-    shifted = [torch.cat([piece[1:], following[place].unsqueeze(0)]) for piece, place in zip(pieces, places)]
-    return torch.cat(shifted).movedim(0, at)
+    return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
 def _check_alone(vocab_start: int | None, num_classes: int | None, classes: int) -> None:

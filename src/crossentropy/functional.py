@@ -52,17 +52,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from crossentropy import _autograd, _tiny, _validation
 from crossentropy import _contract as contract
+from crossentropy import _execution, _tiny, _validation
 from crossentropy import _sharding as sharding
 from crossentropy._contract import AnyOptions, Options
-from crossentropy._dispatch import select
 from crossentropy._errors import ArgumentTypeError, no_attribute, warn
 from crossentropy._keywords import Signature
-from crossentropy._logspace import kl_terms, wide
-from crossentropy._logspace import log_softmax as _log_softmax
-from crossentropy._loss import Loss, LossSpec, LossTensors
-from crossentropy._reduction import reduce
+from crossentropy._loss import LossTensors
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
     check_distillation,
@@ -146,7 +142,7 @@ def softmax(
         torch.nn.functional.softmax.
     """
     _check_softmax(input, dim, _stacklevel, dtype)
-    result = F.softmax(input, dim, _stacklevel + 2, dtype)
+    result = F.softmax(input, dim, _stacklevel + 2, dtype) if dim is None else _execution.softmax(input, dim, dtype)
     if validate:
         _validation.check_softmax(input if dtype is None else input.to(dtype), dim)
     return result
@@ -198,7 +194,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 1)
-    result = _log_softmax(sharding.whole(input, dim).to(wide(input.dtype)), dim).to(dtype)
+    result = _execution.log_softmax(input, dim, dtype)
     if validate:
         _validation.check_softmax(input, dim)
     return result
@@ -291,7 +287,7 @@ def nll_loss(
     loss = contract.make_loss("nll", input.shape, ((tensors, spec),))
     if validate:
         _validation.check_loss(loss, tensors, spec)
-    return _reduce(loss, tensors, spec, Options("reference"))
+    return _execution.reduced(loss, tensors, spec, Options("reference"))
 
 
 @_overridable
@@ -386,7 +382,7 @@ def cross_entropy(
     loss = contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options)
     if validate:
         _validation.check_loss(loss, tensors, spec)
-    return _reduce(loss, tensors, spec, options) if tiny is None else tiny
+    return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
 
 
 @_overridable
@@ -482,7 +478,7 @@ def linear_cross_entropy(
     loss = contract.make_loss("cross_entropy", shape, ((tensors, spec),), options)
     if validate:
         _validation.check_loss(loss, tensors, spec)
-    return _reduce(loss, tensors, spec, options) if tiny is None else tiny
+    return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
 
 
 def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *others: object) -> bool:
@@ -497,12 +493,6 @@ def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_s
         and softcap is None
         and others == (None, None)
     )
-
-
-def _reduce(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
-    backend = select(loss, contract.backend(options)).backend
-    execute = functools.partial(_autograd.execute, backend)
-    return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
 
 
 @_overridable
@@ -558,17 +548,19 @@ def kl_div(
     check_divergence_target(input, target)
     check_same_device(input=input, target=target)
     check_broadcast(input=input, target=target)
-    input, target = sharding.element_by_element(input, target)
+    distributed = sharding.together({"input": input, "target": target}, {"target": (input.shape,)})
+    input, target = distributed.values()
+    sharding.check_log_probabilities(input)
     if reduction == "mean" and not legacy and not torch.compiler.is_compiling():
         warn("reduction 'mean' divides by the number of classes too; 'batchmean' is the Kullback–Leibler divergence")
     if validate:
         _validation.check_kl_div(input, target, log_target, reduction)
-    loss = kl_terms(input, target, log_target)
-    out_dtype = contract.dtypes(input, (target,), None)[1]
+    loss = _execution.kl_terms(input, target, log_target)
+    out_dtype, count = contract.dtypes(input, (target,), None)[1], loss.numel()
+    if reduction != "none":
+        loss = sharding.replicated(loss.sum())
     if reduction == "mean":
-        loss = loss.sum() / loss.numel()
-    elif reduction != "none":
-        loss = loss.sum()
+        loss = loss / count
     if reduction == "batchmean" and input.dim() > 0:
         loss = loss / input.shape[0]
     return loss.to(out_dtype)
@@ -677,7 +669,7 @@ def linear_kl_div(
     loss = contract.make_loss("divergence", shape, ((student, spec), (teacher, teacher_spec)), options)
     if validate:
         _validation.check_loss(loss, student, spec)
-    return _reduce(loss, student, spec, options)
+    return _execution.reduced(loss, student, spec, options)
 
 
 def __getattr__(name: str) -> NoReturn:

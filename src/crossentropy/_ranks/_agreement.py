@@ -51,7 +51,7 @@ def hashed(facts: Facts) -> int:
 
 
 def shake_hands(
-    group: Group, own: Sequence[int], facts: Facts, error: ArgumentError | None = None
+    group: Group, own: Sequence[int], facts: Facts, error: Exception | None = None
 ) -> list[tuple[int, ...]]:
     """Numbers of each rank's own; the same error on every rank if one has an error, or facts differ."""
     mine = torch.tensor([error is not None, hashed(facts), *own], dtype=torch.int64, device=group.device)

@@ -10,6 +10,7 @@ others is nan.
 import functools
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -31,8 +32,7 @@ from crossentropy._torch import tracing
 from crossentropy._validation import check_shared
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(NamedTuple):
     """Which classes a rank says it has."""
 
     group: Group
@@ -40,23 +40,18 @@ class Slice:
     """`vocab_start`."""
     total: int | None
     """`num_classes`."""
-    asks: bool
-    """Whether the ranks compare what they were called with first."""
     validate: bool
 
-    @classmethod
-    def of(cls, group: Group, vocab_start: object, num_classes: object, validate: bool) -> "Slice":
-        """From the arguments."""
-        start, total = _count("vocab_start", vocab_start, 0), _count("num_classes", num_classes, 1)
-        return cls(group, start, total, validate or start is None or total is None, validate)
+    @property
+    def asks(self) -> bool:
+        """Whether the ranks compare what they were called with first."""
+        return self.validate or self.start is None or self.total is None
 
-
-def _count(name: str, value: object, least: int) -> int | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value.__index__() < least:  # pyright: ignore[reportAttributeAccessIssue]
-        raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ {least}, or None")
-    return value.__index__()  # pyright: ignore[reportAttributeAccessIssue]
+    def check(self) -> None:
+        """Both are numbers of classes."""
+        for name, value, least in (("vocab_start", self.start, 0), ("num_classes", self.total, 1)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ {least}, or None")
 
 
 class Message(NamedTuple):
@@ -146,6 +141,7 @@ def _facts(whose: str, tensors: LossTensors, spec: LossSpec) -> dict[str, object
         "the number of features": 0 if head is None else head.shape[-1],
         "the dtype of linear_weight": None if head is None else head.dtype,
         "linear_bias": tensors.linear_bias is not None,
+        "whether weight requires a gradient": tensors.weight is not None and tensors.weight.requires_grad,
         "whether input requires a gradient": head is not None and tensors.input.requires_grad,
         **{name: getattr(spec, name) for name in LossSpec.__dataclass_fields__ if name not in _OWN},
     }
@@ -156,72 +152,73 @@ _OWN = ("num_classes", "ignores")
 """Fields of a spec that are settled later, with the number of classes."""
 
 
-def share_out(part: Slice, resolve: Callable[[int], Resolved], message: Message) -> tuple[Resolved, Shares]:
+def share_out(
+    part: Slice, resolve: Callable[[int], Resolved], message: Callable[[], Message]
+) -> tuple[Resolved, Shares]:
     """A rank's part of a loss, and how the classes are shared out; an error is the same on all ranks."""
     return _asked(part, resolve) if part.asks else _unasked(part, resolve, message)
 
 
-def _unasked(part: Slice, resolve: Callable[[int], Resolved], message: Message) -> tuple[Resolved, Shares]:
+def _unasked(
+    part: Slice, resolve: Callable[[int], Resolved], message: Callable[[], Message]
+) -> tuple[Resolved, Shares]:
     """Without a word to the others."""
-    group, total = part.group, part.total or 0
-    shares = Shares(group, _chunks(total, group.size))
     try:
-        resolved = resolve(total)
-        _check_place(part, resolved.classes, shares.sizes, group.rank)
-        return resolved, shares
-    except ArgumentError:
-        message.poison(group)
+        part.check()
+        shares = Shares(part.group, chunks(part.total or 0, part.group.size))
+        resolved = resolve(part.total or 0)
+        _check_place(part, resolved.classes, shares)
+        share_of(resolved, shares, resolved.loss())
+    except Exception:
+        with suppress(ArgumentError):  # without rows there is no message
+            message().poison(part.group)
         raise
+    return resolved, shares
 
 
 def _asked(part: Slice, resolve: Callable[[int], Resolved]) -> tuple[Resolved, Shares]:
     """After all ranks have compared what they were called with."""
-    group = part.group
-    resolved, error = _attempt(lambda: resolve(0))
+    resolved, error = None, None
     own, facts = (0, -1, -1), {}
-    if resolved is not None:
+    try:
+        part.check()
+        resolved = resolve(0)
         own = (resolved.classes, *(-1 if number is None else number for number in (part.start, part.total)))
         facts = {**resolved.facts(), **{name: _fingerprint(x) for name, x in resolved.shared().items()}}
-    told = _agreement.shake_hands(group, own, facts, error)
-    sizes = tuple(classes for classes, _, _ in told)
+    except Exception as found:
+        error = found
+    told = _agreement.shake_hands(part.group, own, facts, error)
+    shares = Shares(part.group, tuple(classes for classes, _, _ in told))
     for rank, (classes, start, total) in enumerate(told):
-        said = Slice(group, None if start < 0 else start, None if total < 0 else total, True, part.validate)
-        _check_place(said, classes, sizes, rank)
+        group = part.group._replace(rank=rank)
+        said = Slice(group, None if start < 0 else start, None if total < 0 else total, True)
+        _check_place(said, classes, shares)
     assert resolved is not None
-    resolved = resolved.settled(sum(sizes))
+    resolved = resolved.settled(shares.classes)
     if part.validate:  # of what all ranks share, so that all of them raise
         check_shared(resolved.loss(), resolved.tensors, resolved.spec)
-    return resolved, Shares(group, sizes)
-
-
-def _attempt(function: Callable[[], Resolved]) -> tuple[Resolved | None, ArgumentError | None]:
-    try:
-        return function(), None
-    except ArgumentError as error:
-        return None, error
+    return resolved, shares
 
 
 def _fingerprint(x: Tensor) -> str:
     return f"{x.dtype} values whose checksum is {int(_agreement.checksum(x)) & 0xFFFFFFFF:08x}"
 
 
-def _chunks(total: int, ranks: int) -> tuple[int, ...]:
+def chunks(total: int, ranks: int) -> tuple[int, ...]:
     """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
     each = -(-total // ranks)
     return tuple(max(0, min(each, total - i * each)) for i in range(ranks))
 
 
-def _check_place(said: Slice, classes: int, sizes: tuple[int, ...], rank: int) -> None:
+def _check_place(said: Slice, classes: int, shares: Shares) -> None:
     """What a rank says of its classes is what it has, in the order of ranks."""
-    start, total = sum(sizes[:rank]), sum(sizes)
-    right = classes == sizes[rank] and said.start in (None, start) and said.total in (None, total)
-    if not right:
-        cut = (
-            "" if said.asks else ": with both given, classes are shared out as by torch.chunk; leave one out otherwise"
-        )
+    rank, sizes = said.group.rank, shares.sizes
+    start = sum(sizes[:rank])
+    if classes != sizes[rank] or said.start not in (None, start) or said.total not in (None, shares.classes):
+        hint = ": with both given, classes are shared out as by torch.chunk; leave one out otherwise"
         raise ArgumentValueError(
             f"rank {rank} has {classes} classes, with vocab_start {said.start} and num_classes {said.total}; expected "
-            f"{sizes[rank]} from {start} on, of {total}{cut}"
+            f"{sizes[rank]} from {start} on, of {shares.classes}{'' if said.asks else hint}"
         )
 
 

@@ -141,11 +141,13 @@ def _weights(loss: Loss, shares: Shares, like: Tensor) -> Tensor:
     """What smoothing puts on the classes of each rank, (W,)."""
     spec = loss.sides[0].spec
     share = spec.label_smoothing / spec.num_classes
-    sizes = torch.tensor(shares.sizes, dtype=like.dtype, device=like.device)
+    sizes = torch.tensor(shares.sizes, device=like.device)
     if loss.weight is None:
-        return share * sizes
-    parts = loss.weight.detach().to(like.dtype).split(list(shares.sizes))
-    return share * torch.stack([part.sum() for part in parts])
+        return share * sizes.to(like.dtype)
+    places = torch.arange(max(shares.sizes), device=like.device)
+    classes = places + (sizes.cumsum(0) - sizes).unsqueeze(1)  # (W, most classes of a rank)
+    weights = loss.weight.detach().to(like.dtype)[classes.clamp(max=shares.classes - 1)]
+    return share * weights.masked_fill(places >= sizes.unsqueeze(1), 0.0).sum(1)
 
 
 def _merged(rows: RowStatistics) -> RowStatistics:

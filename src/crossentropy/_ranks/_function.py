@@ -3,9 +3,9 @@
     forward     measure this rank's classes → fold over the ranks → conclude: the same rows on every rank
     backward    derive this rank's classes from the folded statistics; the hidden states' gradient is summed over ranks
 
-Nothing as large as the logits is kept, or sent. The sum of the hidden states' gradient begins while the products of
-later rows are still computed: in buckets, whose number depends only on what all ranks share. The logits of a head are
-computed again in backward.
+Nothing as large as the logits is sent. The sum of the hidden states' gradient begins while the products of later rows
+are still computed: in buckets, whose number depends only on what all ranks share. The logits of a head are kept for
+backward if this rank's fit into the memory budget, and else computed again.
 
 Of hidden states that are spread along a sequence, each rank has a part: they are gathered first, and the rank's part of
 the sum comes back.
@@ -56,6 +56,8 @@ class _Context(Protocol):
     """What autograd hands from forward to backward."""
 
     share: Share
+    kept: Tensor | None
+    """The logits that a head made."""
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
 
@@ -67,8 +69,9 @@ class Function(torch.autograd.Function):
     @staticmethod
     def forward(ctx: _Context, share: Share, agreement: Tensor, *tensors: Tensor | None) -> tuple[Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         tensors = collected(share, tensors)
-        known, rows, argmax = computed(share, with_tensors(share.loss, tensors), agreement)
-        ctx.share = share
+        loss = with_tensors(share.loss, tensors)
+        ctx.share, ctx.kept = share, share.backend.room(loss) if any(ctx.needs_input_grad) else None
+        known, rows, argmax = computed(share, loss, agreement, ctx.kept)
         ctx.save_for_backward(*tensors, *known)
         ctx.mark_non_differentiable(argmax)
         return rows, argmax
@@ -78,8 +81,9 @@ class Function(torch.autograd.Function):
         count = 2 + 3 * len(ctx.share.loss.sides)
         tensors, known = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[4:])
+        kept, ctx.kept = ctx.kept, None  # they are lost; with a retained graph they are computed again
         with torch.no_grad():
-            gradients = derived(ctx.share, loss, known, upstream, wanted)
+            gradients = derived(ctx.share, loss, known, upstream, wanted, kept)
         if torch.is_grad_enabled():  # somebody may differentiate them
             origin = (upstream, *[x for x, want in zip(tensors[2:], wanted) if want])
             gradients = [None if g is None else _Final.apply(g, *origin) for g in gradients]
@@ -100,7 +104,9 @@ class _Final(torch.autograd.Function):
         )
 
 
-def computed(share: Share, loss: Loss, agreement: Tensor) -> tuple[tuple[Tensor | None, ...], Tensor, Tensor]:
+def computed(
+    share: Share, loss: Loss, agreement: Tensor, kept: Tensor | None = None
+) -> tuple[tuple[Tensor | None, ...], Tensor, Tensor]:
     """What backward has to know, the rows (K, rows), and their argmax for statistics."""
     shares, backend = share.shares, share.backend
     if loss.kind == "divergence":
@@ -111,7 +117,7 @@ def computed(share: Share, loss: Loss, agreement: Tensor) -> tuple[tuple[Tensor 
         divergence = torch.where(agree, divergence, torch.nan)
         nothing = divergence.new_empty(0, dtype=torch.int64)
         return (*student, *teacher, divergence), divergence.unsqueeze(0), nothing
-    row, agree = fold(loss, backend.measure(loss, shares.begin), shares, agreement)
+    row, agree = fold(loss, backend.measure(loss, shares.begin, kept), shares, agreement)
     result = backend.conclude(loss, row)
     rows = torch.where(agree, result.rows, torch.nan)
     argmax = rows.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
@@ -148,7 +154,12 @@ def collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | 
 
 
 def derived(
-    share: Share, loss: Loss, known: Sequence[Tensor | None], upstream: Tensor, wanted: tuple[bool, ...]
+    share: Share,
+    loss: Loss,
+    known: Sequence[Tensor | None],
+    upstream: Tensor,
+    wanted: tuple[bool, ...],
+    kept: Tensor | None = None,
 ) -> list[Tensor | None]:
     """Gradients of this rank's tensors, with the sums of the hidden states' over ranks."""
     group, (row, agree) = share.shares.group, _known(loss, known)
@@ -159,7 +170,7 @@ def derived(
         for side, wants in zip(loss.sides, wanted[::3])
     ]
     collectors = [None if total is None else Collector(total.buffer, total.filled) for total in totals]
-    gradients = list(share.backend.derive(loss, share.shares.begin, row, coefficient, wanted, collectors))
+    gradients = list(share.backend.derive(loss, share.shares.begin, row, coefficient, wanted, collectors, kept))
     for i, (side, total) in enumerate(zip(loss.sides, totals)):
         if total is not None:
             found = total.finish().view(side.input.shape)

@@ -7,6 +7,7 @@
 W ranks. A group of one has nobody to talk to: then nothing is sent, and torch.distributed need not be initialised.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -27,6 +28,8 @@ class Group(NamedTuple):
     """None for one process alone."""
     size: int
     rank: int
+    along: "tuple[Group, ...]" = ()
+    """The groups that it consists of, if it is a grid of ranks, the outermost first."""
 
     @property
     def device(self) -> torch.device:
@@ -38,6 +41,10 @@ class Group(NamedTuple):
         """Of all ranks, in rank order."""
         if self.size == 1:
             return x.unsqueeze(0)
+        if self.along:
+            for group in reversed(self.along):
+                x = group.gather(x)
+            return x.flatten(0, len(self.along) - 1)
         out = x.new_empty(self.size * x.numel())
         _torch.all_gather(out, x.flatten(), group=self.processes)
         return out.view(self.size, *x.shape)
@@ -74,11 +81,27 @@ class Group(NamedTuple):
         if self.size == 1:
             return x
         out = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(out, operation, group=self.processes)
+        for processes in processes_of(self):
+            dist.all_reduce(out, operation, group=processes)
         return out
 
 
 ALONE = Group(None, 1, 0)
+
+
+def grid(along: "Sequence[Group]") -> Group:
+    """The ranks along several dimensions of a mesh as one group; along the last the rank changes fastest."""
+    if len(along) < 2:
+        return along[0] if along else ALONE
+    size, rank = 1, 0
+    for group in along:
+        size, rank = size * group.size, rank * group.size + group.rank
+    return Group(along[-1].processes, size, rank, tuple(along))
+
+
+def processes_of(group: Group) -> "list[dist.ProcessGroup]":
+    """The process groups that a group consists of, the outermost first."""
+    return [one.processes for one in group.along or (group,) if one.processes is not None]
 
 
 def group_of(group: object, name: str = "group") -> Group:

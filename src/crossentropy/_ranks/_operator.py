@@ -16,7 +16,7 @@ from crossentropy._dispatch import SLICING
 from crossentropy._loss import Loss, rows_shape, with_tensors
 from crossentropy._ranks._fold import Shares, kept
 from crossentropy._ranks._function import Share, Spread, collected, computed, derived
-from crossentropy._ranks._group import ALONE, Group
+from crossentropy._ranks._group import Group, grid, processes_of
 from crossentropy._statistics import RowStatistics
 
 _FLOATS = tuple(name for name in RowStatistics._fields if name != "top")
@@ -35,11 +35,11 @@ def rows_of(share: Share, tensors: Tensors, agreement: Tensor) -> tuple[Tensor, 
 
 def _words(share: Share) -> tuple[str, str]:
     """The name of the group, and how a share is computed."""
-    spread, processes = share.spread, share.shares.group.processes
+    spread, names = share.spread, [processes.group_name for processes in processes_of(share.shares.group)]
     how = "1" if share.reduces else "0"
     how += " none" if share.comm_dtype is None else f" {str(share.comm_dtype).removeprefix('torch.')}"
     how += " none" if spread is None else f" {spread.dim},{spread.length}"
-    return "" if processes is None else processes.group_name, how
+    return " ".join(names), how
 
 
 def _share(call: Call, ranks: Sequence[int], group: str, how: str) -> Share:
@@ -54,11 +54,9 @@ def _share(call: Call, ranks: Sequence[int], group: str, how: str) -> Share:
     )
 
 
-def _group(name: str) -> Group:
-    if not name:
-        return ALONE
-    processes = _torch.group_named(name)
-    return Group(processes, processes.size(), processes.rank())
+def _group(names: str) -> Group:
+    groups = [_torch.group_named(name) for name in names.split()]
+    return grid([Group(group, group.size(), group.rank()) for group in groups])
 
 
 # --- what backward has to know ------------------------------------------------------------------------------------

@@ -112,8 +112,24 @@ def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) ->
         return result
 
 
-def measure(loss: Loss, begin: int) -> RowStatistics:
-    """Statistics of rows whose logits, or whose head, are the classes from `begin` on, with all that merging needs."""
+def room(loss: Loss) -> Tensor | None:
+    """Room for the logits that a head makes, if all of them fit into its budget: then they need not be made twice."""
+    side = loss.sides[0]
+    if side.weight is None or len(loss.sides) > 1 or not _classes(loss):
+        return None
+    rows, width = loss.shape.numel() // side.spec.num_classes, _classes(loss)
+    dtype, budget = product_dtype(side), loss.budget or _planner.machine_of(side.input.device).budget
+    if rows * width * dtype.itemsize > budget:
+        return None
+    positions = math.prod(side.weight.shape[1:-1])
+    return side.input.new_empty((rows // max(positions, 1), width * positions), dtype=dtype)
+
+
+def measure(loss: Loss, begin: int, kept: Tensor | None = None) -> RowStatistics:
+    """Statistics of rows whose logits, or whose head, are the classes from `begin` on, with all that merging needs.
+
+    The logits of a head are left in `kept`, for `derive`.
+    """
     with _plainly(loss):
         wanted = (False,) * 3
         pieces = plan(loss, wanted)
@@ -125,7 +141,9 @@ def measure(loss: Loss, begin: int) -> RowStatistics:
         else:
             made = _Made(loss, None, wanted, pieces, begin)
             kernel = made.kernel.chunk((slice(None),))
-            if _classes(loss):
+            if kept is not None:
+                _linear.keep_logits(kernel, made.heads[0], pieces, begin, kept)
+            elif _classes(loss):
                 _linear.sweep_statistics(kernel, made.heads[0], pieces, begin)
         shape, found = rows_shape(loss), kernel.statistics
         return each(found if _classes(loss) else of_no_classes(found), lambda x: x.reshape(shape))
@@ -166,10 +184,12 @@ def derive(
     coefficient: Tensor,
     wanted: tuple[bool, ...],
     collectors: Sequence[Collector | None] = (),
+    kept: Tensor | None = None,
 ) -> tuple[Tensor | None, ...]:
     """Gradients of Σ coefficient · rows for these classes, from the statistics of all classes.
 
-    Where a side has a collector, the gradient of its hidden states is left in that one's buffer.
+    Where a side has a collector, the gradient of its hidden states is left in that one's buffer. Logits that were kept
+    are lost.
     """
     with _plainly(loss):
         if not (any(wanted) and loss.shape.numel() and _classes(loss)):
@@ -181,7 +201,7 @@ def derive(
             return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin))
         made = _Made(loss, coefficient, wanted, pieces, begin, collectors)
         kernel = made.kernel.with_statistics(each(statistics, made.rows))
-        _linear.derive(kernel, made.heads, pieces, begin)
+        _linear.derive(kernel, made.heads, pieces, begin, kept)
         return made.gradients()
 
 

@@ -10,6 +10,7 @@ positions that share a hidden state (1 but for K-dimensional heads).
 import functools
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -189,13 +190,20 @@ def sweep_classes(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int = 
                 head.collect_head(z.flatten(1), h, first, first=True)
 
 
-def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int) -> None:
-    """Gradients of inputs and heads, whose classes begin at `begin`, from the statistics that the rows have."""
+def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int, kept: Tensor | None = None) -> None:
+    """Gradients of inputs and heads, whose classes begin at `begin`, from the statistics that the rows have.
+
+    Logits that were kept become gradients in place, in one chunk; others are computed again.
+    """
     kernel = kernel.ready()
-    buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
+    if kept is not None:
+        pieces = replace(pieces, strategy="rows", chunk=len(kept))
+    buffers = _buffers(heads, pieces) if kept is None else []
+    scratches = _scratches(kernel, heads, pieces)
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
         hidden = [head.hidden[rows].to(head.dtype) for head in heads]
-        logits = _logits(heads, hidden, buffers, 0, heads[0].classes)
+        made = kept is None
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes) if made else [heads[0].shaped(kept[rows])]
         _derive(kernel.at((rows,)), logits, scratches, pieces, begin)
         _collect(heads, rows, hidden, logits, pieces)
     if pieces.second_sweep:
@@ -210,6 +218,15 @@ def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
         for index in tiles(logits[0].shape, pieces.tile):
             tile = tuple([z[index] for z in logits])
             kernel.at((rows,)).at(index).compare(tile, _works(tile, scratches))
+
+
+def keep_logits(kernel: Kernel, head: Head, pieces: Plan, begin: int, kept: Tensor) -> None:
+    """Statistics, from logits of all classes at once, which are kept."""
+    (logits,) = _logits([head], [head.hidden.to(head.dtype)], [kept.flatten()], 0, head.classes)
+    scratch = kept.new_empty(pieces.tile, dtype=kernel.dtype)
+    for index in tiles(logits.shape, pieces.tile):
+        (work,) = _works((logits[index],), [scratch])
+        kernel.at(index).accumulate(logits[index], work, begin, first=True)
 
 
 def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int = 0) -> None:

@@ -1,0 +1,67 @@
+"""Who computes: a process what it has, or each rank its part of DTensors.
+
+torch.distributed.tensor, which takes most of a second, is imported when a DTensor comes.
+"""
+
+import functools
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossentropy import _autograd
+from crossentropy import _contract as contract
+from crossentropy import _logspace as logspace
+from crossentropy._contract import AnyOptions
+from crossentropy._dispatch import select
+from crossentropy._loss import Loss, LossSpec, LossTensors
+from crossentropy._reduction import reduce
+from crossentropy._sharding import is_distributed
+
+
+def reduced(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
+    """The reduced loss."""
+    if is_distributed(tensors.input):
+        from crossentropy._ranks import _dtensors
+
+        return _dtensors.reduced(loss, tensors, spec, options)
+    execute = functools.partial(_autograd.execute, select(loss, contract.backend(options)).backend)
+    return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
+
+
+def statistics(loss: Loss, options: AnyOptions) -> tuple[Iterable[Tensor], Tensor]:
+    """The three statistics of the rows, and their argmax."""
+    if is_distributed(loss.sides[0].input):
+        from crossentropy._ranks import _dtensors
+
+        return _dtensors.statistics(loss, options)
+    return _autograd.statistics(select(loss, contract.backend(options)).backend, loss)
+
+
+def softmax(input: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:
+    """Probabilities."""
+    if is_distributed(input):
+        from crossentropy._ranks import _elements
+
+        input = input if dtype is None else input.to(dtype)
+        return _elements.log_softmax(input, dim).exp().to(dtype or contract.loss_dtype(input))
+    return F.softmax(input, dim, dtype=dtype)
+
+
+def log_softmax(input: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
+    """Log-probabilities."""
+    if is_distributed(input):
+        from crossentropy._ranks import _elements
+
+        return _elements.log_softmax(input, dim).to(dtype)
+    return logspace.log_softmax(input.to(logspace.wide(input.dtype)), dim).to(dtype)
+
+
+def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
+    """Terms of a divergence, in the accumulation dtype."""
+    if is_distributed(input):
+        from crossentropy._ranks import _elements
+
+        return _elements.kl_terms(input, target, log_target)
+    return logspace.kl_terms(input, target, log_target)
