@@ -1,24 +1,26 @@
-"""Models that are spread over processes: sharded, replicated, in a pipeline, and losses of DTensors.
+"""Models that are spread over processes: sharded, replicated, in a pipeline, by classes, and losses of DTensors.
 
-Two processes run all cases of `parallel_training` and `parallel_losses`, once; each test here reads what became of one.
-Four run those of `parallel_meshes`.
+Two processes run all cases of `parallel_training`, `parallel_losses` and `parallel_heads` once, four those of
+`parallel_meshes` and `parallel_models`; each test here reads what became of one.
 """
 
 import pytest
 
+import parallel_heads
 import parallel_losses
 import parallel_meshes
+import parallel_models
 import parallel_training
 import ranks
 
-pytestmark = pytest.mark.xdist_group("parallel")  # whose cases are run once, by two processes
+pytestmark = pytest.mark.xdist_group("parallel")  # whose cases are run once
 
-CASES = {**parallel_training.CASES, **parallel_losses.CASES}
+CASES = {**parallel_training.CASES, **parallel_losses.CASES, **parallel_heads.CASES}
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    modules = ("parallel_training", "parallel_losses")
+    modules = ("parallel_training", "parallel_losses", "parallel_heads")
     return ranks.outcomes_of(modules, parallel_training.RANKS, tmp_path_factory.mktemp("parallel"))
 
 
@@ -29,9 +31,10 @@ def test_parallel(name: str, outcomes: list[dict[str, str]]) -> None:
 
 @pytest.fixture(scope="module")
 def outcomes_of_four(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    return ranks.outcomes_of(("parallel_meshes",), 4, tmp_path_factory.mktemp("meshes"))
+    modules = ("parallel_meshes", "parallel_models")
+    return ranks.outcomes_of(modules, 4, tmp_path_factory.mktemp("four"))
 
 
-@pytest.mark.parametrize("name", parallel_meshes.CASES)
-def test_meshes(name: str, outcomes_of_four: list[dict[str, str]]) -> None:
+@pytest.mark.parametrize("name", {**parallel_meshes.CASES, **parallel_models.CASES})
+def test_parallel_of_four(name: str, outcomes_of_four: list[dict[str, str]]) -> None:
     ranks.check(name, outcomes_of_four)

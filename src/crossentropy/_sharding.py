@@ -139,8 +139,9 @@ def of_which(x: Tensor, axis: int) -> int | None:
             rank, at = len(shape), len(shape) - 1
         elif kind == "SliceBackward0":
             sliced, shape = _torch.saved(node, "dim"), _torch.saved(node, "self_sym_sizes")
-            if sliced is None or shape is None or (_signed(sliced) % rank == at and shape[at] != size):
+            if sliced is None or shape is None:
                 return None
+            size = shape[at] if _signed(sliced) % rank == at else size
         elif kind not in _SAME_AXES:
             return None
         node = node.next_functions[0][0]

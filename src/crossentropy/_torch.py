@@ -244,11 +244,24 @@ def sharded_modules() -> dict[nn.Module, Callable[[], Any]] | None:
     return getattr(sys.modules.get("torch.distributed._composable_state"), "_module_state_mapping", None)
 
 
+def _groups(state: Any) -> list[Any]:  # noqa: ANN401 (torch's)
+    """The groups of parameters of a module that FSDP wraps; several since 2.12."""
+    groups = getattr(state, "_fsdp_param_groups", None)
+    return [getattr(state, "_fsdp_param_group", None)] if groups is None else groups
+
+
 def frees_at_the_end(state: Any) -> bool:  # noqa: ANN401 (torch's)
     """Whether FSDP frees the parameters of a module when that returns. Absent: it does."""
-    groups = getattr(state, "_fsdp_param_groups", None)  # several since 2.12
-    groups = [getattr(state, "_fsdp_param_group", None)] if groups is None else groups
-    return any(group is not None and getattr(group, "_reshard_after_forward", True) for group in groups)
+    return any(group is not None and getattr(group, "_reshard_after_forward", True) for group in _groups(state))
+
+
+def gathered_from(state: Any, x: Tensor) -> Tensor | None:  # noqa: ANN401 (torch's)
+    """The sharded parameter from which FSDP has gathered another. Absent: None, it is not known."""
+    for group in _groups(state):
+        for parameter in getattr(group, "fsdp_params", ()):
+            if getattr(parameter, "_unsharded_param", None) is x:
+                return getattr(parameter, "sharded_param", None)
+    return None
 
 
 # --- trees of arguments -------------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from crossentropy import _contract as contract
 from crossentropy import _planner as planner
-from crossentropy import _torch, functional
+from crossentropy import _torch, distributed, functional
 from crossentropy._logspace import transform
-from crossentropy.lazy._derivations import methods, on_classes, tidy, viewed
+from crossentropy.lazy._derivations import methods, on_all_classes, on_classes, tidy, viewed
 from crossentropy.lazy._expression import Expression
+from crossentropy.lazy._parts import Part
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
 
 # --- losses -------------------------------------------------------------------------------------------------------
@@ -73,10 +74,12 @@ def _loss(
         return NotImplemented
     if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
         return NotImplemented
+    if e.part is not None and any(e.part.is_elsewhere(x) for x in (target, *ours.values())):
+        return NotImplemented
     if size_average is not None or reduce is not None:
         reduction = contract.resolve_reduction(reduction, size_average, reduce)
     input.record(func, fused=True)
-    return _of_head(
+    return (_of_head if e.part is None else _of_part)(
         e,
         target,
         reduction=reduction,
@@ -127,6 +130,37 @@ def _of_head(
         )
 
 
+def _of_part(
+    e: Expression, target: Tensor, *, logit_scale: float = 1.0, softcap: float | None = None, **options: Any
+) -> Tensor:
+    """The loss of all classes, of which each rank has a part; DTensor reduces the hidden states' gradient."""
+    e.check()
+    part, (weight, bias) = _part(e), e.head()
+    with e.autocast():
+        loss = distributed.vocab_parallel_linear_cross_entropy(
+            e.rows(),
+            weight,
+            part.own_of(target) if target.is_floating_point() else part.shared(target),
+            linear_bias=bias,
+            logit_scale=e.scale * logit_scale,
+            softcap=e.softcap if softcap is None else softcap,
+            **_places(part),
+            **{name: part.shared(value) for name, value in options.items()},
+        )
+    return part.everywhere(loss)
+
+
+def _part(e: Expression) -> Part:
+    assert e.part is not None
+    return e.part
+
+
+def _places(part: Part) -> dict[str, Any]:
+    """Where a rank's classes are among all, and that its part of the hidden states' gradient is wanted."""
+    places = {"group": part.mesh, "vocab_start": part.begin, "num_classes": part.classes}
+    return {**places, "reduce_input_grad": False}
+
+
 @implements(F.kl_div, functional.kl_div)
 def _kl_div(
     func: Any,
@@ -142,6 +176,8 @@ def _kl_div(
         return NotImplemented
     student, teacher = input._expression, target._expression
     if (student.kind, teacher.kind) != ("log_probs", "log_probs" if log_target else "probs"):
+        return NotImplemented
+    if student.part is not None or teacher.part is not None:
         return NotImplemented
     if student.class_dim != teacher.class_dim or student.product != teacher.product:
         return NotImplemented
@@ -199,6 +235,29 @@ def _statistics(
         )
 
 
+def _statistics_of_part(
+    z: LazyLogits, target: Tensor | None, ignore_index: int, out_dtype: torch.dtype | None, validate: bool
+) -> functional.TokenStatistics:
+    """Statistics of all classes, of which each rank has a part."""
+    e = z._expression
+    part, (weight, bias) = _part(e), e.head()
+    e.check()
+    with e.autocast():
+        found = distributed.vocab_parallel_token_statistics(
+            e.rows(),
+            part.shared(target),
+            linear_weight=weight,
+            linear_bias=bias,
+            softcap=e.softcap,
+            logit_scale=e.scale,
+            ignore_index=ignore_index,
+            out_dtype=out_dtype or _wide(z),
+            validate=validate,
+            **_places(part),
+        )
+    return functional.TokenStatistics(*(x if x is None else part.everywhere(x) for x in found))  # pyright: ignore[reportArgumentType]
+
+
 def _wide(z: Tensor) -> torch.dtype:
     return torch.promote_types(z.dtype, torch.float32)
 
@@ -229,6 +288,8 @@ def _chosen(func: Any, z: LazyLogits, rows: Tensor, classes: Any) -> Any:
 def _gathered(func: Any, z: LazyLogits, index: Tensor) -> Any:
     """Values (…, k) of classes (…, k), classes last."""
     kind, count = z._expression.kind, index.shape[-1]
+    if z._expression.part is not None:
+        return NotImplemented
     large = count > 1 and count * z._expression.hidden.shape[1] > z.shape[-1]  # than the logits would be
     if kind not in ("logits", "log_probs", "information", "probs") or large:
         return NotImplemented
@@ -300,7 +361,7 @@ def _take_along_dim(func: Any, z: Any, indices: Any, dim: Any = None) -> Any:
 
 @implements(*methods("gather"))
 def _gather(func: Any, z: Any, dim: Any, index: Any, **kwargs: Any) -> Any:
-    if not tidy(kwargs) or not on_classes(z, dim) or not isinstance(index, Tensor) or index.dim() != z.dim():
+    if not tidy(kwargs) or not on_all_classes(z, dim) or not isinstance(index, Tensor) or index.dim() != z.dim():
         return NotImplemented
     axis = z._expression.class_dim
     assert axis is not None
@@ -313,7 +374,7 @@ def _gather(func: Any, z: Any, dim: Any, index: Any, **kwargs: Any) -> Any:
 
 @implements(*methods("logsumexp"), torch.special.logsumexp)
 def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any) -> Any:
-    if kwargs or not on_classes(z, dim) or z._expression.kind != "logits":
+    if kwargs or not on_all_classes(z, dim) or z._expression.kind != "logits":
         return NotImplemented
     z.record(func, fused=True)
     found = _statistics(z).logsumexp.to(z.dtype)
@@ -327,7 +388,12 @@ def _logsumexp(func: Any, z: Any, dim: Any, keepdim: bool = False, **kwargs: Any
 @implements(*methods("eq", "ne"), Tensor.__eq__, Tensor.__ne__)
 def _against_itself(func: Any, z: Any, other: Any) -> Any:
     """Whether logits equal themselves: all of them, where no row's logsumexp is nan."""
-    if z is not other or z._expression.class_dim is None or z._expression.kind not in ("logits", "log_probs"):
+    if (
+        z is not other
+        or z._expression.class_dim is None
+        or z._expression.part is not None
+        or z._expression.kind not in ("logits", "log_probs")
+    ):
         return NotImplemented
     with torch.no_grad():
         if not bool(_statistics(z).logsumexp.isfinite().all()):
@@ -339,7 +405,7 @@ def _against_itself(func: Any, z: Any, other: Any) -> Any:
 @implements(*methods("sum"))
 def _sum(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
     """Of p log p: minus the entropy; of log p: C times minus the loss of a label that is smoothed over all classes."""
-    if not tidy(kwargs, "dtype") or not on_classes(z, dim):
+    if not tidy(kwargs, "dtype") or not on_all_classes(z, dim):
         return NotImplemented
     e, dtype = z._expression, kwargs.get("dtype") or z.dtype
     if e.kind == "p_log_p":
@@ -357,7 +423,7 @@ def _sum(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: An
 
 @implements(*methods("argmax"))
 def _argmax(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
+    if kwargs or not on_all_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
         return NotImplemented
     with torch.no_grad():
         found = _statistics(z).argmax
@@ -367,7 +433,7 @@ def _argmax(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs:
 
 @implements(*methods("max"))
 def _max(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    if kwargs or not on_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
+    if kwargs or not on_all_classes(z, dim) or z._expression.kind not in ("logits", "log_probs", "probs"):
         return NotImplemented
     axis = z._expression.class_dim
     with torch.no_grad():
@@ -404,14 +470,17 @@ def _token_statistics(
         return NotImplemented
     if not on_classes(input, dim) or input._expression.kind != "logits":
         return NotImplemented
+    part = input._expression.part
+    if part is not None and part.is_elsewhere(target):
+        return NotImplemented
     input.record(func, fused=True)
-    return _statistics(input, target, ignore_index, out_dtype, validate)
+    return (_statistics if part is None else _statistics_of_part)(input, target, ignore_index, out_dtype, validate)
 
 
 @implements(*methods("topk"))
 def _topk(func: Any, z: Any, k: int, dim: Any = -1, largest: bool = True, sorted: bool = True, **kwargs: Any) -> Any:
     """By chunks of rows."""
-    if kwargs or not on_classes(z, dim) or z._expression.kind != "logits" or not 0 < k <= z.shape[dim]:
+    if kwargs or not on_all_classes(z, dim) or z._expression.kind != "logits" or not 0 < k <= z.shape[dim]:
         return NotImplemented
     axis = z._expression.class_dim
     assert axis is not None

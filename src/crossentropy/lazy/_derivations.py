@@ -18,7 +18,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import _torch, functional
 from crossentropy.lazy._expression import Expression
-from crossentropy.lazy._tensor import LazyLogits, derive, implements
+from crossentropy.lazy._tensor import LazyLogits, SpreadLogits, derive, implements
 
 
 def methods(*names: str) -> tuple[Callable[..., Any], ...]:
@@ -126,6 +126,7 @@ def _alike(a: Expression, b: Expression) -> bool:
         and a.class_dim == b.class_dim
         and a.steps == b.steps
         and a.kind == b.kind
+        and a.part == b.part
         and all(x is y or (x is not None and y is not None and _same_view(x, y)) for x, y in zip(a.head(), b.head()))
         and (a.scale, a.softcap, a.dtype, a.product) == (b.scale, b.softcap, b.dtype, b.product)
     )
@@ -144,6 +145,11 @@ def on_rows(z: LazyLogits, dim: Any) -> bool:
     """Whether `dim` is an axis of rows."""
     axis = _axis(z, dim)
     return axis is not None and z._expression.class_dim is not None and axis != z._expression.class_dim
+
+
+def on_all_classes(z: Any, dim: Any) -> bool:
+    """Whether `dim` is the class axis, and this rank has all classes."""
+    return on_classes(z, dim) and z._expression.part is None
 
 
 def on_classes(z: Any, dim: Any) -> bool:
@@ -229,7 +235,7 @@ def _copied(func: Any, z: Any, *, memory_format: torch.memory_format | None = No
 
 @implements(torch.zeros_like, torch.ones_like, torch.full_like, torch.empty_like)
 def _like(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
-    if not isinstance(z, LazyLogits) or z._expression.contiguous:
+    if not isinstance(z, LazyLogits) or isinstance(z, SpreadLogits) or z._expression.contiguous:
         return NotImplemented
     return func(torch.empty_strided(z.shape, z.stride(), dtype=z.dtype, device=z.device), *args, **kwargs)
 
@@ -253,7 +259,7 @@ def _type_as(func: Any, z: Any, other: Tensor) -> Any:
     Tensor.new_tensor, Tensor.new_zeros, Tensor.new_ones, Tensor.new_full, Tensor.new_empty, Tensor.new_empty_strided
 )
 def _new(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
-    if not isinstance(z, LazyLogits):
+    if not isinstance(z, LazyLogits) or isinstance(z, SpreadLogits):
         return NotImplemented
     return func(torch.empty(0, dtype=z.dtype, device=z.device), *args, **kwargs)
 
@@ -298,8 +304,8 @@ def _scaled_by_tensor(z: LazyLogits, other: Tensor, by: Callable[..., Tensor]) -
     e = z._expression
     if other.numel() != 1 or not other.is_floating_point() or e.softcap is not None or other.dim() > z.dim():
         return NotImplemented
-    if other.dtype != z.dtype and e.product is not None:
-        return NotImplemented
+    if (other.dtype != z.dtype and e.product is not None) or e.part is not None:
+        return NotImplemented  # the gradient of a factor of a part is a part of a sum
     dtype = _promoted(z, other)
     if dtype != z.dtype:
         return NotImplemented

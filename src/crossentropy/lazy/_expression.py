@@ -14,6 +14,7 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -22,6 +23,8 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from crossentropy import _torch
+from crossentropy._sharding import is_distributed
+from crossentropy.lazy._parts import Part
 
 Kind = Literal["logits", "log_probs", "bounded", "information", "probs", "p_log_p"]
 """z, log p, log p not below the least number, −log p, p, p log p."""
@@ -42,8 +45,12 @@ class Expression:
     dtype: torch.dtype
     product: torch.dtype | None
     """The dtype in which autocast multiplied, or None."""
-    versions: tuple[tuple[int, int], ...]
+    versions: tuple[tuple[int, int], ...] = ()
     """Those of the tensors, when the head was called, and where they were."""
+    sources: tuple[Tensor, ...] = ()
+    """Parameters of which head and bias are local copies, which may come and go: these change in their place."""
+    part: Part | None = None
+    """Of which classes head and bias are, where each rank has a part."""
     kind: Kind = "logits"
     scale: float = 1.0
     softcap: float | None = None
@@ -53,7 +60,14 @@ class Expression:
     """Whether the dense result is a contiguous copy rather than a view."""
 
     @classmethod
-    def of(cls, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> "Expression":
+    def of(
+        cls,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        sources: tuple[Tensor, ...] = (),
+        part: Part | None = None,
+    ) -> "Expression":
         """Logits of hidden states (…, D)."""
         _watch_optimizers()
         # what does not require a gradient now will not get one later
@@ -65,18 +79,23 @@ class Expression:
         rows = hidden.reshape(hidden.shape[:-1].numel(), hidden.shape[-1])
         if rows.stride(1) != 1:
             rows = rows.contiguous()
-        twin = torch.empty((*hidden.shape[:-1], len(weight)), dtype=torch.uint8, device="meta")
-        return cls(rows, weight, bias, twin, dtype, product, _versions(rows, weight, bias))
+        twin = _contiguous(*hidden.shape[:-1], len(weight) if part is None else part.seen)
+        return cls(rows, weight, bias, twin, dtype, product, sources=sources, part=part)._now()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """The tensors that it depends on."""
         return (self.hidden, self.weight) if self.bias is None else (self.hidden, self.weight, self.bias)
 
+    @property
+    def classes(self) -> int:
+        """How many classes the logits have of which these are a view."""
+        return self.part.classes if self.part is not None and self.part.spread else len(self.weight)
+
     @functools.cached_property
     def class_dim(self) -> int | None:
         """The class axis; None where views have taken it away."""
-        axes = _class_axes(self.twin, len(self.weight))
+        axes = _class_axes(self.twin, self.classes)
         return axes[0] if axes else None
 
     def rows(self) -> Tensor:
@@ -84,16 +103,16 @@ class Expression:
         class_dim = self.class_dim
         axes = [d for d in range(self.twin.dim()) if d != class_dim]
         shape = [self.twin.shape[d] for d in axes]
-        strides = [self.twin.stride(d) // len(self.weight) for d in axes]
+        strides = [self.twin.stride(d) // self.classes for d in axes]
         features, pitch = self.hidden.shape[1], self.hidden.stride(0)
         if torch.Size(shape).numel() == len(self.hidden) and _are_contiguous(shape, strides):
             return self.hidden.view(*shape, features)
-        offset = self.hidden.storage_offset() + int(self.twin.storage_offset()) // len(self.weight) * pitch
+        offset = self.hidden.storage_offset() + int(self.twin.storage_offset()) // self.classes * pitch
         return self.hidden.as_strided((*shape, features), (*(s * pitch for s in strides), 1), offset)
 
     def head(self) -> tuple[Tensor, Tensor | None]:
         """Head and bias of the classes that are in view."""
-        classes, class_dim = len(self.weight), self.class_dim
+        classes, class_dim = self.classes, self.class_dim
         begin = self.twin.storage_offset() % classes
         count, step = (1, 1) if class_dim is None else (self.twin.shape[class_dim], self.twin.stride(class_dim))
         if count == classes:
@@ -107,6 +126,7 @@ class Expression:
         weight, bias = self.head()
         with self.autocast():
             z = F.linear(self.rows(), weight, bias)
+        z = z if self.part is None else self.part.shown(z)
         for function, *arguments in self.steps:
             z = function(z, *arguments)
         class_dim = self.class_dim
@@ -125,17 +145,27 @@ class Expression:
 
     def check(self) -> None:
         """Refuse to compute with tensors that were changed since the head was called."""
-        if not self.weight.untyped_storage().size() and self.weight.numel():
-            raise RuntimeError(
-                "the head's weight has no memory any more: it is sharded and was freed after the forward pass. Compute "
-                "the loss inside the wrapped module's forward, or do not fuse this model."
-            )
-        if _versions(*self.inputs) != self.versions:
+        if self._versions() != self.versions:
             raise RuntimeError(
                 "lazy logits are looked at after their hidden states or head were changed in place (by an optimizer's "
                 "step?), so what they were can no longer be computed. Use them before the change, keep "
                 "`logits.detach().clone()` that was looked at, or call `crossentropy.unfuse(model)`."
             )
+        if not self.weight.untyped_storage().size() and self.weight.numel():
+            raise RuntimeError(
+                "the head's weight has no memory any more: it is sharded, and was freed after the forward or backward "
+                "pass. Look at lazy logits before that, or call `crossentropy.unfuse(model)`."
+            )
+
+    def _now(self) -> "Expression":
+        """The same of its tensors as they are now."""
+        return replace(self, versions=self._versions())
+
+    def _versions(self) -> tuple[tuple[int, int], ...]:
+        """How often tensors were changed in place, which inference mode does not count, and where they are."""
+        changes = [-1 if x.is_inference() else _torch.version(x) for x in (*self.inputs, *self.sources)]
+        stay = (self.hidden,) if self.sources else self.inputs
+        return tuple(zip_longest(changes, (x.data_ptr() for x in stay), fillvalue=0))
 
     def same(self, other: "Expression") -> bool:
         """Whether both stand for the same logits, of whatever kind."""
@@ -159,16 +189,15 @@ class Expression:
             return None
         if not isinstance(twin, Tensor) or twin.untyped_storage() is not self.twin.untyped_storage():
             return None
-        if _class_axes(twin, len(self.weight)) is None:
+        if _class_axes(twin, self.classes) is None:
             return None
         found = replace(self, twin=twin)
-        classes = found.class_dim
-        if self.kind != "logits" and (classes is None or twin.shape[classes] != self._classes()):
-            return None  # a softmax is over all its classes
+        if (self.kind != "logits" or self.part is not None) and found._classes() != self._classes():
+            return None  # a softmax is over all its classes, and a part of a part is none of torch.chunk's
         return found
 
     def _classes(self) -> int:
-        return self.twin.shape[-1 if self.class_dim is None else self.class_dim]
+        return 1 if self.class_dim is None else self.twin.shape[self.class_dim]
 
     def laid_out(self) -> Tensor:
         """Hidden states laid out like the logits, with D in place of the classes."""
@@ -181,12 +210,20 @@ class Expression:
         rows = laid_out.movedim(class_dim, -1)
         hidden = rows.reshape(rows.shape[:-1].numel(), rows.shape[-1])
         weight, bias = self.head()
-        twin = torch.empty((*rows.shape[:-1], len(weight)), dtype=torch.uint8, device="meta").movedim(-1, class_dim)
-        versions = _versions(hidden, weight, bias)
+        twin = _contiguous(*rows.shape[:-1], len(weight) if self.part is None else self.part.seen)
+        twin = twin.movedim(-1, class_dim)
         # softmax and tanh save their result for their gradient, which a copy must not share
         steps = self.steps if self.kind == "logits" and self.softcap is None else (*self.steps, (torch.clone,))
-        changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin, "versions": versions}
-        return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)
+        changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin}
+        return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)._now()
+
+    def local(self) -> "Expression | None":
+        """This rank's part of logits that are spread over ranks; None where it takes more than its own tensors."""
+        if self.part is None or self.kind != "logits" or self.class_dim is None:
+            return None
+        rows = self.of_rows(self.laid_out(), self.class_dim)
+        twin = _contiguous(*self.rows().shape[:-1], self.part.own).movedim(-1, self.class_dim)
+        return replace(rows, twin=twin, part=self.part.local())
 
     def then(self, *step: Any, **changes: Any) -> "Expression":
         """The expression after a step."""
@@ -195,8 +232,7 @@ class Expression:
     def rescaled(self, hidden: Tensor, bias: Tensor | None, dtype: torch.dtype) -> "Expression":
         """The expression of changed hidden states and bias."""
         self.check()
-        versions = _versions(hidden, self.weight, bias)
-        return replace(self, hidden=hidden, bias=bias, dtype=dtype, versions=versions)
+        return replace(self, hidden=hidden, bias=bias, dtype=dtype)._now()
 
     def of_views(self) -> "Expression":
         """The expression of views of its tensors: none of them can be reached through the history of another."""
@@ -208,6 +244,11 @@ class Expression:
         """The expression without its history."""
         bias = None if self.bias is None else self.bias.detach()
         return replace(self, hidden=self.hidden.detach(), weight=self.weight.detach(), bias=bias)
+
+
+def _contiguous(*shape: int) -> Tensor:
+    """Shape and strides, and no memory."""
+    return torch.empty(shape, dtype=torch.uint8, device="meta")
 
 
 def _class_axes(twin: Tensor, classes: int) -> list[int] | None:
@@ -229,15 +270,11 @@ def _are_contiguous(shape: list[int], strides: list[int]) -> bool:
 
 @functools.cache
 def _watch_optimizers() -> None:
-    """Count a step of a fused optimizer as a change of its parameters, as all others do: those on a CPU do not."""
+    """Count an optimizer's step as a change of its parameters: on a CPU fused ones do not, and few do of DTensors."""
 
     def changed(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
-        groups = (group["params"] for group in optimizer.param_groups if group.get("fused"))
-        torch.autograd.graph.increment_version([p for group in groups for p in group if p.grad is not None])
+        parameters = [p for group in optimizer.param_groups if group.get("fused") for p in group["params"]]
+        parameters += [p for group in optimizer.param_groups for p in group["params"] if is_distributed(p)]
+        torch.autograd.graph.increment_version([p for p in parameters if p.grad is not None])
 
     register_optimizer_step_post_hook(changed)
-
-
-def _versions(*tensors: Tensor | None) -> tuple[tuple[int, int], ...]:
-    """How often tensors were changed in place, which inference mode does not count, and where they are."""
-    return tuple((-1 if x.is_inference() else _torch.version(x), x.data_ptr()) for x in tensors if x is not None)

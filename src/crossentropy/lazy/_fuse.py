@@ -16,8 +16,9 @@ from torch.nn.utils import parametrize
 
 from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy.lazy._sharded import freeing, is_wrapped
-from crossentropy.lazy._tensor import Event, LazyLogits, observe
+from crossentropy.lazy._parts import local_tensors, part_of
+from crossentropy.lazy._sharded import Unit, backward_begins, is_unknown, keep, unit_of
+from crossentropy.lazy._tensor import Event, LazyLogits, logits_of, observe
 
 _Model = TypeVar("_Model", bound=nn.Module)
 Heads = str | nn.Module | Sequence[str | nn.Module] | None
@@ -37,7 +38,7 @@ class FusedHead(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """The logits, lazily where that is possible."""
-        if is_wrapped(self) or _in_one_graph():
+        if is_unknown() or _in_one_graph():
             return super().forward(input)
         return _logits(self, input)
 
@@ -52,24 +53,44 @@ def _in_one_graph() -> bool:
 
 @_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
 def _logits(head: FusedHead, input: Tensor) -> Tensor:
-    if not _possible(input, head.weight, head.bias):
+    part = part_of(head, input)
+    hidden, weight, bias = (input, head.weight, head.bias) if part is None else local_tensors(head, input)
+    if not _possible(hidden, weight, bias):
         return nn.functional.linear(input, head.weight, head.bias)
-    owner = freeing(head)
-    if owner is not None:
-        _compute_what_leaves(owner)
-    return LazyLogits(input, head.weight, head.bias)
+    unit = unit_of(head)
+    sources = () if unit is None else unit.sources
+    if part is not None and not sources:
+        sources = tuple(x for x in (head.weight, head.bias) if x is not None)
+    logits = logits_of(hidden, weight, bias, sources=sources, part=part)
+    if unit is not None and isinstance(logits, LazyLogits):
+        logits._hooks.repeat_at(input)
+        if unit.frees:
+            _gather_or_compute(unit, logits)
+    return logits
 
 
-def _compute_what_leaves(owner: nn.Module) -> None:
-    """Compute lazy logits that leave a module before its weights are freed, unless a loss has trained with them."""
+def _gather_or_compute(unit: Unit, logits: LazyLogits) -> None:
+    """Let a unit keep its weights while lazy logits need them; where no backward pass will free them, compute these."""
+    if not logits.requires_grad or not unit.sources:
+        _at_the_end(unit, lambda z: z._dense(_WITHOUT_BACKWARD), prepend=True)
+        return
+    logits._hooks.add(lambda _: backward_begins(unit.module))
+    _at_the_end(unit, lambda _: keep(unit.module), prepend=False)
+
+
+_WITHOUT_BACKWARD = "the end of a module that FSDP wraps, without a backward pass in which it would free its weights"
+
+
+def _at_the_end(unit: Unit, act: Callable[[LazyLogits], object], *, prepend: bool) -> None:
+    """Do something with each of the lazy logits that leave a unit, before FSDP frees its weights or after."""
 
     def leave(_: nn.Module, inputs: Any, output: Any) -> None:
         handle.remove()
         for z in _leaves(output):
-            if isinstance(z, LazyLogits) and not (torch.is_grad_enabled() and any(event.fused for event in z._events)):
-                z._dense("the end of a module that FSDP wraps")
+            if isinstance(z, LazyLogits):
+                act(z)
 
-    handle = owner.register_forward_hook(leave, prepend=True)
+    handle = unit.module.register_forward_hook(leave, prepend=prepend)
 
 
 def _possible(*tensors: Tensor | None) -> bool:

@@ -4,6 +4,10 @@ FSDP hangs on a module's output the hook that gathers parameters and queues the 
 DistributedDataParallel passes outputs through a node that queues the first reduction of a static graph. Neither looks
 at the gradient. A fused loss reaches hidden states and head without passing the logits' node, so whatever is computed
 of lazy logits calls their hooks when a gradient comes to it.
+
+With several forward passes before a backward pass that is too soon: all losses come first in it, and then FSDP frees
+after the layers of one pass what those of another need. So its hooks are called again when the gradient comes to the
+hidden states, where that of the logits would have come.
 """
 
 import functools
@@ -13,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 Hook = Callable[[Any], Any]
@@ -24,12 +29,36 @@ class Hooks:
 
     own: "OrderedDict[int, Hook]" = field(default_factory=OrderedDict)
     sources: "list[Hooks]" = field(default_factory=list)
+    repeated: "OrderedDict[int, Hook]" = field(default_factory=OrderedDict)
+    """Those of these and of all that was derived from them, which may be called twice."""
 
     def add(self, hook: Hook) -> RemovableHandle:
         """Register a hook; its result is not used."""
         handle = RemovableHandle(self.own)
         self.own[handle.id] = hook
         return handle
+
+    def add_repeated(self, hook: Hook) -> RemovableHandle:
+        """Register a hook that is called again by `repeat_at`; its result is not used."""
+        firsts = self._firsts()
+        handle = RemovableHandle(self.own, extra_dict=[first.repeated for first in firsts])
+        for hooks in (self.own, *(first.repeated for first in firsts)):
+            hooks[handle.id] = hook
+        return handle
+
+    def repeat_at(self, x: Tensor) -> None:
+        """Call hooks again when a gradient comes to a tensor."""
+        repeated = self.repeated  # and nothing else, which may lead to the tensor's node
+
+        def again(gradients: Any) -> None:
+            for hook in tuple(repeated.values()):
+                hook(gradients[0])
+
+        if x.grad_fn is not None:
+            x.grad_fn.register_prehook(again)
+
+    def _firsts(self) -> "list[Hooks]":
+        return [first for source in self.sources for first in source._firsts()] or [self]
 
     def follow(self, other: "Hooks") -> None:
         """Call the hooks of others too."""

@@ -31,6 +31,7 @@ from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_linear
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._hooks import Hooks, orders_communication, passes_on
+from crossentropy.lazy._parts import Part
 
 Handler = Callable[..., Any]
 _Function = Callable[..., Any]
@@ -166,22 +167,7 @@ class LazyLogits(Tensor):
     @staticmethod
     @_torch.not_compiled("lazy logits")
     def __new__(cls: "type[LazyLogits]", hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> "LazyLogits":
-        check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
-        if weight.dim() != 2:
-            raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
-        tensors = [x for x in (hidden, weight, bias) if x is not None]
-        if len({x.dtype for x in tensors}) > 1 and not torch.is_autocast_enabled(hidden.device.type):
-            raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
-        if len({x.device for x in tensors}) > 1:
-            raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
-        if any(map(is_distributed, tensors)):
-            raise contract.ArgumentTypeError(
-                "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
-                "them with full_tensor()"
-            )
-        if not _torch.CAN_BE_LAZY:
-            return torch.nn.functional.linear(hidden, weight, bias)  # pyright: ignore[reportReturnType]
-        return _stand_for(Expression.of(hidden, weight, bias))
+        return logits_of(hidden, weight, bias)  # pyright: ignore[reportReturnType]
 
     @classmethod
     @_torch.not_compiled("a function of lazy logits")
@@ -195,7 +181,7 @@ class LazyLogits(Tensor):
             with _torch.without_overrides():
                 return func(*args, **kwargs)
         if func is Tensor.register_hook and orders_communication(hook := (*args, *kwargs.values())[1]):
-            return args[0]._hooks.add(hook)
+            return args[0]._hooks.add_repeated(hook)
         handler = HANDLERS.get(func)
         if handler is not None:
             inner_args, inner_kwargs = _torch.map_only(LazyLogits, LazyLogits._beneath, (args, kwargs))
@@ -289,6 +275,57 @@ class LazyLogits(Tensor):
         _log.debug("%s", event)
 
 
+class SpreadLogits(LazyLogits):
+    """Lazy logits that stand for a DTensor, whose classes are spread over the ranks of a mesh."""
+
+    @property
+    def _part(self) -> Part:
+        part = self._expression.part
+        assert part is not None
+        return part
+
+    @property
+    def device_mesh(self) -> Any:
+        """The mesh."""
+        return self._part.mesh
+
+    @property
+    def placements(self) -> tuple[Any, ...]:
+        """Cut along the classes; as they lie, once they were computed."""
+        class_dim = self._expression.class_dim
+        if self._known() or class_dim is None:
+            dense: Any = self._dense("placements")
+            return dense.placements
+        return self._part.placements(class_dim)
+
+    def to_local(self, *, grad_placements: Any = None) -> Tensor:
+        """This rank's part, lazily too."""
+        expression = None if grad_placements is not None or self._known() else self._expression.local()
+        if expression is not None:
+            return _followed(derive(self, expression), [self])
+        dense: Any = self._dense("to_local")
+        return dense.to_local(grad_placements=grad_placements)
+
+    def redistribute(self, device_mesh: Any = None, placements: Any = None, **kwargs: Any) -> Tensor:
+        """Placed in another way, for which they are computed."""
+        class_dim = self._expression.class_dim
+        here = (
+            [] if class_dim is None else [self._part.placements(axis) for axis in (class_dim, class_dim - self.dim())]
+        )
+        if device_mesh in (None, self.device_mesh) and placements is not None and tuple(placements) in here:
+            return self
+        dense: Any = self._dense(f"redistribute to {placements}, by which each rank has logits of other ranks,")
+        return dense.redistribute(device_mesh, placements, **kwargs)
+
+    def full_tensor(self, **kwargs: Any) -> Tensor:
+        """All of them, which are computed, on each rank."""
+        dense: Any = self._dense("full_tensor")
+        return dense.full_tensor(**kwargs)
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return repr(self._dense("__repr__"))
+
+
 def explain(logits: Tensor) -> History:
     """Tell what was computed of lazy logits: which uses were fused, and which needed the logits, with file and line.
 
@@ -316,6 +353,33 @@ def explain(logits: Tensor) -> History:
 
 
 # --- making them --------------------------------------------------------------------------------------------------
+
+
+def logits_of(
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    sources: tuple[Tensor, ...] = (),
+    part: Part | None = None,
+) -> Tensor:
+    """Lazy logits of hidden states and a head, which may be local copies of parameters, its sources."""
+    check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
+    if weight.dim() != 2:
+        raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
+    tensors = [x for x in (hidden, weight, bias) if x is not None]
+    if len({x.dtype for x in tensors}) > 1 and not torch.is_autocast_enabled(hidden.device.type):
+        raise contract.ArgumentTypeError(f"tensors are {', '.join(str(x.dtype) for x in tensors)}: convert them")
+    if len({x.device for x in tensors}) > 1:
+        raise contract.ArgumentValueError(f"tensors are on {', '.join(str(x.device) for x in tensors)}: move them")
+    if any(map(is_distributed, tensors)):
+        raise contract.ArgumentTypeError(
+            "LazyLogits of DTensors: use linear_cross_entropy(hidden, weight, target), which takes them, or gather "
+            "them with full_tensor()"
+        )
+    if not _torch.CAN_BE_LAZY:
+        return torch.nn.functional.linear(hidden, weight, bias)
+    return _stand_for(Expression.of(hidden, weight, bias, sources, part))
 
 
 class _Stand(torch.autograd.Function):
@@ -359,8 +423,13 @@ def _wrap(expression: Expression) -> Tensor:
     """A wrapper tensor without memory."""
     twin = expression.twin
     strides = torch.empty(twin.shape, device="meta").stride() if expression.contiguous else twin.stride()
+    spread = expression.part is not None and expression.part.spread
     return _torch.make_wrapper(
-        LazyLogits, twin.shape, strides=strides, dtype=expression.dtype, device=expression.hidden.device
+        SpreadLogits if spread else LazyLogits,
+        twin.shape,
+        strides=strides,
+        dtype=expression.dtype,
+        device=expression.hidden.device,
     )
 
 
@@ -450,6 +519,8 @@ def _lazy(args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[LazyLogits]:
 
 
 def _shares_memory(result: Any, values: Tensor) -> bool:
+    if is_distributed(values):
+        return any(map(is_distributed, _torch.leaves(result)))  # whose memory is not theirs: it may be
     storage = values.untyped_storage().data_ptr()
     return any(isinstance(x, Tensor) and x.untyped_storage().data_ptr() == storage for x in _torch.leaves(result))
 
