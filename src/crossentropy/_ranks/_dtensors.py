@@ -147,10 +147,10 @@ def _of_head(x: DTensor, head: DTensor, dim: int, class_dim: int) -> Placement:
 
 def local(x: Tensor, placements: Placements, parts: Sequence[int] = ()) -> Tensor:
     """What this rank has of a DTensor; along `parts` of the mesh its gradient is a part of a sum."""
-    assert isinstance(x, DTensor)
     grads = [Partial() if i in parts else p for i, p in enumerate(placements)]
     if not (_torch.DTENSORS_DIFFERENTIATE_TWICE or torch.compiler.is_compiling()):
         x = _Once.apply(x)  # pyright: ignore[reportAssignmentType]
+    assert isinstance(x, DTensor)
     # also if it is placed so already: the gradient is then placed as the tensor
     return _waited(x.redistribute(placements=placements).to_local(grad_placements=grads))
 
