@@ -168,6 +168,8 @@ def everything_else() -> None:
         lambda z: z.topk(3).values,
     ]  # fmt: skip
     for local, (number, use) in itertools.product((True, False), enumerate(uses)):
+        if not _torch.DTENSORS_DIFFERENTIATE_TWICE and not local and number in (4, 10):
+            continue  # before 2.13 torch has no gradient of the largest of a DTensor
         found = []
         for fuse in (crossentropy.unfuse, crossentropy.fuse):
             model = parallel(fuse(Language()), use_local_output=local)

@@ -162,9 +162,12 @@ class Expression:
         return replace(self, versions=self._versions())
 
     def _versions(self) -> tuple[tuple[int, int], ...]:
-        """How often tensors were changed in place, which inference mode does not count, and where they are."""
-        changes = [-1 if x.is_inference() else _torch.version(x) for x in (*self.inputs, *self.sources)]
+        """How often tensors were changed in place, which inference mode does not count, and where they are.
+
+        What was gathered of sharded parameters is written anew whenever it is gathered: these count, not it.
+        """
         stay = (self.hidden,) if self.sources else self.inputs
+        changes = [-1 if x.is_inference() else _torch.version(x) for x in (*stay, *self.sources)]
         return tuple(zip_longest(changes, (x.data_ptr() for x in stay), fillvalue=0))
 
     def same(self, other: "Expression") -> bool:

@@ -84,6 +84,7 @@ _WITHOUT_BACKWARD = "the end of a module that FSDP wraps, without a backward pas
 def _at_the_end(unit: Unit, act: Callable[[LazyLogits], object], *, prepend: bool) -> None:
     """Do something with each of the lazy logits that leave a unit, before FSDP frees its weights or after."""
 
+    @_torch.not_compiled("what gathers weights is FSDP's own")
     def leave(_: nn.Module, inputs: Any, output: Any) -> None:
         handle.remove()
         for z in _leaves(output):
