@@ -15,6 +15,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import crossentropy
 import crossentropy.distributed as D
@@ -308,6 +309,18 @@ def gradients_of_a_graph_that_is_kept() -> None:
         close(2 * a, b)
 
 
+def a_checkpoint_around_a_loss() -> None:
+    """It computes again what backward needs, messages and all."""
+    tensors, mine = made(), Mine.of("uneven")
+    found = []
+    for call in (lambda function, *x: function(*x), functools.partial(checkpoint, use_reentrant=False)):
+        leaves = [x.clone().requires_grad_() for x in (tensors["h"], tensors["head"][mine.begin : mine.end])]
+        call(D.vocab_parallel_linear_cross_entropy, *leaves, tensors["y"]).backward()
+        found.append([x.grad for x in leaves])
+    for a, b in zip(*found):
+        assert torch.equal(a, b)
+
+
 def sequence(dim: int, length: int) -> None:
     """Hidden states of which each rank has a part of the sequence."""
     g = torch.Generator().manual_seed(3)
@@ -337,6 +350,15 @@ def sequence(dim: int, length: int) -> None:
     assert exact_head.grad is not None
     close(part.grad, whole.grad.narrow(dim, begin, sizes[rank]))
     close(weight.grad, exact_head.grad[mine.begin : mine.end])
+
+
+def an_empty_batch_of_a_sequence() -> None:
+    size = cut(4, "chunk", dist.get_world_size())[dist.get_rank()]
+    h, head = torch.zeros(0, size, FEATURES, requires_grad=True), torch.ones(3, FEATURES, requires_grad=True)
+    target = torch.zeros(0, 4, dtype=torch.int64)
+    D.vocab_parallel_linear_cross_entropy(h, head, target, sequence_dim=1, reduction="sum").backward()
+    assert head.grad is not None
+    assert not head.grad.any()
 
 
 # --- numbers --------------------------------------------------------------------------------------------------------
@@ -510,7 +532,7 @@ def errors_of_one_rank_alone() -> None:
     tensors, mine = made(), Mine.of("chunk")
     at, last = slice(mine.begin, mine.end), rank == ranks - 1
     place = {"vocab_start": mine.begin, "num_classes": V}
-    z, h, head = tensors["z"][:, at], tensors["h"], tensors["head"][at]
+    z, h, head = (x.clone().requires_grad_() for x in (tensors["z"][:, at], tensors["h"], tensors["head"][at]))
     y = tensors["y"].clone()
     y[0] = V if last else 0
     wrong: list[Callable[[], Any]] = [
@@ -518,6 +540,7 @@ def errors_of_one_rank_alone() -> None:
         lambda: D.vocab_parallel_cross_entropy(z, y, label_smoothing=0.1, **place),
         lambda: D.vocab_parallel_cross_entropy(z, tensors["y"], vocab_start=mine.begin + last, num_classes=V),
         lambda: D.vocab_parallel_linear_cross_entropy(h, head, y, **place),
+        lambda: D.vocab_parallel_linear_cross_entropy(h, head, y.repeat(ranks), sequence_dim=0, **place),
         lambda: D.vocab_parallel_token_statistics(z, y, **place).log_prob,
         lambda: D.vocab_parallel_token_statistics(h, y, linear_weight=head, **place).entropy,
         lambda: D.vocab_parallel_linear_kl_div(h, head, h, head, temperature=0.0 if last else 1.0, **place),
@@ -530,7 +553,10 @@ def errors_of_one_rank_alone() -> None:
                     with pytest.raises(crossentropy.ArgumentError):
                         call()
                 else:
-                    assert call().isnan().all(), i
+                    found = call()
+                    assert found.isnan().all(), i
+                    gradients = torch.autograd.grad(found.sum(), [z, h, head], allow_unused=True)
+                    assert all(x.isnan().all() for x in gradients if x is not None), i
                 usable()
 
 
@@ -624,6 +650,8 @@ def _others() -> Iterator[tuple[str, Case]]:
         a_head_sums_the_gradient_of_hidden_states_once,
         buckets_of_the_hidden_gradient,
         gradients_of_a_graph_that_is_kept,
+        a_checkpoint_around_a_loss,
+        an_empty_batch_of_a_sequence,
         a_tiny_loss_keeps_its_digits,
         hostile_rows,
         nothing_counts,

@@ -257,7 +257,10 @@ def vocab_parallel_linear_cross_entropy(
         return Resolved("cross_entropy", tensors, spec, shape, options, how)
 
     def message() -> Message:
-        return _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
+        known = _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
+        if sequence_dim is None:
+            return known
+        return known._replace(hidden=_part_of_nothing(input, target, sequence_dim, ranks))
 
     return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
@@ -518,3 +521,10 @@ def _linear_message(kind: Kind, input: Tensor, head: Tensor, target: Tensor | No
         rows = tuple(target.shape)
     dtype = torch.promote_types(hidden.dtype, weight.dtype)
     return Message(kind, rows, target, label_smoothing, dtype, hidden.device)
+
+
+def _part_of_nothing(input: Tensor, target: Tensor, sequence_dim: int, ranks: Group) -> Tensor:
+    """What a rank sends in place of its part of a sequence, when its arguments are wrong."""
+    dim = axis("input", input, sequence_dim)
+    others = [size for i, size in enumerate(input.shape) if i != dim]
+    return input.detach().new_zeros(-(-target.shape[dim] // ranks.size), *others)

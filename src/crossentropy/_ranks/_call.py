@@ -63,9 +63,13 @@ class Message(NamedTuple):
     label_smoothing: object
     dtype: torch.dtype
     device: torch.device
+    hidden: Tensor | None = None
+    """Parts of a sequence, which the others gather first, in the shape of a part."""
 
     def poison(self, group: Group) -> None:
-        """Take part in the collective that the others wait at, so that what they compute is nan."""
+        """Take part in the collectives that the others wait at, so that what they compute is nan."""
+        if self.hidden is not None:
+            group.gather(self.hidden)
         soft = isinstance(self.target, Tensor) and self.target.is_floating_point()
         spec = LossSpec(0, 1, soft, wide(self.dtype), label_smoothing=float(bool(self.label_smoothing)))
         like = torch.empty(0, dtype=self.dtype, device=self.device)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from crossentropy._dispatch import Slicing
 from crossentropy._logspace import wide
-from crossentropy._loss import Collector, Loss, Side, with_tensors
+from crossentropy._loss import Collector, Loss, Side, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
 from crossentropy._ranks._group import Group
 from crossentropy._statistics import Comparison, RowStatistics
@@ -79,7 +79,8 @@ class Function(torch.autograd.Function):
     @staticmethod
     def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         count = 2 + 3 * len(ctx.share.loss.sides)
-        tensors, known = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        saved = ctx.saved_tensors  # once: a checkpoint computes them anew
+        tensors, known = saved[:count], saved[count:]
         loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[4:])
         kept, ctx.kept = ctx.kept, None  # they are lost; with a retained graph they are computed again
         with torch.no_grad():
@@ -116,7 +117,7 @@ def computed(
         divergence = shares.group.ordered_total(backend.compare(loss, student, teacher))
         divergence = torch.where(agree, divergence, torch.nan)
         nothing = divergence.new_empty(0, dtype=torch.int64)
-        return (*student, *teacher, divergence), divergence.unsqueeze(0), nothing
+        return (*student, *teacher, divergence, agree), divergence.unsqueeze(0), nothing
     row, agree = fold(loss, backend.measure(loss, shares.begin, kept), shares, agreement)
     result = backend.conclude(loss, row)
     rows = torch.where(agree, result.rows, torch.nan)
@@ -131,13 +132,15 @@ def _measured(share: Share, loss: Loss, side: Side) -> RowStatistics:
     return RowStatistics(row.maximum, row.others, row.apart)
 
 
-def _known(loss: Loss, known: Sequence[Tensor | None]) -> tuple[RowStatistics | Comparison, Tensor | None]:
-    """The statistics of all classes, and whether the ranks agree; of a divergence, all is nan where they do not."""
-    if loss.kind == "divergence":
-        fields, rows = len(RowStatistics._fields), known[-1]
-        assert rows is not None
-        return Comparison(_row(known[:fields]), _row(known[fields:-1]), rows), None
-    return _row(known[:-1]), known[-1]
+def _known(loss: Loss, known: Sequence[Tensor | None]) -> tuple[RowStatistics | Comparison, Tensor]:
+    """The statistics of all classes, and whether the ranks agree."""
+    *rows, agree = known
+    assert agree is not None
+    if loss.kind != "divergence":
+        return _row(rows), agree
+    fields, divergence = len(RowStatistics._fields), rows.pop()
+    assert divergence is not None
+    return Comparison(_row(rows[:fields]), _row(rows[fields:]), divergence), agree
 
 
 def _row(fields: Sequence[Tensor | None]) -> RowStatistics:
@@ -163,7 +166,9 @@ def derived(
 ) -> list[Tensor | None]:
     """Gradients of this rank's tensors, with the sums of the hidden states' over ranks."""
     group, (row, agree) = share.shares.group, _known(loss, known)
-    coefficient = upstream if agree is None else torch.where(agree, upstream, torch.nan)
+    if agree.device.type == "cpu" and not agree:  # perhaps because a rank has raised, which will not take part
+        return [None if x is None else torch.full_like(x, torch.nan) for x in _slots(share, loss, wanted)]
+    coefficient = torch.where(agree, upstream, torch.nan)
     sums = loss.sides[0].weight is not None and group.size > 1 and (share.reduces or share.spread is not None)
     totals = [
         _Total(side.input, group, share.comm_dtype, share.spread is None) if sums and wants else None
@@ -177,6 +182,14 @@ def derived(
             found = found if share.spread is None else _scatter_parts(found, share.spread, group)
             gradients[3 * i] = found.to(side.input.dtype)
     return gradients
+
+
+def _slots(share: Share, loss: Loss, wanted: tuple[bool, ...]) -> list[Tensor | None]:
+    """Input, head and bias of each side that want a gradient, as this rank has them."""
+    slots: list[Tensor | None] = [x if want else None for x, want in zip(tensors_of(loss)[2:], wanted)]
+    if share.spread is not None and slots[0] is not None:
+        slots[0] = slots[0].narrow(share.spread.dim, 0, part(share.spread.length, share.shares.group))
+    return slots
 
 
 class _Total:

@@ -75,7 +75,7 @@ class Group(NamedTuple):
             return x
         out = x.new_empty(x.numel() // self.size)
         _torch.reduce_scatter(out, x.flatten(), group=self.processes)
-        return out.view(-1, *x.shape[1:])
+        return out.view(x.shape[0] // self.size, *x.shape[1:])
 
     def _reduced(self, x: Tensor, operation: "dist.ReduceOp.RedOpType") -> Tensor:
         if self.size == 1:

@@ -64,14 +64,15 @@ def _group(names: str) -> Group:
 
 def _packed(loss: Loss, known: Sequence[Tensor | None]) -> list[Tensor]:
     """Floats (F, rows), indices, and whether the ranks agree."""
-    if loss.kind == "divergence":
-        count, rows = len(RowStatistics._fields), known[-1]
-        assert rows is not None
-        sides = RowStatistics(*known[:count]), RowStatistics(*known[count:-1])  # pyright: ignore[reportArgumentType]
-        floats = torch.stack([*(getattr(side, name) for side in sides for name in _SIDE), rows])
-        return [floats, rows.new_empty(0, dtype=torch.int64), rows.new_ones((), dtype=torch.bool)]
-    row, agree = RowStatistics(*known[:-1]), known[-1]  # pyright: ignore[reportArgumentType]
+    *rows, agree = known
     assert agree is not None
+    if loss.kind == "divergence":
+        count, divergence = len(RowStatistics._fields), rows.pop()
+        assert divergence is not None
+        sides = RowStatistics(*rows[:count]), RowStatistics(*rows[count:])  # pyright: ignore[reportArgumentType]
+        floats = torch.stack([*(getattr(side, name) for side in sides for name in _SIDE), divergence])
+        return [floats, divergence.new_empty(0, dtype=torch.int64), agree]
+    row = RowStatistics(*rows)  # pyright: ignore[reportArgumentType]
     floats = [getattr(row, name) for name in _FLOATS]
     floats = torch.stack([torch.zeros_like(row.apart) if x is None else x for x in floats])
     return [floats, torch.zeros_like(row.apart, dtype=torch.int64) if row.top is None else row.top, agree]
@@ -80,7 +81,7 @@ def _packed(loss: Loss, known: Sequence[Tensor | None]) -> list[Tensor]:
 def _unpacked(loss: Loss, floats: Tensor, top: Tensor, agree: Tensor) -> tuple[Tensor | None, ...]:
     if loss.kind == "divergence":
         *sides, rows = floats.unbind(0)
-        return *RowStatistics(*sides[:3]), *RowStatistics(*sides[3:]), rows
+        return *RowStatistics(*sides[:3]), *RowStatistics(*sides[3:]), rows, agree
     known = kept(loss)
     fields = {name: x for name, x in zip(_FLOATS, floats.unbind(0)) if name in known}
     return *RowStatistics(**fields, top=top if "top" in known else None), agree
