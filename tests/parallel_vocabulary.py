@@ -560,6 +560,26 @@ def errors_of_one_rank_alone() -> None:
                 usable()
 
 
+def what_ranks_think_is_all(ranks: int) -> None:
+    """Without asking: numbers of classes that all fit torch.chunk, and settings inside a compiler, are compared."""
+    rank = dist.get_rank()
+    if dist.get_world_size() != ranks:
+        return
+    classes = 8 - rank
+    h, head = made()["h"], torch.ones(4 - rank, FEATURES, dtype=torch.float64)
+    place = {"vocab_start": 4 * rank, "num_classes": classes}
+    loss = D.vocab_parallel_linear_cross_entropy(h, head, torch.arange(N), label_smoothing=0.1, **place)
+    assert loss.isnan()
+    place = {"vocab_start": 4 * rank, "num_classes": 8}
+    z = torch.ones(N, 4, dtype=torch.float64, requires_grad=True)
+    for differing in ({"softcap": 1.0 + rank}, {"reduction": ("sum", "mean")[rank]}, {"denominator": 1.0 + rank}):
+        torch.compiler.reset()
+        call = functools.partial(D.vocab_parallel_cross_entropy, **differing, **place)
+        found = torch.compile(call, backend="aot_eager", fullgraph=True)(z, torch.arange(N))
+        assert found.isnan(), differing
+    usable()
+
+
 def what_is_not_supported_raises() -> None:
     if dist.get_world_size() == 1:
         return
@@ -657,10 +677,11 @@ def _others() -> Iterator[tuple[str, Case]]:
         nothing_counts,
         disagreements,
         errors_of_one_rank_alone,
+        functools.partial(what_ranks_think_is_all, 2),
         what_is_not_supported_raises,
         compiled,
     ):
-        yield case.__name__, case
+        yield getattr(case, "func", case).__name__, case
 
 
 CASES: dict[str, Case] = {**dict(_cases()), **dict(_others())}

@@ -447,6 +447,18 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "labels have 3, 3 positions along the sequence, rank by rank, expected one even number on all": ranks(
         lambda: D.shift_labels(Y[:3], layout="balanced")
     ),
+    "group is a mesh to which this process, rank 0, does not belong": ranks(
+        lambda: D.shift_labels(Y, group=torch.distributed.device_mesh.DeviceMesh("cpu", [1]))
+    ),
+    "reduce_input_grad is a str, expected True or False": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y, reduce_input_grad="no")
+    ),
+    "comm_dtype is torch.float8_e4m3fn, expected float16": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y, comm_dtype=torch.float8_e4m3fn)
+    ),
+    "sequence_dim is True, expected an axis of input": ranks(
+        lambda: D.vocab_parallel_linear_cross_entropy(H, W, Y, sequence_dim=True)
+    ),
     "vocab_start is -1, expected a whole number": ranks(lambda: D.vocab_parallel_cross_entropy(X, Y, vocab_start=-1)),
     "num_classes is True, expected a whole number": ranks(
         lambda: D.vocab_parallel_cross_entropy(X, Y, num_classes=True)

@@ -431,7 +431,7 @@ def _pieces_of(side: Side, loss: Loss) -> Iterator[tuple[slice, Iterator[tuple[s
         parts = _slices(rows, at_once // (classes * positions))
         yield slice(0, classes), ((part, logits[part]) for part in parts)
         return
-    hidden, dtype = side.input.flatten(0, -2), product_dtype(side)
+    hidden, dtype = side.input.reshape(-1, side.input.shape[-1]), product_dtype(side)
     block = max(16, at_once // (positions * max(rows, side.weight.shape[-1], 1)))
     for part in _slices(classes, block):
         head = side.weight[part].flatten(0, -2).to(dtype)

@@ -23,7 +23,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
-from crossentropy._errors import ArgumentValueError
+from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
@@ -90,7 +90,7 @@ def vocab_parallel_cross_entropy(
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
-            them and compares what the ranks were called with.
+            them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         validate: Compare first what the ranks were called with, and look at labels and weights.
         ignore_index: A target value whose rows are left out; class indices only.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
@@ -142,7 +142,7 @@ def vocab_parallel_cross_entropy(
         return Resolved("cross_entropy", tensors, spec, input.shape, options, {})
 
     def message() -> Message:
-        rows = without(check_tensor("input", input).shape, min(input.dim() - 1, 1))
+        rows = without(input.shape, min(input.dim() - 1, 1))
         return Message("cross_entropy", rows, target, label_smoothing, input.dtype, input.device)
 
     return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
@@ -193,9 +193,10 @@ def vocab_parallel_linear_cross_entropy(
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
-            them and compares what the ranks were called with.
+            them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         sequence_dim: The axis of `input` along which ranks have the parts that torch.chunk cuts; `target` covers
-            them all. They are gathered, and the gradient is that of this rank's part, complete.
+            them all. They are gathered, and kept for backward; the gradient is that of this rank's part, complete, from
+            one reduce-scatter.
         reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
             rank's part of it, for who sums it himself.
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
@@ -245,7 +246,7 @@ def vocab_parallel_linear_cross_entropy(
     def resolve(classes: int) -> Resolved:
         shape = check_linear(input, linear_weight, linear_bias)
         how: dict[str, object] = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
-        contract.check_dtype("comm_dtype", comm_dtype)
+        _check_sums(reduce_input_grad, comm_dtype)
         if sequence_dim is not None:
             how["spread"], shape = _spread(input, target, sequence_dim, shape, ranks)
         tensors, spec = contract.resolve(
@@ -260,7 +261,8 @@ def vocab_parallel_linear_cross_entropy(
         known = _linear_message("cross_entropy", input, linear_weight, target, label_smoothing)
         if sequence_dim is None:
             return known
-        return known._replace(hidden=_part_of_nothing(input, target, sequence_dim, ranks))
+        hidden = _part_of_nothing(input, target, sequence_dim, ranks)
+        return known._replace(rows=tuple(target.shape), hidden=hidden)
 
     return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
@@ -302,7 +304,7 @@ def vocab_parallel_token_statistics(
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
-            them and compares what the ranks were called with.
+            them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
             rank's part of it, for who sums it himself.
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
@@ -344,7 +346,7 @@ def vocab_parallel_token_statistics(
         if linear_weight is not None:
             shape = check_statistics_head(input, linear_weight, linear_bias, dim)
             how = {"reduces": reduce_input_grad, "comm_dtype": comm_dtype}
-            contract.check_dtype("comm_dtype", comm_dtype)
+            _check_sums(reduce_input_grad, comm_dtype)
         elif linear_bias is not None:
             raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")
         tensors, spec = contract.resolve(
@@ -357,7 +359,7 @@ def vocab_parallel_token_statistics(
     def message() -> Message:
         if linear_weight is not None:
             return _linear_message("statistics", input, linear_weight, target, 0.0)
-        rows = without(check_floating("input", input).shape, axis("input", input, dim))
+        rows = without(input.shape, axis("input", input, dim))
         return Message("statistics", rows, target, 0.0, input.dtype, input.device)
 
     resolved, shares = share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message)
@@ -410,7 +412,7 @@ def vocab_parallel_linear_kl_div(
         vocab_start: First class of this rank.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
-            them and compares what the ranks were called with.
+            them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
             rank's part of it, for who sums it himself.
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
@@ -461,7 +463,7 @@ def vocab_parallel_linear_kl_div(
         teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
         check_distillation(shape, teacher_shape, linear_weight)
         check_same_device(input=input, teacher_input=teacher_input)
-        contract.check_dtype("comm_dtype", comm_dtype)
+        _check_sums(reduce_input_grad, comm_dtype)
         tensors, spec = contract.resolve(
             LossTensors(input, None, None, token_weight, denominator, linear_weight, linear_bias), shape,
             input.dim() - 1, classes=classes, target_kind="none", reduction=reduction, softcap=softcap,
@@ -482,6 +484,15 @@ def vocab_parallel_linear_kl_div(
     return reduced(*share_out(Slice(ranks, vocab_start, num_classes, validate), resolve, message))
 
 
+def _check_sums(reduce_input_grad: object, comm_dtype: object) -> None:
+    """How the gradient of hidden states is summed."""
+    if not isinstance(reduce_input_grad, bool):
+        raise ArgumentTypeError(f"reduce_input_grad is {kind_of(reduce_input_grad)}, expected True or False")
+    contract.check_dtype("comm_dtype", comm_dtype)
+    if isinstance(comm_dtype, torch.dtype) and comm_dtype.itemsize < 2:
+        raise ArgumentTypeError(f"comm_dtype is {comm_dtype}, expected float16, bfloat16, float32 or float64")
+
+
 def _check_alone(vocab_start: int | None, num_classes: int | None, classes: int) -> None:
     """One process has all classes."""
     if vocab_start not in (None, 0) or num_classes not in (None, classes):
@@ -495,6 +506,8 @@ def _spread(
     input: Tensor, target: object, sequence_dim: int, shape: torch.Size, ranks: Group
 ) -> tuple[Spread, torch.Size]:
     """How the hidden states are spread along a sequence, and the shape of the logits of all rows."""
+    if isinstance(sequence_dim, bool):
+        raise ArgumentTypeError(f"sequence_dim is {sequence_dim}, expected an axis of input")
     dim = axis("input", input, sequence_dim)
     if dim == input.dim() - 1:
         raise ArgumentValueError(
@@ -515,12 +528,9 @@ def _spread(
 
 
 def _linear_message(kind: Kind, input: Tensor, head: Tensor, target: Tensor | None, label_smoothing: object) -> Message:
-    hidden, weight = check_floating("input", input), check_floating("linear_weight", head)
-    rows = (*hidden.shape[:-1], *weight.shape[1:-1])
-    if isinstance(target, Tensor) and not target.is_floating_point():
-        rows = tuple(target.shape)
-    dtype = torch.promote_types(hidden.dtype, weight.dtype)
-    return Message(kind, rows, target, label_smoothing, dtype, hidden.device)
+    rows = (*input.shape[:-1], *head.shape[1:-1])
+    dtype = torch.promote_types(input.dtype, head.dtype)
+    return Message(kind, rows, target, label_smoothing, dtype, input.device)
 
 
 def _part_of_nothing(input: Tensor, target: Tensor, sequence_dim: int, ranks: Group) -> Tensor:

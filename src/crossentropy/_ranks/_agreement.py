@@ -58,7 +58,7 @@ def shake_hands(
     failed, hashes, *numbers = group.gather(mine).T.tolist()
     if any(failed):
         found = "" if error is None else json.dumps([type(error).__name__, str(error)])
-        _raise_first(group, _tell(group, found))
+        _raise_first(group, _tell(group, found), error)
     if len(set(hashes)) > 1:
         _raise_difference([json.loads(text) for text in _tell(group, _text(facts))])
     return list(zip(*numbers))
@@ -77,11 +77,12 @@ def _tell(group: Group, text: str) -> list[str]:
     return [bytes(row[:size]).decode() for row, size in zip(group.gather(padded).tolist(), sizes)]
 
 
-def _raise_first(group: Group, texts: Sequence[str]) -> NoReturn:
+def _raise_first(group: Group, texts: Sequence[str], own: Exception | None) -> NoReturn:
     rank = next(i for i, text in enumerate(texts) if text)
     kind, message = json.loads(texts[rank])
-    everywhere = all(text == texts[0] for text in texts)
-    raise _ERRORS.get(kind, ArgumentValueError)(message if everywhere else f"on rank {rank} of {group.size}: {message}")
+    if not all(text == texts[0] for text in texts):
+        message = f"on rank {rank} of {group.size}: {message}"
+    raise _ERRORS.get(kind, ArgumentValueError)(message) from own
 
 
 def _raise_difference(facts: Sequence[dict[str, str]]) -> NoReturn:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import select_slicing
-from crossentropy._errors import ArgumentError, ArgumentValueError
+from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, tensors_of, without, without_tensors
 from crossentropy._ranks import _agreement, _operator
@@ -50,7 +50,8 @@ class Slice(NamedTuple):
     def check(self) -> None:
         """Both are numbers of classes."""
         for name, value, least in (("vocab_start", self.start, 0), ("num_classes", self.total, 1)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            whole = isinstance(value, (int, torch.SymInt, SupportsIndex)) and not isinstance(value, bool)
+            if value is not None and not (whole and value >= least):
                 raise ArgumentValueError(f"{name} is {value!r}, expected a whole number ≥ {least}, or None")
 
 
@@ -71,7 +72,8 @@ class Message(NamedTuple):
         if self.hidden is not None:
             group.gather(self.hidden)
         soft = isinstance(self.target, Tensor) and self.target.is_floating_point()
-        spec = LossSpec(0, 1, soft, wide(self.dtype), label_smoothing=float(bool(self.label_smoothing)))
+        smooths = not (isinstance(self.label_smoothing, (int, float)) and self.label_smoothing == 0)
+        spec = LossSpec(0, 1, soft, wide(self.dtype), label_smoothing=float(smooths))
         like = torch.empty(0, dtype=self.dtype, device=self.device)
         loss = Loss(self.kind, (Side(like, None, None, spec),), torch.Size(), None if self.target is None else like)
         rows, both = math.prod(self.rows), self.kind == "divergence"
@@ -101,24 +103,24 @@ class Resolved:
 
     def facts(self) -> dict[str, object]:
         """What all ranks must share."""
-        denominator = self.tensors.denominator
         facts = {
             "the loss": self.kind,
             "the rows' shape": tuple(without(self.shape, self.spec.class_dim)),
             **_facts("", self.tensors, self.spec),
             **self.how,
-            "denominator": None if isinstance(denominator, Tensor) else denominator,
         }
         return facts if self.teacher is None else {**facts, **_facts("teacher's ", *self.teacher)}
 
     def shared(self) -> dict[str, Tensor]:
-        """Tensors that all ranks must share, by name."""
-        tensors = self.tensors
+        """Tensors that all ranks must share, by name, and a number that may be one."""
+        tensors, denominator = self.tensors, self.tensors.denominator
+        if denominator is not None and not isinstance(denominator, Tensor):
+            denominator = torch.tensor(denominator, dtype=torch.float64, device=tensors.input.device)
         named = {
             "target": None if self.spec.probabilities else tensors.target,
             "weight": tensors.weight,
             "token_weight": tensors.token_weight,
-            "denominator": tensors.denominator,
+            "denominator": denominator,
         }
         return {name: x for name, x in named.items() if isinstance(x, Tensor)}
 
@@ -146,7 +148,7 @@ def _facts(whose: str, tensors: LossTensors, spec: LossSpec) -> dict[str, object
         "the dtype of linear_weight": None if head is None else head.dtype,
         "linear_bias": tensors.linear_bias is not None,
         "whether weight requires a gradient": tensors.weight is not None and tensors.weight.requires_grad,
-        "whether input requires a gradient": head is not None and tensors.input.requires_grad,
+        "whether input gets a gradient": head is not None and tensors.input.requires_grad and torch.is_grad_enabled(),
         **{name: getattr(spec, name) for name in LossSpec.__dataclass_fields__ if name not in _OWN},
     }
     return {whose + name: fact for name, fact in facts.items()}
@@ -174,7 +176,7 @@ def _unasked(
         _check_place(part, resolved.classes, shares)
         share_of(resolved, shares, resolved.loss())
     except Exception:
-        with suppress(ArgumentError):  # without rows there is no message
+        with suppress(Exception):  # without rows there is no message
             message().poison(part.group)
         raise
     return resolved, shares
@@ -228,8 +230,9 @@ def _check_place(said: Slice, classes: int, shares: Shares) -> None:
 
 def agreement(resolved: Resolved) -> Tensor:
     """A checksum of all that the ranks must share, which travels with the statistics."""
-    compiling = torch.compiler.is_compiling()  # settings are constants there
-    known = 0 if compiling else _agreement.hashed(resolved.facts())
+    known = 0  # under a compiler the operator adds the settings
+    if not (torch.compiler.is_compiling() or tracing()):
+        known = _agreement.hashed({**resolved.facts(), "num_classes": resolved.spec.num_classes})
     total = torch.full((), known, dtype=torch.int64, device=resolved.tensors.input.device)
     for i, x in enumerate(resolved.shared().values()):
         total = total + (2 * i + 1) * _agreement.checksum(x)

@@ -119,6 +119,8 @@ def group_of(group: object, name: str = "group") -> Group:
                 f"{name} is a mesh of {group.ndim} dimensions, {names}: pass one of them, as in mesh[{names[0]!r}], or "
                 "mesh.get_group(dimension)"
             )
+        if group.get_coordinate() is None:
+            raise ArgumentValueError(f"{name} is a mesh to which this process, rank {dist.get_rank()}, does not belong")
         group = group.get_group()
     if group is None:
         group = dist.group.WORLD

@@ -5,6 +5,7 @@ the ranks agree. Everything about a share that is no tensor is a list of integer
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ from crossentropy import _torch
 from crossentropy._autograd import SLOTS, Call, Tensors, complete, decoded, encoded
 from crossentropy._dispatch import SLICING
 from crossentropy._loss import Loss, rows_shape, with_tensors
+from crossentropy._ranks._agreement import hashed
 from crossentropy._ranks._fold import Shares, kept
 from crossentropy._ranks._function import Share, Spread, collected, computed, derived
 from crossentropy._ranks._group import Group, grid, processes_of
@@ -36,14 +38,15 @@ def rows_of(share: Share, tensors: Tensors, agreement: Tensor) -> tuple[Tensor, 
 def _words(share: Share) -> tuple[str, str]:
     """The name of the group, and how a share is computed."""
     spread, names = share.spread, [processes.group_name for processes in processes_of(share.shares.group)]
-    how = "1" if share.reduces else "0"
+    spec = share.loss.sides[0].spec
+    how = f"{spec.reduction} {spec.out_dtype} {'1' if share.reduces else '0'}"
     how += " none" if share.comm_dtype is None else f" {str(share.comm_dtype).removeprefix('torch.')}"
     how += " none" if spread is None else f" {spread.dim},{spread.length}"
     return " ".join(names), how
 
 
 def _share(call: Call, ranks: Sequence[int], group: str, how: str) -> Share:
-    reduces, dtype, spread = how.split()
+    _, _, reduces, dtype, spread = how.split()
     return Share(
         next(backend for backend in SLICING if backend is call.backend),
         call.loss,
@@ -52,6 +55,14 @@ def _share(call: Call, ranks: Sequence[int], group: str, how: str) -> Share:
         spread=None if spread == "none" else Spread(*map(int, spread.split(","))),
         comm_dtype=_DTYPES.get(dtype),
     )
+
+
+def _settings(share: Share, how: str) -> dict[str, object]:
+    """What all ranks must share, beside tensors."""
+    loss = share.loss
+    shape = [size for i, size in enumerate(loss.shape) if i != loss.sides[0].spec.class_dim]
+    specs = [replace(side.spec, ignores=True) for side in loss.sides]
+    return {"the loss": loss.kind, "rows": shape, "settings": specs, "how": how}
 
 
 def _group(names: str) -> Group:
@@ -104,6 +115,7 @@ def _forward(
     call, (agreement, *own), numbers = decoded(tensors, constants, sizes, key)
     share = _share(complete(call, numbers), ranks, group, how)
     assert agreement is not None
+    agreement = agreement + hashed(_settings(share, how))
     own = collected(share, own)
     loss = with_tensors(share.loss, own)
     known, rows, argmax = computed(share, loss, agreement)
@@ -147,7 +159,7 @@ def _(
     call, (_, *own), _ = decoded(tensors, constants, sizes, key)
     loss, spec, x = call.loss, call.loss.sides[0].spec, own[2]
     assert x is not None
-    shape, statistics, spread = rows_shape(loss), loss.kind == "statistics", how.split()[2]
+    shape, statistics, spread = rows_shape(loss), loss.kind == "statistics", how.split()[-1]
     hidden = x.new_empty(0)
     if spread != "none":
         dim, length = map(int, spread.split(","))
