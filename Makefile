@@ -12,7 +12,7 @@ demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev browser
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)

@@ -27,7 +27,7 @@ def suite(session: nox.Session, torch: str) -> None:
     """Every test, with one torch."""
     try:
         session.install(f"torch=={torch}.*", "--editable", ".[test]")
-        command = ["python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadgroup"]
+        command = ["python", "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile"]
         session.run(*command, *session.posargs, env={"OMP_NUM_THREADS": "1"})
     finally:
         shutil.rmtree(session.virtualenv.location)

@@ -9,6 +9,8 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 DEFAULT = ROOT / "benchmarks" / "results" / "xeon-2-cores.json"
+OTHER = ROOT / "benchmarks" / "results" / "epyc-2-cores.json"
+RANKS = ROOT / "benchmarks" / "results" / "ranks.epyc-2-cores.json"
 STEP = ROOT / "benchmarks" / "results" / "training_step.xeon-2-cores.json"
 CONTENDERS = ("torch", "torch.compile", "torch chunked", "one product", "crossentropy, plain")
 
@@ -50,14 +52,10 @@ def error(case: dict[str, Any], contender: str) -> str:
     return "–" if math.isnan(value) else f"{value:.0e}"
 
 
-def page(results: dict[str, Any]) -> str:
-    """docs/benchmarks.md."""
-    lines = [
-        "# Benchmarks",
-        "",
-        "What a loss costs here, against what one would use instead. Written by `benchmarks/report.py` from "
-        "`benchmarks/results/`; how it was measured is in `benchmarks/README.md`.",
-        "",
+def time_table(results: dict[str, Any]) -> list[str]:
+    """The machine, and our time relative to each contender's."""
+    rows = [f"| {title(c)} | {' | '.join(cell(c, name) for name in CONTENDERS)} |" for c in results["cases"]]
+    return [
         f"{results['processor']} · torch {results['torch']} · Python {results['python']} · {results['date']} · "
         f"`{results['command']}`",
         "",
@@ -66,9 +64,19 @@ def page(results: dict[str, Any]) -> str:
         "",
         f"| case | {' | '.join(CONTENDERS)} |",
         f"|---|{'---|' * len(CONTENDERS)}",
+        *rows,
     ]
-    lines += [f"| {title(c)} | {' | '.join(cell(c, name) for name in CONTENDERS)} |" for c in results["cases"]]
-    lines += [
+
+
+def page(results: dict[str, Any]) -> str:
+    """docs/benchmarks.md."""
+    lines = [
+        "# Benchmarks",
+        "",
+        "What a loss costs here, against what one would use instead. Written by `benchmarks/report.py` from "
+        "`benchmarks/results/`; how it was measured is in `benchmarks/README.md`.",
+        "",
+        *time_table(results),
         "",
         "Memory above the inputs, gradients included, in MB; and the relative error of all gradients (forward: of the "
         "loss) against float64.",
@@ -79,9 +87,15 @@ def page(results: dict[str, Any]) -> str:
     for c in results["cases"]:
         sizes = " | ".join(memory(c, name) for name in ("crossentropy", "torch", "torch chunked"))
         lines.append(f"| {title(c)} | {sizes} | {error(c, 'crossentropy')} | {error(c, 'torch')} |")
-    lines += ["", "![Time and memory relative to torch](benchmarks.svg)", "", *step_section(), ""]
+    lines += ["", "![Time and memory relative to torch](benchmarks.svg)", "", *other_section(), "", *step_section()]
+    lines += ["", *ranks_section(), ""]
     notes = ROOT / "benchmarks" / "results" / "notes.md"
     return "\n".join(lines) + "\n" + notes.read_text("utf-8")
+
+
+def other_section() -> list[str]:
+    """The same on another machine."""
+    return ["## Another machine", "", *time_table(json.loads(OTHER.read_text("utf-8")))]
 
 
 def step_section() -> list[str]:
@@ -91,8 +105,8 @@ def step_section() -> list[str]:
         "## A whole training step",
         "",
         "Forward, backward and AdamW of a Llama of transformers with four layers of 256 features and a tied head of "
-        f"{found['classes']:,} classes, {found['tokens']:,} tokens; `benchmarks/training_step.py`, same machine. "
-        "Time relative to the plain model; memory above model and optimizer, gradients included.",
+        f"{found['classes']:,} classes, {found['tokens']:,} tokens; `benchmarks/training_step.py`, "
+        f"{found['processor']}. Time relative to the plain model; memory above model and optimizer, with gradients.",
         "",
         "| | float32: time | memory, MB | bfloat16: time | memory, MB |",
         "|---|---|---|---|---|",
@@ -102,6 +116,29 @@ def step_section() -> list[str]:
         for results in found["dtypes"].values():
             ratio = results[name]["milliseconds"] / results["plain"]["milliseconds"]
             cells += [f"{ratio:.2f}", f"{results[name]['bytes'] / 1e6:,.0f}"]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def ranks_section() -> list[str]:
+    """Losses whose classes are spread over processes."""
+    found = json.loads(RANKS.read_text("utf-8"))
+    lines = [
+        "## A vocabulary over ranks",
+        "",
+        f"1024 rows, 32,000 classes on {found['ranks']} processes, float32, gloo, forward and backward; of given "
+        "logits, and of hidden states of 768 features and a head; `benchmarks/ranks.py`, "
+        f"{found['processor']}. Time relative to torch's loss_parallel; collectives, and the bytes of a rank.",
+        "",
+        "| | logits: time | collectives | bytes | head: time | collectives | bytes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in found["results"]["logits"]:
+        cells = []
+        for results in found["results"].values():
+            result = results[name]
+            ratio = result["milliseconds"] / results["torch's loss_parallel"]["milliseconds"]
+            cells += [f"{ratio:.2f}", f"{result['collectives']}", f"{result['bytes']:,}"]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 

@@ -13,8 +13,6 @@ import parallel_vocabulary
 import ranks
 from crossentropy._ranks import _call, _operator
 
-pytestmark = pytest.mark.xdist_group("distributed")  # whose cases are run once for each number of processes
-
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 4])
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:

@@ -13,8 +13,6 @@ import parallel_models
 import parallel_training
 import ranks
 
-pytestmark = pytest.mark.xdist_group("parallel")  # whose cases are run once
-
 CASES = {**parallel_training.CASES, **parallel_losses.CASES, **parallel_heads.CASES}
 
 

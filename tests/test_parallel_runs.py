@@ -14,8 +14,6 @@ import parallel_labels
 import parallel_runs
 import ranks
 
-pytestmark = pytest.mark.xdist_group("parallel runs")  # each number of processes is started once
-
 MODULES = (parallel_runs, parallel_labels)
 CASES = [(count, name) for count in (2, 3, 4) for module in MODULES for name in module.cases(count)]
 Started = dict[int, list[dict[str, str]]]

@@ -15,8 +15,6 @@ from test_public_surface import SURFACE
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.xdist_group("site")  # which is built once, by one process
-
 STRICT = ("--nitpicky", "--fail-on-warning", "--keep-going", "--jobs", "2", "--quiet")
 
 
