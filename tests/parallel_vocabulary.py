@@ -437,7 +437,11 @@ def half_precision(dtype: torch.dtype) -> None:
     for comm_dtype in (None, dtype):
         own = h.clone().requires_grad_()
         weight = head[mine.begin : mine.end].clone().requires_grad_()
-        D.vocab_parallel_linear_cross_entropy(own, weight, y, comm_dtype=comm_dtype).backward()
+        loss = D.vocab_parallel_linear_cross_entropy(own, weight, y, comm_dtype=comm_dtype)
+        with counted() as calls:
+            loss.backward()
+        size = 4 if comm_dtype is None else 2
+        assert calls == [("all_reduce", rows * features * size)] * (dist.get_world_size() > 1)
         assert own.grad is not None
         assert own.grad.dtype == dtype
         same_on_all_ranks(own.grad)
@@ -468,6 +472,11 @@ def raises(call: Callable[[], object], pattern: str) -> None:
     usable()
 
 
+def without_gradients_if(off: bool, function: Callable[..., Any], *arguments: object) -> Any:
+    with torch.set_grad_enabled(not off):
+        return function(*arguments)
+
+
 class Unprintable:
     def __repr__(self) -> str:
         raise RuntimeError("no words")
@@ -481,6 +490,7 @@ def disagreements() -> None:
     tensors, mine = made(), Mine.of("chunk")
     last = rank == ranks - 1
     z = tensors["z"][:, mine.begin : mine.end].clone().requires_grad_()
+    h, head = tensors["h"].clone().requires_grad_(), tensors["head"][mine.begin : mine.end]
     y, w, t = tensors["y"], tensors["w"], tensors["t"]
     other_y, other_w, other_t = y.roll(1) if last else y, w * (1 + last), t * (1 + last)
     place = {"vocab_start": mine.begin, "num_classes": V}
@@ -516,6 +526,10 @@ def disagreements() -> None:
         "classes": (lambda: loss(z, y, num_classes=V + 1), "num_classes 14; expected .* of 13"),
         "start": (lambda: loss(z, y, vocab_start=mine.begin + last), "rank .* has .* classes, with vocab_start"),
         "weights": (lambda: loss(z, y, w[1:]), "weight has shape"),
+        "no gradient": (
+            lambda: without_gradients_if(last, D.vocab_parallel_linear_cross_entropy, h, head, y),
+            "disagree on whether input gets a gradient",
+        ),
         "no tensor": (lambda: loss(3 if last else z, y), "on rank .*input is an int"),
         "no number": (lambda: loss(z, y, vocab_start=-1 if last else None), "on rank .*vocab_start is -1"),
         "no setting": (lambda: loss(z, y, reduction=Unprintable() if last else "mean"), "on rank .*no words"),

@@ -103,7 +103,8 @@ def check_whole(name: str, x: Tensor, axis: int) -> None:
             f"{name} has {x.shape[axis]} classes, which are this process's part of {total}: it is the local part of a "
             f"DTensor (ColwiseParallel gives it by default), and labels count all classes. Gather it, with "
             f"ColwiseParallel(output_layouts=Replicate()) or full_tensor() for to_local(); or keep DTensors, with "
-            f"use_local_output=False and distribute_tensor(target, mesh, [Replicate()])"
+            f"use_local_output=False and distribute_tensor(target, mesh, [Replicate()]); or pass the part to "
+            f"crossentropy.distributed.vocab_parallel_cross_entropy"
         )
 
 
@@ -160,5 +161,6 @@ def hint() -> str:
         return ""
     return (
         ". If these are one process's part of the classes (a sharded vocabulary, as ColwiseParallel with "
-        "use_local_output=True gives it), gather the logits, or keep them DTensors"
+        "use_local_output=True gives it), crossentropy.distributed.vocab_parallel_cross_entropy takes them; or keep "
+        "them DTensors"
     )

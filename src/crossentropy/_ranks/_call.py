@@ -26,7 +26,7 @@ from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, tensors_
 from crossentropy._ranks import _agreement, _operator
 from crossentropy._ranks._fold import Shares, fields, poison
 from crossentropy._ranks._function import Function, Share
-from crossentropy._ranks._group import Group
+from crossentropy._ranks._group import Group, chunks
 from crossentropy._reduction import reduce, weigh
 from crossentropy._torch import tracing
 from crossentropy._validation import check_shared
@@ -208,12 +208,6 @@ def _asked(part: Slice, resolve: Callable[[int], Resolved]) -> tuple[Resolved, S
 
 def _fingerprint(x: Tensor) -> str:
     return f"{x.dtype} values whose checksum is {int(_agreement.checksum(x)) & 0xFFFFFFFF:08x}"
-
-
-def chunks(total: int, ranks: int) -> tuple[int, ...]:
-    """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
-    each = -(-total // ranks)
-    return tuple(max(0, min(each, total - i * each)) for i in range(ranks))
 
 
 def _check_place(said: Slice, classes: int, shares: Shares) -> None:

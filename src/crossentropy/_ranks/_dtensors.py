@@ -32,10 +32,10 @@ from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import PLAIN, select, select_slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, without, without_tensors
 from crossentropy._ranks import _agreement
-from crossentropy._ranks._call import chunks, rows_of
+from crossentropy._ranks._call import rows_of
 from crossentropy._ranks._fold import Shares
 from crossentropy._ranks._function import Share
-from crossentropy._ranks._group import grid, group_of
+from crossentropy._ranks._group import chunks, grid, group_of
 from crossentropy._reduction import Execute, reduce, weigh
 
 Placements = tuple[Placement, ...]

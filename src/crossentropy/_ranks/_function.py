@@ -22,7 +22,7 @@ from crossentropy._dispatch import Slicing
 from crossentropy._logspace import wide
 from crossentropy._loss import Collector, Loss, Side, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
-from crossentropy._ranks._group import Group
+from crossentropy._ranks._group import Group, chunks
 from crossentropy._statistics import Comparison, RowStatistics
 
 BUCKET = 16 << 20
@@ -226,9 +226,8 @@ class _Total:
 
 
 def part(length: int, group: Group) -> int:
-    """How long this rank's part of an axis is, as torch.chunk cuts it."""
-    each = -(-length // group.size)
-    return max(0, min(each, length - group.rank * each))
+    """How long this rank's part of an axis is."""
+    return chunks(length, group.size)[group.rank]
 
 
 def _padded(x: Tensor, length: int) -> Tensor:

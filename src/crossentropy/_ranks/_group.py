@@ -130,3 +130,9 @@ def group_of(group: object, name: str = "group") -> Group:
         raise ArgumentTypeError(f"{name} is {kind_of(group)}, expected a ProcessGroup, a DeviceMesh or None")
     size, rank = dist.get_world_size(group), dist.get_rank(group)
     return ALONE if size == 1 else Group(group, size, rank)
+
+
+def chunks(total: int, ranks: int) -> tuple[int, ...]:
+    """Sizes of the parts into which torch.chunk cuts, empty ones at the end where it makes fewer."""
+    each = -(-total // ranks)
+    return tuple(max(0, min(each, total - i * each)) for i in range(ranks))

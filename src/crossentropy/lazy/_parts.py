@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from crossentropy._ranks._group import chunks
 from crossentropy._sharding import is_distributed
 
 
@@ -91,11 +92,10 @@ def part_of(head: nn.Linear, input: Tensor) -> Part | None:
     wanted = [(Shard(0),)] * (len(tensors) - 1) + [(Replicate(),)]
     if any((tuple(x.placements), x.device_mesh) != (placements, mesh) for x, placements in zip(tensors, wanted)):
         return None
-    each = -(-classes // mesh.size())
-    if each * (mesh.size() - 1) >= classes:
+    sizes, rank = chunks(classes, mesh.size()), mesh.get_local_rank()
+    if not all(sizes):
         return None  # there are ranks without classes
-    begin = each * mesh.get_local_rank()
-    return Part(mesh, classes, begin, min(each, classes - begin))
+    return Part(mesh, classes, sum(sizes[:rank]), sizes[rank])
 
 
 class _HiddenStates(torch.autograd.Function):
