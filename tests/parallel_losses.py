@@ -24,6 +24,7 @@ from torch.utils._pytree import tree_leaves
 import crossentropy
 import crossentropy.functional as F
 from crossentropy import _torch, nn
+from crossentropy.distributed import vocab_parallel_linear_cross_entropy
 from crossentropy.lazy import LazyLogits
 
 Case = Callable[[], None]
@@ -378,6 +379,22 @@ def second_derivatives() -> None:
         penalty(spread(arguments["z"].detach(), mesh, Shard(1)).requires_grad_(), arguments["y"])
 
 
+def sums_of_half_precision() -> None:
+    """The hidden states' gradient is summed in float32 and rounded once, as of plain parts: the same bits."""
+    mesh = mesh_of((2,))
+    g = torch.Generator().manual_seed(0)
+    h, head = (torch.randn(n, 16, generator=g).bfloat16() for n in (64, 50))
+    y = torch.randint(50, (64,), generator=g)
+    part = head.chunk(mesh.size())[dist.get_rank()]
+    plain = h.clone().requires_grad_()
+    vocab_parallel_linear_cross_entropy(plain, part, y).backward()
+    for placement in (R, Shard(0), Shard(1)):
+        x = spread(h, mesh, placement).requires_grad_()
+        F.linear_cross_entropy(x, spread(head, mesh, Shard(0)), spread(y, mesh, R)).backward()
+        assert x.grad is not None
+        assert torch.equal(whole(x.grad), plain.grad)  # pyright: ignore[reportArgumentType]
+
+
 def labels_out_of_range() -> None:
     """They are not read, for a rank that raises alone would leave the others waiting: the loss is nan on all."""
     mesh = mesh_of((2,))
@@ -536,6 +553,7 @@ CASES: dict[str, Case] = {
     **dict(mixed_placements((2,), 8)),
     **dict(what_is_sent((2,), "RNCD")),
     "second derivatives": second_derivatives,
+    "sums of half precision": sums_of_half_precision,
     "labels out of range": labels_out_of_range,
     "labels that differ": labels_that_differ,
     "gradients of settings": gradients_of_settings,

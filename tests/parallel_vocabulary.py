@@ -21,7 +21,7 @@ import crossentropy
 import crossentropy.distributed as D
 import crossentropy.functional as F
 from crossentropy import _torch
-from crossentropy._ranks import _fold, _function
+from crossentropy._ranks import _fold, _hidden
 
 Case = Callable[[], None]
 N, V, FEATURES = 6, 13, 5
@@ -233,6 +233,7 @@ def counted() -> Iterator[list[tuple[str, int]]]:
             (_torch, "all_gather", 1),
             (_torch, "reduce_scatter", 1),
             (dist, "all_reduce", 0),
+            (dist, "reduce", 0),
         ):
             patch.setattr(owner, name, watched(owner, name, position))
         yield calls
@@ -291,7 +292,7 @@ def a_head_sums_the_gradient_of_hidden_states_once() -> None:
 def buckets_of_the_hidden_gradient() -> None:
     """Many buckets and many chunks, which are not the same, and not the same on all ranks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_function, "BUCKET", 8 * FEATURES * 2)
+        patch.setattr(_hidden, "BUCKET", 8 * FEATURES * 2)
         for how in ("uneven", "last"):
             linear("y", OPTIONS["all"], how, False)
             tight = {**OPTIONS["plain"], "options": crossentropy.Options(memory_budget=1)}
@@ -321,7 +322,7 @@ def a_checkpoint_around_a_loss() -> None:
         assert torch.equal(a, b)
 
 
-def sequence(dim: int, length: int) -> None:
+def sequence(dim: int, length: int, sums: str = "reduce_scatter") -> None:
     """Hidden states of which each rank has a part of the sequence."""
     g = torch.Generator().manual_seed(3)
     ranks, rank = dist.get_world_size(), dist.get_rank()
@@ -342,14 +343,32 @@ def sequence(dim: int, length: int) -> None:
     with counted() as calls:
         loss = D.vocab_parallel_linear_cross_entropy(part, weight, y, sequence_dim=dim, **place)
         loss.backward()
-    names = ["all_gather", "all_gather", "reduce_scatter"]
-    assert [name for name, _ in calls] == (names if ranks > 1 else []), calls
+    names = [name for name, _ in calls]
+    assert names[:2] == ["all_gather", "all_gather"][: 2 * (ranks > 1)], calls
+    if sums == "reduce_scatter":
+        assert names[2:] == [sums][: ranks - 1], calls
+    else:  # as many bytes, each for the rank whose rows they are
+        assert set(names[2:]) == {sums}, calls
+        assert sum(size for name, size in calls if name == sums) == h.nbytes
     close(loss.detach(), exact.detach())
     same_on_all_ranks(loss)
     assert whole.grad is not None
     assert exact_head.grad is not None
     close(part.grad, whole.grad.narrow(dim, begin, sizes[rank]))
     close(weight.grad, exact_head.grad[mine.begin : mine.end])
+
+
+def a_sequence_summed_in_pieces() -> None:
+    """Behind the products, each for the rank whose rows they are; and at once where the pieces would be small."""
+    if dist.get_world_size() == 1:
+        return
+    row = 8 * FEATURES
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_hidden, "BUCKET", 3 * row)
+        for smallest, sums in ((row, "reduce"), (100 * row, "reduce_scatter")):
+            patch.setattr(_hidden, "SMALLEST", smallest)
+            for dim, length in ((0, 7), (1, 9), (1, 3), (0, 2)):
+                sequence(dim, length, sums)
 
 
 def an_empty_batch_of_a_sequence() -> None:
@@ -686,6 +705,7 @@ def _others() -> Iterator[tuple[str, Case]]:
         gradients_of_a_graph_that_is_kept,
         a_checkpoint_around_a_loss,
         an_empty_batch_of_a_sequence,
+        a_sequence_summed_in_pieces,
         a_tiny_loss_keeps_its_digits,
         hostile_rows,
         nothing_counts,

@@ -27,8 +27,8 @@ from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
-from crossentropy._ranks._function import Spread, part
 from crossentropy._ranks._group import AnyGroup, Group, group_of
+from crossentropy._ranks._hidden import Spread
 from crossentropy._ranks._labels import shift_labels, token_denominator
 from crossentropy._tensors import (
     check_distillation,
@@ -518,14 +518,15 @@ def _spread(
     if whole.dim() <= dim:
         raise ArgumentValueError(f"target has shape {tuple(whole.shape)}, expected one with axis {dim}, the sequence")
     length = whole.shape[dim]
-    if input.shape[dim] != part(length, ranks):
+    spread = Spread(dim, length)
+    if input.shape[dim] != spread.part(ranks):
         raise ArgumentValueError(
-            f"input has {input.shape[dim]} positions along axis {dim}, expected {part(length, ranks)}: of the {length} "
+            f"input has {input.shape[dim]} positions along axis {dim}, expected {spread.part(ranks)}: of the {length} "
             "that the target has, this rank's part as torch.chunk cuts them"
         )
     sizes = list(shape)
     sizes[dim] = length
-    return Spread(dim, length), torch.Size(sizes)
+    return spread, torch.Size(sizes)
 
 
 def _linear_message(kind: Kind, input: Tensor, head: Tensor, target: Tensor | None, label_smoothing: object) -> Message:

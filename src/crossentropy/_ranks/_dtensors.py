@@ -10,8 +10,9 @@ A loss lays out logits (rows, classes) on the mesh. Along each of its dimensions
     nothing is           Replicate     Replicate        Replicate     Replicate     nothing
 
 Gradients are placed as their tensors. Where a tensor is whole and what uses it is cut, each rank has a part of a sum:
-of the hidden states' gradient where classes are cut, of a head's where rows are. DTensor adds the parts up.
-No logits are sent, but where they are a sum that is still to do, or cut over classes in another way than torch.chunk's.
+of the hidden states' gradient where classes are cut, which `_hidden` adds up, and of a head's where rows are, which
+DTensor does. Hidden states that are cut along a sequence where classes are cut come and go as parts of it. No logits
+are sent, but where they are a sum that is still to do, or cut over classes in another way than torch.chunk's.
 
 Labels are not read: a rank that raises alone leaves the others waiting. One out of range makes the loss nan.
 """
@@ -36,6 +37,7 @@ from crossentropy._ranks._call import rows_of
 from crossentropy._ranks._fold import Shares
 from crossentropy._ranks._function import Share
 from crossentropy._ranks._group import chunks, grid, group_of
+from crossentropy._ranks._hidden import Spread
 from crossentropy._reduction import Execute, reduce, weigh
 
 Placements = tuple[Placement, ...]
@@ -203,6 +205,8 @@ class Here(NamedTuple):
     """Dimensions of the mesh along which its rows are parts of a sum."""
     shape: torch.Size
     """Of the rows of all ranks."""
+    spread: Spread | None
+    """How the hidden states are, along the dimension on which classes are cut."""
 
     @classmethod
     def of(cls, loss: Loss) -> "Here":
@@ -210,10 +214,14 @@ class Here(NamedTuple):
         side = loss.sides[0]
         layout = layout_of(side.input, side.weight, side.spec.class_dim, len(loss.shape))
         parts = layout.cut if loss.kind == "nll" else ()
-        sides = tuple([_side(side, layout) for side in loss.sides])
+        axis = None if loss.kind == "divergence" else _sequence(side, layout)
+        sides = tuple([_side(side, layout, axis) for side in loss.sides])
         spec, x = side.spec, sides[0].input
         shape = list(x.shape) if side.weight is None else [*x.shape[:-1], *loss.shape[x.dim() - 1 :]]
         shape[spec.class_dim] = spec.num_classes
+        spread = None if axis is None else Spread(axis, side.input.shape[axis])
+        if spread is not None:
+            shape[spread.dim] = spread.length
         shared = (*layout.data, *parts)
         soft = loss.target is not None and loss.target.is_floating_point()
         here = loss._replace(
@@ -222,7 +230,7 @@ class Here(NamedTuple):
             target=None if loss.target is None else local(loss.target, layout.logits if soft else layout.rows),
             weight=None if loss.weight is None else local(loss.weight, layout.whole, shared),
         )
-        return cls(layout, here, parts, without(loss.shape, spec.class_dim))
+        return cls(layout, here, parts, without(loss.shape, spec.class_dim), spread)
 
     def tensors(self, tensors: LossTensors) -> LossTensors:
         """What the reduction needs beside the loss."""
@@ -247,11 +255,25 @@ class Here(NamedTuple):
         return added(x, self.layout, self.parts, self.layout.rows, self.shape)
 
 
-def _side(side: Side, layout: Layout) -> Side:
+def _sequence(side: Side, layout: Layout) -> int | None:
+    """The axis along which hidden states are cut where classes are, and nowhere else."""
+    if side.weight is None or len(layout.cut) != 1:
+        return None
+    x, (dim,) = side.input, layout.cut
+    assert isinstance(x, DTensor)
+    axis = axis_of(x.placements[dim], x.dim())
+    taken = [axis_of(p, x.dim()) for i, p in enumerate(layout.hidden) if i != dim]
+    return axis if type(x.placements[dim]) is Shard and axis not in (x.dim() - 1, *taken) else None
+
+
+def _side(side: Side, layout: Layout, sequence: int | None) -> Side:
     if side.weight is None:
         return side._replace(input=local(side.input, layout.logits))
+    hidden = layout.hidden
+    if sequence is not None:
+        hidden = tuple([Shard(sequence) if i in layout.cut else p for i, p in enumerate(hidden)])
     return side._replace(
-        input=local(side.input, layout.hidden, layout.cut),
+        input=local(side.input, hidden),
         weight=local(side.weight, layout.head, layout.data),
         bias=None if side.bias is None else local(side.bias, layout.head, layout.data),
     )
@@ -304,7 +326,7 @@ def _folded(here: Here, agreed: Sequence[Tensor], asked: str) -> tuple[Tensor, T
     agreement = torch.zeros((), dtype=torch.int64, device=loss.sides[0].input.device)
     for i, x in enumerate((labels, loss.weight, *agreed)):
         agreement = agreement if x is None else agreement + (2 * i + 1) * _agreement.checksum(x)
-    return rows_of(Share(backend, without_tensors(loss), shares, reduces=False), loss, agreement)
+    return rows_of(Share(backend, without_tensors(loss), shares, spread=here.spread), loss, agreement)
 
 
 def _slice(loss: Loss, layout: Layout) -> Loss:

@@ -3,38 +3,22 @@
     forward     measure this rank's classes → fold over the ranks → conclude: the same rows on every rank
     backward    derive this rank's classes from the folded statistics; the hidden states' gradient is summed over ranks
 
-Nothing as large as the logits is sent. The sum of the hidden states' gradient begins while the products of later rows
-are still computed: in buckets, whose number depends only on what all ranks share. The logits of a head are kept for
-backward if this rank's fit into the memory budget, and else computed again.
-
-Of hidden states that are spread along a sequence, each rank has a part: they are gathered first, and the rank's part of
-the sum comes back.
+Nothing as large as the logits is sent; how hidden states and their gradient travel, `_hidden` says. The logits of a
+head are kept for backward if this rank's fit into the memory budget, and else computed again.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from crossentropy._dispatch import Slicing
-from crossentropy._logspace import wide
-from crossentropy._loss import Collector, Loss, Side, tensors_of, with_tensors
+from crossentropy._loss import Loss, Side, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
-from crossentropy._ranks._group import Group, chunks
+from crossentropy._ranks._hidden import Spread, Total
 from crossentropy._statistics import Comparison, RowStatistics
-
-BUCKET = 16 << 20
-"""Bytes of the hidden states' gradient that are summed at once: enough that their transfer is not all latency."""
-
-
-class Spread(NamedTuple):
-    """How hidden states are spread along one of their axes: as torch.chunk cuts."""
-
-    dim: int
-    length: int
-    """Of all parts."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +137,7 @@ def collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | 
         return tuple(tensors)
     target, weight, hidden, *others = tensors
     assert hidden is not None
-    return target, weight, _gather_parts(hidden, share.spread, share.shares.group), *others
+    return target, weight, share.spread.gather(hidden, share.shares.group), *others
 
 
 def derived(
@@ -171,16 +155,14 @@ def derived(
     coefficient = torch.where(agree, upstream, torch.nan)
     sums = loss.sides[0].weight is not None and group.size > 1 and (share.reduces or share.spread is not None)
     totals = [
-        _Total(side.input, group, share.comm_dtype, share.spread is None) if sums and wants else None
+        Total(side.input, group, share.comm_dtype, share.spread) if sums and wants else None
         for side, wants in zip(loss.sides, wanted[::3])
     ]
-    collectors = [None if total is None else Collector(total.buffer, total.filled) for total in totals]
+    collectors = [None if total is None else total.collector() for total in totals]
     gradients = list(share.backend.derive(loss, share.shares.begin, row, coefficient, wanted, collectors, kept))
     for i, (side, total) in enumerate(zip(loss.sides, totals)):
         if total is not None:
-            found = total.finish().view(side.input.shape)
-            found = found if share.spread is None else _scatter_parts(found, share.spread, group)
-            gradients[3 * i] = found.to(side.input.dtype)
+            gradients[3 * i] = total.finish().to(side.input.dtype)
     return gradients
 
 
@@ -188,60 +170,5 @@ def _slots(share: Share, loss: Loss, wanted: tuple[bool, ...]) -> list[Tensor | 
     """Input, head and bias of each side that want a gradient, as this rank has them."""
     slots: list[Tensor | None] = [x if want else None for x, want in zip(tensors_of(loss)[2:], wanted)]
     if share.spread is not None and slots[0] is not None:
-        slots[0] = slots[0].narrow(share.spread.dim, 0, part(share.spread.length, share.shares.group))
+        slots[0] = slots[0].narrow(share.spread.dim, 0, share.spread.part(share.shares.group))
     return slots
-
-
-class _Total:
-    """The sum over ranks of the hidden states' gradient, begun bucket by bucket as they are filled."""
-
-    def __init__(self, hidden: Tensor, group: Group, dtype: torch.dtype | None, reduces: bool) -> None:
-        flat = hidden.reshape(-1, hidden.shape[-1])
-        self.buffer = torch.zeros(flat.shape, dtype=dtype or wide(hidden.dtype), device=hidden.device)
-        self._group, self._reduces = group, reduces
-        self._rows = max(1, BUCKET // max(self.buffer.itemsize * flat.shape[1], 1))
-        self._begun = 0
-        self._works = []
-
-    def filled(self, end: int) -> None:
-        """All rows up to `end` are there."""
-        while self._reduces and self._begun + self._rows <= end:
-            self._begin(self._begun + self._rows)
-
-    def finish(self) -> Tensor:
-        """All rows are there, and summed."""
-        while self._reduces and self._begun < len(self.buffer):
-            self._begin(min(self._begun + self._rows, len(self.buffer)))
-        for work in self._works:
-            if work is not None:
-                work.wait()
-        return self.buffer
-
-    def _begin(self, end: int) -> None:
-        self._works.append(self._group.start_total(self.buffer[self._begun : end]))
-        self._begun = end
-
-
-# --- hidden states along a sequence -------------------------------------------------------------------------------
-
-
-def part(length: int, group: Group) -> int:
-    """How long this rank's part of an axis is."""
-    return chunks(length, group.size)[group.rank]
-
-
-def _padded(x: Tensor, length: int) -> Tensor:
-    """As many rows, with zeros after those that are there."""
-    return torch.nn.functional.pad(x, [0, 0] * (x.dim() - 1) + [0, length - x.shape[0]])
-
-
-def _gather_parts(x: Tensor, spread: Spread, group: Group) -> Tensor:
-    each = -(-spread.length // group.size)
-    every = group.gather(_padded(x.movedim(spread.dim, 0), each))
-    return every.flatten(0, 1)[: spread.length].movedim(0, spread.dim)
-
-
-def _scatter_parts(x: Tensor, spread: Spread, group: Group) -> Tensor:
-    each = -(-spread.length // group.size)
-    mine = group.scatter(_padded(x.movedim(spread.dim, 0), each * group.size))
-    return mine[: part(spread.length, group)].movedim(0, spread.dim)

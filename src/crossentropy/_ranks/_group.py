@@ -65,9 +65,17 @@ class Group(NamedTuple):
         """The smallest of all ranks, elementwise."""
         return self._reduced(x, dist.ReduceOp.MIN)
 
-    def start_total(self, x: Tensor) -> "dist.Work | None":
-        """Begin to sum a tensor over ranks, in place."""
-        return None if self.size == 1 else dist.all_reduce(x, group=self.processes, async_op=True)
+    def start_total(self, x: Tensor, owner: int | None = None) -> "dist.Work | None":
+        """Begin to sum a tensor over ranks, in place: for all of them, or for one, and the others' is lost."""
+        if self.size == 1:
+            return None
+        if owner is not None:
+            return dist.reduce(x, group=self.processes, group_dst=owner, async_op=True)
+        if not self.along:
+            return dist.all_reduce(x, group=self.processes, async_op=True)
+        for processes in processes_of(self):  # one after the other, because each sums what the one before has summed
+            dist.all_reduce(x, group=processes)
+        return None
 
     def scatter(self, x: Tensor) -> Tensor:
         """The rank's part of the sum over ranks."""

@@ -17,8 +17,9 @@ from crossentropy._dispatch import SLICING
 from crossentropy._loss import Loss, rows_shape, with_tensors
 from crossentropy._ranks._agreement import hashed
 from crossentropy._ranks._fold import Shares, kept
-from crossentropy._ranks._function import Share, Spread, collected, computed, derived
+from crossentropy._ranks._function import Share, collected, computed, derived
 from crossentropy._ranks._group import Group, grid, processes_of
+from crossentropy._ranks._hidden import Spread
 from crossentropy._statistics import RowStatistics
 
 _FLOATS = tuple(name for name in RowStatistics._fields if name != "top")
