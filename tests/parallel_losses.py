@@ -406,6 +406,32 @@ def labels_out_of_range() -> None:
             assert loss.to_local().isnan()
 
 
+def values_on_request() -> None:
+    """The same error on every rank, whichever has the row; and the next loss is right."""
+    mesh = mesh_of((2,))
+    arguments = tensors("z y h head")
+    y = arguments["y"].clone()
+    y[-1] = 99
+    t = torch.ones(len(y), dtype=torch.float64)
+    t[-1] = torch.nan
+    for at in (Shard(0), R):
+        z, h = (spread(arguments[name], mesh, at) for name in ("z", "h"))
+        head = spread(arguments["head"], mesh, R)
+        for wrong in (spread(y, mesh, at), spread(y, mesh, R)):
+            with pytest.raises(crossentropy.ArgumentIndexError, match="is 99"):
+                F.cross_entropy(z, wrong, validate=True)
+            with pytest.raises(crossentropy.ArgumentIndexError, match="is 99"):
+                F.linear_cross_entropy(h, head, wrong, validate=True)
+        right = spread(arguments["y"], mesh, at)
+        with pytest.raises(crossentropy.ArgumentValueError, match=r"token_weight.* is nan"):
+            F.cross_entropy(z, right, token_weight=spread(t, mesh, at), validate=True)
+        close(whole(F.cross_entropy(z, right, validate=True)), F.cross_entropy(arguments["z"], arguments["y"]))
+    cut = spread(arguments["z"], mesh, Shard(0))
+    y[-1] = 0
+    y[: len(y) // 2] = -100  # all rows of a rank, and others count
+    close(whole(F.cross_entropy(cut, spread(y, mesh, Shard(0)), validate=True)), F.cross_entropy(arguments["z"], y))
+
+
 def labels_that_differ() -> None:
     """Labels that are not the same on ranks that share out the classes make the loss nan on all of them."""
     mesh = mesh_of((2,))
@@ -555,6 +581,7 @@ CASES: dict[str, Case] = {
     "second derivatives": second_derivatives,
     "sums of half precision": sums_of_half_precision,
     "labels out of range": labels_out_of_range,
+    "values on request": values_on_request,
     "labels that differ": labels_that_differ,
     "gradients of settings": gradients_of_settings,
     "collectives under way": collectives_under_way,

@@ -18,6 +18,7 @@ from crossentropy._dispatch import select
 from crossentropy._loss import Loss, LossSpec, LossTensors
 from crossentropy._reduction import reduce
 from crossentropy._sharding import is_distributed
+from crossentropy._validation import check_loss
 
 
 def reduced(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOptions) -> Tensor:
@@ -28,6 +29,16 @@ def reduced(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOption
         return _dtensors.reduced(loss, tensors, spec, options)
     execute = functools.partial(_autograd.execute, select(loss, contract.backend(options)).backend)
     return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
+
+
+def check(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
+    """The values of a loss, whose first side has these tensors and this spec, are such as it can mean."""
+    if is_distributed(tensors.input):
+        from crossentropy._ranks import _dtensors
+
+        _dtensors.check(loss, tensors, spec)
+    else:
+        check_loss(loss, tensors, spec)
 
 
 def statistics(loss: Loss, options: AnyOptions) -> tuple[Iterable[Tensor], Tensor]:

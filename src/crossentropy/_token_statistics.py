@@ -15,7 +15,6 @@ from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
 from crossentropy._tensors import check_floating, check_statistics_head
-from crossentropy._validation import check_loss
 from crossentropy._values import axis
 
 
@@ -115,7 +114,7 @@ def token_statistics(
     )
     loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
     if validate:
-        check_loss(loss, tensors, spec)
+        _execution.check(loss, tensors, spec)
     rows, argmax = _execution.statistics(loss, options)
     return named(rows, argmax, spec.out_dtype if out_dtype is not None else wide(spec.out_dtype), target)
 

@@ -8,8 +8,9 @@
     logits of the target's classes               not −inf, which makes the loss infinite
     logits as given                              no probabilities, nor their logarithms; two classes: else a warning
 
-Rows that are ignored or have token weight 0 are not looked at. Where values cannot be read (torch.compile, vmap, the
-meta device, sharded tensors, a CUDA graph that is captured) nothing is. Nothing here changes a result or a gradient.
+Rows that are ignored or have token weight 0 are not looked at. Of DTensors labels and weights are, by each rank.
+Where values cannot be read (torch.compile, vmap, the meta device, a CUDA graph that is captured) nothing is. None of it
+changes a result or a gradient.
 
 What is seen of a row of logits merges over disjoint classes, so those of a head are made in pieces and never built:
 
@@ -69,11 +70,15 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
 def check_shared(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
     """Labels and weights, which ranks that share out the classes of a loss have all of, and whether a row counts."""
     with torch.no_grad(), torch.autocast(tensors.input.device.type, enabled=False):
-        if tensors.target is not None and not spec.probabilities:
-            check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
-        skipped = ignored(loss)
-        _check_weights(tensors, spec, skipped)
-        _check_count(loss, tensors, spec, skipped)
+        check_of_rows(loss, tensors, spec)
+        _check_count(loss, tensors, spec, ignored(loss))
+
+
+def check_of_rows(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
+    """Labels and weights, of some of the rows of a loss too."""
+    if tensors.target is not None and not spec.probabilities:
+        check_labels(tensors.target, spec.num_classes, spec.ignore_index, wait=True)
+    _check_weights(tensors, spec, ignored(loss))
 
 
 def check_softmax(input: Tensor, dim: int | None) -> None:

@@ -286,7 +286,7 @@ def nll_loss(
     sharding.check_log_probabilities(input)
     loss = contract.make_loss("nll", input.shape, ((tensors, spec),))
     if validate:
-        _validation.check_loss(loss, tensors, spec)
+        _execution.check(loss, tensors, spec)
     return _execution.reduced(loss, tensors, spec, Options("reference"))
 
 
@@ -381,7 +381,7 @@ def cross_entropy(
     )
     loss = contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options)
     if validate:
-        _validation.check_loss(loss, tensors, spec)
+        _execution.check(loss, tensors, spec)
     return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
 
 
@@ -477,7 +477,7 @@ def linear_cross_entropy(
     )
     loss = contract.make_loss("cross_entropy", shape, ((tensors, spec),), options)
     if validate:
-        _validation.check_loss(loss, tensors, spec)
+        _execution.check(loss, tensors, spec)
     return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
 
 
@@ -668,7 +668,7 @@ def linear_kl_div(
     )
     loss = contract.make_loss("divergence", shape, ((student, spec), (teacher, teacher_spec)), options)
     if validate:
-        _validation.check_loss(loss, student, spec)
+        _execution.check(loss, student, spec)
     return _execution.reduced(loss, student, spec, options)
 
 

@@ -14,7 +14,8 @@ of the hidden states' gradient where classes are cut, which `_hidden` adds up, a
 DTensor does. Hidden states that are cut along a sequence where classes are cut come and go as parts of it. No logits
 are sent, but where they are a sum that is still to do, or cut over classes in another way than torch.chunk's.
 
-Labels are not read: a rank that raises alone leaves the others waiting. One out of range makes the loss nan.
+Labels are not read, because a rank that raises alone leaves the others waiting: one out of range makes the loss nan.
+With validate=True the ranks of the mesh tell each other what they found.
 """
 
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from crossentropy import _autograd, _torch
 from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import PLAIN, select, select_slicing
+from crossentropy._errors import ArgumentError
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, without, without_tensors
 from crossentropy._ranks import _agreement
 from crossentropy._ranks._call import rows_of
@@ -39,6 +41,7 @@ from crossentropy._ranks._function import Share
 from crossentropy._ranks._group import chunks, grid, group_of
 from crossentropy._ranks._hidden import Spread
 from crossentropy._reduction import Execute, reduce, weigh
+from crossentropy._validation import check_of_rows
 
 Placements = tuple[Placement, ...]
 
@@ -296,6 +299,22 @@ def statistics(loss: Loss, options: AnyOptions) -> tuple[Sequence[Tensor], Tenso
     else:
         rows, argmax = _autograd.statistics(select(here.loss, asked).backend, here.loss)
     return [here.of_rows(x) for x in rows], here.of_rows(argmax)
+
+
+def check(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
+    """Labels and weights are such as a loss can mean; the same error on every rank of the mesh."""
+    if torch.compiler.is_compiling():
+        return
+    error = None
+    with torch.no_grad():
+        here = Here.of(loss)
+        own = here.tensors(tensors)
+        try:
+            check_of_rows(here.loss, own._replace(target=here.loss.target, weight=here.loss.weight), spec)
+        except ArgumentError as found:
+            error = found
+    mesh = here.layout.mesh
+    _agreement.shake_hands(grid([group_of(mesh.get_group(i)) for i in range(mesh.ndim)]), (), {}, error)
 
 
 def _execution(here: Here, tensors: LossTensors, asked: str) -> Execute:
