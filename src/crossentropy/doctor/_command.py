@@ -95,7 +95,7 @@ def examine(
 
 
 def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) -> Examination:
-    from crossentropy.doctor._run import run
+    from crossentropy.doctor._runtime._run import run
 
     if not Path(script).is_file():
         raise UnusableInputError(f"--run {script}: there is no such file")
