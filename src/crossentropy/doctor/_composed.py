@@ -21,7 +21,7 @@ def focal(weighing: Trace) -> Iterator[Found]:
         rows = loss.arguments.get("rows", 0)
         if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
             message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", "certain", message, inner.place)
+            yield Found("focal-on-reduced-loss", "certain", message, weighing.place)
 
 
 def _through(trace: Trace, *operations: str) -> Trace:

@@ -17,6 +17,14 @@ SMALLER = "smaller"
 """The kind of a mask of all that is less than these."""
 ONE_AND_EXP = "1 + exp"
 """The kind of the denominator of a logistic function."""
+REST = "1 - loss"
+"""A loss taken for a probability: the kind of one minus it,"""
+REST_TO_POWER = "(1 - loss) ** γ"
+"""of a power of that,"""
+LOG_OF_LOSS = "log loss"
+"""and of its logarithm."""
+DIVERGENCE = "divergence"
+"""The kind of the terms of a Kullback-Leibler divergence, one for each class."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
 
 
@@ -195,6 +203,12 @@ def _of_losses(
         return base
     main = a if a.parts else b
     reduction = main.reduction
+    if op is ast.Sub and left in (1, 1.0):
+        return base.to(kind=REST, made=b.made, reduction=reduction)
+    if op is ast.Mult and {a.kind, b.kind} == {REST_TO_POWER, LOG_OF_LOSS}:
+        report.focal(a, place)
+    if op in (ast.Mult, ast.Div) and main.kind in (DIVERGENCE, REST_TO_POWER) and not (a.parts and b.parts):
+        return _kept(main, base).to(reduction=reduction)
     if op is ast.Add:
         report.joined(base, place)
         return base.to(kind="loss", reduction=reduction)
@@ -210,6 +224,8 @@ def _of_losses(
 def _power(report: Report, a: Tensor, b: Tensor, exponent: Value, place: Place) -> Tensor:
     if a.kind == "focal" and a.made is not None:
         report.focal(a, place)
+    if a.kind == REST:
+        return a.to(kind=REST_TO_POWER)
     return a.plain(kind="logits" if a.kind == "logits" and exponent == 1 else "loss" if a.parts else "")
 
 
@@ -225,7 +241,7 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
     if op is ast.Mult:
         return Unknown()
     if op is ast.Div and isinstance(left, Number):
-        report.divided(left.tensor, place)
+        report.averaged(left.tensor, place)
         return Number(left.tensor.to(reduction="averaged"), place)
     return Unknown()
 
@@ -237,6 +253,8 @@ def inverse(x: Tensor, place: Place) -> Tensor:
 
 def negate(x: Tensor) -> Tensor:
     """−x."""
+    if x.kind in (REST_TO_POWER, LOG_OF_LOSS):
+        return x
     if x.kind == "loss":
         return x.to(kind="negative")
     if x.kind == "log-probabilities":

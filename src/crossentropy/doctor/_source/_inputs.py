@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from crossentropy.doctor._source._indexing import times
 from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Dim, Tensor
@@ -162,12 +163,16 @@ def divergence(report: Report, case: LossCall) -> None:
     _reduction(report, case)
 
 
+def of_distributions(case: LossCall) -> bool:
+    """Whether a divergence is between distributions over several classes, as far as is known."""
+    return case.loss == "kl_div" and case.x.count != 1 and any(map(_distribution, (case.x, case.y)))
+
+
 def _reduction(report: Report, case: LossCall) -> None:
     x = case.x
-    distributions = any(_distribution(tensor) for tensor in (x, case.y))
-    if case.open or not distributions:
+    if case.open or not of_distributions(case):
         return
-    if case.reduction == "mean" and (x.rank is None or x.rank > 1) and x.count != 1:
+    if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
         report.add(
             "kl-div-reduction",
@@ -176,7 +181,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{classes}× too small — reduction='batchmean'",
             case.confidence,
         )
-    elif case.reduction == "batchmean" and x.rank is not None and x.rank > 2:
+    elif case.reduction == "batchmean" and x.shape and x.rank > 2 and times(x.shape[1:-1]) != 1:
         report.add(
             "kl-div-reduction",
             case.place,
