@@ -53,6 +53,14 @@ def one_hot() -> Tensor:
     return F.one_hot(labels(), C)
 
 
+def variational_autoencoder() -> Tensor:
+    torch.manual_seed(0)
+    ids = labels(4, 12)
+    read = nn.Embedding(C, 16)(ids)
+    mean, spread = nn.Linear(16, 3)(read), nn.Linear(16, 3)(read).exp()
+    return CE(nn.Linear(3, C)(mean + spread * torch.randn_like(mean)).flatten(0, 1), ids.flatten())
+
+
 def focal_of_log(reduction: str) -> Tensor:
     ce = CE(logits(), labels(), reduction=reduction)
     return (-0.25 * (1 - ce) ** 2 * torch.log(ce)).mean()
@@ -259,7 +267,10 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: terms_of_kl().sum(1).mean() + terms_of_kl().mean(0).sum(),
         ],
     ),
-    "causal-shift": ([lambda: language_model(0), lambda: language_model(2)], [lambda: language_model(1)]),
+    "causal-shift": (
+        [lambda: language_model(0), lambda: language_model(2)],
+        [lambda: language_model(1), variational_autoencoder],
+    ),
     "loss-constructor-call": (
         [lambda: nn.CrossEntropyLoss(logits(), labels())],
         [lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels())],

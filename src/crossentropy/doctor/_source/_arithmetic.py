@@ -23,6 +23,12 @@ REST_TO_POWER = "(1 - loss) ** γ"
 """of a power of that,"""
 LOG_OF_LOSS = "log loss"
 """and of its logarithm."""
+TERMS = "terms"
+"""The kind of p · log q, the terms of a cross entropy written by hand; `axis` is that of the classes of p."""
+WEIGHTED = "weighted"
+"""The kind of rows that sum to 1, weighed by a softmax over another axis, which is `normal`."""
+NOISE = "noise"
+"""The kind of random numbers on a scale that is trained, as in variational autoencoders."""
 DIVERGENCE = "divergence"
 """The kind of the terms of a Kullback-Leibler divergence, one for each class."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
@@ -70,6 +76,11 @@ def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: V
         if op is ast.Add and isinstance(x.count, int):
             return total + number * x.count
     return None
+
+
+def class_axis(x: Tensor) -> int | None:
+    """The axis along which numbers sum to 1."""
+    return x.axis if x.kind == "one-hot" else x.normal if x.kind in ("probabilities", "soft") else None
 
 
 def row_sum(x: Tensor) -> float | None:
@@ -122,6 +133,8 @@ def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: P
     for x, y, other in ((a, b, right), (b, a, left)):
         if _is_number(other) and abs(other) < 1e-2 and x.kind:
             return _kept(x, base)
+        if y.kind == NOISE:
+            return _kept(x, base).to(source=Sequence())
         if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
             return _kept(x, base)
         if x.kind == "exp" and other in (1, 1.0):
@@ -150,8 +163,15 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         scalar = _is_number(other) or isinstance(other, Unknown) or y.shape == ()
         if x.kind in ("logits", "normal", "tanh") and (scalar or y.kind in ("logits", "normal")):
             return _kept(x, base, "logits" if x.graph else x.kind)
-        if x.kind in ("probabilities", "mixture") and scalar:
+        gate = scalar or (y.kind == "sigmoid" and y.size(-1) == 1)
+        if x.kind in ("probabilities", "mixture") and gate:
             return _kept(x, base, "scaled")
+        if x.kind == "log-probabilities" and class_axis(y) is not None:
+            return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
+        if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
+            return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)
+        if x.kind == "normal" and x.graph is False and y.graph:
+            return base.to(kind=NOISE, source=Sequence())
         if x.kind == "uniform" and _is_number(other):
             return base.to(kind="uniform" if abs(other) <= 1 else "scores")
     return base
@@ -285,6 +305,9 @@ def product(a: Tensor, b: Tensor, place: Place) -> Tensor:
     normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
     raw = a.kind not in normalised and b.kind not in normalised
     base = _merged(a, b)
+    mixes = a.kind in ("probabilities", "mixture") and (a.normal in (None, -1) or a.rank is None)
+    if mixes and class_axis(b) == -1 and not b.graph:
+        return base.to(kind="mixture", made=a.made, shape=shape, axis=-1, count=b.count, dtype="float")
     kind = (
         "logits"
         if raw and (base.graph or "logits" in (a.kind, b.kind))

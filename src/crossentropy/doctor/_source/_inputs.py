@@ -95,7 +95,8 @@ def _wrong_dim(report: Report, case: LossCall) -> bool:
     if x.normal is None or x.logs is not None:
         return False
     if x.rank is None or axis is None:
-        wrong, sure = x.normal == 0 and case.y.rank not in (0, None), False
+        wrong = x.normal == 0 and case.y.rank != 0
+        sure = case.y.rank is not None and case.y.kind in ("", "indices", "range") and case.y.dtype != "float"
         shown = "1"
     else:
         wrong, sure = x.normal != axis and x.rank > 1, True
@@ -131,6 +132,14 @@ def binary(report: Report, case: LossCall) -> None:
             case.place,
             f"{what}{at(x)} feeds {case.title}, which applies the sigmoid itself: the loss can never go below "
             "0.313 for a positive, 0.693 for a negative",
+            case.confidence,
+        )
+    elif x.kind == "log-probabilities" and not takes_logits:
+        report.add(
+            "logits-into-bce",
+            case.place,
+            f"{case.title} takes probabilities and gets log-probabilities{at(x)}, of which none is above 0: use "
+            "cross_entropy on the logits, or nll_loss",
             case.confidence,
         )
     elif x.kind in _RAW and x.kind != "relu" and not takes_logits:
@@ -181,7 +190,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{classes}× too small — reduction='batchmean'",
             case.confidence,
         )
-    elif case.reduction == "batchmean" and x.shape and x.rank > 2 and times(x.shape[1:-1]) != 1:
+    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and times(x.shape[1:-1]) != 1:
         report.add(
             "kl-div-reduction",
             case.place,

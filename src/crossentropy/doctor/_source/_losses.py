@@ -227,6 +227,8 @@ def _result(report: Report, case: LossCall) -> Tensor:
             f"the prediction was cut from the model at {x.cut}: no weight of the model gets a gradient",
         )
     graph = True if x.graph or y.graph else x.graph
+    if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models
     rows = _rows(case)
     ignored = case.ignore_index
     uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES

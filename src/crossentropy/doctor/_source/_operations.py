@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TypeAlias
 
-from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes
+from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes, _targets
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._report import Report
@@ -175,6 +175,8 @@ def _item(report: Report, x: Tensor, call: Call) -> Value:
 
 def _gather(report: Report, x: Tensor, call: Call) -> Tensor:
     index = as_tensor(call.get("index", 2))
+    if call.get("dim", 1) in (1, -1) and (index.rank is None or index.size(-1) == 1):
+        _targets.picked(report, x, index, call.place)
     kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
     return x.plain(kind=kind, made=x.made, shape=index.shape, axis=None, count=None)
 

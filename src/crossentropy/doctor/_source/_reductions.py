@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossentropy.doctor._source import _shapes
-from crossentropy.doctor._source._arithmetic import DIVERGENCE, RANKED
+from crossentropy.doctor._source._arithmetic import DIVERGENCE, RANKED, TERMS, WEIGHTED
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
@@ -94,6 +94,10 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.parts:
         return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction == "none" else x.reduction)
+    if x.kind == TERMS:
+        _by_hand(report, x, axis, call)
+    if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
+        return result.to(kind="mixture", axis=-1, count=x.count)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
         return result.to(kind="multi-hot", axis=-1, count=x.count)
     normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis
@@ -102,6 +106,13 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         total=x if keep is True else None,
         normal=normal if type(normal) is int else None,
     )
+
+
+def _by_hand(report: Report, terms: Tensor, axis: Value, call: Call) -> None:
+    """A sum of p · log q over the classes of p, of a log_softmax over another axis."""
+    own = _is_axis(terms, axis, terms.normal)
+    if _is_axis(terms, axis, terms.axis) and terms.normal is not None and not own and terms.rank != 1:
+        report.wrong_dim(terms, axis, call.place, "likely" if terms.rank is None and terms.normal != 0 else "certain")
 
 
 def logsumexp(report: Report, x: Tensor, call: Call) -> Value:

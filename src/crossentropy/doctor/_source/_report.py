@@ -105,6 +105,16 @@ class Report:
             "likely" if divergence.likely else "certain",
         )
 
+    def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
+        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        self.add(
+            "softmax-wrong-dim",
+            place,
+            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            "here: rows are not normalised",
+            "likely" if scores.likely else confidence,
+        )
+
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
