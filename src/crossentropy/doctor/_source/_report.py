@@ -46,7 +46,9 @@ class Report:
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
 
-    def add(self, rule: str, place: Place, message: str, confidence: Confidence = "certain") -> None:
+    def add(
+        self, rule: str, place: Place, message: str, confidence: Confidence = "certain", cause: Place | None = None
+    ) -> None:
         """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
         if self.silent:
             return
@@ -56,7 +58,7 @@ class Report:
         old = self.findings.get(key)
         if old is None or (old.confidence != "certain" and confidence == "certain"):
             self.findings[key] = Finding(
-                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell
+                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
 
     @contextmanager
