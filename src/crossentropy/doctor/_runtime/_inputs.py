@@ -250,7 +250,7 @@ def divergence(call: Call) -> Iterator[Found]:
             f"reduction='mean' divides by all {x.numel()} entries, and not by the {rows} rows: the divergence "
             f"is {x.shape[-1]}× too small",
         )
-    elif call.reduction == "batchmean" and x.dim() > 2:
+    elif call.reduction == "batchmean" and x.dim() > 2 and rows != x.shape[0]:
         yield Found(
             "kl-div-reduction",
             "certain",

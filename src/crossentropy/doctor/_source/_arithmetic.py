@@ -17,6 +17,20 @@ SMALLER = "smaller"
 """The kind of a mask of all that is less than these."""
 ONE_AND_EXP = "1 + exp"
 """The kind of the denominator of a logistic function."""
+REST = "1 - loss"
+"""A loss taken for a probability: the kind of one minus it,"""
+REST_TO_POWER = "(1 - loss) ** γ"
+"""of a power of that,"""
+LOG_OF_LOSS = "log loss"
+"""and of its logarithm."""
+TERMS = "terms"
+"""The kind of p · log q, the terms of a cross entropy written by hand; `axis` is that of the classes of p."""
+WEIGHTED = "weighted"
+"""The kind of rows that sum to 1, weighed by a softmax over another axis, which is `normal`."""
+NOISE = "noise"
+"""The kind of random numbers on a scale that is trained, as in variational autoencoders."""
+DIVERGENCE = "divergence"
+"""The kind of the terms of a Kullback-Leibler divergence, one for each class."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
 
 
@@ -62,6 +76,11 @@ def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: V
         if op is ast.Add and isinstance(x.count, int):
             return total + number * x.count
     return None
+
+
+def class_axis(x: Tensor) -> int | None:
+    """The axis along which numbers sum to 1."""
+    return x.axis if x.kind == "one-hot" else x.normal if x.kind in ("probabilities", "soft") else None
 
 
 def row_sum(x: Tensor) -> float | None:
@@ -114,6 +133,8 @@ def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: P
     for x, y, other in ((a, b, right), (b, a, left)):
         if _is_number(other) and abs(other) < 1e-2 and x.kind:
             return _kept(x, base)
+        if y.kind == NOISE:
+            return _kept(x, base).to(source=Sequence())
         if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
             return _kept(x, base)
         if x.kind == "exp" and other in (1, 1.0):
@@ -142,8 +163,15 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         scalar = _is_number(other) or isinstance(other, Unknown) or y.shape == ()
         if x.kind in ("logits", "normal", "tanh") and (scalar or y.kind in ("logits", "normal")):
             return _kept(x, base, "logits" if x.graph else x.kind)
-        if x.kind in ("probabilities", "mixture") and scalar:
+        gate = scalar or (y.kind == "sigmoid" and y.size(-1) == 1)
+        if x.kind in ("probabilities", "mixture") and gate:
             return _kept(x, base, "scaled")
+        if x.kind == "log-probabilities" and class_axis(y) is not None:
+            return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
+        if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
+            return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)
+        if x.kind == "normal" and x.graph is False and y.graph:
+            return base.to(kind=NOISE, source=Sequence())
         if x.kind == "uniform" and _is_number(other):
             return base.to(kind="uniform" if abs(other) <= 1 else "scores")
     return base
@@ -195,6 +223,12 @@ def _of_losses(
         return base
     main = a if a.parts else b
     reduction = main.reduction
+    if op is ast.Sub and left in (1, 1.0):
+        return base.to(kind=REST, made=b.made, reduction=reduction)
+    if op is ast.Mult and {a.kind, b.kind} == {REST_TO_POWER, LOG_OF_LOSS}:
+        report.focal(a, place)
+    if op in (ast.Mult, ast.Div) and main.kind in (DIVERGENCE, REST_TO_POWER) and not (a.parts and b.parts):
+        return _kept(main, base).to(reduction=reduction)
     if op is ast.Add:
         report.joined(base, place)
         return base.to(kind="loss", reduction=reduction)
@@ -210,6 +244,8 @@ def _of_losses(
 def _power(report: Report, a: Tensor, b: Tensor, exponent: Value, place: Place) -> Tensor:
     if a.kind == "focal" and a.made is not None:
         report.focal(a, place)
+    if a.kind == REST:
+        return a.to(kind=REST_TO_POWER)
     return a.plain(kind="logits" if a.kind == "logits" and exponent == 1 else "loss" if a.parts else "")
 
 
@@ -225,7 +261,7 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
     if op is ast.Mult:
         return Unknown()
     if op is ast.Div and isinstance(left, Number):
-        report.divided(left.tensor, place)
+        report.averaged(left.tensor, place)
         return Number(left.tensor.to(reduction="averaged"), place)
     return Unknown()
 
@@ -237,6 +273,8 @@ def inverse(x: Tensor, place: Place) -> Tensor:
 
 def negate(x: Tensor) -> Tensor:
     """−x."""
+    if x.kind in (REST_TO_POWER, LOG_OF_LOSS):
+        return x
     if x.kind == "loss":
         return x.to(kind="negative")
     if x.kind == "log-probabilities":
@@ -267,6 +305,9 @@ def product(a: Tensor, b: Tensor, place: Place) -> Tensor:
     normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
     raw = a.kind not in normalised and b.kind not in normalised
     base = _merged(a, b)
+    mixes = a.kind in ("probabilities", "mixture") and (a.normal in (None, -1) or a.rank is None)
+    if mixes and class_axis(b) == -1 and not b.graph:
+        return base.to(kind="mixture", made=a.made, shape=shape, axis=-1, count=b.count, dtype="float")
     kind = (
         "logits"
         if raw and (base.graph or "logits" in (a.kind, b.kind))

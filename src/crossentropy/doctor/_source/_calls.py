@@ -372,6 +372,8 @@ class Calls(Statements):
             layer = Layer(name, call)
             _losses.construct(self.report, layer)
             return layer
+        if package == "torch.nn" and last in _losses.BASES:
+            return _losses.base(Layer(name, call))
         if package == "torch.nn.functional" and (found := _layers.functional(self.report, last, call)) is not None:
             return found
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from crossentropy.doctor._source._indexing import times
 from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Dim, Tensor
@@ -100,7 +101,8 @@ def _wrong_dim(report: Report, case: LossCall) -> bool:
     if x.normal is None or x.logs is not None:
         return False
     if x.rank is None or axis is None:
-        wrong, sure = x.normal == 0 and case.y.rank not in (0, None), False
+        wrong = x.normal == 0 and case.y.rank != 0
+        sure = case.y.rank is not None and case.y.kind in ("", "indices", "range") and case.y.dtype != "float"
         shown = "1"
     else:
         wrong, sure = x.normal != axis and x.rank > 1, True
@@ -141,6 +143,14 @@ def binary(report: Report, case: LossCall) -> None:
             case.confidence,
             cause=x.made,
         )
+    elif x.kind == "log-probabilities" and not takes_logits:
+        report.add(
+            "logits-into-bce",
+            case.place,
+            f"{case.title} takes probabilities and gets log-probabilities{at(x)}, of which none is above 0: use "
+            "cross_entropy on the logits, or nll_loss",
+            case.confidence,
+        )
     elif x.kind in _RAW and x.kind != "relu" and not takes_logits:
         report.add(
             "logits-into-bce",
@@ -174,12 +184,16 @@ def divergence(report: Report, case: LossCall) -> None:
     _reduction(report, case)
 
 
+def of_distributions(case: LossCall) -> bool:
+    """Whether a divergence is between distributions over several classes, as far as is known."""
+    return case.loss == "kl_div" and case.x.count != 1 and any(map(_distribution, (case.x, case.y)))
+
+
 def _reduction(report: Report, case: LossCall) -> None:
     x = case.x
-    distributions = any(_distribution(tensor) for tensor in (x, case.y))
-    if case.open or not distributions:
+    if case.open or not of_distributions(case):
         return
-    if case.reduction == "mean" and (x.rank is None or x.rank > 1) and x.count != 1:
+    if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
         report.add(
             "kl-div-reduction",
@@ -189,7 +203,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             case.confidence,
             cause=case.made,
         )
-    elif case.reduction == "batchmean" and x.rank is not None and x.rank > 2:
+    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and times(x.shape[1:-1]) != 1:
         report.add(
             "kl-div-reduction",
             case.place,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from crossentropy.doctor._source import _inputs, _operations, _targets
+from crossentropy.doctor._source._arithmetic import DIVERGENCE
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._joins import LIKELY, doubtful
 from crossentropy.doctor._source._loss_call import LossCall
@@ -81,6 +82,9 @@ CLASSES = {
 }  # fmt: skip
 
 
+_BASES = {"_Loss": _REDUCE, "_WeightedLoss": ("weight", *_REDUCE)}
+"""The classes that torch's own criteria inherit from, and programs' too."""
+BASES = frozenset(_BASES)
 NAMES = frozenset([*FUNCTIONS, *CLASSES])
 """What programs call them."""
 
@@ -100,7 +104,21 @@ def construct(report: Report, layer: Layer) -> None:
         return
     arguments = _named(loss.constructor, call)
     _settings(report, loss, arguments, call)
-    layer.attributes.update({"reduction": _reduction(arguments), "ignore_index": arguments.get("ignore_index", -100)})
+    layer.attributes.update({"ignore_index": arguments.get("ignore_index", -100)} | _of_base(arguments, call))
+
+
+def base(layer: Layer) -> Layer:
+    """The part of a criterion that torch's base class makes."""
+    layer.attributes.update(_of_base(_named(_BASES[layer.kind], layer.call), layer.call))
+    return layer
+
+
+def _of_base(arguments: dict[str, Value], call: Call) -> dict[str, Value]:
+    """The attributes that every criterion of torch has."""
+    given = {name for name in _REDUCE if name in arguments}
+    reduction = Unknown() if call.open and not given else _reduction(arguments)
+    weight = arguments.get("weight", Unknown() if call.open else None)
+    return {"reduction": reduction, "weight": weight}
 
 
 def constructed_for_call(report: Report, layer: Layer) -> None:
@@ -209,6 +227,8 @@ def _result(report: Report, case: LossCall) -> Tensor:
             f"the prediction was cut from the model at {x.cut}: no weight of the model gets a gradient",
         )
     graph = True if x.graph or y.graph else x.graph
+    if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models
     rows = _rows(case)
     ignored = case.ignore_index
     uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES
@@ -217,11 +237,13 @@ def _result(report: Report, case: LossCall) -> Tensor:
     if case.reduction == "none" and y.rank is not None:
         shape = y.shape
     cut = None if graph else x.cut or y.cut
+    terms = case.reduction == "none" and _inputs.of_distributions(case)
     return Tensor(
-        kind="loss",
+        kind=DIVERGENCE if terms else "loss",
         made=case.place,
-        shape=shape,
+        shape=x.shape if terms else shape,
         dtype="float",
+        normal=x.normal if x.normal is not None else y.normal,
         graph=graph,
         cut=cut,
         reduction=case.reduction,

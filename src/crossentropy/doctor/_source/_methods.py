@@ -158,7 +158,7 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
         return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
-    if name == "backward" and arguments.args:
+    if name == "backward" and (arguments.args or "loss" in arguments.kwargs):
         return _backward_of(run, arguments)
     if name == "backward":
         run.journal.store(owner.members, "*backward", arguments.place)
@@ -299,7 +299,7 @@ def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: 
 
 def _backward_of(run: Interpreter, arguments: Call) -> None:
     """engine.backward(loss); of loss.backward(gradient), where the loss is not known, nothing is said."""
-    loss = arguments.args[0]
+    loss = arguments.get("loss", 0)
     if isinstance(loss, Tensor) and loss.parts:
         run.report.backward(loss, arguments.place)
 

@@ -8,12 +8,14 @@ from contextlib import contextmanager
 from itertools import islice
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value
 from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+VARYING = "over the labels that are not ignored, whose number varies,"
+"""Of which losses it is not known that their numbers of rows differ."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -84,27 +86,48 @@ class Report:
         return Part(place, self.number, rows, uneven)
 
     def focal(self, factor: Tensor, place: Place) -> None:
-        """A power of one minus exp(−loss)."""
+        """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
             self.add(
                 "focal-on-reduced-loss",
-                factor.made or place,
+                place,
                 "the focal factor is computed from a loss that was already reduced to its "
                 f"{factor.reduction}{_losses(factor.parts)}: one number weighs the whole batch — "
                 "reduction='none'",
             )
 
+    def mean_of_classes(self, divergence: Tensor, place: Place) -> None:
+        """A mean over the terms of a divergence."""
+        classes = f"{divergence.count}" if isinstance(divergence.count, int) else "C"
+        self.add(
+            "kl-div-reduction",
+            place,
+            f"this mean divides the terms of kl_div{at(divergence)} by the number of classes too: the divergence is "
+            f"{classes}× too small — .sum(-1) first, then the mean over the rows",
+            "likely" if divergence.likely else "certain",
+        )
+
+    def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
+        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        self.add(
+            "softmax-wrong-dim",
+            place,
+            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            "here: rows are not normalised",
+            "likely" if scores.likely else confidence,
+        )
+
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
         """Losses were added up."""
-        if not self.silent and tensor.graph is not False and _repeated(tensor.parts):
+        if not self.silent and _has_graph(tensor) and _repeated(tensor.parts):
             self._keep(place, tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
         last = islice(values, MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and value.graph is not False and value.parts]
+        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -152,8 +175,14 @@ class Report:
         if sum_of_losses.reduction == "mean" and (why := _unequal(sum_of_losses.parts)):
             self._means(why, place)
 
-    def _means(self, why: str, place: Place) -> None:
-        self.add("mean-of-means", place, f"means {why} are averaged with equal weight")
+    def averaged(self, sum_of_numbers: Tensor, place: Place) -> None:
+        """A sum of numbers read from losses was divided: what trains is right, and only what is shown is off."""
+        if sum_of_numbers.reduction == "mean" and (why := _unequal(sum_of_numbers.parts)):
+            trained = any(done & sum_of_numbers.parts for done, _ in self._backward)
+            self._means(why, place, "info" if trained or why == VARYING else "certain")
+
+    def _means(self, why: str, place: Place, confidence: Confidence = "certain") -> None:
+        self.add("mean-of-means", place, f"means {why} are averaged with equal weight", confidence)
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
@@ -171,6 +200,11 @@ class Report:
 def _losses(parts: frozenset[Part]) -> str:
     places = sorted({str(part.place) for part in parts})
     return f" (at {', '.join(places[:2])})" if places else ""
+
+
+def _has_graph(loss: Tensor) -> bool:
+    """Whether a loss, or a sum of losses with something unknown, has the graph of a loss, as far as is known."""
+    return loss.graph is True or (loss.graph is None and loss.cut is None)
 
 
 def _repeated(parts: Iterable[Part]) -> bool:
@@ -192,5 +226,5 @@ def _unequal(parts: frozenset[Part]) -> str:
         if len(rows) > 1:
             return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
         if len(same) > 1 and any(part.uneven for part in same):
-            return "over the labels that are not ignored, whose number varies,"
+            return VARYING
     return ""
