@@ -26,7 +26,7 @@ def _expected(program: Path) -> Counter[tuple[str, int, str, str]]:
     found: Counter[tuple[str, int, str, str]] = Counter()
     for file in sorted(program.rglob("*.py")) if program.is_dir() else [program]:
         for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
-            for finding in (match[1].split(";") if (match := _FINDS.search(line)) else ()):
+            for finding in match[1].split(";") if (match := _FINDS.search(line)) else ():
                 rule, confidence = finding.split()
                 found[file.relative_to(PROGRAMS).as_posix(), number, rule, confidence] += 1
     return found

@@ -81,6 +81,11 @@ CLASSES = {
 }  # fmt: skip
 
 
+RIGHT = {
+    "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
+    "logits": ("cross_entropy", "binary_cross_entropy_with_logits"),
+}  # fmt: skip
+"""The losses that outputs of a kind are right for."""
 NAMES = frozenset([*FUNCTIONS, *CLASSES])
 """What programs call them."""
 
