@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from crossentropy.doctor._source import (
     _assignment,
     _builtins,
+    _by_name,
     _layers,
     _loaders,
     _losses,
@@ -86,7 +88,7 @@ class Calls(Statements):
         if isinstance(owner, Class):
             return self._of_class(owner, name)
         if isinstance(owner, Module):
-            return self.member(owner, name)
+            return dict(owner.scope) if name == "__dict__" else self.member(owner, name)
         if isinstance(owner, External):
             return constant(f"{owner.name}.{name}")
         if isinstance(owner, Tensor):
@@ -103,6 +105,10 @@ class Calls(Statements):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
         return Bound(owner, name)
+
+    @abstractmethod
+    def find_module(self, name: str) -> Value:
+        """A module by its whole name, as what is followed would import it."""
 
     def member(self, module: Module, name: str) -> Value:
         """A name of a module that is read."""
@@ -360,6 +366,9 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
+        found = _by_name.call(self, name, call)
+        if found is not NotImplemented:
+            return found
         if package == "builtins":
             return _builtins.call(self, last, call)
         if root in ("torch", "numpy", "einops", "jax", "scipy"):

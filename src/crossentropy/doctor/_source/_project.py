@@ -194,6 +194,9 @@ class Project(Calls):
             return module
         return External(name) if path is None else Unknown()
 
+    def find_module(self, name: str) -> Value:
+        return Unknown() if self.inside is None else self._imported(name, Frame(self.inside.scope, self.inside))
+
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         base = self._base(node, frame.module.name)
         path = None if base is None else self._locate(base, frame.module.name, node.level)
