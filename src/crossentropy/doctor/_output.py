@@ -3,14 +3,15 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from crossentropy._terminal import escaped
-from crossentropy.doctor._finding import Finding, Passed
+from crossentropy.doctor._finding import Finding, Passed, Place
 from crossentropy.doctor._lines import line_of
+from crossentropy.doctor._suggestion import Suggestion, suggestion
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
 
 
@@ -22,10 +23,33 @@ def as_text(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
 def _described(finding: Finding) -> str:
     source, margin = escaped(line_of(finding)), " " * len(str(finding.line))
     shown = [f"  {finding.line} | {source}"] if source else []
+    also = [f"  {margin} = also at {_listed(finding)}"] if finding.also else []
     words, *snippet = finding.fix.split("\n")
-    return "\n".join(
-        [escaped(str(finding)), *shown, f"  {margin} = {words}", *(f"  {margin} +     {line}" for line in snippet)]
-    )
+    change = suggestion(finding)
+    new = [f"  {margin} +     {line}" for line in snippet] if change is None else list(_changed(change, margin))
+    return "\n".join([escaped(str(finding)), *shown, *also, f"  {margin} = {words}", *new])
+
+
+_MOST_PLACES = 8
+"""That are listed of one finding."""
+
+
+def _listed(finding: Finding) -> str:
+    """The other places, those of the same file by their lines."""
+    here = [place for place in finding.also if (place.path, place.cell) == (finding.path, finding.cell)]
+    others = [place for place in finding.also if place not in here]
+    lines = ", ".join(str(place.line) for place in here[:_MOST_PLACES])
+    named = [f"line{'s' * (len(here) > 1)} {lines}"] if here else []
+    named += [escaped(str(place)) for place in others[:_MOST_PLACES]]
+    more = sum(max(0, len(places) - _MOST_PLACES) for places in (here, others))
+    return ", ".join(named) + (f" and {plural(more, 'more place')}" if more else "")
+
+
+def _changed(change: Suggestion, margin: str) -> Iterator[str]:
+    """The lines to be changed, before and after."""
+    yield f"  {margin} --> {escaped(str(change.place))}"
+    for sign, text in (("-", change.old), ("+", change.new)):
+        yield from (f"  {margin} {sign} {escaped(line)}" for line in text.splitlines())
 
 
 def summary(findings: Sequence[Finding], examined: str) -> str:
@@ -45,7 +69,12 @@ def plural(count: int, noun: str) -> str:
 def as_json(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     """For programs."""
     listed = {"findings": findings, "passed_over": passed}
-    contents = {name: [item.to_dict() for item in items] for name, items in listed.items()}
+    contents: dict[str, list[dict[str, Any]]] = {
+        name: [item.to_dict() for item in items] for name, items in listed.items()
+    }
+    for finding, described in zip(findings, contents["findings"]):
+        if (change := suggestion(finding)) is not None:
+            described["change"] = change.to_dict()
     return json.dumps(contents, ensure_ascii=False, indent=1)
 
 
@@ -121,8 +150,18 @@ def _sarif_result(finding: Finding, index: int) -> dict[str, Any]:
         "locations": [
             {"physicalLocation": {"artifactLocation": {"uri": _uri(finding.path)}, "region": region}},
         ],
+        "relatedLocations": [_sarif_place(place) for place in _related(finding)],
         "properties": {"confidence": finding.confidence},
     }
+
+
+def _related(finding: Finding) -> list[Place]:
+    return [*([] if finding.cause is None else [finding.cause]), *finding.also]
+
+
+def _sarif_place(place: Place) -> dict[str, Any]:
+    region = {"startLine": place.line, "startColumn": place.column}
+    return {"physicalLocation": {"artifactLocation": {"uri": _uri(place.path)}, "region": region}}
 
 
 def _sarif_notification(file: Passed) -> dict[str, Any]:

@@ -28,6 +28,7 @@ def activation(report: Report, case: LossCall) -> None:
             case.place,
             f"softmax{at(x)} feeds {case.title}, which applies log_softmax itself: {_floor(case.classes)}",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "sigmoid":
         report.add(
@@ -35,6 +36,7 @@ def activation(report: Report, case: LossCall) -> None:
             case.place,
             f"sigmoid{at(x)} feeds {case.title}, which takes logits: {_floor(case.classes)}",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "relu":
         report.add(
@@ -43,12 +45,14 @@ def activation(report: Report, case: LossCall) -> None:
             f"the ReLU{at(x)} is the last operation before {case.title}: no class can be ruled out, and where "
             "all logits are 0 there is no gradient",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "log-probabilities" and x.logs is None and not _wrong_dim(report, case):
         report.add(
             "log-softmax-before-cross-entropy",
             case.place,
             f"log_softmax{at(x)} feeds {case.title}, which applies it again: the same value, twice the work",
+            cause=x.made,
         )
     _logarithm(report, case)
 
@@ -75,6 +79,7 @@ def nll(report: Report, case: LossCall) -> None:
             f"softmax{at(x)} feeds {case.title}, which takes log-probabilities: the loss is minus a mean "
             "probability, between −1 and 0",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in _RAW:
         report.add(
@@ -82,6 +87,7 @@ def nll(report: Report, case: LossCall) -> None:
             case.place,
             f"{case.title} gets raw scores{at(x)}, not log-probabilities: the loss falls without bound below 0",
             case.confidence,
+            cause=case.made,
         )
     elif x.kind == "log-probabilities":
         _wrong_dim(report, case)
@@ -107,6 +113,7 @@ def _wrong_dim(report: Report, case: LossCall) -> bool:
             f"log_softmax{at(x)} is taken over axis {over}, and {case.title} reads the classes along axis "
             f"{shown}: rows are not normalised",
             case.confidence if sure else "likely",
+            cause=x.made,
         )
     return wrong
 
@@ -122,6 +129,7 @@ def binary(report: Report, case: LossCall) -> None:
             f"softmax{at(x)} feeds {case.title}: its {classes} outputs sum to 1, so that several labels of a "
             "row cannot all be likely",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in ("sigmoid", "column") and takes_logits:
         what = "sigmoid" if x.kind == "sigmoid" else "softmax"
@@ -131,6 +139,7 @@ def binary(report: Report, case: LossCall) -> None:
             f"{what}{at(x)} feeds {case.title}, which applies the sigmoid itself: the loss can never go below "
             "0.313 for a positive, 0.693 for a negative",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in _RAW and x.kind != "relu" and not takes_logits:
         report.add(
@@ -138,6 +147,7 @@ def binary(report: Report, case: LossCall) -> None:
             case.place,
             f"{case.title} takes probabilities and gets raw scores{at(x)}: use binary_cross_entropy_with_logits",
             case.confidence,
+            cause=case.made,
         )
 
 
@@ -150,6 +160,7 @@ def divergence(report: Report, case: LossCall) -> None:
             case.place,
             f"softmax{at(x)} feeds the input of {case.title}, which takes log-probabilities: give it log_softmax",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "log-probabilities" and x.rank == 2 and x.normal == -2 and x.logs is None:
         report.add(
@@ -157,6 +168,7 @@ def divergence(report: Report, case: LossCall) -> None:
             case.place,
             f"log_softmax{at(x)} is taken over the rows and not over the classes that {case.title} compares",
             case.confidence,
+            cause=x.made,
         )
     _logarithm(report, case)
     _reduction(report, case)
@@ -175,6 +187,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{case.title} with reduction='mean' divides by all entries and not by the rows: the divergence is "
             f"{classes}× too small — reduction='batchmean'",
             case.confidence,
+            cause=case.made,
         )
     elif case.reduction == "batchmean" and x.rank is not None and x.rank > 2:
         report.add(
@@ -184,6 +197,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{x.rank}: the divergence is as many times too large as a sample has positions — flatten to (N·T, "
             "C) first",
             case.confidence,
+            cause=case.made,
         )
 
 

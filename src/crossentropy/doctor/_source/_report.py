@@ -52,14 +52,18 @@ class Report:
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
 
-    def add(self, rule: str, place: Place, message: str, confidence: Confidence = "certain") -> None:
+    def add(
+        self, rule: str, place: Place, message: str, confidence: Confidence = "certain", cause: Place | None = None
+    ) -> None:
         """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
         if self.silent and self._apart is None:
             return
         if RULES[rule].harmless:
             confidence = "info"
         self._tell(
-            Finding(place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell)
+            Finding(
+                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
+            )
         )
 
     def _tell(self, finding: Finding) -> None:

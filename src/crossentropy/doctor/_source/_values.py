@@ -11,21 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from crossentropy.doctor._finding import Place
+
 Value: TypeAlias = Any
 """Any abstract value."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something is done."""
-
-    path: str
-    line: int
-    column: int
-    cell: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.cell is None else f"{self.path}, cell {self.cell}, line {self.line}"
 
 
 class Unknown:
