@@ -18,6 +18,7 @@ from crossentropy.doctor._source import (
     _parts,
     _several,
     _tables,
+    _trainers,
     _unknowns,
 )
 from crossentropy.doctor._source._elements import named
@@ -366,9 +367,9 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        found = _by_name.call(self, name, call)
-        if found is not NotImplemented:
-            return found
+        for library in (_by_name.call, _trainers.make):
+            if (found := library(self, name, call)) is not NotImplemented:
+                return found
         if package == "builtins":
             return _builtins.call(self, last, call)
         if root in ("torch", "numpy", "einops", "jax", "scipy"):

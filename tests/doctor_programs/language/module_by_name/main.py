@@ -10,7 +10,7 @@ import nets.edges
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--arch", default="nets.edges.EdgeNet")
-parser.add_argument("--net", default="Net")
+parser.add_argument("--net", default="Default")
 parser.add_argument("--other")
 args = parser.parse_args()
 module, name = args.arch.rsplit(".", 1)
