@@ -11,6 +11,7 @@ from crossentropy.doctor._source import (
     _builtins,
     _by_name,
     _layers,
+    _libraries,
     _loaders,
     _losses,
     _methods,
@@ -367,7 +368,7 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        for library in (_by_name.call, _trainers.make):
+        for library in (_by_name.call, _trainers.make, _libraries.make):
             if (found := library(self, name, call)) is not NotImplemented:
                 return found
         if package == "builtins":
@@ -456,6 +457,8 @@ class Calls(Statements):
             return _layers.apply(
                 self.report, layer, Call(call.args, call.kwargs, _parts.layer_place(layer, call), call.open)
             )
+        if (output := _libraries.apply(self, layer, call)) is not NotImplemented:
+            return output
         if _methods.is_language_model(layer):
             return _methods.language_model(self.report, layer, call)
         return Unknown()

@@ -203,7 +203,7 @@ class Project(Calls):
         module = None if path is None else self._linked(frame, path)
         for alias in node.names:
             if alias.name == "*":
-                self._all(module, frame)
+                self._all(module, base if path is None and not node.level else None, frame)
             else:
                 self.bind(
                     alias.asname or alias.name, self._member_of(module, base, path, alias.name, node, frame), frame
@@ -246,7 +246,8 @@ class Project(Calls):
             return Unknown()
         return self.attribute(External(base), name)
 
-    def _all(self, module: Module | None, frame: Frame) -> None:
+    def _all(self, module: Module | None, library: str | None, frame: Frame) -> None:
+        frame.module.stars += [library] if library is not None else module.stars if module is not None else []
         if module is not None:
             for name, value in list(module.scope.items()):
                 if not name.startswith("_"):

@@ -297,6 +297,8 @@ class Module:
     scope: Scope
     state: str = ""
     """Empty, "running" or "done"."""
+    stars: list[str] = field(default_factory=list)
+    """Modules that are not read of which all names are imported."""
 
 
 @dataclass(eq=False, repr=False)
