@@ -362,6 +362,8 @@ class Calls(Statements):
         call = _tables.without(call)
         if package == "torch.nn.functional" and last in _losses.FUNCTIONS:
             return _losses.function(self.report, last, call)
+        if name == "torch.is_grad_enabled" and self.no_grad is not None:
+            return False
         if name in SWITCHES or last in ("enable_grad", "autocast"):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):

@@ -160,7 +160,7 @@ class Expressions(ABC):
         if isinstance(node.func, ast.Name) and node.func.id == "super" and frame.function and frame.function.owner:
             return Super(frame.owner, frame.function.owner)
         if isinstance(node.func, ast.Attribute):
-            owner = self.evaluate(node.func.value, frame)
+            owner = self._trained(node.func, self.evaluate(node.func.value, frame), frame)
             method = (
                 Bound(owner, node.func.attr) if isinstance(owner, Unknown) else self.attribute(owner, node.func.attr)
             )
@@ -171,6 +171,14 @@ class Expressions(ABC):
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result
+
+    def _trained(self, function: ast.Attribute, owner: Value, frame: Frame) -> Value:
+        """What a method is called of; of loss.backward(), where nothing is known of the loss, a loss from now on."""
+        if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
+            return owner
+        loss = self.report.unknown_loss(self.place(function, frame))
+        self.assign(function.value, loss, frame)
+        return loss
 
     def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
         """A tensor was changed in place: without gradients its graph stays as it was."""

@@ -13,7 +13,7 @@ _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "un
 def swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
-    if case.loss in ("mse_loss", "linear_cross_entropy", "linear_kl_div"):
+    if case.loss in ("linear_cross_entropy", "linear_kl_div"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):

@@ -155,6 +155,10 @@ class Tensor:
     """Whether its first axis is that of the samples of a batch."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
+    clipped: Place | None = None
+    """Of log-probabilities: the ReLU that their logits passed last."""
+    idle: tuple[Place, ...] = ()
+    """Of a sum of losses: where terms of it lost their graph."""
 
     @property
     def rank(self) -> int | None:
@@ -174,6 +178,7 @@ class Tensor:
         return Tensor(
             shape=self.shape, dtype=self.dtype, graph=self.graph, cut=self.cut, source=self.source, offset=self.offset,
             logs=self.logs, parts=self.parts, likely=self.likely, count=self.count, axis=self.axis, mixed=self.mixed,
+            idle=self.idle,
         ).to(**changes)  # fmt: skip
 
     def size(self, axis: int) -> Dim:
