@@ -167,7 +167,8 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         gate = scalar or (y.kind == "sigmoid" and y.size(-1) == 1)
         if x.kind in ("probabilities", "mixture") and gate:
             return _kept(x, base, "scaled")
-        if x.kind == "log-probabilities" and (class_axis(y) is not None or (x.logs is not None and not y.kind)):
+        entropy = x.logs is not None and y.kind == "probabilities"
+        if x.kind == "log-probabilities" and not entropy and (class_axis(y) is not None or not y.kind):
             return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
         if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
             return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)

@@ -15,6 +15,7 @@ from crossentropy.doctor._source import (
     _operations,
     _parts,
     _tables,
+    _tokenizers,
     _unknowns,
 )
 from crossentropy.doctor._source._elements import named
@@ -437,6 +438,8 @@ class Calls(Statements):
             )
         if _methods.is_language_model(layer):
             return _methods.language_model(self.report, layer, call)
+        if _tokenizers.fills_up(call):
+            return _tokenizers.encoding()
         return Unknown()
 
     def method(self, owner: Value, name: str, call: Call) -> Value:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _in_place, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _targets, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -151,7 +151,10 @@ class Expressions(ABC):
         return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
-        return self.attribute(self.evaluate(node.value, frame), node.attr)
+        owner = self.evaluate(node.value, frame)
+        if node.attr == "data" and isinstance(owner, Tensor):
+            return owner.to(graph=False, cut=owner.cut if owner.graph is False else self.place(node, frame))
+        return self.attribute(owner, node.attr)
 
     def _inner(self, node: ast.Await | ast.Starred, frame: Frame) -> Value:
         return self.evaluate(node.value, frame)
@@ -346,7 +349,12 @@ class Expressions(ABC):
             key = self.evaluate(key_node, frame)
             with suppress(TypeError):
                 result[key] = named(key, value)
+            self.stored(key, value, self.place(value_node, frame), frame)
         return result
+
+    def stored(self, key: Value, value: Value, place: Place, frame: Frame) -> None:
+        """A value is put into a dictionary, or what may be one."""
+        _tokenizers.given_as_labels(self.report, key, value, place, frame.module.source.text)
 
     def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
         return self.make_function(node, frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Padding, Place, Tensor, TokenizerPadding, Unknown, Value
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
@@ -200,6 +200,8 @@ def padding(report: Report, case: LossCall) -> None:
     if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
+    if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
+        wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
     if wrong:
         report.add(
             "padding-not-ignored",

@@ -49,6 +49,16 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
+class TokenizerPadding(Padding):
+    """The padding of a tokenizer, whose number is not known."""
+
+    def __new__(cls) -> TokenizerPadding:
+        return super().__new__(cls, -(2**62))
+
+    def __format__(self, spec: str) -> str:
+        return "tokenizer.pad_token_id"
+
+
 class SettingText(str):
     """A text that is used unless another is given."""
 
