@@ -20,7 +20,7 @@ from torch.overrides import _get_current_function_mode_stack
 
 import crossentropy
 from crossentropy import doctor
-from crossentropy.doctor import _run
+from crossentropy.doctor._runtime import _run
 from crossentropy.doctor.rules import RULES
 
 N, C, T = 6, 5, 7
@@ -549,7 +549,7 @@ def test_the_report_is_json(tmp_path: Path) -> None:
 
 
 def test_the_child_is_a_module() -> None:
-    result = subprocess.run([sys.executable, "-m", "crossentropy.doctor._run"], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-m", "crossentropy.doctor._runtime._run"], capture_output=True, text=True)
     assert result.returncode != 0
 
 

@@ -20,7 +20,7 @@ def rows(texts):
 def loss(texts):
     tokenizer, model = AutoTokenizer.from_pretrained("gpt2"), AutoModelForCausalLM.from_pretrained("gpt2")
     encoded = tokenizer.batch_encode_plus(texts, padding="longest", return_tensors="pt")
-    return model(encoded.input_ids, labels=encoded.input_ids).loss  # finds padding-not-ignored certain
+    return model(encoded.input_ids, labels=encoded.input_ids).loss  # finds padding-not-ignored likely
 
 
 def unfilled(texts, tokenizer):

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _in_place, _targets, _tokenizers
+from crossentropy.doctor._source import _arithmetic, _in_place, _libraries, _targets, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -148,7 +148,9 @@ class Expressions(ABC):
             if scope is not frame.scope:
                 self.noticed(scope, node.id)
             return scope[node.id]
-        return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
+        if hasattr(builtins, node.id):
+            return External(f"builtins.{node.id}")
+        return _libraries.starred(frame.module.stars, node.id)
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         owner = self.evaluate(node.value, frame)

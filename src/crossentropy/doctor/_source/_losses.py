@@ -91,6 +91,11 @@ CLASSES = {
 _BASES = {"_Loss": _REDUCE, "_WeightedLoss": ("weight", *_REDUCE)}
 """The classes that torch's own criteria inherit from, and programs' too."""
 BASES = frozenset(_BASES)
+RIGHT = {
+    "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
+    "logits": ("cross_entropy", "binary_cross_entropy_with_logits"),
+}  # fmt: skip
+"""The losses that outputs of a kind are right for."""
 NAMES = frozenset([*FUNCTIONS, *CLASSES])
 """What programs call them."""
 

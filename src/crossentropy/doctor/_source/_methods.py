@@ -24,7 +24,9 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    as_settings,
     is_known,
+    is_setting,
     setting,
 )
 
@@ -152,7 +154,7 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
         run.journal.store(owner.members, MODEL, True)
     if name in ("eval", "train", "to", "cuda", "cpu", "requires_grad_", "float", "double", "half", "bfloat16"):
         return owner
-    if name == "forward":
+    if name in ("forward", "__call__"):
         return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
@@ -243,7 +245,8 @@ def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
     if name == "format" or name not in cheap or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
         return Unknown()
     with suppress(TypeError, ValueError, AttributeError):
-        return getattr(owner, name)(*arguments.args, **arguments.kwargs)
+        result = getattr(owner, name)(*arguments.args, **arguments.kwargs)
+        return as_settings(result) if any(map(is_setting, (owner, *values))) else result
     return Unknown()
 
 
@@ -257,7 +260,9 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):
-        base = instance.attributes.get("*base")
+        base, forward = instance.attributes.get("*base"), instance.cls.find("forward")
+        if name == "__call__" and isinstance(forward, Function):
+            return run.call_function(forward, arguments.before(instance))
         return run.call(base, arguments) if isinstance(base, Layer) else Unknown()
     return _of_object(run, instance, name, arguments)
 
@@ -279,10 +284,8 @@ def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: 
     if name in ("register_buffer", "register_parameter", "add_module", "register_module") and isinstance(first, str):
         value = arguments.args[1] if len(arguments.args) > 1 else arguments.kwargs.get("tensor", Unknown())
         return _registered(run, owner, first, value)
-    if name == "forward" and isinstance(owner, Instance):
-        return run.call_instance(owner, arguments)
-    if name == "forward" and isinstance(owner, Layer):
-        return run.apply(owner, arguments)
+    if name in ("forward", "__call__"):
+        return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
     if name == "backward" and isinstance(owner, Layer) and owner.kind in _losses.CLASSES:

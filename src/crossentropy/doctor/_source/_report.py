@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
+from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source._loss_call import LossCall, at
@@ -25,16 +27,22 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
     return first if len(first) >= MOST_PARTS else first | second
 
 
+Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
+"""By path, cell, line and rule."""
+
+
 class Report:
     """Collects findings, and the history of losses."""
 
     def __init__(self) -> None:
-        self.findings: dict[tuple[str, int | None, int, str], Finding] = {}
+        self.findings: Findings = {}
         self.number = 0
         self.events = 0
         """How often something was done that counts each time."""
         self.silent = False
-        """Whether what is followed is not to be reported."""
+        """Whether what is followed is not to be reported, and counts in no history."""
+        self._apart: Findings | None = None
+        """What is found on one of several ways."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
         self.open_losses: set[tuple[Place, str]] = set()
@@ -50,25 +58,57 @@ class Report:
         self, rule: str, place: Place, message: str, confidence: Confidence = "certain", cause: Place | None = None
     ) -> None:
         """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
-        if self.silent:
+        if self.silent and self._apart is None:
             return
         if RULES[rule].harmless:
             confidence = "info"
-        key = (place.path, place.cell, place.line, rule)
-        old = self.findings.get(key)
-        if old is None or (old.confidence != "certain" and confidence == "certain"):
-            self.findings[key] = Finding(
+        self._tell(
+            Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
+        )
+
+    def _tell(self, finding: Finding) -> None:
+        findings = self.findings if self._apart is None else self._apart
+        key = (finding.path, finding.cell, finding.line, finding.rule)
+        old = findings.get(key)
+        if old is None or (old.confidence != "certain" and finding.confidence == "certain"):
+            findings[key] = finding
 
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Follow something without reporting it."""
-        before, self.silent = self.silent, True
+        with self._listening(True, None):
+            yield
+
+    @contextmanager
+    def apart(self) -> Iterator[Findings]:
+        """Follow one of several ways: what is found on it is given back, and counts in no history."""
+        found: Findings = {}
+        with self._listening(True, found if self.listens else None):
+            yield found
+
+    @contextmanager
+    def _listening(self, silent: bool, apart: Findings | None) -> Iterator[None]:
+        before = self.silent, self._apart
+        self.silent, self._apart = silent, apart
         try:
             yield
         finally:
-            self.silent = before
+            self.silent, self._apart = before
+
+    @property
+    def listens(self) -> bool:
+        """Whether what is found now is kept, or at least compared."""
+        return not self.silent or self._apart is not None
+
+    def several(self, ways: Sequence[Findings], is_likely: Callable[[Finding], bool]) -> None:
+        """What is found on all of several ways, and what of the rest is worth being called likely."""
+        for key, finding in (item for way in ways for item in way.items()):
+            if all(key in way for way in ways):
+                self._tell(finding)
+            elif is_likely(finding):
+                self._tell(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""

@@ -208,7 +208,7 @@ def padding(report: Report, case: LossCall) -> None:
             case.place,
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
             f"in the mean — ignore_index={wrong[0]}",
-            case.confidence,
+            "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None

@@ -19,8 +19,11 @@ _REPLACES = re.compile(r"-\s*100\b|ignore_index|label_pad_token_id|DataCollatorF
 
 
 def fills_up(call: Call) -> bool:
-    """Whether a call is one of a tokenizer that fills rows up."""
+    """Whether a call is one of a tokenizer that fills rows up: one row only to the greatest length there may be."""
     fills = call.kwargs.get("padding", call.kwargs.get("pad_to_max_length", False))
+    text = call.get("text", 0)
+    if fills in (True, "longest") and (isinstance(text, str) or (isinstance(text, list) and len(text) < 2)):
+        return False
     return fills not in (False, None, "do_not_pad") and any(name in call.kwargs for name in _SETTINGS)
 
 

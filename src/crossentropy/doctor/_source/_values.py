@@ -74,6 +74,11 @@ def setting(value: Value) -> Value:
     return SettingText(value) if type(value) is str else SettingFlag(value) if type(value) is bool else value
 
 
+def as_settings(value: Value) -> Value:
+    """What was made of a default: a default, or several."""
+    return type(value)(map(setting, value)) if isinstance(value, (list, tuple)) else setting(value)
+
+
 def is_setting(value: Value) -> bool:
     """Whether a value is a default, or what follows from one."""
     return isinstance(value, (SettingText, SettingFlag))
@@ -307,6 +312,8 @@ class Module:
     scope: Scope
     state: str = ""
     """Empty, "running" or "done"."""
+    stars: list[str] = field(default_factory=list)
+    """Modules that are not read of which all names are imported."""
 
 
 @dataclass(eq=False, repr=False)

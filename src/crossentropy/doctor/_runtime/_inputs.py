@@ -16,10 +16,10 @@ from torch.nn.functional import (  # by these names a program may have put other
     nll_loss,
 )
 
-from crossentropy.doctor._call import Call, Found, class_axis, ignored_label, num_classes, place_of
-from crossentropy.doctor._sources import Source, made_by
-from crossentropy.doctor._targets import ones_per_row
-from crossentropy.doctor._trace import Trace
+from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
+from crossentropy.doctor._runtime._sources import Source, made_by
+from crossentropy.doctor._runtime._targets import ones_per_row
+from crossentropy.doctor._runtime._trace import Trace
 from crossentropy.doctor.rules import UNDERFLOWS
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from crossentropy.doctor._call import Found, place_of
-from crossentropy.doctor._sources import made_by
-from crossentropy.doctor._trace import MOVES, Place, Trace
+from crossentropy.doctor._runtime._call import Found, place_of
+from crossentropy.doctor._runtime._sources import made_by
+from crossentropy.doctor._runtime._trace import MOVES, Place, Trace
 from crossentropy.doctor.rules import UNDERFLOWS
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, nll_loss
 
-from crossentropy.doctor._call import Call, class_axis, num_classes
-from crossentropy.doctor._trace import Trace
+from crossentropy.doctor._runtime._call import Call, class_axis, num_classes
+from crossentropy.doctor._runtime._trace import Trace
 
 
 def by_rows(call: Call) -> Tensor | None:

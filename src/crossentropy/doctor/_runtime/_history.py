@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy.doctor._call import Call, Found, ignored_label, num_classes
-from crossentropy.doctor._composed import (
+from crossentropy.doctor._runtime._call import Call, Found, ignored_label, num_classes
+from crossentropy.doctor._runtime._composed import (
     focal,
     focal_of_log,
     is_entropy,
@@ -26,7 +26,7 @@ from crossentropy.doctor._composed import (
     summands,
     unequal,
 )
-from crossentropy.doctor._rows import (
+from crossentropy.doctor._runtime._rows import (
     ancestors,
     by_rows,
     end_alike,
@@ -36,8 +36,8 @@ from crossentropy.doctor._rows import (
     was_filled,
     without,
 )
-from crossentropy.doctor._trace import Place, Trace, called_by_user
-from crossentropy.doctor._values import is_readable, one_sample
+from crossentropy.doctor._runtime._trace import Place, Trace, called_by_user
+from crossentropy.doctor._runtime._values import is_readable, one_sample
 
 _FILLING = {"pad_sequence": "padding_value", "full": "fill_value", "new_full": "fill_value", "full_like": "fill_value",
             "masked_fill": "value", "masked_fill_": "value", "pad": "value"}  # fmt: skip
