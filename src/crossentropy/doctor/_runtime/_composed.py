@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from crossentropy.doctor._runtime._call import Found, place_of
 from crossentropy.doctor._runtime._sources import made_by
 from crossentropy.doctor._runtime._trace import MOVES, Place, Trace
+from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def is_entropy(product: Trace, log: Trace) -> bool:
@@ -128,8 +129,5 @@ def log_of_softmax(log: Trace) -> Iterator[Found]:
     """A logarithm of a softmax that is differentiated, wherever it goes."""
     made = made_by(log, max(len(log.shape) - 1, 0))
     if made.op == "log of softmax":
-        message = (
-            f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: −inf, and nan in the "
-            "gradient, where a probability underflows; log_softmax is the same without that"
-        )
+        message = f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: {UNDERFLOWS}"
         yield Found("log-of-softmax", "certain", message, log.place)

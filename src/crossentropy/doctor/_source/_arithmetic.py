@@ -103,6 +103,7 @@ def _merged(a: Tensor, b: Tensor) -> Tensor:
         source=main.source if main.graph else None,
         offset=main.offset,
         logs=a.logs or b.logs,
+        idle=a.idle if a.idle == b.idle else tuple(dict.fromkeys(a.idle + b.idle)),
         mixed=a.mixed or b.mixed,
         likely=a.likely or b.likely,
         parts=together(a.parts, b.parts),
@@ -166,7 +167,8 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         gate = scalar or (y.kind == "sigmoid" and y.size(-1) == 1)
         if x.kind in ("probabilities", "mixture") and gate:
             return _kept(x, base, "scaled")
-        if x.kind == "log-probabilities" and class_axis(y) is not None:
+        entropy = x.logs is not None and y.kind == "probabilities"
+        if x.kind == "log-probabilities" and not entropy and (class_axis(y) is not None or not y.kind):
             return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
         if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
             return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)
@@ -231,7 +233,7 @@ def _of_losses(
         return _kept(main, base).to(reduction=reduction)
     if op is ast.Add:
         report.joined(base, place)
-        return base.to(kind="loss", reduction=reduction)
+        return base.to(kind="loss", reduction=reduction, idle=base.idle + _idle(a, b) + _idle(b, a))
     if op is ast.Div:
         report.divided(a, place)
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
@@ -239,6 +241,13 @@ def _of_losses(
         return base.to(kind="negative", reduction=reduction)
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
     return base.to(kind="loss", reduction="weighted" if weighted and reduction == "mean" else reduction)
+
+
+def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
+    """Where a loss lost its graph that is added to others which have one; l − l.detach() is added on purpose."""
+    if term.cut is None or term.graph is not False or not term.parts or term.cut in others.idle:
+        return ()
+    return (term.cut,) if others.graph is not False and not term.parts & others.parts else ()
 
 
 def _power(report: Report, a: Tensor, b: Tensor, exponent: Value, place: Place) -> Tensor:
@@ -255,6 +264,9 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
     both = isinstance(left, Number) and isinstance(right, Number)
     if op is ast.Add:
         parts = together(left.tensor.parts, right.tensor.parts) if both else first.tensor.parts
+        if isinstance(left, Unknown) or isinstance(right, Unknown):  # of which it may be a term
+            cut = first.tensor.cut
+            return Number(first.tensor.to(parts=parts, graph=None, idle=() if cut is None else (cut,)), place)
         return Number(first.tensor.to(parts=parts), place)
     if op is ast.Mult and (type(left) is float or type(right) is float):
         return Number(first.tensor.to(reduction="averaged"), place)

@@ -19,6 +19,7 @@ from crossentropy.doctor._source import (
     _parts,
     _several,
     _tables,
+    _tokenizers,
     _trainers,
     _unknowns,
 )
@@ -388,6 +389,8 @@ class Calls(Statements):
         call = _tables.without(call)
         if package == "torch.nn.functional" and last in _losses.FUNCTIONS:
             return _losses.function(self.report, last, call)
+        if name == "torch.is_grad_enabled" and self.no_grad is not None:
+            return False
         if name in SWITCHES or last in ("enable_grad", "autocast"):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):
@@ -463,6 +466,8 @@ class Calls(Statements):
             return output
         if _methods.is_language_model(layer):
             return _methods.language_model(self.report, layer, call)
+        if _tokenizers.fills_up(call):
+            return _tokenizers.encoding()
         return Unknown()
 
     def method(self, owner: Value, name: str, call: Call) -> Value:

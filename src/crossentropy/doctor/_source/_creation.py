@@ -289,7 +289,9 @@ def parameter(call: Call) -> Tensor:
 def _variable(call: Call) -> Value:
     """Variable(data) of torch before 0.4: the tensor itself."""
     data = call.get("data", 0)
-    return as_tensor(data).to(graph=True, own=True) if call.get("requires_grad", 1) is True else data
+    x = as_tensor(data)
+    trained = call.get("requires_grad", 1) is True
+    return x.to(graph=True, own=not x.graph and x.cut is None) if trained else data
 
 
 CREATION: dict[str, Callable[[Call], Value]] = {

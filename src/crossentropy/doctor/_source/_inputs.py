@@ -7,7 +7,8 @@ import math
 from crossentropy.doctor._source._indexing import times
 from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Dim, Tensor
+from crossentropy.doctor._source._values import Dim, Place, Tensor
+from crossentropy.doctor.rules import UNDERFLOWS
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -40,14 +41,7 @@ def activation(report: Report, case: LossCall) -> None:
             cause=x.made,
         )
     elif x.kind == "relu":
-        report.add(
-            "relu-before-cross-entropy",
-            case.place,
-            f"the ReLU{at(x)} is the last operation before {case.title}: no class can be ruled out, and where "
-            "all logits are 0 there is no gradient",
-            case.confidence,
-            cause=x.made,
-        )
+        _clipped(report, case, x.made, "")
     elif x.kind == "log-probabilities" and x.logs is None and not _wrong_dim(report, case):
         report.add(
             "log-softmax-before-cross-entropy",
@@ -55,7 +49,21 @@ def activation(report: Report, case: LossCall) -> None:
             f"log_softmax{at(x)} feeds {case.title}, which applies it again: the same value, twice the work",
             cause=x.made,
         )
+    _clipped(report, case, x.clipped, "log_softmax and ")
     _logarithm(report, case)
+
+
+def _clipped(report: Report, case: LossCall, relu: Place | None, before: str) -> None:
+    """A ReLU as the last operation on logits."""
+    if relu is not None:
+        report.add(
+            "relu-before-cross-entropy",
+            case.place,
+            f"the ReLU at {relu} is the last operation before {before}{case.title}: no class can be ruled out, and "
+            "where all logits are 0 there is no gradient",
+            case.confidence,
+            cause=relu,
+        )
 
 
 def _logarithm(report: Report, case: LossCall) -> None:
@@ -64,8 +72,7 @@ def _logarithm(report: Report, case: LossCall) -> None:
         report.add(
             "log-of-softmax",
             case.x.logs,
-            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: −inf, and "
-            "nan in the gradient, where a probability underflows; log_softmax is the same without that",
+            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: {UNDERFLOWS}",
             case.confidence,
         )
 
@@ -92,6 +99,7 @@ def nll(report: Report, case: LossCall) -> None:
         )
     elif x.kind == "log-probabilities":
         _wrong_dim(report, case)
+    _clipped(report, case, x.clipped, "log_softmax and ")
     _logarithm(report, case)
 
 
@@ -150,6 +158,7 @@ def binary(report: Report, case: LossCall) -> None:
             f"{case.title} takes probabilities and gets log-probabilities{at(x)}, of which none is above 0: use "
             "cross_entropy on the logits, or nll_loss",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in _RAW and x.kind != "relu" and not takes_logits:
         report.add(

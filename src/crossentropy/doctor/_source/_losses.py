@@ -68,9 +68,14 @@ _LOSSES = (
     ),
     Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target"), (_inputs.divergence,)),
     Loss("mse_loss", _REDUCE, _REDUCE, (_inputs.squared,)),
+    Loss("l1_loss", _REDUCE, _REDUCE, ()),
+    Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta"), ()),
+    Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta"), ()),
     Loss("linear_cross_entropy", (), ("in_features", "num_classes"), _HEAD, ("input", "linear_weight", "target")),
     Loss("linear_kl_div", (), (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
 )
+_SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+"""Losses whose arguments may change places."""
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
@@ -78,7 +83,8 @@ CLASSES = {
     "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
     "NLLLoss2d": FUNCTIONS["nll_loss"], "BCELoss": FUNCTIONS["binary_cross_entropy"],
     "BCEWithLogitsLoss": FUNCTIONS["binary_cross_entropy_with_logits"], "KLDivLoss": FUNCTIONS["kl_div"],
-    "MSELoss": FUNCTIONS["mse_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
+    "MSELoss": FUNCTIONS["mse_loss"], "L1Loss": FUNCTIONS["l1_loss"], "SmoothL1Loss": FUNCTIONS["smooth_l1_loss"],
+    "HuberLoss": FUNCTIONS["huber_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
 }  # fmt: skip
 
 
@@ -203,7 +209,7 @@ def _evaluate(
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))
     report.examined(case)
-    if not _swapped(report, case):
+    if case.loss in _SYMMETRIC or not _swapped(report, case):
         for check in loss.checks:
             check(report, case)
     return _result(report, case)
@@ -211,7 +217,8 @@ def _evaluate(
 
 def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
     """Look at the input alone, where it was found out later what it is."""
-    FUNCTIONS[case.loss].checks[0](report, replace(case, x=x))
+    for check in FUNCTIONS[case.loss].checks[:1]:
+        check(report, replace(case, x=x))
 
 
 def _swapped(report: Report, case: LossCall) -> bool:

@@ -35,7 +35,7 @@ def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
     count = x.size(normal) if normal is not None and (normal < 0 or x.rank) else x.count
     axis = normal if x.rank is not None or normal is None or normal < 0 else None
     result = x.plain(kind=kind, made=call.place, axis=axis, count=count if axis == normal else x.count, normal=normal,
-                     dtype="float", mixed=x.mixed)  # fmt: skip
+                     dtype="float", mixed=x.mixed, clipped=x.made if x.kind == "relu" else None)  # fmt: skip
     if x.axis is not None and axis is not None and x.axis != axis and x.kind == "logits":
         return result.to(axis=x.axis, count=x.count)
     return result

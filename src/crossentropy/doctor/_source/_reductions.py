@@ -96,6 +96,7 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction == "none" else x.reduction)
     if x.kind == TERMS:
         _by_hand(report, x, axis, call)
+        report.summed(x, call.place)
     if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
         return result.to(kind="mixture", axis=-1, count=x.count)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value
-from crossentropy.doctor.rules import RULES, Confidence
+from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
@@ -125,6 +125,11 @@ class Report:
         self.number += 1
         return Part(place, self.number, rows, uneven)
 
+    def unknown_loss(self, place: Place) -> Tensor:
+        """A loss of which it is only known that its gradient is taken here."""
+        parts = frozenset({self.part(place, None, uneven=False)})
+        return Tensor(kind="loss", made=place, graph=True, parts=parts)
+
     def focal(self, factor: Tensor, place: Place) -> None:
         """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
@@ -156,6 +161,16 @@ class Report:
             "here: rows are not normalised",
             "likely" if scores.likely else confidence,
         )
+
+    def summed(self, terms: Tensor, place: Place) -> None:
+        """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
+        if terms.logs is not None and terms.graph is None:
+            self.add(
+                "log-of-softmax",
+                terms.logs,
+                f"the logarithm of a softmax, in two steps, in the cross entropy of {place}: {UNDERFLOWS}",
+                "likely",
+            )
 
     # --- losses over time ---------------------------------------------------------------------------------------------
 
@@ -189,8 +204,15 @@ class Report:
             self.add(
                 "log-of-softmax",
                 loss.logs,
-                f"the logarithm of a softmax, in two steps, in the loss of {place}: −inf, and nan in the "
-                "gradient, where a probability underflows; log_softmax is the same without that",
+                f"the logarithm of a softmax, in two steps, in the loss of {place}: {UNDERFLOWS}",
+            )
+        for cut in loss.idle if loss.graph is not False else ():
+            self.add(
+                "detached-loss",
+                cut,
+                f"this term of the loss of {place} loses its graph here: it changes the value of the loss, and trains "
+                "nothing",
+                "certain" if loss.graph else "likely",
             )
         if loss.cut is not None and loss.graph is False:
             self.add(

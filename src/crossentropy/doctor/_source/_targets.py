@@ -5,7 +5,7 @@ from __future__ import annotations
 from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Padding, Place, Tensor, TokenizerPadding, Unknown, Value
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
@@ -13,7 +13,7 @@ _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "un
 def swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
-    if case.loss in ("mse_loss", "linear_cross_entropy", "linear_kl_div"):
+    if case.loss in ("linear_cross_entropy", "linear_kl_div"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
@@ -200,13 +200,15 @@ def padding(report: Report, case: LossCall) -> None:
     if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
+    if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
+        wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
     if wrong:
         report.add(
             "padding-not-ignored",
             case.place,
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
             f"in the mean — ignore_index={wrong[0]}",
-            case.confidence,
+            "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None

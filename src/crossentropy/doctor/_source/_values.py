@@ -49,6 +49,16 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
+class TokenizerPadding(Padding):
+    """The padding of a tokenizer, whose number is not known."""
+
+    def __new__(cls) -> TokenizerPadding:
+        return super().__new__(cls, -(2**62))
+
+    def __format__(self, spec: str) -> str:
+        return "tokenizer.pad_token_id"
+
+
 class SettingText(str):
     """A text that is used unless another is given."""
 
@@ -160,6 +170,10 @@ class Tensor:
     """Whether its first axis is that of the samples of a batch."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
+    clipped: Place | None = None
+    """Of log-probabilities: the ReLU that their logits passed last."""
+    idle: tuple[Place, ...] = ()
+    """Of a sum of losses: where terms of it lost their graph."""
 
     @property
     def rank(self) -> int | None:
@@ -179,6 +193,7 @@ class Tensor:
         return Tensor(
             shape=self.shape, dtype=self.dtype, graph=self.graph, cut=self.cut, source=self.source, offset=self.offset,
             logs=self.logs, parts=self.parts, likely=self.likely, count=self.count, axis=self.axis, mixed=self.mixed,
+            idle=self.idle,
         ).to(**changes)  # fmt: skip
 
     def size(self, axis: int) -> Dim:
