@@ -70,13 +70,16 @@ class Alone:
 
     def _is_called(self, function: Function, owner: Class | None) -> bool:
         if owner is None or owner is function.owner:
-            return id(function.node) in self.project.called
-        return (id(owner), id(function.node)) in self.project.called_on
+            return function.written in self.project.called
+        return (owner.written, function.written) in self.project.called_on
 
     def _follow(self, function: Function, owner: Class | None, steps: int) -> None:
         place = self.project.report_place(function)
         what = f"{function.name} in line {function.node.lineno}"
-        with self.project.within_limits(function.module.name, steps, function.module, what):
+        inherited = owner if owner is not function.owner else None
+        root = (None if inherited is None else inherited.written, function.written)
+        limits = self.project.within_limits(function.module.name, steps, function.module, what)
+        with self.project.report.following(root), limits:
             arguments = _unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))

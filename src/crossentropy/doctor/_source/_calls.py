@@ -46,6 +46,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    Written,
     setting,
 )
 
@@ -63,10 +64,10 @@ class Calls(Statements):
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
         self.begin(0, math.inf, None)
-        self.called: set[int] = set()
-        """Functions that were followed, by node;"""
-        self.called_on: set[tuple[int, int]] = set()
-        """and those on objects of a class that inherits them, by class and node."""
+        self.called: set[Written] = set()
+        """Functions that were followed;"""
+        self.called_on: set[tuple[Written, Written]] = set()
+        """and those on objects of a class that inherits them, with it."""
         self.made: dict[int, Instance] = {}
         """The first object of each class that the program makes."""
 
@@ -233,10 +234,10 @@ class Calls(Statements):
         return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
 
     def _note(self, function: Function, call: Call) -> None:
-        self.called.add(id(function.node))
+        self.called.add(function.written)
         owner = call.args[0] if call.args and function.owner is not None else None
         if isinstance(owner, Instance) and owner.cls is not function.owner:
-            self.called_on.add((id(owner.cls), id(function.node)))
+            self.called_on.add((owner.cls.written, function.written))
 
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
@@ -269,7 +270,7 @@ class Calls(Statements):
                 raise
             self.steps = 0
             self.cut.add(id(function.node))
-            self.called.discard(id(function.node))
+            self.called.discard(function.written)
             self.summaries.spoil()
             return Unknown()
         finally:

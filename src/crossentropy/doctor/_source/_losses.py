@@ -196,15 +196,17 @@ def _evaluate(
     report: Report, loss: Loss, x: Value, y: Value, settings: dict[str, Value], call: Call, layer: Layer | None
 ) -> Value:
     made = None if layer is None else layer.call.place
+    is_open = call.open or (layer is not None and layer.call.open)
+    known = not is_open or any(name in settings for name in _REDUCE)
     case = LossCall(
         loss.name,
         as_tensor(x),
         as_tensor(y),
         settings,
         call.place,
-        _reduction(settings),
+        _reduction(settings) if known else "",
         made,
-        open=call.open or (layer is not None and layer.call.open),
+        open=is_open,
     )
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))

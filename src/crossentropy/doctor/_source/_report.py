@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source._loss_call import LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value
+from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
 from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
@@ -29,6 +29,8 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
 
 Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
 """By path, cell, line and rule."""
+Root: TypeAlias = "tuple[Written | None, Written]"
+"""A function that is followed although nothing calls it, and the class on whose object, if it is inherited."""
 
 
 class Report:
@@ -43,6 +45,11 @@ class Report:
         """Whether what is followed is not to be reported, and counts in no history."""
         self._apart: Findings | None = None
         """What is found on one of several ways."""
+        self._root: Root | None = None
+        self.followed: set[Root] = set()
+        """The functions that are followed although nothing calls them,"""
+        self.roots: dict[tuple[str, int | None, int, str], Root] = {}
+        """and what is found from which of them, if from nowhere else."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
         self.open_losses: set[tuple[Place, str]] = set()
@@ -72,8 +79,22 @@ class Report:
         findings = self.findings if self._apart is None else self._apart
         key = (finding.path, finding.cell, finding.line, finding.rule)
         old = findings.get(key)
+        if self._root is None:
+            self.roots.pop(key, None)
+        elif old is None:
+            self.roots[key] = self._root
         if old is None or (old.confidence != "certain" and finding.confidence == "certain"):
             findings[key] = finding
+
+    @contextmanager
+    def following(self, root: Root) -> Iterator[None]:
+        """Follow a function that nothing calls."""
+        self._root = root
+        self.followed.add(root)
+        try:
+            yield
+        finally:
+            self._root = None
 
     @contextmanager
     def silence(self) -> Iterator[None]:

@@ -316,6 +316,10 @@ class Module:
     """Modules that are not read of which all names are imported."""
 
 
+Written: TypeAlias = tuple[str, int]
+"""Where a function or a class is written: the module and the line."""
+
+
 @dataclass(eq=False, repr=False)
 class Function:
     """A function that is read."""
@@ -327,6 +331,11 @@ class Function:
     name: str = "<lambda>"
     decorators: frozenset[str] = frozenset()
     owner: Class | None = None
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
 
 @dataclass(eq=False, repr=False)
@@ -341,6 +350,11 @@ class Class:
     fields: list[str] = field(default_factory=list)
     """Of a dataclass or named tuple."""
     records: bool = False
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
     def lineage(self) -> Iterator[Value]:
         """The class and those it inherits from, nearest first."""
