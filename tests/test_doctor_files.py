@@ -79,7 +79,8 @@ def test_a_function_that_another_process_sees_called_is_not_followed_alone(tmp_p
     """Its defaults are not what it is given there; which files a process has is chance."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "focal.py").write_text(
-        "import torch\nimport torch.nn.functional as F\ndef focal(x, y, r='mean'):\n    ce = F.cross_entropy(x, y, reduction=r)\n"
+        "import torch\nimport torch.nn.functional as F\n"
+        "def focal(x, y, r='mean'):\n    ce = F.cross_entropy(x, y, reduction=r)\n"
         "    return ((1 - torch.exp(-ce)) ** 2 * ce).mean()\n"
         "class Loss(torch.nn.Module):\n    def __init__(self, reduction='mean'):\n        super().__init__()\n"
         "        self.reduction = reduction\n    def forward(self, x, y):\n"
