@@ -71,6 +71,21 @@ def activation(call: Call) -> Iterator[Found]:
             "all rows of the input sum to 1 and none is negative: these look like probabilities, not logits; "
             f"{loss}, and it can never go below {floor(classes):.3f} for {classes} classes",
         )
+    yield from _clipped(call, made)
+
+
+def _clipped(call: Call, made: Source) -> Iterator[Found]:
+    """A ReLU as the last operation on the logits of log-probabilities."""
+    if made.op != "log_softmax" or not made.trace.parents:
+        return
+    before = made_by(made.trace.parents[0], class_axis(call))
+    if before.op == "relu":
+        yield Found(
+            "relu-before-cross-entropy",
+            "certain",
+            f"a ReLU{place_of(before.trace)} is the last operation before log_softmax{place_of(made.trace)}: no class "
+            "can be ruled out, and where all logits are 0 there is no gradient",
+        )
 
 
 def _shrinkage(call: Call) -> float:
@@ -145,6 +160,7 @@ def nll_input(call: Call) -> Iterator[Found]:
     elif made.op == "log_softmax":
         if made.right_axis is False:
             yield _wrong_dim(call, made)
+        yield from _clipped(call, made)
     elif made.op != "log" and not _normalised_logs(call.x, class_axis(call)):
         known = made.op not in ("", "logsigmoid")
         if looks_like_probabilities(call.x, class_axis(call)):

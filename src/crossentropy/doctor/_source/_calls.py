@@ -409,7 +409,8 @@ class Calls(Statements):
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":
             return (call.get("sequence", 0), Unknown())
         if last == "pack_padded_sequence":
-            return call.get("input", 0)
+            rows = call.get("input", 0)
+            return rows.to(fills=frozenset()) if isinstance(rows, Tensor) and rows.fills else rows
         if name.startswith("torch.nn.init."):
             return call.get("tensor", 0)
         if last in (

@@ -178,10 +178,10 @@ class Expressions(ABC):
         return result
 
     def _trained(self, function: ast.Attribute, owner: Value, frame: Frame) -> Value:
-        """What a method is called of; of loss.backward(), where nothing is known of the loss, a loss from now on."""
+        """What a method is called of; of loss.backward(), where no loss of torch is behind it, a loss from now on."""
         if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
             return owner
-        loss = self.report.unknown_loss(self.place(function, frame))
+        loss = self.report.own_loss(owner, self.place(function, frame))
         self.assign(function.value, loss, frame)
         return loss
 

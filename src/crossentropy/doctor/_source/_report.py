@@ -146,10 +146,11 @@ class Report:
         self.number += 1
         return Part(place, self.number, rows, uneven)
 
-    def unknown_loss(self, place: Place) -> Tensor:
-        """A loss of which it is only known that its gradient is taken here."""
+    def own_loss(self, value: Value, place: Place) -> Tensor:
+        """A loss that is known as one by having its gradient taken here."""
+        loss = value if isinstance(value, Tensor) else Tensor()
         parts = frozenset({self.part(place, None, uneven=False)})
-        return Tensor(kind="loss", made=place, graph=True, parts=parts)
+        return loss.to(kind="loss", made=place, graph=True, parts=parts)
 
     def focal(self, factor: Tensor, place: Place) -> None:
         """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""

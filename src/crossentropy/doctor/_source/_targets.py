@@ -5,7 +5,7 @@ from __future__ import annotations
 from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Padding, Place, Tensor, TokenizerPadding, Unknown, Value
+from crossentropy.doctor._source._values import Padding, Place, SomePadding, Tensor, Unknown, Value
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
@@ -201,14 +201,14 @@ def padding(report: Report, case: LossCall) -> None:
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
     if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
-        wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
+        wrong = [fill for fill in wrong if not isinstance(fill, SomePadding)]
     if wrong:
         report.add(
             "padding-not-ignored",
             case.place,
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
             f"in the mean — ignore_index={wrong[0]}",
-            "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
+            "likely" if y.likely or isinstance(wrong[0], SomePadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None

@@ -49,14 +49,14 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
-class TokenizerPadding(Padding):
-    """The padding of a tokenizer, whose number is not known."""
+class SomePadding(Padding):
+    """Padding whose number is not known, such as a tokenizer's."""
 
-    def __new__(cls) -> TokenizerPadding:
+    def __new__(cls) -> SomePadding:
         return super().__new__(cls, -(2**62))
 
     def __format__(self, spec: str) -> str:
-        return "tokenizer.pad_token_id"
+        return "PAD"
 
 
 class SettingText(str):
