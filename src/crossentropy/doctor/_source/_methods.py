@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets
+from crossentropy.doctor._source import _libraries, _losses, _operations, _shapes, _tables, _targets
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -44,6 +44,11 @@ _ITSELF = (
     "compile",
     "clone",
 )
+_CHEAP = frozenset((
+    "lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "find", "rfind", "rindex",
+    "count", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "splitlines",
+))  # fmt: skip
+"""Methods of strings that are run."""
 _WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
 _TENSOR_METHODS = frozenset(
     [
@@ -237,12 +242,9 @@ def _entry(run: Interpreter, table: dict[Value, Value], name: str, key: Value, a
 
 def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
     """Methods of strings and numbers are run, if they are cheap."""
-    cheap = ("lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "count", "title",
-             "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
-             "splitlines")  # fmt: skip
     values = [*arguments.args, *arguments.kwargs.values()]
     plain = all(is_known(value) or (isinstance(value, list) and all(map(is_known, value))) for value in values)
-    if name == "format" or name not in cheap or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
+    if name == "format" or name not in _CHEAP or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
         return Unknown()
     with suppress(TypeError, ValueError, AttributeError):
         result = getattr(owner, name)(*arguments.args, **arguments.kwargs)
@@ -256,7 +258,8 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
         return Unknown()
     if name == "__init__":
         base = instance.cls.external()
-        if (base.startswith("torch.") and base != "torch.nn.Module") or base.rpartition(".")[2] in ("DataLoader",):
+        of_torch = base.startswith("torch.") and base != "torch.nn.Module"
+        if of_torch or base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES):
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):
