@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from crossentropy.doctor._source import _libraries, _losses, _operations, _shapes, _tables, _targets
+from crossentropy.doctor._source import _configurations, _libraries, _losses, _operations, _shapes, _tables, _targets
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -110,7 +110,7 @@ def layer_attribute(layer: Layer, name: str) -> Value:
         return layer.attributes.setdefault(name, Unknown())
     if name == "training":
         return True
-    if name in ("config", "hparams", "args"):
+    if name in ("config", "hparams", "args") or _configurations.is_entry(layer, name):
         return layer.attributes.setdefault(name, Unknown())
     return Bound(layer, name)
 
@@ -341,6 +341,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return list(layer.items)
     if name == "keys":
         return list(layer.names)
+    if (found := _configurations.method(run, layer, name, arguments)) is not NotImplemented:
+        return found
     if layer.kind == "ArgumentParser":
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:

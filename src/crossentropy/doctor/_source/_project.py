@@ -6,12 +6,13 @@ import ast
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
 from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
+from crossentropy.doctor._source._configurations import LARGEST
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
 from crossentropy.doctor._source._leading import Leading, changed
@@ -196,6 +197,16 @@ class Project(Calls):
 
     def find_module(self, name: str) -> Value:
         return Unknown() if self.inside is None else self._imported(name, Frame(self.inside.scope, self.inside))
+
+    def file_beside(self, path: str) -> bytes | None:
+        folder = "" if self.inside is None else os.path.dirname(self.inside.name)
+        for place in self._places(folder) if folder else ():
+            file = os.path.realpath(os.path.join(place, path))
+            inside = any(file.startswith(root + os.sep) for root in self.roots)
+            if inside and os.path.isfile(file) and os.path.getsize(file) <= LARGEST:
+                with suppress(Unreadable):
+                    return text_of(Path(file))
+        return None
 
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         base = self._base(node, frame.module.name)
