@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from crossentropy.doctor._finding import Finding, Passed
+from crossentropy.doctor._source._files import Roots
 
-Examine = Callable[[dict[str, Path], list[str], list[str], Callable[[int], None]], tuple[list[Finding], list[Passed]]]
+Examine = Callable[[dict[str, Path], Roots, list[str], Callable[[int], None]], tuple[list[Finding], list[Passed]]]
 """Examines some of the files under some roots, and counts."""
 
 _counters: list[Any] = []
@@ -18,7 +19,7 @@ _counters: list[Any] = []
 
 
 def in_processes(
-    examine: Examine, files: dict[str, Path], roots: list[str], parts: list[list[str]], show: Callable[[int], None]
+    examine: Examine, files: dict[str, Path], roots: Roots, parts: list[list[str]], show: Callable[[int], None]
 ) -> list[tuple[list[Finding], list[Passed]]]:
     """What is found in each part, in a process for each; `show` is told how much is done."""
     done = multiprocessing.Value("i", 0)
@@ -30,7 +31,7 @@ def in_processes(
 
 
 def _examine(
-    examine: Examine, files: dict[str, Path], roots: list[str], names: list[str]
+    examine: Examine, files: dict[str, Path], roots: Roots, names: list[str]
 ) -> tuple[list[Finding], list[Passed]]:
     return examine(files, roots, names, _count)
 
