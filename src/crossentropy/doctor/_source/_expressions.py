@@ -284,7 +284,8 @@ class Expressions(ABC):
             return Unknown() if contained is None else contained is isinstance(op, ast.In)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return _arithmetic.compare(type(op), left, right)
-        if type(op) in _COMPARE and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
+        alike = isinstance(left, External) is isinstance(right, External)
+        if type(op) in _COMPARE and alike and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
             with suppress(TypeError):
                 return _COMPARE[type(op)](left, right)
         return Unknown()
