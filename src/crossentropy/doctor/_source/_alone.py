@@ -35,6 +35,7 @@ from crossentropy.doctor._source._values import (
 ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
+_ASIDE = " (as the defaults have it: the callers of this function were not given)"
 _OF_SELF = re.compile(r"\bself\.(\w+)\(")
 
 
@@ -67,6 +68,7 @@ class Alone:
             if not self._is_called(function, owner) and _matters(text, owner):
                 self.project.bind_for(path, text)
                 self._follow(function, owner, min(ROOT_STEPS, until - self.project.budget.spent))
+        self.project.report.aside = ""
 
     def _is_called(self, function: Function, owner: Class | None) -> bool:
         if owner is None or owner is function.owner:
@@ -79,6 +81,7 @@ class Alone:
         inherited = owner if owner is not function.owner else None
         root = (None if inherited is None else inherited.written, function.written)
         limits = self.project.within_limits(function.module.name, steps, function.module, what)
+        self.project.report.aside = _ASIDE if self.project.is_alone(function.module.name) else ""
         with self.project.report.following(root), limits:
             arguments = _unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:

@@ -10,6 +10,7 @@ from crossentropy.doctor._source import (
     _assignment,
     _builtins,
     _by_name,
+    _configurations,
     _layers,
     _libraries,
     _loaders,
@@ -103,12 +104,18 @@ class Calls(Statements):
             return owner.member(name)
         if isinstance(owner, tuple) and len(owner) == 2 and name in ("values", "indices"):
             return owner[name == "indices"]
+        if isinstance(owner, dict) and not hasattr(dict, name):  # of a class that gives entries as attributes
+            return owner.get(name, Unknown())
         if isinstance(owner, Choice):
             return _several.attribute(self, owner, name)
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
         return Bound(owner, name)
+
+    @abstractmethod
+    def file_beside(self, path: str) -> bytes | None:
+        """A small file of the project, by its path from the module that is followed or a folder above it."""
 
     @abstractmethod
     def find_module(self, name: str) -> Value:
@@ -160,7 +167,7 @@ class Calls(Statements):
 
     def _of_layer(self, owner: Layer, name: str) -> Value:
         if name in owner.attributes:
-            return owner.attributes[name]
+            return setting(owner.attributes[name]) if owner.kind == "CfgNode" else owner.attributes[name]
         if name in owner.names:
             return owner.items[owner.names.index(name)]
         return _methods.layer_attribute(owner, name)
@@ -172,6 +179,10 @@ class Calls(Statements):
     def noticed(self, scope: Scope, name: str) -> None:
         if name in scope:
             self.summaries.read(scope, name)
+
+    def configured(self, function: Function, main: Layer) -> None:
+        for argument in function.node.args.args[:1]:
+            function.defaults.setdefault(argument.arg, _configurations.composed(self, main))
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -370,7 +381,7 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        for library in (_by_name.call, _trainers.make, _libraries.make):
+        for library in (_by_name.call, _configurations.call, _trainers.make, _libraries.make):
             if (found := library(self, name, call)) is not NotImplemented:
                 return found
         if package == "builtins":

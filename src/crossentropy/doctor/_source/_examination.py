@@ -15,7 +15,7 @@ from typing import NamedTuple
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._alone import Alone
-from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
+from crossentropy.doctor._source._files import Roots, Unreadable, discover, read, shown, text_of
 from crossentropy.doctor._source._pairing import Pairing
 from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report, Root
@@ -45,7 +45,7 @@ def examine_files(
         passed[Passed(folder.as_posix(), reason, folder=True)] = None
 
     files = {os.path.realpath(path): path for path in discover(paths, unreadable)}
-    roots = sorted({os.path.realpath(path if os.path.isdir(path) else path.parent) for path in paths})
+    roots = Roots.of(paths)
     names = list(files)
     parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
 
@@ -81,7 +81,7 @@ def _counting(show: Callable[[int], None]) -> Callable[[int], None]:
     return count
 
 
-def examine_part(files: dict[str, Path], roots: list[str], names: list[str], count: Callable[[int], None]) -> Result:
+def examine_part(files: dict[str, Path], roots: Roots, names: list[str], count: Callable[[int], None]) -> Result:
     """Examine some of the files; `count` is told of each step of each of them."""
     report = Report()
     project = Project(report, files, roots)
@@ -136,11 +136,17 @@ def _check(path: Path, data: bytes) -> None:
     read(path, data)
 
 
+def _concerns(finding: Finding, given: set[str]) -> bool:
+    return finding.path in given or (finding.cause is not None and finding.cause.path in given)
+
+
 def _told(report: Report, project: Project) -> list[tuple[Finding, Root | None]]:
-    """The findings that no comment silences, and from where they were reached."""
+    """The findings that come from files that were given and no comment silences, and from where they were reached."""
     sources = {source.shown: source for source in project.sources.values() if source is not None}
+    given = {shown(path) for path in project.given.values()}
     return [
         (finding, report.roots.get(key))
         for key, finding in report.findings.items()
-        if not silences(sources[finding.path].line(finding.line, finding.cell), finding.rule)
+        if _concerns(finding, given)
+        and not silences(sources[finding.path].line(finding.line, finding.cell), finding.rule)
     ]

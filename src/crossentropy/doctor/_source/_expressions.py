@@ -236,7 +236,8 @@ class Expressions(ABC):
         if type(op) not in _BINARY or not (_is_host(left) and _is_host(right)) or _is_large(op, left, right):
             return Unknown()
         with suppress(TypeError, ArithmeticError, ValueError):
-            return _BINARY[type(op)](left, right)
+            result = _BINARY[type(op)](left, right)
+            return _as(left if is_setting(left) else right, result)
         return Unknown()
 
     def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
@@ -294,7 +295,8 @@ class Expressions(ABC):
             return Unknown() if contained is None else contained is isinstance(op, ast.In)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return _arithmetic.compare(type(op), left, right)
-        if type(op) in _COMPARE and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
+        alike = isinstance(left, External) is isinstance(right, External)
+        if type(op) in _COMPARE and alike and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
             with suppress(TypeError):
                 return _COMPARE[type(op)](left, right)
         return Unknown()
@@ -318,7 +320,9 @@ class Expressions(ABC):
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _targets.crossed(self.report, owner, index, place)
         result = item_of(owner, index, place)
-        return doubtful(result) if is_setting(index) else result
+        if is_setting(index):
+            return doubtful(result)
+        return _as(owner, result) if isinstance(result, str) else result
 
     def _slice(self, node: ast.Slice, frame: Frame) -> Value:
         return slice(
@@ -394,15 +398,17 @@ class Expressions(ABC):
 
     def _text(self, node: ast.JoinedStr, frame: Frame) -> Value:
         parts: list[str] = []
+        origin: Value = None
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 value = self.evaluate(part.value, frame)
                 if part.format_spec is not None or not isinstance(value, (str, int)):
                     return Unknown()
                 parts.append(str(value))
+                origin = value if is_setting(value) else origin
             elif isinstance(part, ast.Constant):
                 parts.append(str(part.value))
-        return "".join(parts)
+        return _as(origin, "".join(parts))
 
     def _walrus(self, node: ast.NamedExpr, frame: Frame) -> Value:
         value = self.evaluate(node.value, frame)

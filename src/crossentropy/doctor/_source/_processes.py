@@ -8,8 +8,10 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
+from crossentropy.doctor._source._files import Roots
+
 _T = TypeVar("_T")
-Examine: TypeAlias = Callable[[dict[str, Path], list[str], list[str], Callable[[int], None]], _T]
+Examine: TypeAlias = Callable[[dict[str, Path], Roots, list[str], Callable[[int], None]], _T]
 """Examines some of the files under some roots, and counts."""
 
 _counters: list[Any] = []
@@ -17,7 +19,7 @@ _counters: list[Any] = []
 
 
 def in_processes(
-    examine: Examine[_T], files: dict[str, Path], roots: list[str], parts: list[list[str]], show: Callable[[int], None]
+    examine: Examine[_T], files: dict[str, Path], roots: Roots, parts: list[list[str]], show: Callable[[int], None]
 ) -> list[_T]:
     """What is found in each part, in a process for each; `show` is told how much is done."""
     done = multiprocessing.Value("i", 0)
@@ -28,7 +30,7 @@ def in_processes(
         return [future.result() for future in futures]
 
 
-def _examine(examine: Examine[_T], files: dict[str, Path], roots: list[str], names: list[str]) -> _T:
+def _examine(examine: Examine[_T], files: dict[str, Path], roots: Roots, names: list[str]) -> _T:
     return examine(files, roots, names, _count)
 
 

@@ -43,6 +43,8 @@ class Report:
         """How often something was done that counts each time."""
         self.silent = False
         """Whether what is followed is not to be reported, and counts in no history."""
+        self.aside = ""
+        """What is to be said of findings that may not hold for all callers."""
         self._apart: Findings | None = None
         """What is found on one of several ways."""
         self._root: Root | None = None
@@ -69,6 +71,8 @@ class Report:
             return
         if RULES[rule].harmless:
             confidence = "info"
+        if confidence == "likely":
+            message += self.aside
         self._tell(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause

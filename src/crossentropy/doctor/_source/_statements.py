@@ -81,6 +81,10 @@ class Statements(Expressions):
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         """Bind members of a module to names."""
 
+    @abstractmethod
+    def configured(self, function: Function, main: Layer) -> None:
+        """A function that hydra.main calls with the configuration."""
+
     def run(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """Execute statements up to the first that leaves."""
         for node in body:
@@ -141,6 +145,8 @@ class Statements(Expressions):
             self.journal.store(owner.scope, name, value)
         elif isinstance(owner, Unknown):
             self.journal.store(owner.members, name, value)
+        elif isinstance(owner, dict):
+            self.journal.store(owner, name, value)
 
     def _set_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
         owner, index = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
@@ -352,6 +358,8 @@ class Statements(Expressions):
         """Decorators that are read may register what they are given; it is taken to stay what it is."""
         for decorator in node.decorator_list:
             function = self.evaluate(decorator, frame)
+            if isinstance(function, Layer) and function.name == "hydra.main" and isinstance(value, Function):
+                self.configured(value, function)
             if isinstance(function, (Function, Bound)):
                 self._briefly(function, Call([value], {}, self.place(node, frame)))
 
