@@ -36,6 +36,7 @@ ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
 _ASIDE = " (as the defaults have it: the callers of this function were not given)"
+_NAMED = re.compile(r"loss|criterion|cross_?entropy", re.IGNORECASE)
 _OF_SELF = re.compile(r"\bself\.(\w+)\(")
 
 
@@ -65,7 +66,7 @@ class Alone:
                 self.project.give_up(path, "it has too many functions to follow them all")
                 break
             text = _text(function)
-            if not self._is_called(function, owner) and _matters(text, owner):
+            if not self._is_called(function, owner) and _matters(text, function, owner):
                 self.project.bind_for(path, text)
                 self._follow(function, owner, min(ROOT_STEPS, until - self.project.budget.spent))
         self.project.report.aside = ""
@@ -84,8 +85,15 @@ class Alone:
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
             result = self.project.call_function(function, arguments)
+            self._computed(function, owner, result)
             if function.name == "training_step" and owner is not None and owner.external().endswith("LightningModule"):
                 self._lightning(result)
+
+    def _computed(self, function: Function, owner: Class | None, result: Value) -> None:
+        """A loss that somebody else takes the gradient of."""
+        name = _name(function, owner)
+        if isinstance(result, Tensor) and result.logs is not None and result.rank == 0 and _NAMED.search(name):
+            self.project.report.logarithm(result.logs, name, "likely")
 
     def _object_of(self, cls: Class, place: Value) -> Value:
         """An object that the program has made, or one of the defaults."""
@@ -150,9 +158,14 @@ def _text(function: Function) -> str:
     return "\n".join(function.module.source.lines[function.node.lineno - 1 : function.node.end_lineno])
 
 
-def _matters(text: str, owner: Class | None) -> bool:
-    """Whether a function may compute a loss: by its words, or by calling what its class calls a loss."""
-    if mentions_loss(text):
+def _name(function: Function, owner: Class | None) -> str:
+    """What a function is called by those who use it."""
+    return owner.name if owner is not None and function.name in ("forward", "__call__") else function.name
+
+
+def _matters(text: str, function: Function, owner: Class | None) -> bool:
+    """Whether a function may compute a loss: by its words, its name, or by calling what its class calls a loss."""
+    if mentions_loss(text) or _NAMED.search(_name(function, owner)):
         return True
     called = set(_OF_SELF.findall(text))
     if owner is None or not called:

@@ -6,6 +6,7 @@ import ast
 import builtins
 import math
 import operator
+import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -40,6 +41,7 @@ from crossentropy.doctor._source._values import (
     setting,
 )
 
+_LOSS = re.compile(r"loss|cost|objective|criterion", re.IGNORECASE)
 LONGEST = 4096
 """Elements of a list that is built, characters of a string."""
 
@@ -163,6 +165,8 @@ class Expressions(ABC):
             return Super(frame.owner, frame.function.owner)
         if isinstance(node.func, ast.Attribute):
             owner = self.evaluate(node.func.value, frame)
+            if node.func.attr == "backward" and isinstance(node.func.value, ast.Name):
+                owner = self._differentiated(node.func.value, owner, frame)
             method = (
                 Bound(owner, node.func.attr) if isinstance(owner, Unknown) else self.attribute(owner, node.func.attr)
             )
@@ -173,6 +177,18 @@ class Expressions(ABC):
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result
+
+    def _differentiated(self, name: ast.Name, owner: Value, frame: Frame) -> Value:
+        """A value that is called a loss, and whose gradient is taken, is one, whoever has computed it."""
+        unread = isinstance(owner, Unknown) or (isinstance(owner, Tensor) and owner.graph is not False)
+        if not unread or getattr(owner, "parts", None) or not _LOSS.search(name.id):
+            return owner
+        place = self.place(name, frame)
+        part = self.report.part(place, None, uneven=False)
+        tensor = owner if isinstance(owner, Tensor) else Tensor()
+        loss = tensor.to(kind="loss", made=place, shape=(), graph=True, parts=frozenset({part}))
+        self.assign(name, loss, frame)
+        return loss
 
     def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
         """A tensor was changed in place: without gradients its graph stays as it was."""

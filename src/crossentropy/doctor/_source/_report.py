@@ -167,18 +167,23 @@ class Report:
         self._backward.append((loss.parts, self.number))
         self._since_step.append((loss, place))
         if loss.logs is not None:
-            self.add(
-                "log-of-softmax",
-                loss.logs,
-                f"the logarithm of a softmax, in two steps, in the loss of {place}: −inf, and nan in the "
-                "gradient, where a probability underflows; log_softmax is the same without that",
-            )
+            self.logarithm(loss.logs, f"the loss of {place}")
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
                 place,
                 f"backward() is called on a loss whose graph was cut at {loss.cut}: no weight gets a gradient",
             )
+
+    def logarithm(self, logs: Place, loss: str, confidence: Confidence = "certain") -> None:
+        """A loss into which the logarithm of a softmax goes."""
+        self.add(
+            "log-of-softmax",
+            logs,
+            f"the logarithm of a softmax, in two steps, in {loss}: −inf, and nan in the "
+            "gradient, where a probability underflows; log_softmax is the same without that",
+            confidence,
+        )
 
     def step(self) -> None:
         """A step of an optimizer, or gradients set to zero: what was accumulated is over."""
