@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from crossentropy.doctor import Finding, _run
+from crossentropy.doctor import Finding
+from crossentropy.doctor._runtime import _run
 from crossentropy.doctor._source import examine
 from crossentropy.doctor.rules import RULES
 
@@ -144,7 +145,7 @@ def score(
     chosen = list(chosen)
     verdicts = []
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["torch._dynamo", "crossentropy.doctor._run"])
+    processes.set_forkserver_preload(["torch._dynamo", "crossentropy.doctor._runtime._run"])
     for mode in modes:
         alone = mode == "run"  # a script changes the process that it runs in; source is only read
         with processes.Pool(jobs, _silence, maxtasksperchild=1 if alone else None) as pool:

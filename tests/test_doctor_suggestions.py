@@ -166,3 +166,9 @@ def test_the_strongest_finding_of_a_cause_is_told() -> None:
     )
     (found,) = by_cause([weak, strong])
     assert (found.line, found.also) == (9, (weak.place,))
+
+
+def test_many_places_are_counted() -> None:
+    also = (*(Place("train.py", line) for line in range(10, 30)), Place("other.py", 3))
+    found = Finding("train.py", 4, 1, "softmax-before-nll", "certain", "…", "…", also=also)
+    assert "also at lines 10, 11, 12, 13, 14, 15, 16, 17, other.py:3 and 12 more places" in as_text([found])

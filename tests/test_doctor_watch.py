@@ -20,7 +20,7 @@ from torch.overrides import _get_current_function_mode_stack
 
 import crossentropy
 from crossentropy import doctor
-from crossentropy.doctor import _run
+from crossentropy.doctor._runtime import _run
 from crossentropy.doctor.rules import RULES
 
 N, C, T = 6, 5, 7
@@ -51,6 +51,28 @@ def found(program: Callable[[], Any]) -> dict[str, str]:
 
 def one_hot() -> Tensor:
     return F.one_hot(labels(), C)
+
+
+def variational_autoencoder() -> Tensor:
+    torch.manual_seed(0)
+    ids = labels(4, 12)
+    read = nn.Embedding(C, 16)(ids)
+    mean, spread = nn.Linear(16, 3)(read), nn.Linear(16, 3)(read).exp()
+    return CE(nn.Linear(3, C)(mean + spread * torch.randn_like(mean)).flatten(0, 1), ids.flatten())
+
+
+def with_value_of(loss: Tensor, other: Tensor) -> Tensor:
+    return loss + (other - loss).detach() + 0.1 * loss.detach()
+
+
+def focal_of_log(reduction: str) -> Tensor:
+    ce = CE(logits(), labels(), reduction=reduction)
+    return (-0.25 * (1 - ce) ** 2 * torch.log(ce)).mean()
+
+
+def terms_of_kl(*shape: int) -> Tensor:
+    shape = shape or (N, C)
+    return F.kl_div(logits(*shape).log_softmax(-1), logits(*shape).softmax(-1), reduction="none")
 
 
 def focal(reduction: str) -> Tensor:
@@ -117,8 +139,16 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: CE(logits(), labels())],
     ),
     "relu-before-cross-entropy": (
-        [lambda: CE(logits().relu(), labels()), lambda: CE(logits().clamp(min=0), labels())],
-        [lambda: CE(nn.Linear(C, C)(logits().relu()), labels()), lambda: CE(logits().clamp(-50, 50), labels())],
+        [
+            lambda: CE(logits().relu(), labels()),
+            lambda: CE(logits().clamp(min=0), labels()),
+            lambda: NLL(logits().relu().log_softmax(1), labels()),
+        ],
+        [
+            lambda: CE(nn.Linear(C, C)(logits().relu()), labels()),
+            lambda: CE(logits().clamp(-50, 50), labels()),
+            lambda: NLL(nn.Linear(C, C)(logits().relu()).log_softmax(1), labels()),
+        ],
     ),
     "softmax-before-nll": (
         [lambda: NLL(logits().softmax(1), labels())],
@@ -227,8 +257,8 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "focal-on-reduced-loss": (
-        [lambda: focal("mean")],
-        [lambda: focal("none"), lambda: torch.exp(CE(logits(), labels()))],
+        [lambda: focal("mean"), lambda: focal_of_log("mean")],
+        [lambda: focal("none"), lambda: focal_of_log("none"), lambda: torch.exp(CE(logits(), labels()))],
     ),
     "mean-of-means": ([lambda: weighed_mean((2, 4, 1))], [lambda: weighed_mean((3, 3))]),
     "kl-div-on-probabilities": (
@@ -239,10 +269,20 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [
             lambda: nn.KLDivLoss()(logits().log_softmax(1), logits().softmax(1)),
             lambda: F.kl_div(logits(N, T, C).log_softmax(2), logits(N, T, C).softmax(2), reduction="batchmean"),
+            lambda: terms_of_kl().mean(),
+            lambda: (terms_of_kl() * 4).mean(1).mean(),
+            lambda: terms_of_kl(N, T, C).mean((-1, -2)).mean(),
         ],
-        [lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="sum")],
+        [
+            lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="sum"),
+            lambda: F.kl_div(logits(N, 1, C).log_softmax(2), logits(N, 1, C).softmax(2), reduction="batchmean"),
+            lambda: terms_of_kl().sum(1).mean() + terms_of_kl().mean(0).sum(),
+        ],
     ),
-    "causal-shift": ([lambda: language_model(0), lambda: language_model(2)], [lambda: language_model(1)]),
+    "causal-shift": (
+        [lambda: language_model(0), lambda: language_model(2)],
+        [lambda: language_model(1), variational_autoencoder],
+    ),
     "loss-constructor-call": (
         [lambda: nn.CrossEntropyLoss(logits(), labels())],
         [lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels())],
@@ -252,9 +292,11 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: CE(logits(), labels()).item().backward(),  # pyright: ignore[reportAttributeAccessIssue]
             lambda: CE(logits().detach(), labels()).backward(),
             lambda: BCEL(logits().argmax(1).float().requires_grad_(), torch.rand(N)).backward(),
+            lambda: (CE(logits(), labels()) + 0.5 * BCEL(logits(), torch.rand(N, C)).detach()).backward(),
         ],
         [
             lambda: CE(logits(), labels()).backward(),
+            lambda: with_value_of(CE(logits(), labels()), BCEL(logits(), torch.rand(N, C))).backward(),
             lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(torch.randn(N, 4), labels(classes=9)).loss.backward(),
             lambda: CE(torch.randn(N, C, requires_grad=True), labels()).backward(),
         ],
@@ -521,7 +563,7 @@ def test_the_report_is_json(tmp_path: Path) -> None:
 
 
 def test_the_child_is_a_module() -> None:
-    result = subprocess.run([sys.executable, "-m", "crossentropy.doctor._run"], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-m", "crossentropy.doctor._runtime._run"], capture_output=True, text=True)
     assert result.returncode != 0
 
 

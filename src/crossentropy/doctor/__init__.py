@@ -14,8 +14,8 @@ from crossentropy.doctor._finding import Finding
 from crossentropy.doctor.rules import Rule
 
 if TYPE_CHECKING:
-    from crossentropy.doctor._watch import Report, watch
+    from crossentropy.doctor._runtime._watch import Report, watch
 else:  # reading source needs no torch
-    __getattr__, __dir__ = on_demand(__name__, names={"_watch": ("Report", "watch")})
+    __getattr__, __dir__ = on_demand(__name__, names={"_runtime._watch": ("Report", "watch")})
 
 __all__ = ["Finding", "Report", "Rule", "watch"]

@@ -14,4 +14,4 @@ for part_x, part_y in zip(x.split(4), y.split(4)):
     optimizer.step()
     total += loss.item()
     n += 1
-print(total / n)  # finds mean-of-means certain
+print(total / n)  # finds mean-of-means info

@@ -73,27 +73,23 @@ class Alone:
 
     def _is_called(self, function: Function, owner: Class | None) -> bool:
         if owner is None or owner is function.owner:
-            return id(function.node) in self.project.called
-        return (id(owner), id(function.node)) in self.project.called_on
+            return function.written in self.project.called
+        return (owner.written, function.written) in self.project.called_on
 
     def _follow(self, function: Function, owner: Class | None, steps: int) -> None:
         place = self.project.report_place(function)
         what = f"{function.name} in line {function.node.lineno}"
+        inherited = owner if owner is not function.owner else None
+        root = (None if inherited is None else inherited.written, function.written)
+        limits = self.project.within_limits(function.module.name, steps, function.module, what)
         self.project.report.aside = _ASIDE if self.project.is_alone(function.module.name) else ""
-        with self.project.within_limits(function.module.name, steps, function.module, what):
+        with self.project.report.following(root), limits:
             arguments = _unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
             result = self.project.call_function(function, arguments)
-            self._computed(function, owner, result)
             if function.name == "training_step" and owner is not None and owner.external().endswith("LightningModule"):
                 self._lightning(result)
-
-    def _computed(self, function: Function, owner: Class | None, result: Value) -> None:
-        """A loss that somebody else takes the gradient of."""
-        name = _name(function, owner)
-        if isinstance(result, Tensor) and result.logs is not None and result.rank == 0 and _NAMED.search(name):
-            self.project.report.logarithm(result.logs, name, "likely")
 
     def _object_of(self, cls: Class, place: Value) -> Value:
         """An object that the program has made, or one of the defaults."""

@@ -20,6 +20,7 @@ from crossentropy.doctor._source import (
     _parts,
     _several,
     _tables,
+    _tokenizers,
     _trainers,
     _unknowns,
 )
@@ -46,6 +47,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    Written,
     setting,
 )
 
@@ -63,10 +65,10 @@ class Calls(Statements):
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
         self.begin(0, math.inf, None)
-        self.called: set[int] = set()
-        """Functions that were followed, by node;"""
-        self.called_on: set[tuple[int, int]] = set()
-        """and those on objects of a class that inherits them, by class and node."""
+        self.called: set[Written] = set()
+        """Functions that were followed;"""
+        self.called_on: set[tuple[Written, Written]] = set()
+        """and those on objects of a class that inherits them, with it."""
         self.made: dict[int, Instance] = {}
         """The first object of each class that the program makes."""
 
@@ -243,10 +245,10 @@ class Calls(Statements):
         return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
 
     def _note(self, function: Function, call: Call) -> None:
-        self.called.add(id(function.node))
+        self.called.add(function.written)
         owner = call.args[0] if call.args and function.owner is not None else None
         if isinstance(owner, Instance) and owner.cls is not function.owner:
-            self.called_on.add((id(owner.cls), id(function.node)))
+            self.called_on.add((owner.cls.written, function.written))
 
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
@@ -279,7 +281,7 @@ class Calls(Statements):
                 raise
             self.steps = 0
             self.cut.add(id(function.node))
-            self.called.discard(id(function.node))
+            self.called.discard(function.written)
             self.summaries.spoil()
             return Unknown()
         finally:
@@ -399,6 +401,8 @@ class Calls(Statements):
         call = _tables.without(call)
         if package == "torch.nn.functional" and last in _losses.FUNCTIONS:
             return _losses.function(self.report, last, call)
+        if name == "torch.is_grad_enabled" and self.no_grad is not None:
+            return False
         if name in SWITCHES or last in ("enable_grad", "autocast"):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):
@@ -409,12 +413,15 @@ class Calls(Statements):
             layer = Layer(name, call)
             _losses.construct(self.report, layer)
             return layer
+        if package == "torch.nn" and last in _losses.BASES:
+            return _losses.base(Layer(name, call))
         if package == "torch.nn.functional" and (found := _layers.functional(self.report, last, call)) is not None:
             return found
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":
             return (call.get("sequence", 0), Unknown())
         if last == "pack_padded_sequence":
-            return call.get("input", 0)
+            rows = call.get("input", 0)
+            return rows.to(fills=frozenset()) if isinstance(rows, Tensor) and rows.fills else rows
         if name.startswith("torch.nn.init."):
             return call.get("tensor", 0)
         if last in (
@@ -472,6 +479,8 @@ class Calls(Statements):
             return output
         if _methods.is_language_model(layer):
             return _methods.language_model(self.report, layer, call)
+        if _tokenizers.fills_up(call):
+            return _tokenizers.encoding()
         return Unknown()
 
     def method(self, owner: Value, name: str, call: Call) -> Value:

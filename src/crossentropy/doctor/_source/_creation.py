@@ -15,6 +15,7 @@ from crossentropy.doctor._source._values import (
     Padding,
     Sequence,
     Shape,
+    SomePadding,
     Tensor,
     Unknown,
     Value,
@@ -263,8 +264,10 @@ def pad_sequence(call: Call) -> Tensor:
     tensors = [as_tensor(row) for row in rows] if isinstance(rows, (list, tuple)) else [first]
     number = int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else None
     integers = first.kind in ("indices", "range") or first.dtype == "long"
-    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and integers else set())
+    unknown = not first.kind and not first.dtype  # which as labels are integers
+    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and (integers or unknown) else set())
     fills |= {number} if number is not None and number < 0 else set()
+    fills |= {SomePadding()} if (integers or unknown) and _is_padding(value) else set()
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
@@ -273,6 +276,7 @@ def pad_sequence(call: Call) -> Tensor:
     return first.to(
         shape=sizes,
         fills=frozenset(fills),
+        likely=first.likely or unknown,
         source=Sequence(),
         offset=0,
         total=None,
@@ -281,9 +285,26 @@ def pad_sequence(call: Call) -> Tensor:
     )
 
 
+def _is_padding(value: Value) -> bool:
+    """Whether something unknown is the index of padding by its name, as vocabulary["<pad>"] and vocabulary.pad are."""
+    if not isinstance(value, Unknown) or value.owner is None:
+        return False
+    keys = [key for key, member in value.owner.members.items() if member is value]
+    names = [part.lower() for key in keys for part in (key if isinstance(key, tuple) else (key,)) if type(part) is str]
+    return any("pad" in name and "label" not in name and "target" not in name for name in names)
+
+
 def parameter(call: Call) -> Tensor:
     """nn.Parameter(data)."""
     return as_tensor(call.get("data", 0)).to(graph=True, cut=None, kind="")
+
+
+def _variable(call: Call) -> Value:
+    """Variable(data) of torch before 0.4: the tensor itself."""
+    data = call.get("data", 0)
+    x = as_tensor(data)
+    trained = call.get("requires_grad", 1) is True
+    return x.to(graph=True, own=not x.graph and x.cut is None) if trained else data
 
 
 CREATION: dict[str, Callable[[Call], Value]] = {
@@ -300,7 +321,9 @@ CREATION: dict[str, Callable[[Call], Value]] = {
     "zeros_like": _like("zeros"), "ones_like": _like("ones"),
     "full": _full, "full_like": _full_like, "randint": _randint, "integers": _randint, "arange": _arange, "eye": _eye,
     "tensor": tensor, "array": tensor, "as_tensor": tensor, "asarray": tensor, "LongTensor": _of_dtype("long"),
-    "FloatTensor": _of_dtype("float"), "DoubleTensor": _of_dtype("float"), "multinomial": _multinomial,
+    **dict.fromkeys(("FloatTensor", "DoubleTensor", "HalfTensor", "Tensor"), _of_dtype("float")),
+    **dict.fromkeys(("IntTensor", "ShortTensor", "ByteTensor"), _of_dtype("long")), "BoolTensor": _of_dtype("bool"),
+    "Variable": _variable, "multinomial": _multinomial,
     "bincount": _bincount, "randperm": _randperm,
     "permutation": _randperm, "pad_sequence": pad_sequence, "Parameter": parameter,
 }  # fmt: skip

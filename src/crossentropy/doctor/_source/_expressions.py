@@ -6,7 +6,6 @@ import ast
 import builtins
 import math
 import operator
-import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -14,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _in_place, _libraries, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _libraries, _targets, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -41,7 +40,6 @@ from crossentropy.doctor._source._values import (
     setting,
 )
 
-_LOSS = re.compile(r"loss|cost|objective|criterion", re.IGNORECASE)
 LONGEST = 4096
 """Elements of a list that is built, characters of a string."""
 
@@ -155,7 +153,10 @@ class Expressions(ABC):
         return _libraries.starred(frame.module.stars, node.id)
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
-        return self.attribute(self.evaluate(node.value, frame), node.attr)
+        owner = self.evaluate(node.value, frame)
+        if node.attr == "data" and isinstance(owner, Tensor):
+            return owner.to(graph=False, cut=owner.cut if owner.graph is False else self.place(node, frame))
+        return self.attribute(owner, node.attr)
 
     def _inner(self, node: ast.Await | ast.Starred, frame: Frame) -> Value:
         return self.evaluate(node.value, frame)
@@ -164,9 +165,7 @@ class Expressions(ABC):
         if isinstance(node.func, ast.Name) and node.func.id == "super" and frame.function and frame.function.owner:
             return Super(frame.owner, frame.function.owner)
         if isinstance(node.func, ast.Attribute):
-            owner = self.evaluate(node.func.value, frame)
-            if node.func.attr == "backward" and isinstance(node.func.value, ast.Name):
-                owner = self._differentiated(node.func.value, owner, frame)
+            owner = self._trained(node.func, self.evaluate(node.func.value, frame), frame)
             method = (
                 Bound(owner, node.func.attr) if isinstance(owner, Unknown) else self.attribute(owner, node.func.attr)
             )
@@ -178,16 +177,12 @@ class Expressions(ABC):
             self._changed(*changed, result, frame)
         return result
 
-    def _differentiated(self, name: ast.Name, owner: Value, frame: Frame) -> Value:
-        """A value that is called a loss, and whose gradient is taken, is one, whoever has computed it."""
-        unread = isinstance(owner, Unknown) or (isinstance(owner, Tensor) and owner.graph is not False)
-        if not unread or getattr(owner, "parts", None) or not _LOSS.search(name.id):
+    def _trained(self, function: ast.Attribute, owner: Value, frame: Frame) -> Value:
+        """What a method is called of; of loss.backward(), where no loss of torch is behind it, a loss from now on."""
+        if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
             return owner
-        place = self.place(name, frame)
-        part = self.report.part(place, None, uneven=False)
-        tensor = owner if isinstance(owner, Tensor) else Tensor()
-        loss = tensor.to(kind="loss", made=place, shape=(), graph=True, parts=frozenset({part}))
-        self.assign(name, loss, frame)
+        loss = self.report.own_loss(owner, self.place(function, frame))
+        self.assign(function.value, loss, frame)
         return loss
 
     def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
@@ -360,7 +355,12 @@ class Expressions(ABC):
             key = self.evaluate(key_node, frame)
             with suppress(TypeError):
                 result[key] = named(key, value)
+            self.stored(key, value, self.place(value_node, frame), frame)
         return result
+
+    def stored(self, key: Value, value: Value, place: Place, frame: Frame) -> None:
+        """A value is put into a dictionary, or what may be one."""
+        _tokenizers.given_as_labels(self.report, key, value, place, frame.module.source.text)
 
     def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
         return self.make_function(node, frame)

@@ -7,6 +7,7 @@ their value.
 from __future__ import annotations
 
 import ast
+import re
 
 from crossentropy.doctor._source._names import canonical
 from crossentropy.doctor._source._values import Bound, Call, External, Layer, Tensor, Unknown, Value
@@ -25,6 +26,9 @@ _LAYERS = {
 """The same of the constructors of layers."""
 
 
+_LOSS = re.compile(r"loss|cost|^err", re.IGNORECASE)
+
+
 def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Value] | None:
     """The expression whose tensor a call changes, and the tensor as it was."""
     if isinstance(function, Bound):
@@ -35,6 +39,13 @@ def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Valu
     ):
         return _first(node, call)
     return None
+
+
+def is_unknown_loss(node: ast.expr, value: Value) -> bool:
+    """Whether an expression is a loss by its name, and of none of torch's losses, as far as is known."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    unknown = isinstance(value, Unknown) or (isinstance(value, Tensor) and not value.parts and value.graph is not False)
+    return unknown and _LOSS.search(name) is not None
 
 
 def _is_marked(name: str) -> bool:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from crossentropy.doctor._source import _configurations, _libraries, _losses, _operations, _shapes, _tables, _targets
+from crossentropy.doctor._source import (
+    _configurations,
+    _libraries,
+    _losses,
+    _operations,
+    _shapes,
+    _tables,
+    _targets,
+    _tokenizers,
+)
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -80,8 +89,6 @@ def tensor_attribute(x: Tensor, name: str) -> Value:
         return _operations.shape_value(x)
     if name in ("T", "mT", "H"):
         return _shapes.transpose(x, 0, 1) if name == "T" and x.rank == 2 else _shapes.transpose(x, -2, -1)
-    if name == "data":
-        return x.to(graph=False, cut=x.cut or x.made)
     if name == "dtype":
         return External(f"torch.{'float32' if x.dtype == 'float' else x.dtype}") if x.dtype else Unknown()
     if name == "ndim":
@@ -165,11 +172,13 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
         return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
-    if name == "backward" and arguments.args:
+    if name == "backward" and (arguments.args or "loss" in arguments.kwargs):
         return _backward_of(run, arguments)
     if name == "backward":
         run.journal.store(owner.members, "*backward", arguments.place)
-    if name in _TENSOR_METHODS:
+    if _tokenizers.fills_up(arguments):
+        return _tokenizers.encoding()
+    if name in _TENSOR_METHODS or (name == "clone" and _tokenizers.is_filled_up(owner)):
         return _of_tensor(run, as_tensor(owner), name, arguments)
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
@@ -305,7 +314,7 @@ def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: 
 
 def _backward_of(run: Interpreter, arguments: Call) -> None:
     """engine.backward(loss); of loss.backward(gradient), where the loss is not known, nothing is said."""
-    loss = arguments.args[0]
+    loss = arguments.get("loss", 0)
     if isinstance(loss, Tensor) and loss.parts:
         run.report.backward(loss, arguments.place)
 
@@ -341,6 +350,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return list(layer.items)
     if name == "keys":
         return list(layer.names)
+    if _tokenizers.fills_up(arguments):
+        return _tokenizers.encoding()
     if (found := _configurations.method(run, layer, name, arguments)) is not NotImplemented:
         return found
     if layer.kind == "ArgumentParser":

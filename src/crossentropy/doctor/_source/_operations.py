@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TypeAlias
 
-from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes
+from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes, _targets
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._report import Report
@@ -35,7 +35,7 @@ def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
     count = x.size(normal) if normal is not None and (normal < 0 or x.rank) else x.count
     axis = normal if x.rank is not None or normal is None or normal < 0 else None
     result = x.plain(kind=kind, made=call.place, axis=axis, count=count if axis == normal else x.count, normal=normal,
-                     dtype="float", mixed=x.mixed)  # fmt: skip
+                     dtype="float", mixed=x.mixed, clipped=x.made if x.kind == "relu" else None)  # fmt: skip
     if x.axis is not None and axis is not None and x.axis != axis and x.kind == "logits":
         return result.to(axis=x.axis, count=x.count)
     return result
@@ -58,6 +58,8 @@ def _log(report: Report, x: Tensor, call: Call) -> Tensor:
         return x.to(kind="log-probabilities", made=call.place, normal=None)
     if x.kind == "column" and x.made is not None and x.graph:
         return x.plain(logs=call.place)
+    if x.kind == "loss":
+        return x.to(kind=_arithmetic.LOG_OF_LOSS)
     if x.total is not None and x.total.kind == "exp":
         return x.to(kind="logsumexp")
     return x.plain()
@@ -157,7 +159,7 @@ def _to(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def detach(report: Report, x: Tensor, call: Call) -> Tensor:
     """The same numbers without a graph."""
-    return x.to(graph=False, cut=call.place if x.graph and not x.own else x.cut)
+    return x.to(graph=False, cut=call.place if (x.graph and not x.own) or x.parts else x.cut)
 
 
 def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -173,6 +175,8 @@ def _item(report: Report, x: Tensor, call: Call) -> Value:
 
 def _gather(report: Report, x: Tensor, call: Call) -> Tensor:
     index = as_tensor(call.get("index", 2))
+    if call.get("dim", 1) in (1, -1) and (index.rank is None or index.size(-1) == 1):
+        _targets.picked(report, x, index, call.place)
     kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
     return x.plain(kind=kind, made=x.made, shape=index.shape, axis=None, count=None)
 
@@ -340,7 +344,7 @@ OPERATIONS: dict[str, Operation] = {
     "normalize": _normalize, "size": _size, "pad": _padded, "matmul": _matmul, "mm": _matmul,
     "bmm": _matmul, "dot": _matmul, "linear": _linear, "numel": _numel, "dim": lambda r, x,
     c: x.rank if x.rank is not None else Unknown(),
-    "view": _shape(lambda x, c: _view(x, c)), "reshape": _shape(lambda x, c: _view(x, c)),
+    **dict.fromkeys(("view", "reshape", "resize"), _shape(lambda x, c: _view(x, c))),
     "flatten": _shape(lambda x, c: _shapes.flatten(x, c.get("start_dim", 1, 0), c.get("end_dim", 2, -1), c.place)),
     "ravel": _shape(lambda x, c: _shapes.flatten(x, 0, -1, c.place)),
     "unflatten": _shape(lambda x, c: _shapes.unflatten(x, c.get("dim", 1), c.get("sizes", 2), c.place)),

@@ -10,12 +10,14 @@ from itertools import islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._loss_call import LossCall
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value
-from crossentropy.doctor.rules import RULES, Confidence
+from crossentropy.doctor._source._loss_call import LossCall, at
+from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+VARYING = "over the labels that are not ignored, whose number varies,"
+"""Of which losses it is not known that their numbers of rows differ."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -27,6 +29,8 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
 
 Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
 """By path, cell, line and rule."""
+Root: TypeAlias = "tuple[Written | None, Written]"
+"""A function that is followed although nothing calls it, and the class on whose object, if it is inherited."""
 
 
 class Report:
@@ -43,6 +47,11 @@ class Report:
         """What is to be said of findings that may not hold for all callers."""
         self._apart: Findings | None = None
         """What is found on one of several ways."""
+        self._root: Root | None = None
+        self.followed: set[Root] = set()
+        """The functions that are followed although nothing calls them,"""
+        self.roots: dict[tuple[str, int | None, int, str], Root] = {}
+        """and what is found from which of them, if from nowhere else."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
         self.open_losses: set[tuple[Place, str]] = set()
@@ -74,8 +83,22 @@ class Report:
         findings = self.findings if self._apart is None else self._apart
         key = (finding.path, finding.cell, finding.line, finding.rule)
         old = findings.get(key)
+        if self._root is None:
+            self.roots.pop(key, None)
+        elif old is None:
+            self.roots[key] = self._root
         if old is None or (old.confidence != "certain" and finding.confidence == "certain"):
             findings[key] = finding
+
+    @contextmanager
+    def following(self, root: Root) -> Iterator[None]:
+        """Follow a function that nothing calls."""
+        self._root = root
+        self.followed.add(root)
+        try:
+            yield
+        finally:
+            self._root = None
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -127,28 +150,65 @@ class Report:
         self.number += 1
         return Part(place, self.number, rows, uneven)
 
+    def own_loss(self, value: Value, place: Place) -> Tensor:
+        """A loss that is known as one by having its gradient taken here."""
+        loss = value if isinstance(value, Tensor) else Tensor()
+        parts = frozenset({self.part(place, None, uneven=False)})
+        return loss.to(kind="loss", made=place, graph=True, parts=parts)
+
     def focal(self, factor: Tensor, place: Place) -> None:
-        """A power of one minus exp(−loss)."""
+        """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
             self.add(
                 "focal-on-reduced-loss",
-                factor.made or place,
+                place,
                 "the focal factor is computed from a loss that was already reduced to its "
                 f"{factor.reduction}{_losses(factor.parts)}: one number weighs the whole batch — "
                 "reduction='none'",
+            )
+
+    def mean_of_classes(self, divergence: Tensor, place: Place) -> None:
+        """A mean over the terms of a divergence."""
+        classes = f"{divergence.count}" if isinstance(divergence.count, int) else "C"
+        self.add(
+            "kl-div-reduction",
+            place,
+            f"this mean divides the terms of kl_div{at(divergence)} by the number of classes too: the divergence is "
+            f"{classes}× too small — .sum(-1) first, then the mean over the rows",
+            "likely" if divergence.likely else "certain",
+        )
+
+    def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
+        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        self.add(
+            "softmax-wrong-dim",
+            place,
+            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            "here: rows are not normalised",
+            "likely" if scores.likely else confidence,
+        )
+
+    def summed(self, terms: Tensor, place: Place) -> None:
+        """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
+        if terms.logs is not None and terms.graph is None:
+            self.add(
+                "log-of-softmax",
+                terms.logs,
+                f"the logarithm of a softmax, in two steps, in the cross entropy of {place}: {UNDERFLOWS}",
+                "likely",
             )
 
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
         """Losses were added up."""
-        if not self.silent and tensor.graph is not False and _repeated(tensor.parts):
+        if not self.silent and _has_graph(tensor) and _repeated(tensor.parts):
             self._keep(place, tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
         last = islice(values, MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and value.graph is not False and value.parts]
+        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -167,23 +227,25 @@ class Report:
         self._backward.append((loss.parts, self.number))
         self._since_step.append((loss, place))
         if loss.logs is not None:
-            self.logarithm(loss.logs, f"the loss of {place}")
+            self.add(
+                "log-of-softmax",
+                loss.logs,
+                f"the logarithm of a softmax, in two steps, in the loss of {place}: {UNDERFLOWS}",
+            )
+        for cut in loss.idle if loss.graph is not False else ():
+            self.add(
+                "detached-loss",
+                cut,
+                f"this term of the loss of {place} loses its graph here: it changes the value of the loss, and trains "
+                "nothing",
+                "certain" if loss.graph else "likely",
+            )
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
                 place,
                 f"backward() is called on a loss whose graph was cut at {loss.cut}: no weight gets a gradient",
             )
-
-    def logarithm(self, logs: Place, loss: str, confidence: Confidence = "certain") -> None:
-        """A loss into which the logarithm of a softmax goes."""
-        self.add(
-            "log-of-softmax",
-            logs,
-            f"the logarithm of a softmax, in two steps, in {loss}: −inf, and nan in the "
-            "gradient, where a probability underflows; log_softmax is the same without that",
-            confidence,
-        )
 
     def step(self) -> None:
         """A step of an optimizer, or gradients set to zero: what was accumulated is over."""
@@ -201,8 +263,14 @@ class Report:
         if sum_of_losses.reduction == "mean" and (why := _unequal(sum_of_losses.parts)):
             self._means(why, place)
 
-    def _means(self, why: str, place: Place) -> None:
-        self.add("mean-of-means", place, f"means {why} are averaged with equal weight")
+    def averaged(self, sum_of_numbers: Tensor, place: Place) -> None:
+        """A sum of numbers read from losses was divided: what trains is right, and only what is shown is off."""
+        if sum_of_numbers.reduction == "mean" and (why := _unequal(sum_of_numbers.parts)):
+            trained = any(done & sum_of_numbers.parts for done, _ in self._backward)
+            self._means(why, place, "info" if trained or why == VARYING else "certain")
+
+    def _means(self, why: str, place: Place, confidence: Confidence = "certain") -> None:
+        self.add("mean-of-means", place, f"means {why} are averaged with equal weight", confidence)
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
@@ -220,6 +288,11 @@ class Report:
 def _losses(parts: frozenset[Part]) -> str:
     places = sorted({str(part.place) for part in parts})
     return f" (at {', '.join(places[:2])})" if places else ""
+
+
+def _has_graph(loss: Tensor) -> bool:
+    """Whether a loss, or a sum of losses with something unknown, has the graph of a loss, as far as is known."""
+    return loss.graph is True or (loss.graph is None and loss.cut is None)
 
 
 def _repeated(parts: Iterable[Part]) -> bool:
@@ -241,5 +314,5 @@ def _unequal(parts: frozenset[Part]) -> str:
         if len(rows) > 1:
             return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
         if len(same) > 1 and any(part.uneven for part in same):
-            return "over the labels that are not ignored, whose number varies,"
+            return VARYING
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crossentropy.doctor._source import _tokenizers
 from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import Call, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
@@ -25,6 +26,8 @@ def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
             "what is called here is not the criterion any more but a loss, whose backward() was called at "
             f"{function.members['*backward']}: give the value another name",
         )
+    if _tokenizers.fills_up(call):
+        return _tokenizers.encoding()
     for name in _HEADS:
         if isinstance(head := function.members.get(name), (Layer, Instance)):
             return run.call(head, Call([Unknown()], {}, call.place))

@@ -49,6 +49,16 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
+class SomePadding(Padding):
+    """Padding whose number is not known, such as a tokenizer's."""
+
+    def __new__(cls) -> SomePadding:
+        return super().__new__(cls, -(2**62))
+
+    def __format__(self, spec: str) -> str:
+        return "PAD"
+
+
 class SettingText(str):
     """A text that is used unless another is given."""
 
@@ -160,6 +170,10 @@ class Tensor:
     """Whether its first axis is that of the samples of a batch."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
+    clipped: Place | None = None
+    """Of log-probabilities: the ReLU that their logits passed last."""
+    idle: tuple[Place, ...] = ()
+    """Of a sum of losses: where terms of it lost their graph."""
 
     @property
     def rank(self) -> int | None:
@@ -179,6 +193,7 @@ class Tensor:
         return Tensor(
             shape=self.shape, dtype=self.dtype, graph=self.graph, cut=self.cut, source=self.source, offset=self.offset,
             logs=self.logs, parts=self.parts, likely=self.likely, count=self.count, axis=self.axis, mixed=self.mixed,
+            idle=self.idle,
         ).to(**changes)  # fmt: skip
 
     def size(self, axis: int) -> Dim:
@@ -301,6 +316,10 @@ class Module:
     """Modules that are not read of which all names are imported."""
 
 
+Written: TypeAlias = tuple[str, int]
+"""Where a function or a class is written: the module and the line."""
+
+
 @dataclass(eq=False, repr=False)
 class Function:
     """A function that is read."""
@@ -312,6 +331,11 @@ class Function:
     name: str = "<lambda>"
     decorators: frozenset[str] = frozenset()
     owner: Class | None = None
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
 
 @dataclass(eq=False, repr=False)
@@ -326,6 +350,11 @@ class Class:
     fields: list[str] = field(default_factory=list)
     """Of a dataclass or named tuple."""
     records: bool = False
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
     def lineage(self) -> Iterator[Value]:
         """The class and those it inherits from, nearest first."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from crossentropy.doctor._call import Found, place_of
-from crossentropy.doctor._sources import made_by
-from crossentropy.doctor._trace import MOVES, Place, Trace
+from crossentropy.doctor._runtime._call import Found, place_of
+from crossentropy.doctor._runtime._sources import made_by
+from crossentropy.doctor._runtime._trace import MOVES, Place, Trace
+from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def is_entropy(product: Trace, log: Trace) -> bool:
@@ -21,7 +22,40 @@ def focal(weighing: Trace) -> Iterator[Found]:
         rows = loss.arguments.get("rows", 0)
         if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
             message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", "certain", message, inner.place)
+            yield Found("focal-on-reduced-loss", "certain", message, weighing.place)
+
+
+def focal_of_log(product: Trace) -> Iterator[Found]:
+    """(1 − CE)^γ · log CE of a mean, which takes the loss for a probability."""
+    powers = [_through(trace, "mul", "neg") for trace in product.parents]
+    logs = [_through(trace, "neg") for trace in product.parents]
+    for power in (power for power in powers if power.op == "pow" and power.parents):
+        rest = power.parents[0].back()
+        loss = _through(rest, "rsub", "sub", "add", "neg")
+        logged = any(log.op == "log" and log.parents and log.parents[0].back() is loss for log in logs)
+        rows = loss.arguments.get("rows", 0)
+        if logged and rest is not loss and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
+            message = (
+                f"1 − CE and log CE are computed from the mean over {rows} rows: one number weighs the whole batch"
+            )
+            yield Found("focal-on-reduced-loss", "certain", message, product.place)
+
+
+def mean_of_classes(mean: Trace) -> Iterator[Found]:
+    """A mean over the terms of kl_div with reduction="none", of which a row has one for each class."""
+    terms = mean.parents[0] if mean.parents else mean
+    divergence = _through(terms, "mul", "div")
+    classes = divergence.shape[-1] if divergence.shape else 1
+    if divergence.op != "loss" or divergence.arguments["name"] != "kl_div" or terms.shape != divergence.shape:
+        return
+    axes = mean.arguments.get("dim", mean.arguments.get("1"))
+    given = axes if isinstance(axes, (tuple, list)) else range(len(terms.shape)) if axes is None else [axes]
+    if classes > 1 and len(terms.shape) > 1 and any(axis in (-1, len(terms.shape) - 1) for axis in given):
+        message = (
+            f"this mean divides the terms of kl_div{place_of(divergence)} by the {classes} classes too: the divergence "
+            f"is {classes}× too small — .sum(-1) first, then the mean over the rows"
+        )
+        yield Found("kl-div-reduction", "certain", message, mean.place)
 
 
 def _through(trace: Trace, *operations: str) -> Trace:
@@ -65,9 +99,13 @@ def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiate
     return losses[::-1]
 
 
+_LINEAR = ("add", "mul", "div")
+"""Operations that losses are put together by."""
+
+
 def running_sum(total: Trace) -> Iterator[Found]:
     """A sum over steps of losses with their graph."""
-    steps = {loss.arguments["step"] for loss in summands(total, ("add", "mul", "div"), differentiated=True)}
+    steps = {loss.arguments["step"] for loss in summands(total, _LINEAR, differentiated=True)}
     if len(steps) > 1:
         message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
         yield Found("loss-graph-retained", "certain", message, total.place)
@@ -91,12 +129,23 @@ def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
         yield Found("detached-loss", "certain", message)
 
 
+def idle_terms(differentiated: Trace) -> Iterator[Found]:
+    """Terms of a sum of losses that were cut from their graph; l + l.detach() is added on purpose."""
+    trained = summands(differentiated, _LINEAR, differentiated=True)
+    terms, at = [differentiated], 0
+    while at < min(len(terms), 1024):
+        term, at = terms[at], at + 1
+        cuts = term.op in ("detach", "data") and any(parent.requires_grad for parent in term.parents)
+        lost = summands(term.parents[0], _LINEAR) if cuts else []
+        if lost and not any(loss in trained for loss in lost):
+            message = "this term of the loss loses its graph here: it changes the value of the loss, and trains nothing"
+            yield Found("detached-loss", "certain", message, term.place)
+        terms += term.parents if term.op in (*_LINEAR, *MOVES) and not cuts else ()
+
+
 def log_of_softmax(log: Trace) -> Iterator[Found]:
     """A logarithm of a softmax that is differentiated, wherever it goes."""
     made = made_by(log, max(len(log.shape) - 1, 0))
     if made.op == "log of softmax":
-        message = (
-            f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: −inf, and nan in the "
-            "gradient, where a probability underflows; log_softmax is the same without that"
-        )
+        message = f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: {UNDERFLOWS}"
         yield Found("log-of-softmax", "certain", message, log.place)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from crossentropy.doctor import _inputs, _targets
-from crossentropy.doctor._call import Call, Check, Found
+from crossentropy.doctor._runtime import _inputs, _targets
+from crossentropy.doctor._runtime._call import Call, Check, Found
 
 
 def check(call: Call) -> list[Found]:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy.doctor._call import Found
-from crossentropy.doctor._trace import LIBRARIES, Place
+from crossentropy.doctor._runtime._call import Found
+from crossentropy.doctor._runtime._trace import LIBRARIES, Place
 
 
 def meaning(error: BaseException) -> Iterator[Found]:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 
 from crossentropy import _terminal
 from crossentropy.doctor._finding import Finding, by_cause
-from crossentropy.doctor._signals import Waiting
+from crossentropy.doctor._runtime._signals import Waiting
 
 if TYPE_CHECKING:
-    from crossentropy.doctor._watch import Report, watch
+    from crossentropy.doctor._runtime._watch import Report, watch
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
     """Run a script under watch."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "findings.json"
-        command = [sys.executable, "-m", "crossentropy.doctor._run", str(out), str(steps), script, *arguments]
+        command = [sys.executable, "-m", "crossentropy.doctor._runtime._run", str(out), str(steps), script, *arguments]
         uncompiled = os.environ | {"TORCH_COMPILE_DISABLE": "1"}  # compiled code cannot be looked into
         waiting = Waiting()
         code = waiting.run(command, uncompiled)
@@ -59,7 +59,7 @@ def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
         data: dict[str, Any] = json.loads(out.read_text("utf-8")) if out.exists() else _NOTHING
     findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
     return Run(
-        tuple(by_cause(set(findings))),
+        tuple(by_cause(dict.fromkeys(findings))),
         data["steps"],
         data["calls"],
         code,
@@ -122,7 +122,7 @@ def watch_script(script: str, arguments: Sequence[str], steps: int, save: "Calla
 
     `save` gets the report, and whether the script was stopped, at the beginning and end and with each finding.
     """
-    from crossentropy.doctor._watch import watch
+    from crossentropy.doctor._runtime._watch import watch
 
     sys.argv = [script, *arguments]
     sys.path[0] = str(Path(script).resolve().parent)
@@ -188,8 +188,8 @@ def _show_in_thread(failed: threading.ExceptHookArgs) -> None:
 
 def _note_deprecations(watching: "watch") -> None:
     """Torch's warning about size_average and reduce is a finding: the loss is called without them."""
-    from crossentropy.doctor._call import Found
-    from crossentropy.doctor._trace import users_place
+    from crossentropy.doctor._runtime._call import Found
+    from crossentropy.doctor._runtime._trace import users_place
 
     def warned(message: Any, *_: Any, **__: Any) -> None:  # noqa: ANN401
         if "size_average and reduce args" in str(message):

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from crossentropy.doctor._axes import source
-from crossentropy.doctor._trace import Trace
+from crossentropy.doctor._runtime._axes import source
+from crossentropy.doctor._runtime._trace import Trace
 
 
 class Source(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from crossentropy.doctor._axes import VIEWS, before, source, viewed
-from crossentropy.doctor._call import Call, Found, class_axis, ignored_label, num_classes, place_of
-from crossentropy.doctor._trace import MOVES, Trace
+from crossentropy.doctor._runtime._axes import VIEWS, before, source, viewed
+from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
+from crossentropy.doctor._runtime._trace import MOVES, Trace
 from crossentropy.doctor.rules import Confidence
 
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from crossentropy.doctor._trace import Place, Trace
+from crossentropy.doctor._runtime._trace import Place, Trace
 from crossentropy.doctor.rules import Confidence
 
 

@@ -24,16 +24,16 @@ from torch.overrides import TorchFunctionMode
 
 from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
-from crossentropy.doctor import _exceptions
-from crossentropy.doctor._call import Call, Found
-from crossentropy.doctor._checks import LOSSES, check
-from crossentropy.doctor._composed import trained_nothing
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._history import History
 from crossentropy.doctor._output import as_text
-from crossentropy.doctor._threads import Threads
-from crossentropy.doctor._trace import Place, Traces, users_place
-from crossentropy.doctor._values import is_readable, one_sample
+from crossentropy.doctor._runtime import _exceptions
+from crossentropy.doctor._runtime._call import Call, Found
+from crossentropy.doctor._runtime._checks import LOSSES, check
+from crossentropy.doctor._runtime._composed import idle_terms, trained_nothing
+from crossentropy.doctor._runtime._history import History
+from crossentropy.doctor._runtime._threads import Threads
+from crossentropy.doctor._runtime._trace import Place, Traces, users_place
+from crossentropy.doctor._runtime._values import is_readable, one_sample
 from crossentropy.doctor.rules import RULES
 
 
@@ -297,6 +297,8 @@ class _Mode(TorchFunctionMode):
             self._owner.step_is_over(self._calls[call.place])
         elif func is Tensor.backward:
             for found in self.history.logs_of_softmax():
+                self._owner.add(found, found.place)
+            for found in idle_terms(self._traces[args[0]]):
                 self._owner.add(found, found.place)
             for found in trained_nothing(self._traces[args[0]], args[0].requires_grad and args[0].is_leaf):
                 self._owner.add(found, users_place(sys._getframe(1)))

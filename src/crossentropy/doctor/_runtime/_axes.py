@@ -2,7 +2,7 @@
 
 import math
 
-from crossentropy.doctor._trace import MOVES, Trace
+from crossentropy.doctor._runtime._trace import MOVES, Trace
 
 
 def source(trace: Trace, axis: int) -> tuple[Trace, int | None]:

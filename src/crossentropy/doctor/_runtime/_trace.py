@@ -161,7 +161,7 @@ def _plain(x: object) -> bool:
 
 # --- places -------------------------------------------------------------------------------------------------------
 
-LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parent.parent))
+LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
 _INSTALLED = ("site-packages", "dist-packages", f"{sys.base_prefix}{'/' if '/' in sys.base_prefix else chr(92)}lib")
 
 

@@ -16,10 +16,11 @@ from torch.nn.functional import (  # by these names a program may have put other
     nll_loss,
 )
 
-from crossentropy.doctor._call import Call, Found, class_axis, ignored_label, num_classes, place_of
-from crossentropy.doctor._sources import Source, made_by
-from crossentropy.doctor._targets import ones_per_row
-from crossentropy.doctor._trace import Trace
+from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
+from crossentropy.doctor._runtime._sources import Source, made_by
+from crossentropy.doctor._runtime._targets import ones_per_row
+from crossentropy.doctor._runtime._trace import Trace
+from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def activation(call: Call) -> Iterator[Found]:
@@ -70,6 +71,21 @@ def activation(call: Call) -> Iterator[Found]:
             "all rows of the input sum to 1 and none is negative: these look like probabilities, not logits; "
             f"{loss}, and it can never go below {floor(classes):.3f} for {classes} classes",
         )
+    yield from _clipped(call, made)
+
+
+def _clipped(call: Call, made: Source) -> Iterator[Found]:
+    """A ReLU as the last operation on the logits of log-probabilities."""
+    if made.op != "log_softmax" or not made.trace.parents:
+        return
+    before = made_by(made.trace.parents[0], class_axis(call))
+    if before.op == "relu":
+        yield Found(
+            "relu-before-cross-entropy",
+            "certain",
+            f"a ReLU{place_of(before.trace)} is the last operation before log_softmax{place_of(made.trace)}: no class "
+            "can be ruled out, and where all logits are 0 there is no gradient",
+        )
 
 
 def _shrinkage(call: Call) -> float:
@@ -114,8 +130,7 @@ def _log_of_softmax(made: Source) -> Iterator[Found]:
         yield Found(
             "log-of-softmax",
             "certain",
-            f"the input is the logarithm{place_of(made.trace)} of a softmax: −inf, and nan in the gradient, "
-            "where a probability underflows; log_softmax is the same without that",
+            f"the input is the logarithm{place_of(made.trace)} of a softmax: {UNDERFLOWS}",
         )
 
 
@@ -145,6 +160,7 @@ def nll_input(call: Call) -> Iterator[Found]:
     elif made.op == "log_softmax":
         if made.right_axis is False:
             yield _wrong_dim(call, made)
+        yield from _clipped(call, made)
     elif made.op != "log" and not _normalised_logs(call.x, class_axis(call)):
         known = made.op not in ("", "logsigmoid")
         if looks_like_probabilities(call.x, class_axis(call)):
@@ -250,7 +266,7 @@ def divergence(call: Call) -> Iterator[Found]:
             f"reduction='mean' divides by all {x.numel()} entries, and not by the {rows} rows: the divergence "
             f"is {x.shape[-1]}× too small",
         )
-    elif call.reduction == "batchmean" and x.dim() > 2:
+    elif call.reduction == "batchmean" and x.dim() > 2 and rows != x.shape[0]:
         yield Found(
             "kl-div-reduction",
             "certain",
