@@ -36,6 +36,7 @@ ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
 _ASIDE = " (as the defaults have it: the callers of this function were not given)"
+_NAMED = re.compile(r"loss|criterion|cross_?entropy", re.IGNORECASE)
 _OF_SELF = re.compile(r"\bself\.(\w+)\(")
 
 
@@ -65,7 +66,7 @@ class Alone:
                 self.project.give_up(path, "it has too many functions to follow them all")
                 break
             text = _text(function)
-            if not self._is_called(function, owner) and _matters(text, owner):
+            if not self._is_called(function, owner) and _matters(text, function, owner):
                 self.project.bind_for(path, text)
                 self._follow(function, owner, min(ROOT_STEPS, until - self.project.budget.spent))
         self.project.report.aside = ""
@@ -153,9 +154,14 @@ def _text(function: Function) -> str:
     return "\n".join(function.module.source.lines[function.node.lineno - 1 : function.node.end_lineno])
 
 
-def _matters(text: str, owner: Class | None) -> bool:
-    """Whether a function may compute a loss: by its words, or by calling what its class calls a loss."""
-    if mentions_loss(text):
+def _name(function: Function, owner: Class | None) -> str:
+    """What a function is called by those who use it."""
+    return owner.name if owner is not None and function.name in ("forward", "__call__") else function.name
+
+
+def _matters(text: str, function: Function, owner: Class | None) -> bool:
+    """Whether a function may compute a loss: by its words, its name, or by calling what its class calls a loss."""
+    if mentions_loss(text) or _NAMED.search(_name(function, owner)):
         return True
     called = set(_OF_SELF.findall(text))
     if owner is None or not called:
