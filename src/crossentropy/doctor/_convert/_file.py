@@ -46,6 +46,8 @@ class File:
         self.parents = {child: node for node in self.nodes for child in node.children}
         self.globals = cast(Scope, self.scopes[self.module])
         self.identifiers = frozenset(self._identifiers())
+        self.unbound = tuple(self._unbound())
+        """Names that are read and that nothing in this file binds."""
         self.fresh: dict[tuple[str, str], str] = {}
         """Names that were invented, by what they are for."""
         self._names: dict[cst.CSTNode, list[QualifiedName]] = {}
@@ -56,6 +58,15 @@ class File:
             scope = self.scopes.get(node)
             self._names[node] = [] if scope is None else [*scope.get_qualified_names_for(node)]
         return self._names[node]
+
+    def _unbound(self) -> Iterator[cst.Name]:
+        for scope in {scope for scope in self.scopes.values() if scope is not None}:
+            for access in scope.accesses:
+                node = access.node
+                while isinstance(node, cst.Attribute):
+                    node = node.value
+                if isinstance(node, cst.Name) and not access.referents:
+                    yield node
 
     def _identifiers(self) -> Iterator[str]:
         """All names that are bound or read; those of attributes and keywords are none."""

@@ -52,12 +52,14 @@ def losses(script: Script, objects: Objects, *names: str) -> Iterator[Loss]:
             yield loss
 
 
-def loss_at(script: Script, objects: Objects, call: cst.Call) -> Loss | None:
-    """The loss that a call computes."""
-    flow = objects.called_by(call)
-    made = call if flow is None else flow.made
-    name = script.imported(made.func)
-    return None if name is None or (flow is None and ".functional." not in name) else _loss(objects, made, name)
+def losses_at(script: Script, objects: Objects, call: cst.Call) -> list[Loss]:
+    """The losses that a call may compute, as far as they are torch's."""
+    name = script.imported(call.func)
+    if name is not None:
+        return [Loss(call, name, (call,), ())] if ".functional." in name and name in SIGNATURES else []
+    made = [(flow.made, script.imported(flow.made.func)) for flow in objects.may_be_called_by(call)]
+    found = [_loss(objects, call, name) for call, name in made if name in SIGNATURES and name is not None]
+    return [loss for loss in found if loss is not None]
 
 
 def site(script: Script, loss: Loss, call: cst.Call) -> Site:
