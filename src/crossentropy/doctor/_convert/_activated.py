@@ -188,7 +188,7 @@ class Group:
         for model, end in ends:
             self._check(end, site, output.laid_out)
             if end.suffix != ends[0][1].suffix:
-                raise Refused(model.made, f"the models that may be called here end in {self._rewrite.kind} differently")
+                self._sure &= require_class_axis(end) and require_class_axis(ends[0][1])
             self._change_model(model, output.part)
         return ends[0][1]
 

@@ -4,21 +4,24 @@ An object here is a module of torch or of these files: a model, a layer, a crite
 attributes of self, parameters and results of their functions and methods, and methods that return the module itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
 from libcst.metadata import FunctionScope, Scope
 
 from crossentropy.doctor._convert._file import walk
-from crossentropy.doctor._convert._functions import calls_of, function_of, parameter_of
+from crossentropy.doctor._convert._functions import calls_of, class_of_receiver, function_of, parameter_of, related
 from crossentropy.doctor._convert._script import Script, Variable
 
 ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
 """Methods of a module that return it."""
+_CALLING = frozenset(["forward", "__call__"])
+"""Methods that are a call of the module."""
 _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward_hook"])
 """Attributes of a module through which its output is seen."""
 WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
-HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str", "hasattr"])
+HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str", "hasattr", "super"])
 _BLIND = frozenset(
     [
         *(
@@ -62,7 +65,11 @@ class Objects:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.flows = {call: Follower(script).follow(call) for call in script.find(cst.Call) if self._makes(call)}
+        self.flows = {
+            call: Follower(script).follow(call, self.classes_of(call))
+            for call in script.find(cst.Call)
+            if self._makes(call)
+        }
         self._tell_apart()
         self._callers: dict[cst.Call, list[Flow]] = {}
         for flow in self.flows.values():
@@ -159,10 +166,12 @@ class Follower:
         self._results: set[tuple[cst.FunctionDef, int | None]] = set()
         self._attributes: set[tuple[cst.ClassDef, str]] = set()
 
-    def follow(self, made: cst.Call) -> Flow:
-        """The flow of the object that a call makes."""
+    def follow(self, made: cst.Call, owners: Sequence[cst.ClassDef] = ()) -> Flow:
+        """The flow of the object that a call makes, of one of these classes."""
         self._flow = Flow(made, seen=self._seen)
         self._visit(made)
+        for owner in owners:
+            self._visit_self(owner)
         for variable in self._variables:
             self._check_bindings(variable)
         for function, name in self._parameters:
@@ -186,10 +195,22 @@ class Follower:
         elif isinstance(parent, cst.Arg):
             self._visit_argument(parent)
         elif isinstance(parent, cst.IfExp) and parent.test is not node:
-            self._mix(parent.orelse if parent.body is node else parent.body, f"{self._name(parent)} is one of two")
+            other = parent.orelse if parent.body is node else parent.body
+            self._mix(other, f"{self._name(parent)} may also be something else")
             self._visit(parent)
         else:
             self._visit_place(node, parent)
+
+    def _visit_self(self, owner: cst.ClassDef) -> None:
+        """What methods of its class do with the object, but for its attributes."""
+        for node in self._script.find(cst.Name):
+            if node.value != "self" or self._script.around(node, cst.ClassDef) is not owner:
+                continue
+            parent = self._script.parent(node)
+            attribute = parent.attr.value if isinstance(parent, cst.Attribute) else None
+            if not isinstance(parent, cst.Param) and (attribute is None or attribute in ITSELF | _CALLING):
+                if attribute is None or self._script.called(parent) is not None:
+                    self._visit(node)
 
     def _visit_place(self, node: cst.BaseExpression, parent: cst.CSTNode) -> None:
         """Where the object is put: the parent is a statement, or an element of a tuple in one."""
@@ -211,7 +232,7 @@ class Follower:
         call = self._script.called(attribute)
         if call is not None and attribute.attr.value in ITSELF:
             self._visit(call)
-        elif call is not None and attribute.attr.value in ("forward", "__call__"):
+        elif call is not None and attribute.attr.value in _CALLING:
             self._flow.calls.append(call)
         elif attribute.attr.value == "module":
             self._visit(attribute)
@@ -313,7 +334,10 @@ class Follower:
             if node.attr.value != name or node in self._seen:
                 continue
             stored = isinstance(self._script.parent(node), cst.AssignTarget)
-            inside = _is_self(node.value) and self._script.around(node, cst.ClassDef) is owner
+            holder = class_of_receiver(self._script, node)
+            if holder is not None and not related(self._script, holder, owner):
+                continue
+            inside = _is_self(node.value) and holder is not None
             if stored and inside:
                 self._mix(node, f"self.{name} is assigned more than once")
             elif inside:

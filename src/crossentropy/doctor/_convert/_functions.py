@@ -14,27 +14,49 @@ def function_of(script: Script, call: cst.Call) -> cst.FunctionDef | None:
         return None if script.around(named, cst.ClassDef) else named
     if isinstance(named, cst.ClassDef):
         return method(named, "__init__")
-    owner = _class_of_receiver(script, call.func)
+    owner = class_of_receiver(script, call.func)
     found = None if owner is None or not isinstance(call.func, cst.Attribute) else method(owner, call.func.attr.value)
     return None if found is None or script.is_decorated(found) else found
+
+
+def related(script: Script, one: cst.ClassDef, other: cst.ClassDef) -> bool:
+    """Whether one of two classes is, or may be, derived from the other."""
+    return one is other or other in _bases(script, one) or one in _bases(script, other)
+
+
+def _bases(script: Script, owner: cst.ClassDef) -> set[cst.CSTNode]:
+    """The classes of these files that a class is derived from."""
+    found: set[cst.CSTNode] = set()
+    pending: list[cst.CSTNode] = [owner]
+    while pending:
+        one = pending.pop()
+        named = [script.named(base.value) for base in one.bases] if isinstance(one, cst.ClassDef) else []
+        pending += [base for base in named if base is not None and base not in found]
+        found |= {base for base in named if base is not None}
+    return found
 
 
 def calls_of(script: Script, function: cst.FunctionDef) -> Sequence[tuple[cst.CSTNode, cst.Call | None]] | None:
     """Where a function or method is named, with the call of it there, or None; None if it cannot be seen where."""
     owner = script.around(function, cst.ClassDef)
     if owner is None:
-        return [(read, script.called(read)) for read in script.reads(script.variable(function))]
+        reads = [read for read in script.reads(script.variable(function)) if not _is_export(script, read)]
+        return [(read, script.called(read)) for read in reads]
     name = function.name.value
     if name == "__init__":
         calls = [(read, script.called(read)) for read in script.reads(script.variable(owner))]
         return [(read, call) for read, call in calls if call is not None or not names_type(script, read)]
     if name.startswith("__") or name == "forward":
         return None
-    found = [(node, script.called(node)) for node in script.find(cst.Attribute) if node.attr.value == name]
-    calls = [(node, call) for node, call in found if call is None or not script.imported(node)]
-    return [
-        (node, call if call is not None and function_of(script, call) is function else None) for node, call in calls
-    ]
+    found: list[tuple[cst.CSTNode, cst.Call | None]] = []
+    for node in script.find(cst.Attribute):
+        if node.attr.value != name or script.imported(node):
+            continue
+        receiver = class_of_receiver(script, node)
+        if receiver is None or related(script, receiver, owner):
+            call = script.called(node)
+            found.append((node, call if call is not None and function_of(script, call) is function else None))
+    return found
 
 
 def parameter_of(function: cst.FunctionDef, call: cst.Call, argument: cst.Arg) -> str | None:
@@ -54,7 +76,7 @@ def method(owner: cst.ClassDef, name: str) -> cst.FunctionDef | None:
     return methods[0] if len(methods) == 1 else None
 
 
-def _class_of_receiver(script: Script, function: cst.BaseExpression) -> cst.ClassDef | None:
+def class_of_receiver(script: Script, function: cst.BaseExpression) -> cst.ClassDef | None:
     """The class of these files whose object a method is called on: self, or a name that holds nothing else."""
     if not isinstance(function, cst.Attribute):
         return None
@@ -69,6 +91,12 @@ def _class_of_receiver(script: Script, function: cst.BaseExpression) -> cst.Clas
         made = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
     named = script.named(made.func) if isinstance(made, cst.Call) else None
     return named if isinstance(named, cst.ClassDef) else None
+
+
+def _is_export(script: Script, node: cst.CSTNode) -> bool:
+    """Whether a name stands in `__all__`."""
+    statement = script.around(node, cst.Assign)
+    return statement is not None and script.text(statement.targets[0].target) == "__all__"
 
 
 def names_type(script: Script, node: cst.BaseExpression) -> bool:

@@ -45,10 +45,13 @@ def tail(script: Script, objects: Objects, flow: Flow, part: Part = None) -> Tai
 
 def called(script: Script, objects: Objects, call: cst.Call) -> list[Flow]:
     """The models that a call may call; of a class that calls itself, its objects."""
+    found = objects.may_be_called_by(call)
     owner = script.around(call, cst.ClassDef)
-    if owner is None or not _is_of_self(script, call):
-        return objects.may_be_called_by(call)
-    return objects.made_of(owner)
+    if found or owner is None or script.text(call.func) not in ("self", "self.forward", "self.__call__"):
+        return found
+    if not objects.made_of(owner) and Ends(script, objects, owner, None).tail(None) is not None:
+        raise Refused(call, f"other uses of the model's output cannot be seen: no {owner.name.value} is made here")
+    return found
 
 
 def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
@@ -57,7 +60,6 @@ def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
     for at, how in (*flow.lost, *flow.mixed):
         raise Refused(at, f"other uses of the model's output cannot be seen: {how}")
     for owner in objects.classes_of(flow.made):
-        calls += _calls_of_self(script, owner)
         _require_only_made(script, objects, owner)
     return calls
 
@@ -70,8 +72,8 @@ def _joint(found: Sequence[Tail], expected: int, at: cst.CSTNode, what: str) -> 
     doubt = next((one.doubt for one in found if one.doubt is not None), None)
     if len(found) < expected:
         doubt = (at, f"{what} ends in {first.activation.kind} only at times")
-    if len({one.activation.suffix for one in found}) > 1:
-        doubt = (at, f"{what} ends in different activations")
+    if len({one.activation.kind for one in found}) > 1 or {one.activation.dim for one in found} - {"1", "-1", None}:
+        doubt = (at, f"{what} ends in different activations") if len({one.activation.suffix for one in found}) > 1 else doubt
     edits = tuple(dict.fromkeys(edit for one in found for edit in one.edits))
     return Tail(first.activation, edits, frozenset().union(*(one.imports for one in found)), doubt)
 
@@ -255,20 +257,12 @@ class Ends:
 
     def _require_no_more(self, result: Returned, flows: Sequence[Flow]) -> None:
         for flow in flows:
-            several = len(outputs(self._script, self._objects, flow)) > 1
+            owners = self._objects.classes_of(flow.made)
+            beside = [one for owner in owners for one in self._objects.made_of(owner)] or [flow]
+            several = len({call for one in beside for call in outputs(self._script, self._objects, one)}) > 1
             if several or result.used_between or (result.definition is not None and len(result.definition.uses) > 1):
                 text = self._script.text(flow.made.func)
                 raise Refused(result.argument, f"the output of {text} is used for more than this result")
-
-
-def _calls_of_self(script: Script, owner: cst.ClassDef) -> list[cst.Call]:
-    """The calls that a model makes of itself."""
-    calls = [node for node in script.find(cst.Call) if script.around(node, cst.ClassDef) is owner]
-    return [call for call in calls if _is_of_self(script, call)]
-
-
-def _is_of_self(script: Script, call: cst.Call) -> bool:
-    return script.text(call.func) in ("self", "self.forward", "self.__call__")
 
 
 def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) -> None:

@@ -45,6 +45,8 @@ class Origins:
     """The origins of one kind of activation."""
 
     def __init__(self, script: Script, objects: Objects, kind: Kind) -> None:
+        self.obstacle: tuple[cst.CSTNode, str] | None = None
+        """Where the last argument could not be followed further, and why."""
         self._script = script
         self._objects = objects
         self._kind: Kind = kind
@@ -52,6 +54,7 @@ class Origins:
 
     def of(self, argument: cst.BaseExpression) -> list[Applied | Output]:
         """What made an argument; several, if it is a parameter, and nothing if one of them is something else."""
+        self.obstacle = None
         return self._of(argument, ())
 
     def _of(self, argument: cst.BaseExpression, through: tuple[Parameter, ...]) -> list[Applied | Output]:
@@ -62,11 +65,19 @@ class Origins:
         given = parameter(self._script, named)
         if given is None or given in through:
             return []
-        values = arguments(self._script, self._objects, given) or []
+        values = arguments(self._script, self._objects, given)
+        if not values:
+            name = given.function.name.value
+            return self._lost(named, f"it cannot be seen what all callers of {name} give it as {given.name}")
         origins = [self._of(value, (*through, given)) for value in values]
         if not all(origins):
             return []
         return [replace(one, laid_out=one.laid_out or laid_out) for found in origins for one in found]
+
+    def _lost(self, at: cst.CSTNode, why: str) -> list[Applied | Output]:
+        if self.obstacle is None:
+            self.obstacle = (at, why)
+        return []
 
     def _within(self, argument: cst.BaseExpression) -> cst.BaseExpression:
         return before_reshaping(argument) if self._elementwise else before_laying_out(argument)
@@ -77,13 +88,34 @@ class Origins:
         if (applied := activation(self._script, self._objects, value)) is not None:
             return Applied(applied, named, found) if applied.kind == self._kind else None
         whole, part = self._whole(named, value)
-        models = called(self._script, self._objects, whole) if isinstance(whole, cst.Call) else []
+        if not isinstance(whole, cst.Call):
+            self._lost_at(whole)
+            return None
+        models = called(self._script, self._objects, whole)
         ends = [tail(self._script, self._objects, model, part) for model in models]
         if all(end is None or end.activation.kind != self._kind for end in ends):
+            self._lost_in(whole, models)
             return None
         for at, how in (problem for model in models for problem in model.mixed):
             raise Refused(at, f"this may not be the only model that is trained: {how}")
         return Output(tuple(models), part)
+
+    def _lost_at(self, value: cst.BaseExpression) -> None:
+        if isinstance(value, cst.Name) and parameter(self._script, value) is not None:
+            return
+        text = self._script.text(value)
+        if isinstance(value, cst.Name):
+            self._lost(value, f"{text} may have its value here from several assignments, or be changed in place")
+        else:
+            self._lost(value, f"{self._script.brief(value)} is not followed further back")
+
+    def _lost_in(self, call: cst.Call, models: list[Flow]) -> None:
+        text = self._script.brief(call.func)
+        if not models:
+            self._lost(call, f"it cannot be seen which object or function {text} is here")
+        else:
+            made = self._script.brief(models[0].made.func)
+            self._lost(call, f"it cannot be seen that forward of {made} ends in a {self._kind} on every way through it")
 
     def _whole(self, named: cst.BaseExpression, value: cst.BaseExpression) -> tuple[cst.BaseExpression, Part]:
         """The expression of which an argument is a part, and which."""

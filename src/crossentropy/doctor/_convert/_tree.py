@@ -101,6 +101,11 @@ class Tree:
         start, end = self.span(node)
         return self.source[start:end].decode()
 
+    def brief(self, node: cst.CSTNode) -> str:
+        """The source of a node for a message: of one line."""
+        text = " ".join(self.text(node).split())
+        return text if len(text) <= 40 else f"{text[:37]}..."
+
     def operand(self, node: cst.BaseExpression, place: cst.CSTNode) -> str:
         """The source of an expression as it can stand in the place of another."""
         text, parent = self.text(node), self.parent(place)
