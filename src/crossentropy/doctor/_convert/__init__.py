@@ -3,7 +3,7 @@
     _file, _tree, _modules, _script    the text read: places, parents, names, also of one file in another
     _reach, _flow               where a local value and an object come from and go to: certain, or unknown
     _edits                      what is replaced; all else survives to the byte
-    the rewrites                _reductions, _logarithms, _activated, _one_hot, _linear, _package
+    the rewrites                _reductions, _logarithms, _activated, _one_hot, _divergences, _focal, _linear, _package
 
 A rewrite is made if it keeps the loss, or if `unsafe` allows it to change the loss. What would be a guess is refused.
 """
@@ -14,7 +14,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import libcst as cst
 
-from crossentropy.doctor._convert import _activated, _linear, _logarithms, _one_hot, _package, _reductions
+from crossentropy.doctor._convert import (
+    _activated,
+    _divergences,
+    _focal,
+    _linear,
+    _logarithms,
+    _one_hot,
+    _package,
+    _reductions,
+)
 from crossentropy.doctor._convert._conversion import Change, Conversion, Refusal, SourceError
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, apply, origin, overlap
 from crossentropy.doctor._convert._file import File, check
@@ -86,6 +95,8 @@ def _proposals(script: Script, *, to_linear: bool, package: bool) -> Iterator[Pr
     yield from _logarithms.propose(script, objects)
     yield from _activated.propose(script, objects)
     yield from _one_hot.propose(script, objects)
+    yield from _divergences.propose(script, objects)
+    yield from _focal.propose(script, objects)
     if to_linear:
         yield from _linear.propose(script, objects)
     if package:

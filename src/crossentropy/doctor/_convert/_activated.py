@@ -212,18 +212,19 @@ class Group:
         for output in outputs(self._script, self._objects, model):
             for use in uses(self._script, output, part, self._elementwise):
                 self._change_use(use, end.activation)
-        for other in self._beside(model):
+        for other in self._beside(model, part):
             found = tail(self._script, self._objects, other, part)
             if found is not None and {*found.edits} & {*end.edits}:
                 self._change_model(other, part)
 
-    def _beside(self, model: Flow) -> list[Flow]:
-        """Objects of the same classes, and those that a call may call instead."""
+    def _beside(self, model: Flow, part: Part) -> list[Flow]:
+        """Objects of the same classes; what a call may call instead has to end in the activation as well."""
         same = [one for owner in self._objects.classes_of(model.made) for one in self._objects.made_of(owner)]
         for call in model.calls:
             for other in self._objects.may_be_called_by(call):
                 if other.made not in self.members and other not in same:
-                    self._end(other, None if not self._outputs else next(iter(self._outputs))[1])
+                    self._end(other, part)
+                    self._change_model(other, part)
         return same
 
     def _change_parameter(self, through: Parameter, removed: Activation) -> None:

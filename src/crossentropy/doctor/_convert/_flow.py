@@ -11,7 +11,7 @@ import libcst as cst
 from libcst.metadata import FunctionScope, Scope
 
 from crossentropy.doctor._convert._file import walk
-from crossentropy.doctor._convert._functions import calls_of, class_of_receiver, function_of, parameter_of, related
+from crossentropy.doctor._convert._functions import calls_of, function_of, may_be_of, parameter_of
 from crossentropy.doctor._convert._script import Script, Variable
 
 ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
@@ -164,6 +164,8 @@ class Follower:
         self._variables: set[Variable] = set()
         self._parameters: set[tuple[cst.FunctionDef, str]] = set()
         self._results: set[tuple[cst.FunctionDef, int | None]] = set()
+        self._given: dict[tuple[cst.FunctionDef, str], list[cst.Call]] = {}
+        self._returning: dict[tuple[cst.FunctionDef, str], list[int | None]] = {}
         self._attributes: set[tuple[cst.ClassDef, str]] = set()
 
     def follow(self, made: cst.Call, owners: Sequence[cst.ClassDef] = ()) -> Flow:
@@ -255,6 +257,9 @@ class Follower:
             path = self._script.missing(call.func)
             return self._lose(argument, how if path is None else f"{how}: pass {path} too")
         self._parameters.add((function, parameter))
+        self._given.setdefault((function, parameter), []).append(call)
+        for result in self._returning.get((function, parameter), ()):
+            self._visit_call(call, result)
         return self._visit_variable(Variable(self._script.scope(function.body.body[0]), parameter))
 
     def _is_blind(self, call: cst.Call, name: str | None) -> bool:
@@ -274,16 +279,36 @@ class Follower:
         if (function, index) in self._results:
             return None
         self._results.add((function, index))
+        given = self._parameter_in(statement, function, index)
+        if given in self._given:
+            self._returning.setdefault(given, []).append(index)
+            for call in self._given[given]:
+                self._visit_call(call, index)
+            return None
         if self._script.is_decorated(function):
             self._lose(function, f"{function.name.value} is given to its decorator")
         for read, call in calls:
             if call is None:
                 self._lose(read, f"{function.name.value} is put where its use cannot be seen")
-            elif index is None:
-                self._visit(call)
             else:
-                self._visit_part(call, index)
+                self._visit_call(call, index)
         return None
+
+    def _parameter_in(
+        self, statement: cst.Return, function: cst.FunctionDef, index: int | None
+    ) -> tuple[cst.FunctionDef, str]:
+        """The parameter that a function returns: each call of it then gives what it was given."""
+        value = statement.value
+        if index is not None and isinstance(value, cst.Tuple):
+            value = value.elements[index].value
+        return function, value.value if isinstance(value, cst.Name) else ""
+
+    def _visit_call(self, call: cst.Call, index: int | None) -> None:
+        """A call that returns the object, or a tuple of which it is an element."""
+        if index is None:
+            self._visit(call)
+        else:
+            self._visit_part(call, index)
 
     def _visit_part(self, call: cst.Call, index: int) -> None:
         """A call of which one element is the object."""
@@ -334,10 +359,9 @@ class Follower:
             if node.attr.value != name or node in self._seen:
                 continue
             stored = isinstance(self._script.parent(node), cst.AssignTarget)
-            holder = class_of_receiver(self._script, node)
-            if holder is not None and not related(self._script, holder, owner):
+            if not may_be_of(self._script, node, owner):
                 continue
-            inside = _is_self(node.value) and holder is not None
+            inside = _is_self(node.value) and self._script.around(node, cst.ClassDef) is not None
             if stored and inside:
                 self._mix(node, f"self.{name} is assigned more than once")
             elif inside:

@@ -40,7 +40,7 @@ def calls_of(script: Script, function: cst.FunctionDef) -> Sequence[tuple[cst.CS
     """Where a function or method is named, with the call of it there, or None; None if it cannot be seen where."""
     owner = script.around(function, cst.ClassDef)
     if owner is None:
-        reads = [read for read in script.reads(script.variable(function)) if not _is_export(script, read)]
+        reads = [read for read in script.reads(script.variable(function)) if not is_export(script, read)]
         return [(read, script.called(read)) for read in reads]
     name = function.name.value
     if name == "__init__":
@@ -52,8 +52,7 @@ def calls_of(script: Script, function: cst.FunctionDef) -> Sequence[tuple[cst.CS
     for node in script.find(cst.Attribute):
         if node.attr.value != name or script.imported(node):
             continue
-        receiver = class_of_receiver(script, node)
-        if receiver is None or related(script, receiver, owner):
+        if may_be_of(script, node, owner):
             call = script.called(node)
             found.append((node, call if call is not None and function_of(script, call) is function else None))
     return found
@@ -80,20 +79,38 @@ def class_of_receiver(script: Script, function: cst.BaseExpression) -> cst.Class
     """The class of these files whose object a method is called on: self, or a name that holds nothing else."""
     if not isinstance(function, cst.Attribute):
         return None
-    receiver = function.value
-    if isinstance(receiver, cst.Name) and receiver.value == "self":
+    if isinstance(function.value, cst.Name) and function.value.value == "self":
         return script.around(function, cst.ClassDef)
+    made = _made(script, function.value)
+    named = None if made is None else script.named(made.func)
+    return named if isinstance(named, cst.ClassDef) else None
+
+
+def may_be_of(script: Script, attribute: cst.Attribute, owner: cst.ClassDef) -> bool:
+    """Whether an attribute may be of an object of a class, or of one that is derived from it."""
+    known = class_of_receiver(script, attribute)
+    if known is not None:
+        return related(script, known, owner)
+    made = _made(script, attribute.value)
+    name = made.func.attr if made is not None and isinstance(made.func, cst.Attribute) else made and made.func
+    if not isinstance(name, cst.Name) or script.named(name) is not None:
+        return True
+    classes = [one for one in script.find(cst.ClassDef) if related(script, one, owner)]
+    return any(one.name.value == name.value for one in classes)
+
+
+def _made(script: Script, receiver: cst.BaseExpression) -> cst.Call | None:
+    """The call that makes what an expression is, if that is all that its name is assigned."""
     made = receiver
     if isinstance(receiver, cst.Name):
         bound = [node for variable in script.variables(receiver) for node in script.bindings(variable)]
         target = script.parent(bound[0]) if len(bound) == 1 else None
         statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
-        made = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
-    named = script.named(made.func) if isinstance(made, cst.Call) else None
-    return named if isinstance(named, cst.ClassDef) else None
+        made = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else receiver
+    return made if isinstance(made, cst.Call) else None
 
 
-def _is_export(script: Script, node: cst.CSTNode) -> bool:
+def is_export(script: Script, node: cst.CSTNode) -> bool:
     """Whether a name stands in `__all__`."""
     statement = script.around(node, cst.Assign)
     return statement is not None and script.text(statement.targets[0].target) == "__all__"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from crossentropy.doctor._convert._edits import Refused
+from crossentropy.doctor._convert._edits import Edit, Refused
 from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._signatures import SIGNATURES
@@ -96,3 +96,17 @@ def _loss(objects: Objects, made: cst.Call, name: str) -> Loss | None:
         return Loss(made, name, (made,), ())
     flow = objects.flows.get(made)
     return flow and Loss(made, name, tuple(flow.calls), (*flow.lost, *flow.mixed))
+
+
+def with_setting(script: Script, loss: Loss, name: str, value: str) -> Edit:
+    """The edit that gives a loss a setting, in the place of the one that it has."""
+    given = settings(script, loss).get(name)
+    quote = script.quote(loss.made)
+    if given is not None:
+        return script.write(given.value, f"{quote}{value}{quote}")
+    text = f"{name}={quote}{value}{quote}"
+    if loss.made.args:
+        end = script.span(loss.made.args[-1].value)[1]
+        return Edit(end, end, f", {text}")
+    end = script.span(loss.made)[1] - 1
+    return Edit(end, end, text)

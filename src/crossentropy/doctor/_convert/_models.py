@@ -8,7 +8,7 @@ import libcst as cst
 from crossentropy.doctor._convert._activations import Activation, activation, layer
 from crossentropy.doctor._convert._edits import Edit, Refused
 from crossentropy.doctor._convert._flow import Flow, Objects
-from crossentropy.doctor._convert._functions import method, names_type
+from crossentropy.doctor._convert._functions import is_export, method, names_type
 from crossentropy.doctor._convert._imports import rename
 from crossentropy.doctor._convert._options import Options
 from crossentropy.doctor._convert._returns import Returned, returned
@@ -73,7 +73,11 @@ def _joint(found: Sequence[Tail], expected: int, at: cst.CSTNode, what: str) -> 
     if len(found) < expected:
         doubt = (at, f"{what} ends in {first.activation.kind} only at times")
     if len({one.activation.kind for one in found}) > 1 or {one.activation.dim for one in found} - {"1", "-1", None}:
-        doubt = (at, f"{what} ends in different activations") if len({one.activation.suffix for one in found}) > 1 else doubt
+        doubt = (
+            (at, f"{what} ends in different activations")
+            if len({one.activation.suffix for one in found}) > 1
+            else doubt
+        )
     edits = tuple(dict.fromkeys(edit for one in found for edit in one.edits))
     return Tail(first.activation, edits, frozenset().union(*(one.imports for one in found)), doubt)
 
@@ -271,6 +275,8 @@ def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) ->
     if script.is_decorated(owner):
         raise Refused(owner, f"other uses of the model's output cannot be seen: {owner.name.value} has a decorator")
     for node in script.reads(variable):
+        if is_export(script, node):
+            continue
         makes = script.called(node) or names_type(script, node) or objects.is_chosen_from(node)
         if script.named(node) is not owner or not makes:
             text = script.text(node)

@@ -32,6 +32,11 @@ def definition(script: Script, use: cst.Name) -> Definition | None:
     return next((found for found in _definitions(script, use) if use in found.uses), None)
 
 
+def defined(script: Script, target: cst.Name) -> Definition | None:
+    """The definition that an assignment to this name makes, if it is certain where its value goes."""
+    return next((found for found in _definitions(script, target) if found.target is target), None)
+
+
 def reached(script: Script, target: cst.Name) -> list[cst.Name] | None:
     """The uses of what is assigned to this name, alone or as an element of several, if it is certain which they are."""
     found = dict(_bindings(script, target) or ())

@@ -45,8 +45,7 @@ def _edits(script: Script, call: cst.Call, names: dict[cst.Arg, str], reduction:
     """The first such argument becomes reduction=, the others go, and those after it are named."""
     replaced = (*_OLD, "reduction")
     first = next(index for index, argument in enumerate(call.args) if names[argument] in replaced)
-    source = script.file(call).source
-    quote = "'" if source.count(b"'") > source.count(b'"') else '"'
+    quote = script.quote(call)
     yield _write(script, call.args[first], f"reduction={quote}{reduction}{quote}")
     for index, argument in enumerate(call.args[first + 1 :], first + 1):
         if names[argument] in replaced:

@@ -45,7 +45,7 @@ class Script(Tree):
 
     def original(self, node: cst.CSTNode) -> str | None:
         """The same, as it was imported."""
-        names = self.file(node).qualified(node)
+        names = self.file(node).qualified(node) if isinstance(node, cst.Name | cst.Attribute) else []
         return names[0].name if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT else None
 
     def _imported(self, node: cst.CSTNode) -> list[str]:

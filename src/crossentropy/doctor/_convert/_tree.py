@@ -101,6 +101,11 @@ class Tree:
         start, end = self.span(node)
         return self.source[start:end].decode()
 
+    def quote(self, node: cst.CSTNode) -> str:
+        """The quotation mark that the file of a node has more of."""
+        source = self.file(node).source
+        return "'" if source.count(b"'") > source.count(b'"') else '"'
+
     def brief(self, node: cst.CSTNode) -> str:
         """The source of a node for a message: of one line."""
         text = " ".join(self.text(node).split())

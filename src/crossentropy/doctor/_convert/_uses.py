@@ -41,17 +41,25 @@ def _of_whole(script: Script, output: cst.BaseExpression, elementwise: bool) -> 
 def _of_part(
     script: Script, output: cst.BaseExpression, part: str | int, elementwise: bool
 ) -> Iterator[cst.BaseExpression]:
-    if (element := _element(script, output, part)) is not None:
-        yield from _of_whole(script, element, elementwise)
+    parent = script.parent(output)
+    taken = part_of(parent) if isinstance(parent, cst.Subscript) and parent.value is output else None
+    if taken == part and isinstance(parent, cst.Subscript):
+        yield from _of_whole(script, parent, elementwise)
+    elif taken is not None and not _counts_from_the_end(taken, part):
         return
-    target = _target(script, output)
-    if isinstance(target, cst.Tuple | cst.List) and isinstance(part, int):
+    elif (target := _target(script, output)) is None:
+        if needed(script, output) != "form":
+            raise Refused(output, "this output is used as a whole, so that it cannot be seen what becomes of its parts")
+    elif isinstance(target, cst.Tuple | cst.List) and isinstance(part, int):
         yield from _of_element(script, target, part, output)
-    elif target is not None:
+    else:
         for use in _of_name(script, target, output):
             yield from _of_part(script, use, part, elementwise)
-    elif needed(script, output) != "form":
-        raise Refused(output, "this output is used as a whole, so that it cannot be seen what becomes of its parts")
+
+
+def _counts_from_the_end(one: Part, other: Part) -> bool:
+    """Whether two indices may be the same element, as 1 and -1 of two."""
+    return isinstance(one, int) and isinstance(other, int) and (one < 0) is not (other < 0)
 
 
 def _of_element(
@@ -80,14 +88,6 @@ def _target(script: Script, node: cst.BaseExpression) -> cst.BaseExpression | No
     if len(parent.targets) != 1:
         raise Refused(node, "this output of the model is assigned to several names at once")
     return parent.targets[0].target
-
-
-def _element(script: Script, node: cst.BaseExpression, part: str | int) -> cst.Subscript | None:
-    """The subscript that takes a part of an expression; another part is refused where it cannot be told apart."""
-    parent = script.parent(node)
-    if not isinstance(parent, cst.Subscript) or parent.value is not node:
-        return None
-    return parent if part_of(parent) == part else None
 
 
 def part_of(subscript: cst.Subscript) -> Part:
