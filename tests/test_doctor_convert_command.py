@@ -104,7 +104,8 @@ def test_a_diff_writes_nothing(option: list[str], project: Path, capsys: pytest.
 def test_what_changes_the_loss_waits_for_unsafe(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "train.py", "model.py", "--write", "--keep-torch"]) == 0
     printed = capsys.readouterr()
-    assert "left as it is: train.py:10:13: --unsafe would rewrite this (softmax-before-cross-entropy)" in printed.err
+    assert "still to be mended: train.py:15:12: softmax-before-cross-entropy" in printed.err
+    assert "train.py:10:13: softmax-before-cross-entropy: --unsafe would rewrite this" in printed.err
     assert (project / "model.py").read_text("utf-8") == MODEL
     text = (project / "train.py").read_text("utf-8")
     assert 'nn.CrossEntropyLoss(reduction="mean")' in text
@@ -140,7 +141,7 @@ def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.Capture
     ("files", "says"),
     [
         (["nowhere.py"], "nowhere.py: No such file or directory"),
-        (["."], ".: a folder, expected Python files"),
+        (["empty"], "there is no Python file in empty"),
         (["book.ipynb"], "book.ipynb: a notebook, expected Python files"),
         (["train.py", "broken.py"], "broken.py: line 1, column"),
         (["bytes.py"], "bytes.py: not in the encoding that it declares, or UTF-8"),
@@ -151,6 +152,7 @@ def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.Capture
 def test_wrong_input_is_one_line_and_nothing_is_written(
     files: list[str], says: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (project / "empty").mkdir()
     (project / "broken.py").write_text("loss = (\n")
     (project / "book.ipynb").write_text("{}")
     (project / "bytes.py").write_bytes(b"\xff\xfe loss")
@@ -211,9 +213,9 @@ def test_what_an_editor_saved_meanwhile_stays(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def then_saved(options):
-        texts, conversions = convert(options)
+        found = convert(options)
         (project / "model.py").write_text(MODEL + "# saved\n", "utf-8")
-        return texts, conversions
+        return found
 
     convert = _command_convert.convert
     monkeypatch.setattr(_command_convert, "convert", then_saved)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from crossentropy.doctor._convert import Conversion, convert_files
 from crossentropy.doctor._source import examine
@@ -127,5 +127,9 @@ def test_the_doctor_is_silent_afterwards(name: str, tmp_path: Path) -> None:
     before = read(name)
     write(before, tmp_path / "old")
     write(converted(before)[1], tmp_path / "new")
-    assert [one for one in examine([tmp_path / "old"]).findings if one.confidence != "info"] or "nll" in name or "column" in name
+    assert (
+        [one for one in examine([tmp_path / "old"]).findings if one.confidence != "info"]
+        or "nll" in name
+        or "column" in name
+    )
     assert not examine([tmp_path / "new"]).findings

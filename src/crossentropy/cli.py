@@ -86,6 +86,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) ->
         help="change a training script's loss to cross entropy",
         description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
         "says what it does to it, and what would be a guess is left as it is, with the reason.",
+        epilog="Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing could be read.",
     )
     if chosen == "doctor":
         from crossentropy.doctor import _command
@@ -324,8 +325,8 @@ def _convert(options: argparse.Namespace) -> int:
     from crossentropy.doctor import _command_convert
 
     try:
-        texts, conversions = _command_convert.convert(options)
-        notes = _command_convert.write(texts, conversions) if options.write else []
+        texts, conversions, notes = _command_convert.convert(options)
+        notes += _command_convert.write(texts, conversions) if options.write else []
     except UnusableInputError as error:
         return _fail(f"crossentropy convert: {error}")
     except OSError as error:
@@ -339,17 +340,14 @@ def _convert(options: argparse.Namespace) -> int:
             _terminal.print_text(diff)
             if diff != _terminal.escaped(diff, lines=True):
                 notes.append(f"{path}: control characters are shown escaped, so patch cannot apply this: use --write")
-    for path, conversion in conversions.items():
-        for refusal in conversion.refusals:
-            _terminal.print_line(f"left as it is: {path}:{refusal}", error=True)
-    for finding in _command_convert.remaining(conversions):
-        _terminal.print_line(f"still to be mended: {finding}", error=True)
+    for line in _command_convert.left(conversions, written=options.write):
+        _terminal.print_line(line, error=True)
     for note in notes:
         _terminal.print_line(f"crossentropy convert: {note}", error=True)
     count = sum(len(conversion.changes) for conversion in conversions.values())
     end = "written" if options.write else "--write makes them"
     _terminal.print_line(f"{count} change{'s' * (count != 1)}{f': {end}' if count else ', nothing to do'}", error=True)
-    return 0
+    return int(options.check and count > 0)
 
 
 @contextlib.contextmanager

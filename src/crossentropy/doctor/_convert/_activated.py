@@ -35,11 +35,13 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
         for loss in losses(script, objects, *rewrite.losses):
             group = Group(script, objects, rewrite)
             if loss.made not in done:
-                found += [(loss, one) for one in attempt(partial(group.propose, loss))]
+                found += [(loss, one) for one in attempt(partial(group.propose, loss), rewrite.rule, loss.made)]
             done |= group.members
             if rewrite.expected and loss.calls:
                 reason = f"no {rewrite.kind} is in sight before this {loss.short}"
-                wanting.setdefault(loss.made, Refused(loss.made, reason))
+                refused = Refused(loss.made, reason, f"Is what it is given a {rewrite.kind}, and of what?")
+                refused.rule = rewrite.rule
+                wanting.setdefault(loss.made, refused)
     handled = {loss.made for loss, _ in found}
     yield from (one for _, one in found)
     yield from (refused for made, refused in wanting.items() if made not in handled)
@@ -63,6 +65,7 @@ class Group:
         self._edits: list[Edit] = []
         self._imports: set[Edit] = set()
         self._restored: list[cst.BaseExpression] = []
+        self._saved: list[cst.CSTNode] = []
         self._parameters: set[tuple[cst.FunctionDef, str]] = set()
         self._outputs: set[tuple[cst.Call, Part]] = set()
         self._open: list[tuple[cst.FunctionDef, str]] = []
@@ -81,8 +84,22 @@ class Group:
         safe, imports = rewrite.safe and self._sure, frozenset(self._imports)
         doubt = "" if self._sure else "; with more than two axes, the classes would be another axis than now"
         return Proposal(
-            loss.made, rewrite.rule, rewrite.description + doubt, edits, safe, imports, tuple(self._restored)
+            loss.made,
+            rewrite.rule,
+            rewrite.description + doubt,
+            edits,
+            safe,
+            imports,
+            tuple(self._restored),
+            tuple(dict.fromkeys(self._saved)),
         )
+
+    def obstacle(self, call: cst.Call) -> tuple[cst.CSTNode, str] | None:
+        """Where the input of a call of a loss can be followed back no further, and why."""
+        for loss in losses_at(self._script, self._objects, call):
+            self._origins.of(site_of(self._script, loss, call).input)
+            return self._origins.obstacle
+        return None
 
     def _add(self, loss: Loss) -> None:
         if loss.made not in self.members:
@@ -209,6 +226,7 @@ class Group:
         self.members.add(model.made)
         self._edits += end.edits
         self._imports |= end.imports
+        self._saved += model.saved
         for output in outputs(self._script, self._objects, model):
             for use in uses(self._script, output, part, self._elementwise):
                 self._change_use(use, end.activation)

@@ -10,6 +10,7 @@ from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._losses import Loss, losses, setting, settings, with_setting
 from crossentropy.doctor._convert._script import Script
 
+_RULE = "kl-div-reduction"
 _NAMES = ("torch.nn.functional.kl_div", "torch.nn.KLDivLoss")
 _EFFECT = (
     "the loss changes: the divergence of a row, averaged over rows, where the mean was over all entries: "
@@ -20,7 +21,7 @@ _EFFECT = (
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all divergences with another mean than that over rows."""
     for loss in losses(script, objects, *_NAMES):
-        yield from attempt(partial(_proposal, script, loss))
+        yield from attempt(partial(_proposal, script, loss), _RULE, loss.made)
 
 
 def _proposal(script: Script, loss: Loss) -> Proposal | None:
@@ -28,13 +29,13 @@ def _proposal(script: Script, loss: Loss) -> Proposal | None:
         return None  # _reductions comes first
     reduction = setting(script, loss, "reduction", "mean")
     if reduction == "mean":
-        return Proposal(loss.made, "kl-div-reduction", _EFFECT, (with_setting(script, loss, "reduction", "batchmean"),), False)
+        return Proposal(loss.made, _RULE, _EFFECT, (with_setting(script, loss, "reduction", "batchmean"),), False)
     averages = [_average(script, call) for call in loss.calls]
     if reduction != "none" or not all(averages) or loss.problems:
         return None
     edits = [edit for edit in averages if edit is not None]
     whole = (with_setting(script, loss, "reduction", "batchmean"), *edits)
-    return Proposal(loss.made, "kl-div-reduction", _EFFECT, whole, False)
+    return Proposal(loss.made, _RULE, _EFFECT, whole, False)
 
 
 def _average(script: Script, call: cst.Call) -> Edit | None:

@@ -36,7 +36,9 @@ _BLIND = frozenset(
         *("torch.nn.utils.parameters_to_vector", "torch.nn.init.xavier_uniform_", "torchsummaryX.summary"),
     ]
 )
-"""Functions that do not look at what the model they are given computes, though some keep it."""
+"""Functions that do not look at what the model they are given computes."""
+_SAVING = frozenset(["torch.save", "torch.onnx.export", "torch.jit.script", "torch.jit.save"])
+"""Functions that write a model for programs that are not in sight."""
 _BLIND_METHODS = frozenset(["add_graph", "watch"])
 """The same, methods of what writes logs."""
 
@@ -54,6 +56,8 @@ class Flow:
     """Where a name of it may hold something else."""
     stands: list[cst.BaseExpression] = field(default_factory=list)
     """The expressions that are the object, or may be."""
+    saved: list[cst.CSTNode] = field(default_factory=list)
+    """Where it is saved as a whole."""
     seen: set[cst.CSTNode] = field(default_factory=set)
     """These expressions, and the names that they are assigned to."""
     others: "list[Flow]" = field(default_factory=list)
@@ -248,6 +252,8 @@ class Follower:
         name = self._script.imported(call.func)
         if (name in WRAPPERS or name == "copy.deepcopy") and call.args[0] is argument:
             return self._visit(call)
+        if name in _SAVING:
+            return self._flow.saved.append(call)
         if self._is_blind(call, name):
             return None
         function = function_of(self._script, call)

@@ -1,7 +1,7 @@
 """A focal loss that is computed from the mean of the cross entropy gets a factor for each row, and the mean is taken last.
 
-    ce = cross_entropy(z, y)              →   ce = cross_entropy(z, y, reduction="none")
-    loss = (1 - exp(-ce)) ** gamma * ce   →   loss = ((1 - exp(-ce)) ** gamma * ce).mean()
+ce = cross_entropy(z, y)              →   ce = cross_entropy(z, y, reduction="none")
+loss = (1 - exp(-ce)) ** gamma * ce   →   loss = ((1 - exp(-ce)) ** gamma * ce).mean()
 """
 
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from crossentropy.doctor._convert._losses import Loss, losses, setting, settings
 from crossentropy.doctor._convert._reach import Definition, defined, definition
 from crossentropy.doctor._convert._script import Script
 
+_RULE = "focal-on-reduced-loss"
 _NAMES = (
     *("torch.nn.functional.cross_entropy", "torch.nn.CrossEntropyLoss", "torch.nn.functional.nll_loss"),
     *("torch.nn.NLLLoss", "torch.nn.functional.binary_cross_entropy_with_logits", "torch.nn.BCEWithLogitsLoss"),
@@ -30,7 +31,7 @@ _REDUCTIONS = frozenset(["mean", "sum"])
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all focal losses of a reduced loss."""
     for loss in losses(script, objects, *_NAMES):
-        yield from attempt(partial(_proposal, script, loss))
+        yield from attempt(partial(_proposal, script, loss), _RULE, loss.made)
 
 
 def _proposal(script: Script, loss: Loss) -> Proposal | None:
@@ -47,7 +48,7 @@ def _proposal(script: Script, loss: Loss) -> Proposal | None:
     for at, how in loss.problems:
         raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}")
     edits = [with_setting(script, loss, "reduction", "none"), *_reduced(script, made)]
-    return Proposal(loss.made, "focal-on-reduced-loss", _EFFECT, tuple(dict.fromkeys(edits)), False)
+    return Proposal(loss.made, _RULE, _EFFECT, tuple(dict.fromkeys(edits)), False)
 
 
 def _assigned(script: Script, call: cst.Call) -> Definition | None:

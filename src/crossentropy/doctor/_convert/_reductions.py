@@ -18,7 +18,7 @@ def propose(script: Script) -> Iterator[Proposal | Refused]:
     for call in script.find(cst.Call):
         parameters = SIGNATURES.get(script.imported(call.func) or "", ())
         if {*_OLD, "reduction"} <= {*parameters} and not any(argument.star for argument in call.args):
-            yield from attempt(partial(_proposal, script, call, parameters))
+            yield from attempt(partial(_proposal, script, call, parameters), "deprecated-reduce")
 
 
 def _proposal(script: Script, call: cst.Call, parameters: tuple[str, ...]) -> Proposal | None:
