@@ -1,7 +1,7 @@
 """Whole programs of several files: the old one and the new are run, and compared.
 
-An old program is run with the loss that it should have had: what enters a cross entropy is what its softmax was applied
-to. So both train in the same way, and all that they print agrees: losses, predictions and the probabilities that they show.
+An old program is run with the loss that it should have had: what enters a cross entropy is what its softmax was
+applied to. So both train in the same way, and all that they print agrees: losses, predictions, probabilities.
 """
 
 import re

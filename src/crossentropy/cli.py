@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from crossentropy import Explanation
     from crossentropy.demo.report import Progress, Section
+    from crossentropy.doctor import Finding
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,7 +87,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) ->
         help="change a training script's loss to cross entropy",
         description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
         "says what it does to it, and what would be a guess is left as it is, with the reason.",
-        epilog="Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing could be read.",
+        epilog="Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing was read.",
     )
     if chosen == "doctor":
         from crossentropy.doctor import _command
@@ -299,6 +300,10 @@ def _doctor(arguments: Sequence[str]) -> int:
 
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser("doctor").parse_args(arguments[:end])
+    if options.fix and (options.run is not None or options.output_format != "text"):
+        return _fail(
+            "crossentropy doctor: --fix shows changes of files that are read, as text: no --run, no other format"
+        )
     try:
         if options.explain is not None:
             _terminal.print_text("\n\n\n".join(map(_output.about, _command.described(options.explain))) + "\n")
@@ -318,7 +323,27 @@ def _doctor(arguments: Sequence[str]) -> int:
         _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
     for note in (*examination.notes, *["nothing was examined"] * examination.nothing):
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
+    if options.fix:
+        return _offer(options, findings) or examination.code(wanted)
     return examination.code(wanted)
+
+
+def _offer(options: argparse.Namespace, findings: "Sequence[Finding]") -> int:
+    """Show what convert can mend of what the doctor found."""
+    from crossentropy.doctor import _command_convert
+
+    paths = options.paths or [Path()]
+    try:
+        conversions = _command_convert.mended(paths, findings)
+    except UnusableInputError as error:
+        return _fail(f"crossentropy doctor: {error}")
+    for path, conversion in conversions.items():
+        _terminal.print_text(conversion.diff(path))
+    changes = sum(len(conversion.changes) for conversion in conversions.values())
+    command = f"crossentropy convert --unsafe --keep-torch --write {' '.join(map(str, paths))}"
+    said = f"{command} makes these changes" if changes else "nothing of this can be mended by convert"
+    _terminal.print_line(said if findings else "there is nothing to mend", error=True)
+    return 0
 
 
 def _convert(options: argparse.Namespace) -> int:

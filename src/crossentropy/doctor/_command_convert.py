@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-torch", action="store_true", help="keep torch's losses, do not import crossentropy's")
 
 
-def convert(options: argparse.Namespace) -> "tuple[Mapping[Path, Text], Mapping[str, Conversion], list[str]]":
+def convert(
+    options: argparse.Namespace, rules: Collection[str] | None = None
+) -> "tuple[Mapping[Path, Text], Mapping[str, Conversion], list[str]]":
     """The files as they are, what becomes of them, and what is to be said of files that were passed over."""
     try:
         from crossentropy.doctor._convert import SourceError, check, convert_files
@@ -87,14 +89,13 @@ def convert(options: argparse.Namespace) -> "tuple[Mapping[Path, Text], Mapping[
     notes: list[str] = []
     for path, is_given in _files(options.files, notes):
         try:
-            text = Text.read(path)
-            check(text.text.removeprefix("\ufeff"), str(path))
-        except (UnusableInputError, SourceError) as error:
+            texts[path] = Text.read(path)
+            check(texts[path].text.removeprefix("\ufeff"), str(path))
+        except (UnusableInputError, SourceError) as error:  # noqa: PERF203 (one file, not all)
             if is_given:
                 raise UnusableInputError(str(error)) from error
+            texts.pop(path, None)
             notes.append(f"passed over: {error}")
-        else:
-            texts[path] = text
     if not texts:
         raise UnusableInputError(f"there is no Python file in {', '.join(map(str, options.files))}")
     try:
@@ -103,6 +104,7 @@ def convert(options: argparse.Namespace) -> "tuple[Mapping[Path, Text], Mapping[
             unsafe=options.unsafe,
             to_linear=options.to_linear,
             package=not options.keep_torch,
+            rules=rules,
         )
     except SourceError as error:
         raise UnusableInputError(str(error)) from error
@@ -119,6 +121,13 @@ def _files(paths: Sequence[Path], notes: list[str]) -> Iterator[tuple[Path, bool
             if os.path.realpath(file) not in seen and (is_given or file.suffix == ".py"):
                 seen.add(os.path.realpath(file))
                 yield file, is_given
+
+
+def mended(paths: Sequence[Path], findings: Sequence[Finding]) -> "Mapping[str, Conversion]":
+    """What `convert --unsafe` would make of the files, as far as it mends what was found."""
+    files = [path for path in paths if path.suffix != ".ipynb"]
+    given = argparse.Namespace(files=files, unsafe=True, to_linear=False, keep_torch=True)
+    return convert(given, rules={finding.rule for finding in findings})[1] if files and findings else {}
 
 
 def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]:

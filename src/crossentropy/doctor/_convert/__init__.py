@@ -10,7 +10,7 @@ A rewrite is made if it keeps the loss, or if `unsafe` allows it to change the l
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import libcst as cst
 
@@ -45,7 +45,12 @@ def convert(source: str, *, unsafe: bool = False, to_linear: bool = False, packa
 
 
 def convert_files(
-    sources: Mapping[str, str], *, unsafe: bool = False, to_linear: bool = False, package: bool = True
+    sources: Mapping[str, str],
+    *,
+    unsafe: bool = False,
+    to_linear: bool = False,
+    package: bool = True,
+    rules: Collection[str] | None = None,
 ) -> dict[str, Conversion]:
     """Convert files that may import each other to cross entropy.
 
@@ -54,6 +59,7 @@ def convert_files(
         unsafe: Also make rewrites that change the value of the loss.
         to_linear: Also take the loss of a linear head from its input, without the logits.
         package: Also take the losses from crossentropy in place of torch.
+        rules: The rewrites that may be made; all, if None.
 
     Returns:
         The new sources, what was changed and what was not. Converting those again changes nothing more.
@@ -69,7 +75,8 @@ def convert_files(
     script = Script([File(text, path) for path, text in texts.items()])
     first, history, changes = script, [], list[tuple[str, Change]]()
     while True:
-        found = list(_proposals(script, to_linear=to_linear, package=package))
+        proposed = _proposals(script, to_linear=to_linear, package=package)
+        found = [one for one in proposed if rules is None or one.rule in rules]
         chosen = _compatible(script, (one for one in found if isinstance(one, Proposal) and (one.safe or unsafe)))
         places = _Places(first, script, history)
         if not chosen:

@@ -256,11 +256,23 @@ class Group:
             for loss in found:
                 self._add(loss)
             return
-        if needed(self._script, use) != "value":
+        if not self._is_needed(use):
             return
         self._edits.append(self._put_back(use, removed))
         if use not in self._restored:
             self._restored.append(use)
+
+    def _is_needed(self, use: cst.BaseExpression) -> bool:
+        """Whether the values of an output are needed, also where a function of these files is given it."""
+        if needed(self._script, use) != "value":
+            return False
+        through = given_to(self._script, self._objects, self._script.parent(use))
+        if through is None or (through.function, through.name) in self._open:
+            return True
+        self._open.append((through.function, through.name))
+        inside = any(self._is_needed(read) for read in through.reads)
+        self._open.pop()
+        return inside
 
     def _put_back(self, use: cst.BaseExpression, removed: Activation) -> Edit:
         end = self._script.span(use)[1]

@@ -25,13 +25,13 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
 
 
 def _proposal(script: Script, loss: Loss) -> Proposal | None:
-    if {"size_average", "reduce"} & settings(script, loss).keys() or not loss.calls:
+    if {"size_average", "reduce"} & settings(script, loss).keys():
         return None  # _reductions comes first
     reduction = setting(script, loss, "reduction", "mean")
     if reduction == "mean":
         return Proposal(loss.made, _RULE, _EFFECT, (with_setting(script, loss, "reduction", "batchmean"),), False)
-    averages = [_average(script, call) for call in loss.calls]
-    if reduction != "none" or not all(averages) or loss.problems:
+    averages: list[Edit | None] = [_average(script, call) for call in loss.calls]
+    if reduction != "none" or not averages or not all(averages) or loss.problems:
         return None
     edits = [edit for edit in averages if edit is not None]
     whole = (with_setting(script, loss, "reduction", "batchmean"), *edits)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import libcst as cst
 from libcst.metadata import FunctionScope, Scope
 
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._functions import calls_of, function_of, may_be_of, parameter_of
 from crossentropy.doctor._convert._script import Script, Variable
 
@@ -94,7 +93,7 @@ class Objects:
         return [flow for flow in self.flows.values() if owner in self.classes_of(flow.made)]
 
     def classes_of(self, made: cst.Call) -> list[cst.ClassDef]:
-        """The classes of these files that a call makes an object of: one, or those of a dictionary that it chooses from."""
+        """The classes of these files that a call may make an object of: several if it chooses from a dictionary."""
         entries = self._choice(made.func) if isinstance(made.func, cst.Subscript) else None
         named = [self.script.named(one) for one in entries or [made.func]]
         return [one for one in named if isinstance(one, cst.ClassDef)] if all(named) else []
@@ -106,8 +105,10 @@ class Objects:
         if not isinstance(entries, cst.Dict):
             return False
         name = self._holder(entries)
-        reads = () if name is None else self.script.reads(name)
-        return bool(reads) and not self.script.leaks(name) and all(self._only_chooses(read) for read in reads)
+        if name is None or self.script.leaks(name):
+            return False
+        reads = self.script.reads(name)
+        return bool(reads) and all(self._only_chooses(read) for read in reads)
 
     def _only_chooses(self, read: cst.BaseExpression) -> bool:
         """Whether a use of a dictionary calls one of its entries, or looks at its keys."""
@@ -214,9 +215,9 @@ class Follower:
                 continue
             parent = self._script.parent(node)
             attribute = parent.attr.value if isinstance(parent, cst.Attribute) else None
-            if not isinstance(parent, cst.Param) and (attribute is None or attribute in ITSELF | _CALLING):
-                if attribute is None or self._script.called(parent) is not None:
-                    self._visit(node)
+            calls = attribute in ITSELF | _CALLING and self._script.called(parent) is not None
+            if not isinstance(parent, cst.Param) and (attribute is None or calls):
+                self._visit(node)
 
     def _visit_place(self, node: cst.BaseExpression, parent: cst.CSTNode) -> None:
         """Where the object is put: the parent is a statement, or an element of a tuple in one."""
@@ -397,7 +398,7 @@ class Follower:
         """Whether a function may return something else."""
         if self._script.bindings(self._script.variable(function)) != [function]:
             self._mix(function, f"{function.name.value} may also be another function")
-        for node in walk(function.body):
+        for node in self._script.inside(function.body):
             if not isinstance(node, cst.Return) or self._script.around(node, cst.FunctionDef) is not function:
                 continue
             value = node.value

@@ -1,4 +1,4 @@
-"""A focal loss that is computed from the mean of the cross entropy gets a factor for each row, and the mean is taken last.
+"""A focal loss of the mean of a cross entropy gets a factor for each row, and the mean is taken of the products.
 
 ce = cross_entropy(z, y)              →   ce = cross_entropy(z, y, reduction="none")
 loss = (1 - exp(-ce)) ** gamma * ce   →   loss = ((1 - exp(-ce)) ** gamma * ce).mean()
@@ -10,7 +10,6 @@ from functools import partial
 import libcst as cst
 
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._losses import Loss, losses, setting, settings, with_setting
 from crossentropy.doctor._convert._reach import Definition, defined, definition
@@ -102,9 +101,9 @@ def _raises(script: Script, use: cst.Name) -> bool:
     """Whether a use stands in a power of one minus something, or of what one was subtracted from."""
     for outer in script.ancestors(use):
         if isinstance(outer, cst.BinaryOperation) and isinstance(outer.operator, cst.Power):
-            return any(isinstance(node, cst.Subtract) for node in walk(outer.left))
+            return any(isinstance(node, cst.Subtract) for node in script.inside(outer.left))
         if isinstance(outer, cst.Call) and script.text(outer.func).split(".")[-1] == "pow":
-            return any(isinstance(node, cst.Subtract) for node in walk(outer))
+            return any(isinstance(node, cst.Subtract) for node in script.inside(outer))
         if isinstance(outer, cst.BaseSmallStatement):
             return False
     return False

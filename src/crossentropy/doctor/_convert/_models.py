@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import libcst as cst
 
@@ -32,8 +33,19 @@ class Tail:
     """Why it may not be there, and where."""
 
 
+_tails: WeakKeyDictionary[Objects, dict[tuple[cst.Call, Part], Tail | None]] = WeakKeyDictionary()
+
+
 def tail(script: Script, objects: Objects, flow: Flow, part: Part = None) -> Tail | None:
     """The activation that a model ends in, if that can be seen."""
+    known = _tails.setdefault(objects, {})
+    if (flow.made, part) not in known:
+        known[flow.made, part] = None  # for a model that calls itself
+        known[flow.made, part] = _tail(script, objects, flow, part)
+    return known[flow.made, part]
+
+
+def _tail(script: Script, objects: Objects, flow: Flow, part: Part) -> Tail | None:
     function = flow.made.func
     if script.imported(function) == "torch.nn.Sequential":
         return _last_layer(script, objects, flow.made.args) if part is None else None
@@ -83,7 +95,7 @@ def _joint(found: Sequence[Tail], expected: int, at: cst.CSTNode, what: str) -> 
 
 
 def _last_layer(script: Script, objects: Objects, arguments: Sequence[cst.Arg]) -> Tail | None:
-    """The activation at the end of a Sequential: written in it, or in a list or an ordered dictionary that it is given."""
+    """The activation at the end of a Sequential, which may be given a list or an ordered dictionary."""
     if len(arguments) == 1 and (found := _given_whole(script, arguments[0])) is not None:
         return _last_element(script, objects, found)
     if len(arguments) < 2 or arguments[-1].star or arguments[-1].keyword:

@@ -1,6 +1,6 @@
-"""What a class decides by the settings of one of its objects: the arguments it was made with, and what __init__ makes of them.
+"""What a class decides by the settings of one of its objects: its arguments, and what __init__ makes of them.
 
-Known are literals, defaults that are literals, and attributes that __init__ alone assigns from such; the rest is unknown.
+Known are literals, defaults that are literals, and attributes that __init__ alone assigns from such.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -8,7 +8,6 @@ from typing import Any
 
 import libcst as cst
 
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._functions import method, parameter_of
 from crossentropy.doctor._convert._script import Script, Variable
 from crossentropy.doctor._convert._tree import is_literal, literal
@@ -129,7 +128,7 @@ class Options:
         """What __init__ assigns to an attribute at last, if nobody else assigns it."""
         if name in self._open or self._init is None:
             raise UnknownError
-        inside = set(walk(self._init))
+        inside = set(self._script.inside(self._init))
         stored = [
             node for node in self._script.find(cst.Attribute) if node.attr.value == name and self._is_target(node)
         ]
@@ -142,7 +141,7 @@ class Options:
                 value = _value_for(statement, name)
                 if value is not None:
                     found = value
-                elif any(node in set(walk(statement)) for node in stored):
+                elif any(node in set(self._script.inside(statement)) for node in stored):
                     raise UnknownError
         finally:
             self._open.discard(name)

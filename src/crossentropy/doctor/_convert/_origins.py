@@ -9,7 +9,7 @@ from crossentropy.doctor._convert._edits import Refused
 from crossentropy.doctor._convert._flow import Flow, Objects
 from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
 from crossentropy.doctor._convert._models import called, tail
-from crossentropy.doctor._convert._reach import unpacked
+from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping
 from crossentropy.doctor._convert._sources import Source, source
@@ -88,6 +88,8 @@ class Origins:
         if (applied := activation(self._script, self._objects, value)) is not None:
             return Applied(applied, named, found) if applied.kind == self._kind else None
         whole, part = self._whole(named, value)
+        if isinstance(whole, cst.Name) and whole is named and (several := self._one_of(whole)) is not None:
+            return several
         if not isinstance(whole, cst.Call):
             self._lost_at(whole)
             return None
@@ -99,6 +101,20 @@ class Origins:
         for at, how in (problem for model in models for problem in model.mixed):
             raise Refused(at, f"this may not be the only model that is trained: {how}")
         return Output(tuple(models), part)
+
+    def _one_of(self, name: cst.Name) -> Output | None:
+        """What one of several assignments gives a name, if all give it what models end in."""
+        calls = [value for value in values(self._script, name) if isinstance(value, cst.Call)]
+        if len(calls) < 2 or len(calls) < len(values(self._script, name)):
+            return None
+        models = [called(self._script, self._objects, call) for call in calls]
+        found = {model.made: model for some in models for model in some}
+        ends = [tail(self._script, self._objects, model) for model in found.values()]
+        if not all(models) or any(end is None or end.activation.kind != self._kind for end in ends):
+            return None
+        if any(model.mixed for model in found.values()):
+            return None
+        return Output(tuple(found.values()), None)
 
     def _lost_at(self, value: cst.BaseExpression) -> None:
         if isinstance(value, cst.Name) and parameter(self._script, value) is not None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import Assignment, ComprehensionScope, Scope
 
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._script import Script, Variable
 
 _BODIES = (cst.Module, cst.IndentedBlock, cst.SimpleStatementLine, cst.SimpleStatementSuite)
@@ -45,6 +44,19 @@ def reached(script: Script, target: cst.Name) -> list[cst.Name] | None:
     return found[target]
 
 
+def values(script: Script, use: cst.Name) -> list[cst.BaseExpression]:
+    """All expressions that are assigned to a local name anywhere; none if something else binds or changes it."""
+    scope = script.scope(use)
+    if use.value not in scope.assignments or script.is_shared(Variable(scope, use.value)):
+        return []
+    targets, uses = _occurrences(scope, use.value)
+    assigned = [_assignment(script, target) for target in targets]
+    if any(_foreign(script, node, scope) for node in targets) or any(_mutated(script, node) for node in uses):
+        return []
+    found = [one.value for one in assigned if one is not None and one.value is not None]
+    return found if len(found) == len(targets) else []
+
+
 def unpacked(script: Script, use: cst.Name) -> tuple[cst.BaseExpression, int] | None:
     """The expression of which an element gives a name its value at this place, and which, if that is certain."""
     target = next((target for target, uses in _bindings(script, use) or () if use in uses), None)
@@ -56,7 +68,8 @@ def unpacked(script: Script, use: cst.Name) -> tuple[cst.BaseExpression, int] | 
     if len(statement.targets) != 1 or any(isinstance(one, cst.StarredElement) for one in names.elements):
         return None
     uses = reached(script, target) if isinstance(target, cst.Name) else None
-    return None if uses is None else (statement.value, [*names.elements].index(element))
+    at = next(index for index, one in enumerate(names.elements) if one is element)
+    return None if uses is None else (statement.value, at)
 
 
 def _definitions(script: Script, name: cst.Name) -> list[Definition]:
@@ -92,7 +105,7 @@ def is_unchanged(script: Script, value: cst.Name, since: Definition, until: cst.
     around = {until, *script.ancestors(until)}
     reached = False
     for statement in _following(script, since.statement):
-        names = [node for node in walk(statement) if isinstance(node, cst.Name) and node.value == value.value]
+        names = [node for node in script.inside(statement) if isinstance(node, cst.Name) and node.value == value.value]
         if any(_mutated(script, node) for node in names):
             return False
         bound = any(node in targets for node in names)
@@ -127,7 +140,7 @@ def _foreign(script: Script, target: cst.CSTNode, scope: Scope) -> bool:
 def _stretch(script: Script, target: cst.CSTNode, targets: Sequence[cst.CSTNode]) -> Iterator[cst.CSTNode]:
     """The statements, or parts of one, in which a binding is certain to hold."""
     for line in _governed(script, target):
-        inside = set(walk(line))
+        inside = set(script.inside(line))
         if not any(other in inside for other in targets):
             yield line
             continue
@@ -143,10 +156,10 @@ def _governed(script: Script, target: cst.CSTNode) -> Sequence[cst.CSTNode]:
         function = script.around(target, cst.FunctionDef)
         return function.body.body if function is not None else ()
     loop = script.around(target, cst.For)
-    if loop is not None and target in set(walk(loop.target)):
+    if loop is not None and target in set(script.inside(loop.target)):
         return loop.body.body
     context = script.around(target, cst.With)
-    if context is not None and any(item.asname and target in set(walk(item.asname)) for item in context.items):
+    if context is not None and any(item.asname and target in set(script.inside(item.asname)) for item in context.items):
         return context.body.body
     if isinstance(target, cst.FunctionDef | cst.ClassDef):
         return _following(script, target)

@@ -40,6 +40,7 @@ class Reasons:
                 calls = [call for call in (*loss.calls, loss.made) if self._is_at(call, path, line)]
                 if calls:
                     return self._reason(rewrite, loss, calls[0])
+            return Reason("the loss that is computed here is not made or called by its name in these files", path, line)
         return None
 
     def _is_at(self, node: cst.CSTNode, path: str, line: int) -> bool:

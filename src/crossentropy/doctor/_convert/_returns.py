@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._options import Options
 from crossentropy.doctor._convert._reach import Definition, definition
 from crossentropy.doctor._convert._script import Script
@@ -96,7 +95,7 @@ def _results(
     names = [
         node
         for later in way.statements[at + 1 :]
-        for node in walk(later)
+        for node in script.inside(later)
         if isinstance(node, cst.Name) and node.value == argument.value and node is not argument
     ]
     used = any(_is_value(script, node) for node in names)
@@ -153,10 +152,9 @@ def _of_name(
     script: Script, way: Way, name: cst.Name, before: int, part: int | str
 ) -> tuple[cst.BaseExpression, int] | None:
     """A part of what a name holds: assigned with the whole, or by itself after that."""
-    bound = binding(script, way, name.value, before)
-    if bound is None or not isinstance(bound[1], cst.Assign) or len(bound[1].targets) != 1:
+    at, statement = binding(script, way, name.value, before) or (0, None)
+    if not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
         return None
-    at, statement = bound
     target = statement.targets[0].target
     if isinstance(target, cst.Name):
         return _place(script, way, statement.value, at, part)

@@ -13,7 +13,7 @@ import libcst as cst
 from libcst.metadata import Scope
 
 from crossentropy.doctor._convert._edits import Edit, Refused
-from crossentropy.doctor._convert._file import File, walk
+from crossentropy.doctor._convert._file import File
 
 _Node = TypeVar("_Node", bound=cst.CSTNode)
 _ATOMS = (cst.Name, cst.Attribute, cst.Call, cst.Subscript, cst.Integer, cst.Float, cst.List, cst.Tuple, cst.Dict)
@@ -69,9 +69,9 @@ class Tree:
         """The nearest of some kind around a node."""
         return next((outer for outer in self.ancestors(node) if isinstance(outer, kind)), None)
 
-    def inside(self, node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:
         """A node and all that it consists of."""
-        return walk(node)
+        return self.file(node).inside(node)
 
     def called(self, node: cst.CSTNode) -> cst.Call | None:
         """The call of which this expression is what is called."""

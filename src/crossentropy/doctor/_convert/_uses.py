@@ -7,8 +7,8 @@ from typing import Literal, TypeAlias
 import libcst as cst
 
 from crossentropy.doctor._convert._edits import Refused
-from crossentropy.doctor._convert._reach import reached
-from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._reach import reached, values
+from crossentropy.doctor._convert._script import Script, Variable
 from crossentropy.doctor._convert._shapes import reshaped
 from crossentropy.doctor._convert._tree import is_literal, literal
 
@@ -73,9 +73,20 @@ def _of_element(
 
 def _of_name(script: Script, target: cst.BaseExpression, output: cst.BaseExpression) -> Sequence[cst.BaseExpression]:
     found = reached(script, target) if isinstance(target, cst.Name) else None
+    if found is None and isinstance(target, cst.Name) and script.parent(output) is script.parent(script.parent(target)):
+        found = _of_all(script, target)
     if found is None:
         raise Refused(output, "it cannot be told where this output of the model is used")
     return found
+
+
+def _of_all(script: Script, target: cst.Name) -> list[cst.Name] | None:
+    """The uses of a name that holds nothing but outputs of one model, whichever assignment each is of."""
+    given = values(script, target)
+    calls = [value.func for value in given if isinstance(value, cst.Call)]
+    if not calls or len(calls) < len(given) or len({script.text(function) for function in calls}) > 1:
+        return None
+    return [one for one in script.reads(Variable(script.scope(target), target.value)) if isinstance(one, cst.Name)]
 
 
 def _target(script: Script, node: cst.BaseExpression) -> cst.BaseExpression | None:

@@ -44,13 +44,13 @@ def binding(script: Script, way: Way, name: str, before: int) -> tuple[int, cst.
 
 def _bound(script: Script, statement: cst.CSTNode) -> Iterator[str]:
     """The names that a statement binds, or changes what they hold."""
-    for node in walk(statement):
+    for node in script.inside(statement):
         targets = node.targets if isinstance(node, cst.Assign) else ()
         single = [node.target] if isinstance(node, cst.AugAssign | cst.AnnAssign | cst.For | cst.NamedExpr) else []
         for target in [*(one.target for one in targets), *single]:
-            yield from (one.value for one in walk(target) if isinstance(one, cst.Name))
-        if isinstance(node, cst.AsName) or (isinstance(node, cst.Del)):
-            yield from (one.value for one in walk(node) if isinstance(one, cst.Name))
+            yield from (one.value for one in script.inside(target) if isinstance(one, cst.Name))
+        if isinstance(node, cst.AsName | cst.Del):
+            yield from (one.value for one in script.inside(node) if isinstance(one, cst.Name))
         if isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and _changes(node.func.attr.value):
             yield script.text(node.func.value)
 
