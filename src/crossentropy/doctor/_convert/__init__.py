@@ -24,6 +24,7 @@ from crossentropy.doctor._convert import (
     _package,
     _reductions,
 )
+from crossentropy.doctor._convert._alignment import realigned
 from crossentropy.doctor._convert._conversion import Change, Conversion, Refusal, SourceError
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, apply, origin, overlap
 from crossentropy.doctor._convert._file import File, check
@@ -83,6 +84,7 @@ def convert_files(
             break
         changes += [change for proposal in chosen for change in places.changes(proposal)]
         edits = list({edit for one in chosen for edit in (*_edits(script, one), *one.imports)})
+        edits += [edit for start, file in script.starts() for edit in realigned(file.source, start, edits)]
         script = _edited(script, edits)
         history.append(edits)
     refusals = [places.refusal(one) for one in found]

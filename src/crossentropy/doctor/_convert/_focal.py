@@ -112,7 +112,8 @@ def _raises(script: Script, use: cst.Name) -> bool:
 def _reduced(script: Script, start: Definition) -> Iterator[Edit]:
     """The edits that take the mean of what is computed last, unless that is reduced already."""
     ends = [_rowwise(script, use) for use in _spread(script, start)]
-    last = [end for end in ends if _assigned_to(script, end) is None]
+    assigned = [(end, _assigned_to(script, end)) for end in ends]
+    last = [end for end, found in assigned if found is None or not found.uses]
     if any(_is_reduced(script, end) for end in last):
         return
     for end in last:

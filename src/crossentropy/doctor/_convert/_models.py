@@ -261,7 +261,8 @@ class Ends:
         if result.statement is None:
             yield self._script.replace(found.call, found.operand)
             return
-        if result.definition is not None and result.definition.value is found.call:
+        certain = result.definition is not None and result.definition.value is found.call
+        if certain and (result.used_between or self._is_beside(result)):
             unwrapping.unwrap(result.argument, result.source, found.operand)
             return
         if result.used_between:
@@ -270,6 +271,11 @@ class Ends:
             yield without_statement(self._script, result.statement)
         else:
             yield self._script.replace(found.call, found.operand)
+
+    def _is_beside(self, result: Returned) -> bool:
+        """Whether a result is assigned in the block in which it is returned."""
+        blocks = [self._script.around(one, cst.BaseSuite) for one in (result.statement, result.way) if one is not None]
+        return blocks[0] is blocks[-1]
 
     def _require_no_more(self, result: Returned, flows: Sequence[Flow]) -> None:
         for flow in flows:

@@ -12,7 +12,7 @@ from crossentropy.doctor._convert._models import called, tail
 from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping
-from crossentropy.doctor._convert._sources import Source, source
+from crossentropy.doctor._convert._sources import Source, before_names, source
 from crossentropy.doctor._convert._uses import Part, part_of
 
 
@@ -82,11 +82,12 @@ class Origins:
     def _within(self, argument: cst.BaseExpression) -> cst.BaseExpression:
         return before_reshaping(argument) if self._elementwise else before_laying_out(argument)
 
-    def _direct(self, named: cst.BaseExpression) -> Applied | Output | None:
+    def _direct(self, argument: cst.BaseExpression) -> Applied | Output | None:
+        named = before_names(self._script, argument)
         found = source(self._script, named)
         value = before_reshaping(found.value) if self._elementwise else found.value
         if (applied := activation(self._script, self._objects, value)) is not None:
-            return Applied(applied, named, found) if applied.kind == self._kind else None
+            return Applied(applied, named, found) if applied.kind == self._kind and named is argument else None
         whole, part = self._whole(named, value)
         if isinstance(whole, cst.Name) and whole is named and (several := self._one_of(whole)) is not None:
             return several

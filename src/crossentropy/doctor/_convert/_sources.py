@@ -31,6 +31,16 @@ def source(script: Script, argument: cst.BaseExpression) -> Source:
     return Source(argument) if found is None else Source(found.value, found)
 
 
+def before_names(script: Script, argument: cst.BaseExpression) -> cst.BaseExpression:
+    """The first of the names that hold one value, assigned each to the next."""
+    while isinstance(argument, cst.Name):
+        found = definition(script, argument)
+        if found is None or not isinstance(found.value, cst.Name):
+            break
+        argument = found.value
+    return argument
+
+
 class Unwrapping:
     """Edits that give arguments what is within the expressions that made them, one for each definition."""
 

@@ -52,6 +52,10 @@ class Tree:
         """The file of a node."""
         return self.files[self._home[node]]
 
+    def starts(self) -> Iterator[tuple[int, File]]:
+        """The files, each with where it begins in the text of all."""
+        return zip(self._starts, self.files)
+
     # Around a node
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode:

@@ -35,7 +35,20 @@ def _of_whole(script: Script, output: cst.BaseExpression, elementwise: bool) -> 
     if target is None or (isinstance(target, cst.Tuple) and needed(script, output) == "order"):
         yield output
     else:
-        yield from _of_name(script, target, output)
+        for use in _of_name(script, target, output):
+            yield from _further(script, use, elementwise)
+
+
+def _further(script: Script, use: cst.BaseExpression, elementwise: bool) -> Iterator[cst.BaseExpression]:
+    """A use, or those of another name that it is assigned to, if it is certain which they are."""
+    parent = script.parent(use)
+    target = parent.targets[0].target if isinstance(parent, cst.Assign) and len(parent.targets) == 1 else None
+    found = reached(script, target) if isinstance(target, cst.Name) else None
+    if found is None:
+        yield use
+    else:
+        for other in found:
+            yield from _further(script, other, elementwise)
 
 
 def _of_part(
