@@ -1585,13 +1585,14 @@ ALIGNED = {
     "c = nn.NLLLoss(weight=w,\n               reduction='sum')\nloss = c(F.log_softmax(z, 1), y)\n": (
         "c = nn.CrossEntropyLoss(weight=w,\n                        reduction='sum')\nloss = c(z, y)\n"
     ),
-    "loss = F.nll_loss(F.log_softmax(z, dim=1),  # é\n                  y,\n                  weight=torch.ones(\n    5))\n": (
-        "loss = F.cross_entropy(z,  # é\n                       y,\n                       weight=torch.ones(\n    5))\n"
+    "loss = F.nll_loss(F.log_softmax(z, 1),  # é\n                  y,\n                  torch.ones(\n    5))\n": (
+        "loss = F.cross_entropy(z,  # é\n                       y,\n                       torch.ones(\n    5))\n"
     ),
     "é = '''\n            x'''; loss = F.nll_loss(F.log_softmax(z, 1), y, torch.tensor([1., 1.,\n  1., 1., 1.]))\n": (
         "é = '''\n            x'''; loss = F.cross_entropy(z, y, torch.tensor([1., 1.,\n  1., 1., 1.]))\n"
     ),
-    "loss = F.nll_loss(z.log_softmax(1), y, torch.tensor([1.,\n                                                     1., 1.,\n"
+    "loss = F.nll_loss(z.log_softmax(1), y, torch.tensor([1.,\n"
+    "                                                     1., 1.,\n"
     "                                                     1., 1.]))\n": (
         "loss = F.cross_entropy(z, y, torch.tensor([1.,\n                                           1., 1.,\n"
         "                                           1., 1.]))\n"
@@ -1634,13 +1635,15 @@ FOCAL = {
         'ce = nn.CrossEntropyLoss(w, reduction="none")(z, y)\nloss = (0.25 * (1 - torch.exp(-ce)).pow(2) * ce).mean()'
     ),
     "logpt = -F.cross_entropy(z, y)\npt = logpt.exp()\nf = -((1 - pt) ** 2) * logpt\nloss = f.mean()": (
-        'logpt = -F.cross_entropy(z, y, reduction="none")\npt = logpt.exp()\nf = -((1 - pt) ** 2) * logpt\nloss = f.mean()'
+        'logpt = -F.cross_entropy(z, y, reduction="none")\n'
+        "pt = logpt.exp()\nf = -((1 - pt) ** 2) * logpt\nloss = f.mean()"
     ),
     "ce = F.cross_entropy(z, y, reduction='mean')\nf = (1 - torch.exp(-ce)) ** 2 * ce\nloss = f": (
         "ce = F.cross_entropy(z, y, reduction='none')\nf = ((1 - torch.exp(-ce)) ** 2 * ce).mean()\nloss = f"
     ),
     "ce = F.binary_cross_entropy_with_logits(s, b)\nloss = (1 - torch.exp(-ce)) ** 2 * ce": (
-        'ce = F.binary_cross_entropy_with_logits(s, b, reduction="none")\nloss = ((1 - torch.exp(-ce)) ** 2 * ce).mean()'
+        'ce = F.binary_cross_entropy_with_logits(s, b, reduction="none")\n'
+        "loss = ((1 - torch.exp(-ce)) ** 2 * ce).mean()"
     ),
 }
 

@@ -253,3 +253,60 @@ def test_every_other_byte_stays(project: Path, text: bytes, end: bytes) -> None:
     assert found.replace(b"import crossentropy.functional" + end, b"").replace(b"import crossentropy" + end, b"") == (
         text + after.replace(b"\n", end)
     )
+
+
+def test_a_folder_stands_for_its_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "broken.py").write_text("loss = (\n")
+    (project / "book.ipynb").write_text("{}")
+    (project / "venv").mkdir()
+    (project / "venv" / "own.py").write_text(TRAIN, "utf-8")
+    assert main(["convert", ".", "--unsafe", "--write"]) == 0
+    printed = capsys.readouterr()
+    assert "passed over: broken.py: line 1" in printed.err
+    assert "model.py:13:1: softmax-before-cross-entropy: the activation is taken away" in printed.out
+    assert (project / "venv" / "own.py").read_text("utf-8") == TRAIN
+    assert main(["doctor", "train.py", "model.py"]) == 0
+
+
+def test_check_is_for_continuous_integration(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "train.py", "model.py", "--check", "--unsafe"]) == 1
+    assert "+++ b/model.py" in capsys.readouterr().out
+    assert (project / "train.py").read_text("utf-8") == TRAIN
+    assert main(["convert", "train.py", "model.py", "--unsafe", "--write"]) == 0
+    assert main(["convert", "train.py", "model.py", "--check", "--unsafe"]) == 0
+    with pytest.raises(SystemExit):
+        main(["convert", "train.py", "--check", "--write"])
+
+
+def test_what_stays_is_said_once_with_the_reason(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TRAIN.replace("optimizer = torch", "import plugins\nplugins.register(model)\noptimizer = torch")
+    (project / "train.py").write_text(text, "utf-8")
+    assert main(["convert", "train.py", "model.py", "--unsafe"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    (told,) = [line for line in lines if "softmax-before-cross-entropy" in line]
+    assert told.startswith(
+        "still to be mended: train.py:18:12: softmax-before-cross-entropy (certain) softmax at model.py:13"
+    )
+    assert told.endswith(
+        "not rewritten: other uses of the model's output cannot be seen: model is given to plugins.register, "
+        "whose use of it cannot be seen (line 12). Is its output used as probabilities there?"
+    )
+    assert not any("left as it is" in line for line in lines)
+
+
+def test_the_doctor_offers_what_convert_can_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--fix", "."]) == 1
+    printed = capsys.readouterr()
+    assert "softmax-before-cross-entropy" in printed.out
+    assert "-        return F.softmax(self.head(x), dim=1)  # probabilities\n" in printed.out
+    assert "crossentropy convert --unsafe --keep-torch --write . makes these changes" in printed.err
+    assert "import crossentropy" not in printed.out
+    assert (project / "model.py").read_text("utf-8") == MODEL
+    assert main(["doctor", "--fix", ".", "--select", "deprecated-reduce"]) == 1
+    printed = capsys.readouterr()
+    assert "-criterion = nn.CrossEntropyLoss(size_average=True)\n" in printed.out
+    assert "-        return F.softmax" not in printed.out
+    (project / "train.py").write_text("", "utf-8")
+    assert main(["doctor", "--fix", "."]) == 0
+    assert "there is nothing to mend" in capsys.readouterr().err
+    assert main(["doctor", "--fix", "--output-format", "json"]) == 2

@@ -210,7 +210,7 @@ STAY = {"unknown", "in a loop", "changed", "another part"}
 LAYERS = {"layer by branch", "layer of a dictionary"}
 SPENDS = {
     "plain": "model = Net()\np = {}\nloss = F.cross_entropy(p, y)\nshow(p, p.argmax(1))",
-    "criterion": "model = Net()\nc = nn.CrossEntropyLoss()\nout = {0}\np = {1}\nloss = c(p, y)\nshow((p > 0.2).float())",
+    "criterion": "model, c = Net(), nn.CrossEntropyLoss()\nout = {0}\np = {1}\nloss = c(p, y)\nshow(p > 0.2)",
     "function": (
         "def compute(pred, y):\n    show(pred.sum(1))\n    return F.cross_entropy(pred, y)\n"
         "model = Net()\np = {}\nloss = compute(p, y)\nshow(p.max(1)[0])"
@@ -247,7 +247,7 @@ SPENDS = {
     "several": ("model = Net()\nif flag:\n    p = {}\nelse:\n    p = {}\nloss = F.cross_entropy(p, y)\nshow(p + 1)"),
     "chosen class": ("nets = {'net': Net}\nmodel = nets['net']()\np = {}\nloss = F.cross_entropy(p, y)\nshow(p.exp())"),
     "chosen loss": (
-        "model = Net()\nif flag:\n    c = nn.CrossEntropyLoss()\nelse:\n    c = nn.CrossEntropyLoss(label_smoothing=0.1)\n"
+        "model = Net()\nif flag:\n    c = nn.CrossEntropyLoss()\nelse:\n    c = nn.CrossEntropyLoss(weight=None)\n"
         "p = {}\nloss = c(p, y)\nshow(p)"
     ),
     "penalty": "model = Net()\np = {}\nloss = F.cross_entropy(p, y) + (p**2).mean()\nshow(p)",
@@ -283,8 +283,8 @@ def seen(source: str) -> tuple[Tensor, list[Tensor]]:
 def stays(end: str, spend: str) -> bool:
     """Whether a model is used in a way in which it has no softmax, may be another, or cannot be followed."""
     part = ENDS[end][2] != "{}"
-    return (
-        ("option" in end or end in LAYERS) and spend in ("two models", "off") or part and spend in ("both", "several")
+    return (("option" in end or end in LAYERS) and spend in ("two models", "off")) or (
+        part and spend in ("both", "several")
     )
 
 

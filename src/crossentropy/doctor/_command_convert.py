@@ -138,23 +138,36 @@ def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]
     from crossentropy.doctor._convert import Reasons
 
     findings = remaining(conversions)
-    sources = {path: one.source for path, one in conversions.items()}
-    reasons = Reasons(sources) if findings else None
+    reasons = Reasons({path: one.source for path, one in conversions.items()}) if findings else None
+
+    def place(path: str, line: int) -> tuple[str, int]:
+        return path, line if written else conversions[path].line_before(line)
+
     said: list[str] = []
     explained: set[tuple[str, int, str]] = set()
     for finding in findings:
+        path, line = place(finding.path, finding.line)
         reason = None if reasons is None else reasons.of(finding.rule, finding.path, finding.line)
+        text = f"still to be mended: {replace(finding, line=line)}"
         if reason is not None:
-            explained.add((reason.path, conversions[reason.path].line_before(reason.line), finding.rule))
-        line = finding.line if written else conversions[finding.path].line_before(finding.line)
-        why = "" if reason is None else f"; not rewritten: {reason.text}"
-        said.append(f"still to be mended: {replace(finding, line=line)}{why}")
+            made, number = reason.made
+            explained.add((made, conversions[made].line_before(number), finding.rule))
+            where = _named(place(*reason.at), (path, line))
+            text += f"; not rewritten: {reason.text}{where}. {reason.question}"
+        said.append(text.rstrip(". "))
     for path, one in conversions.items():
         for refusal in one.refusals:
             if (path, refusal.line, refusal.rule) not in explained:
                 line = one.line_after(refusal.line) if written else refusal.line
                 said.append(f"not rewritten: {path}:{replace(refusal, line=line)}")
     return said
+
+
+def _named(place: tuple[str, int], beside: tuple[str, int]) -> str:
+    """A place, as it is named in a line about another."""
+    if place == beside:
+        return ""
+    return f" (line {place[1]})" if place[0] == beside[0] else f" ({place[0]}:{place[1]})"
 
 
 def remaining(conversions: "Mapping[str, Conversion]") -> list[Finding]:

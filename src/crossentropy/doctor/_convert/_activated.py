@@ -108,7 +108,7 @@ class Group:
 
     def _change(self, loss: Loss) -> None:
         for at, how in loss.problems:
-            raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}")
+            raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}", "What is it given there?")
         self._rename(loss)
         for site in sites(self._script, loss):
             self._require_no_other_loss(site.call)
@@ -126,7 +126,8 @@ class Group:
     def _change_input(self, site: Site) -> None:
         origins = self._origins.of(site.input)
         if not origins:
-            raise Refused(site.call, f"no {self._rewrite.kind} is in sight before this call of the loss")
+            question = f"Is what it is given a {self._rewrite.kind} as well, and of what?"
+            raise Refused(site.call, f"no {self._rewrite.kind} is in sight before this call of the loss", question)
         for found in origins:
             if isinstance(found, Applied):
                 removed = found.activation
@@ -214,7 +215,7 @@ class Group:
         if end is None or end.activation.kind != self._rewrite.kind:
             raise Refused(model.made, f"this model, which may be called as well, does not end in {self._rewrite.kind}")
         if end.doubt is not None:
-            raise Refused(*end.doubt)
+            raise Refused(*end.doubt, "Is it applied where the loss is computed?")
         return end.activation
 
     def _change_model(self, model: Flow, part: Part) -> None:
@@ -282,7 +283,8 @@ class Group:
         found = source(self._script, target)
         rows = one_hot(self._script, found.value)
         if rows is None:
-            raise Refused(target, "it cannot be seen that this target is one-hot, nor of which class indices")
+            reason = "it cannot be seen that this target is one-hot, nor of which class indices"
+            raise Refused(target, reason, "Are its rows one-hot, and of which class indices?")
         self._indices.unwrap(target, found, rows.indices)
 
 

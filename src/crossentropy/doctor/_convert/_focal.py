@@ -45,7 +45,7 @@ def _proposal(script: Script, loss: Loss) -> Proposal | None:
     if "ignore_index" in given:
         raise Refused(loss.made, "the rows of ignore_index would count in the mean of the products")
     for at, how in loss.problems:
-        raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}")
+        raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}", "What is it given there?")
     edits = [with_setting(script, loss, "reduction", "none"), *_reduced(script, made)]
     return Proposal(loss.made, _RULE, _EFFECT, tuple(dict.fromkeys(edits)), False)
 

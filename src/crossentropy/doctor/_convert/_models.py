@@ -62,7 +62,7 @@ def called(script: Script, objects: Objects, call: cst.Call) -> list[Flow]:
     if found or owner is None or script.text(call.func) not in ("self", "self.forward", "self.__call__"):
         return found
     if not objects.made_of(owner) and Ends(script, objects, owner, None).tail(None) is not None:
-        raise Refused(call, f"other uses of the model's output cannot be seen: no {owner.name.value} is made here")
+        raise _unseen(call, f"no {owner.name.value} is made here")
     return found
 
 
@@ -70,10 +70,16 @@ def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
     """All calls of a model, which must be in sight."""
     calls = list(flow.calls)
     for at, how in (*flow.lost, *flow.mixed):
-        raise Refused(at, f"other uses of the model's output cannot be seen: {how}")
+        raise _unseen(at, how)
     for owner in objects.classes_of(flow.made):
         _require_only_made(script, objects, owner)
     return calls
+
+
+def _unseen(at: cst.CSTNode, how: str) -> Refused:
+    """A refusal of a model that goes out of sight."""
+    question = "Is its output used as probabilities there?"
+    return Refused(at, f"other uses of the model's output cannot be seen: {how}", question)
 
 
 def _joint(found: Sequence[Tail], expected: int, at: cst.CSTNode, what: str) -> Tail | None:
@@ -291,13 +297,13 @@ def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) ->
     """Raise if a class is used for anything but making its objects and naming its type."""
     variable = script.variable(owner)
     if script.is_decorated(owner):
-        raise Refused(owner, f"other uses of the model's output cannot be seen: {owner.name.value} has a decorator")
+        raise _unseen(owner, f"{owner.name.value} has a decorator")
     for node in script.reads(variable):
         if is_export(script, node):
             continue
         makes = script.called(node) or names_type(script, node) or objects.is_chosen_from(node)
         if script.named(node) is not owner or not makes:
             text = script.text(node)
-            raise Refused(node, f"other uses of the model's output cannot be seen: {text} is used as a value")
+            raise _unseen(node, f"{text} is used as a value")
     for leak in script.leaks(variable):
-        raise Refused(leak, f"other uses of the model's output cannot be seen: {owner.name.value} may be used by this")
+        raise _unseen(leak, f"{owner.name.value} may be used by this")

@@ -100,7 +100,7 @@ class Origins:
             self._lost_in(whole, models)
             return None
         for at, how in (problem for model in models for problem in model.mixed):
-            raise Refused(at, f"this may not be the only model that is trained: {how}")
+            raise Refused(at, f"this may not be the only model that is trained: {how}", "What else can it be there?")
         return Output(tuple(models), part)
 
     def _one_of(self, name: cst.Name) -> Output | None:

@@ -18,9 +18,11 @@ class Reason(NamedTuple):
     """Why a loss is not rewritten."""
 
     text: str
-    """The reason, its place where that is another, and the question whose answer would decide it."""
-    path: str
-    line: int
+    question: str
+    """Whose answer would decide it."""
+    at: tuple[str, int]
+    """Where the reason lies: file and line."""
+    made: tuple[str, int]
     """Where the loss is made, of which a refusal may have said the same."""
 
 
@@ -40,7 +42,8 @@ class Reasons:
                 calls = [call for call in (*loss.calls, loss.made) if self._is_at(call, path, line)]
                 if calls:
                     return self._reason(rewrite, loss, calls[0])
-            return Reason("the loss that is computed here is not made or called by its name in these files", path, line)
+            text = "the loss that is computed here is not made or called by its name in these files"
+            return Reason(text, "Which loss can it be?", (path, line), (path, line))
         return None
 
     def _is_at(self, node: cst.CSTNode, path: str, line: int) -> bool:
@@ -56,14 +59,7 @@ class Reasons:
             obstacle = group.obstacle(call)
             if obstacle is None:
                 return None
-            found = (*obstacle, "")
+            found = (*obstacle, f"What makes it: a {rewrite.kind}, and of what?")
         at, text, question = found
-        place, here, made = (self._script.place(self._script.span(node)[0]) for node in (at, call, loss.made))
-        where = (
-            ""
-            if place[:2] == here[:2]
-            else f" (line {place.line})"
-            if place.path == here.path
-            else f" ({place.path}:{place.line})"
-        )
-        return Reason(f"{text}{where}{f'. {question}' if question else ''}", made.path, made.line)
+        place, made = (self._script.place(self._script.span(node)[0]) for node in (at, loss.made))
+        return Reason(text, question, place[:2], made[:2])

@@ -26,7 +26,8 @@ def _proposal(script: Script, call: cst.Call, parameters: tuple[str, ...]) -> Pr
     old = {name: given[name] for name in _OLD if name in given}
     for name, argument in old.items():
         if not is_literal(argument.value):
-            raise Refused(argument, f"{name}={script.text(argument.value)} is known only when the script runs")
+            reason = f"{name}={script.text(argument.value)} is known only when the script runs"
+            raise Refused(argument, reason, "Is it true or false?")
     if script.around(call, cst.FormattedString) is not None:
         raise Refused(call, "this call stands in a string, whose quotes may not allow reduction= to be written")
     average, reduce = (literal(old.get(name)) for name in _OLD)
