@@ -56,8 +56,10 @@ def _activated(result: Value, results: list[Value]) -> Value:
     """What one of several models squashes is squashed where it is that model."""
     if isinstance(result, (tuple, list)) and all(type(other) is type(result) for other in results):
         return type(result)(_activated(*item) for item in zip(result, map(list, zip(*results))))
-    if isinstance(result, dict):
-        return {key: _activated(value, [other[key] for other in results]) for key, value in result.items()}
+    if isinstance(result, dict) and all(isinstance(other, dict) for other in results):
+        return {
+            key: _activated(value, [other[key] for other in results if key in other]) for key, value in result.items()
+        }
     tensors = [value for value in results if isinstance(value, Tensor)]
     kinds = {tensor.kind for tensor in tensors} & set(_SQUASHED)
     if len(kinds) != 1 or not isinstance(result, (Tensor, Unknown)) or (isinstance(result, Tensor) and result.kind):
@@ -69,6 +71,9 @@ def _activated(result: Value, results: list[Value]) -> Value:
 
 
 def _joined(values: list[Value]) -> Value:
+    if all(isinstance(value, dict) for value in values):  # an entry that only some have is there where it is used
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: _joined([value[key] for value in values if key in value]) for key in keys}
     result = values[0]
     for value in values[1:]:
         result = join(result, value)

@@ -227,7 +227,8 @@ def reduced(x: Tensor, axes: Value, keep: Value, **changes: Value) -> Tensor:
 
 def stacked(call: Call, values: list[Value], new_axis: bool) -> Tensor:
     """Several tensors in one, along an axis of theirs or a new one."""
-    tensors = [as_tensor(value) for value in values]
+    given = [as_tensor(value) for value in values]
+    tensors = [tensor for tensor in given if new_axis or tensor.shape != (0,)] or given  # to be filled in a loop
     if not tensors:
         return Tensor()
     first = tensors[0]

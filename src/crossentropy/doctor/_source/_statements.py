@@ -52,6 +52,11 @@ class Flow(enum.Enum):
     """return or raise."""
 
 
+def _is_refused(node: ast.stmt) -> bool:
+    """Whether a statement is `assert False`."""
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
 class Statements(Expressions):
     """Executes statements."""
 
@@ -197,13 +202,22 @@ class Statements(Expressions):
     def _if(self, node: ast.If, frame: Frame) -> Flow:
         test = self.evaluate(node.test, frame)
         known = self.truth(test)
-        if known is not None:
+        if known is not None and not self._leads_nowhere(node, test, frame):
             body, other = (node.body, node.orelse) if known else (node.orelse, node.body)
             if not is_setting(test):
                 return self.run(body, frame)
             self._beside(other, frame)
             return self._by_default(body, frame)
         return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
+
+    def _leads_nowhere(self, node: ast.If, test: Value, frame: Frame) -> bool:
+        """Whether no way is meant by a default, which then stands for something that is always given."""
+        if not is_setting(test) or test or not node.orelse:
+            return False
+        first = node.orelse[0]
+        if isinstance(first, ast.If):
+            return self._leads_nowhere(first, self.evaluate(first.test, frame), frame)
+        return isinstance(first, ast.Raise) or _is_refused(first)
 
     def _by_default(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """The way that a default leads: what it changes or gives back is likely only."""
@@ -336,8 +350,9 @@ class Statements(Expressions):
         last = self.run(node.finalbody, frame)
         return last if last is not Flow.NEXT else flow
 
-    def _assert(self, node: ast.Assert, frame: Frame) -> None:
+    def _assert(self, node: ast.Assert, frame: Frame) -> Flow:
         self.evaluate(node.test, frame)
+        return Flow.LEAVE if _is_refused(node) else Flow.NEXT
 
     def _delete(self, node: ast.Delete, frame: Frame) -> None:
         for target in node.targets:
