@@ -1581,6 +1581,44 @@ def test_the_signatures_are_those_of_torch():
         assert len(parameters) <= len(found) + (parameters[-1] == "weight")
 
 
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (
+            "G = nn.functional\nloss = G.cross_entropy(G.softmax(z, dim=1), y)",
+            "G = nn.functional\nloss = G.cross_entropy(z, y)",
+        ),
+        (
+            "ce = F.cross_entropy\nloss = ce(torch.softmax(z, 1), y)",
+            "ce = F.cross_entropy\nloss = ce(z, y)",
+        ),
+        (
+            "Criterion = nn.NLLLoss\nloss = Criterion()(z.log_softmax(1), y)",
+            "Criterion = nn.NLLLoss\nloss = nn.CrossEntropyLoss()(z, y)",
+        ),
+    ],
+)
+def test_names_that_hold_something_imported(text, after):
+    conversion = converted(f"{HEAD}{text}\n", package=False, unsafe=True)
+    assert body(conversion) == f"{after}\n"
+    assert_same(HEAD + "loss = F.cross_entropy(z, y)", conversion.source)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import math as M\nexcept ImportError:\n    M = None\nloss = F.cross_entropy(M.softmax(z, dim=1), y)",
+        "from unknown import *\nloss = F.cross_entropy(unknown.softmax(z, dim=1), y)",
+        "G = nn.functional\nG = other\nloss = F.cross_entropy(G.softmax(z, dim=1), y)",
+    ],
+)
+def test_a_module_is_no_tensor(text):
+    conversion = converted(f"{HEAD}{text}\n", package=False, unsafe=True)
+    assert "(M, y)" not in conversion.source
+    assert "(unknown, y)" not in conversion.source
+    assert "(G, y)" not in conversion.source
+
+
 ALIGNED = {
     "c = nn.NLLLoss(weight=w,\n               reduction='sum')\nloss = c(F.log_softmax(z, 1), y)\n": (
         "c = nn.CrossEntropyLoss(weight=w,\n                        reduction='sum')\nloss = c(z, y)\n"
