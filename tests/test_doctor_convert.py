@@ -1665,6 +1665,27 @@ def test_a_model_that_is_saved_whole_is_said_to_give_logits():
     ]
 
 
+@pytest.mark.parametrize("load", ["again = torch.load('m.pt')\nshow(again(z))", "show(torch.load('m.pt').eval()(z))"])
+def test_a_model_that_is_saved_and_loaded_again_stays(load):
+    before = program("Softmax", network="class", criterion="nn.CrossEntropyLoss()", use="shown = 1")
+    text = before + f"torch.save(model, 'm.pt')\n{load}\n"
+    conversion = converted(text, package=False, unsafe=True)
+    assert conversion.source == text
+    assert "a model that is saved as a whole may be loaded here" in reasons(conversion)
+    weights = before + "torch.save(model.state_dict(), 'm.pt')\nmodel.load_state_dict(torch.load('m.pt'))\n"
+    assert converted(weights, package=False, unsafe=True).changes
+
+
+@pytest.mark.parametrize(
+    "copy", ["torch.jit.script(model)", "torch.jit.trace(model, z)", "copy.deepcopy(model).eval()"]
+)
+def test_what_computes_the_same_is_followed(copy):
+    before = program("Softmax", network="class", criterion="nn.CrossEntropyLoss()", use="shown = 1")
+    text = before + f"import copy\nother = {copy}\nshown = other(z) + 1\n"
+    conversion = converted(text, package=False, unsafe=True)
+    assert "shown = other(z).softmax(dim=1) + 1" in conversion.source
+
+
 FOCAL = {
     "ce = F.cross_entropy(z, y)\npt = torch.exp(-ce)\nloss = (1 - pt) ** 2 * ce": (
         'ce = F.cross_entropy(z, y, reduction="none")\npt = torch.exp(-ce)\nloss = ((1 - pt) ** 2 * ce).mean()'
