@@ -1581,6 +1581,44 @@ def test_the_signatures_are_those_of_torch():
         assert len(parameters) <= len(found) + (parameters[-1] == "weight")
 
 
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [
+        (
+            "G = nn.functional\nloss = G.cross_entropy(G.softmax(z, dim=1), y)",
+            "G = nn.functional\nloss = G.cross_entropy(z, y)",
+        ),
+        (
+            "ce = F.cross_entropy\nloss = ce(torch.softmax(z, 1), y)",
+            "ce = F.cross_entropy\nloss = ce(z, y)",
+        ),
+        (
+            "Criterion = nn.NLLLoss\nloss = Criterion()(z.log_softmax(1), y)",
+            "Criterion = nn.NLLLoss\nloss = nn.CrossEntropyLoss()(z, y)",
+        ),
+    ],
+)
+def test_names_that_hold_something_imported(text, after):
+    conversion = converted(f"{HEAD}{text}\n", package=False, unsafe=True)
+    assert body(conversion) == f"{after}\n"
+    assert_same(HEAD + "loss = F.cross_entropy(z, y)", conversion.source)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import math as M\nexcept ImportError:\n    M = None\nloss = F.cross_entropy(M.softmax(z, dim=1), y)",
+        "from unknown import *\nloss = F.cross_entropy(unknown.softmax(z, dim=1), y)",
+        "G = nn.functional\nG = other\nloss = F.cross_entropy(G.softmax(z, dim=1), y)",
+    ],
+)
+def test_a_module_is_no_tensor(text):
+    conversion = converted(f"{HEAD}{text}\n", package=False, unsafe=True)
+    assert "(M, y)" not in conversion.source
+    assert "(unknown, y)" not in conversion.source
+    assert "(G, y)" not in conversion.source
+
+
 ALIGNED = {
     "c = nn.NLLLoss(weight=w,\n               reduction='sum')\nloss = c(F.log_softmax(z, 1), y)\n": (
         "c = nn.CrossEntropyLoss(weight=w,\n                        reduction='sum')\nloss = c(z, y)\n"
@@ -1625,6 +1663,27 @@ def test_a_model_that_is_saved_whole_is_said_to_give_logits():
     assert [f"what is written at line {line} now gives logits" in one.description for one in conversion.changes] == [
         True
     ]
+
+
+@pytest.mark.parametrize("load", ["again = torch.load('m.pt')\nshow(again(z))", "show(torch.load('m.pt').eval()(z))"])
+def test_a_model_that_is_saved_and_loaded_again_stays(load):
+    before = program("Softmax", network="class", criterion="nn.CrossEntropyLoss()", use="shown = 1")
+    text = before + f"torch.save(model, 'm.pt')\n{load}\n"
+    conversion = converted(text, package=False, unsafe=True)
+    assert conversion.source == text
+    assert "a model that is saved as a whole may be loaded here" in reasons(conversion)
+    weights = before + "torch.save(model.state_dict(), 'm.pt')\nmodel.load_state_dict(torch.load('m.pt'))\n"
+    assert converted(weights, package=False, unsafe=True).changes
+
+
+@pytest.mark.parametrize(
+    "copy", ["torch.jit.script(model)", "torch.jit.trace(model, z)", "copy.deepcopy(model).eval()"]
+)
+def test_what_computes_the_same_is_followed(copy):
+    before = program("Softmax", network="class", criterion="nn.CrossEntropyLoss()", use="shown = 1")
+    text = before + f"import copy\nother = {copy}\nshown = other(z) + 1\n"
+    conversion = converted(text, package=False, unsafe=True)
+    assert "shown = other(z).softmax(dim=1) + 1" in conversion.source
 
 
 FOCAL = {

@@ -283,9 +283,7 @@ def seen(source: str) -> tuple[Tensor, list[Tensor]]:
 def stays(end: str, spend: str) -> bool:
     """Whether a model is used in a way in which it has no softmax, may be another, or cannot be followed."""
     chosen, part = "option" in end or end in LAYERS, ENDS[end][2] != "{}"
-    return (("option" in end or end in LAYERS) and spend in ("two models", "off")) or (
-        part and spend in ("both", "several")
-    )
+    return (chosen and spend in ("two models", "off")) or (part and spend in ("both", "several"))
 
 
 @pytest.mark.parametrize("spend", SPENDS)

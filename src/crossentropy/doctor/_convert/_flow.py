@@ -20,6 +20,8 @@ _CALLING = frozenset(["forward", "__call__"])
 _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward_hook"])
 """Attributes of a module through which its output is seen."""
 WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
+_COPYING = frozenset(["copy.copy", "copy.deepcopy", "torch.jit.script", "torch.jit.trace"])
+"""Functions that return what computes the same."""
 HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str", "hasattr", "super"])
 _BLIND = frozenset(
     [
@@ -36,7 +38,7 @@ _BLIND = frozenset(
     ]
 )
 """Functions that do not look at what the model they are given computes."""
-_SAVING = frozenset(["torch.save", "torch.onnx.export", "torch.jit.script", "torch.jit.save"])
+_SAVING = frozenset(["torch.save", "torch.onnx.export", "torch.jit.save"])
 """Functions that write a model for programs that are not in sight."""
 _BLIND_METHODS = frozenset(["add_graph", "watch"])
 """The same, methods of what writes logs."""
@@ -251,7 +253,7 @@ class Follower:
         if not isinstance(call, cst.Call) or argument.star:
             return self._lose(argument, f"{self._name(argument.value)} is put where its use cannot be seen")
         name = self._script.imported(call.func)
-        if (name in WRAPPERS or name == "copy.deepcopy") and call.args[0] is argument:
+        if name in WRAPPERS | _COPYING and call.args[0] is argument:
             return self._visit(call)
         if name in _SAVING:
             return self._flow.saved.append(call)

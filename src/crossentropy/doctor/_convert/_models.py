@@ -8,7 +8,7 @@ import libcst as cst
 
 from crossentropy.doctor._convert._activations import Activation, activation, layer
 from crossentropy.doctor._convert._edits import Edit, Refused
-from crossentropy.doctor._convert._flow import Flow, Objects
+from crossentropy.doctor._convert._flow import ITSELF, Flow, Objects
 from crossentropy.doctor._convert._functions import is_export, method, names_type
 from crossentropy.doctor._convert._imports import rename
 from crossentropy.doctor._convert._options import Options
@@ -73,6 +73,8 @@ def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
         raise _unseen(at, how)
     for owner in objects.classes_of(flow.made):
         _require_only_made(script, objects, owner)
+    if flow.saved:
+        _require_not_loaded(script)
     return calls
 
 
@@ -291,6 +293,24 @@ class Ends:
             if several or result.used_between or (result.definition is not None and len(result.definition.uses) > 1):
                 text = self._script.text(flow.made.func)
                 raise Refused(result.argument, f"the output of {text} is used for more than this result")
+
+
+def _require_not_loaded(script: Script) -> None:
+    """Raise if a model that was saved as a whole may be loaded again in these files, where it is not followed."""
+    for call in script.find(cst.Call):
+        if script.imported(call.func) != "torch.load":
+            continue
+        statement = script.parent(call)
+        name = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+        named = [] if name is None else [read for one in script.variables(name) for read in script.reads(one)]
+        if any(script.called(use) is not None or _is_model(script, use) for use in (call, *named)):
+            raise _unseen(call, "a model that is saved as a whole may be loaded here")
+
+
+def _is_model(script: Script, use: cst.BaseExpression) -> bool:
+    """Whether a method of modules is called on an expression."""
+    method = script.method_call(use)
+    return method is not None and method[0] in ITSELF | {"forward", "parameters"}
 
 
 def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) -> None:

@@ -35,8 +35,7 @@ class Script(Tree):
         self._reads: defaultdict[Variable, list[cst.BaseExpression]] = defaultdict(list)
         self._leaks: defaultdict[Scope, list[cst.CSTNode]] = defaultdict(list)
         self._stars: dict[File, list[cst.ImportFrom]] = {}
-        if len(files) > 1:
-            self._link()
+        self._link()
 
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name of what an expression is certain to name, if that was imported; ours count as torch's."""
@@ -45,8 +44,37 @@ class Script(Tree):
 
     def original(self, node: cst.CSTNode) -> str | None:
         """The same, as it was imported."""
-        names = self.file(node).qualified(node) if isinstance(node, cst.Name | cst.Attribute) else []
-        return names[0].name if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT else None
+        if not isinstance(node, cst.Name | cst.Attribute):
+            return None
+        names = self.file(node).qualified(node)
+        if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT:
+            return names[0].name
+        return self._aliased(node)
+
+    def _aliased(self, node: cst.Name | cst.Attribute) -> str | None:
+        """The dotted name, if it begins with a name that holds something imported: F = nn.functional."""
+        first = _leftmost(node)
+        bound = _assignments(Variable(self.scope(first), first.value)) if isinstance(first, cst.Name) else []
+        target = self.parent(bound[0].node) if len(bound) == 1 else None
+        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
+        if not isinstance(first, cst.Name) or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
+            return None
+        held = statement.value
+        if not isinstance(held, cst.Name | cst.Attribute) or _leftmost(held).deep_equals(first):
+            return None
+        name = self.original(held)
+        return None if name is None else name + self.text(node)[len(first.value) :]
+
+    def may_be_module(self, name: cst.Name) -> bool:
+        """Whether a name may hold what an import gives: by an assignment, or from a file that is imported by *."""
+        bindings = _assignments(Variable(self.scope(name), name.value))
+        return any(map(self._gives_import, bindings)) or (not bindings and self.file(name) in self._stars)
+
+    def _gives_import(self, binding: Assignment) -> bool:
+        target = None if isinstance(binding, ImportAssignment) else self.parent(binding.node)
+        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
+        held = statement.value if isinstance(statement, cst.Assign) else None
+        return isinstance(binding, ImportAssignment) or (held is not None and self.original(held) is not None)
 
     def _imported(self, node: cst.CSTNode) -> list[str]:
         """All dotted names that an expression may have been imported by."""
