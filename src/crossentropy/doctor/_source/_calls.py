@@ -418,10 +418,11 @@ class Calls(Statements):
         if package == "torch.nn.functional" and (found := _layers.functional(self.report, last, call)) is not None:
             return found
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":
-            return (call.get("sequence", 0), Unknown())
+            rows = call.get("sequence", 0)
+            return (rows.to(packed=False) if isinstance(rows, Tensor) else rows, Unknown())
         if last == "pack_padded_sequence":
             rows = call.get("input", 0)
-            return rows.to(fills=frozenset()) if isinstance(rows, Tensor) and rows.fills else rows
+            return rows.to(fills=frozenset(), packed=True) if isinstance(rows, Tensor) else rows
         if name.startswith("torch.nn.init."):
             return call.get("tensor", 0)
         if last in (

@@ -30,6 +30,7 @@ from crossentropy.doctor._source._values import (
     Number,
     Place,
     Scope,
+    Sequence,
     SettingFlag,
     Super,
     Tensor,
@@ -133,6 +134,8 @@ class Expressions(ABC):
 
     def truth(self, value: Value) -> bool | None:
         """Whether a condition holds, if that is known."""
+        if isinstance(value, Tensor) and value.dtype == "bool" and value.rank == 0 and value.low == 1:
+            return True
         if isinstance(value, (Unknown, Tensor, Number, Maybe)):
             return None
         if isinstance(value, Instance):
@@ -154,6 +157,9 @@ class Expressions(ABC):
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         owner = self.evaluate(node.value, frame)
+        if node.attr == "data" and isinstance(owner, Tensor) and owner.packed:
+            shape = None if owner.shape is None else (Unknown(), *owner.shape[2:])  # rows and positions are one axis
+            return owner.to(packed=False, source=Sequence(), shape=shape)
         if node.attr == "data" and isinstance(owner, Tensor):
             return owner.to(graph=False, cut=owner.cut if owner.graph is False else self.place(node, frame))
         return self.attribute(owner, node.attr)

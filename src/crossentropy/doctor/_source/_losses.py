@@ -261,6 +261,7 @@ def _result(report: Report, case: LossCall) -> Tensor:
         graph=graph,
         cut=cut,
         reduction=case.reduction,
+        count=case.classes if case.loss == "kl_div" and case.reduction == "mean" else None,
         parts=frozenset({part}),
         likely=x.likely,
     )

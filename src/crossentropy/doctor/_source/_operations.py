@@ -307,7 +307,7 @@ _SAME = (
     "share_memory_", "coalesce", "positive", "dropout1d", "dropout2d", "dropout3d", "resolve_conj", "retain_grad",
 )  # fmt: skip
 _REDUCE = (
-    "std", "var", "prod", "norm", "all", "any", "amax", "amin", "median", "mode", "nanmean", "nansum",
+    "std", "var", "prod", "norm", "amax", "amin", "median", "mode", "nanmean", "nansum",
     "count_nonzero", "argmin", "quantile",
 )  # fmt: skip
 
@@ -315,6 +315,7 @@ OPERATIONS: dict[str, Operation] = {
     **dict.fromkeys(_ELEMENTWISE, _elementwise), **dict.fromkeys(_SAME, _same), **dict.fromkeys(_REDUCE,
     _reductions.reduce),
     "softmax": softmax, "softmin": softmax, "gumbel_softmax": lambda r, x, c: x.plain(),
+    "all": _reductions.truths, "any": _reductions.truths,
     "log_softmax": log_softmax, "sigmoid": sigmoid, "expit": sigmoid, "relu": relu, "relu6": relu,
     "threshold": _threshold, "hardtanh": _hardtanh, "_softmax": softmax, "_log_softmax": log_softmax,
     "tanh": _tanh, "log": _log, "exp": _exp, "clamp": _clamp, "clip": _clamp, "clamp_min": _clamp,

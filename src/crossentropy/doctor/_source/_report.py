@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
@@ -202,6 +202,13 @@ class Report:
                 "likely",
             )
 
+    def multiplied(self, mean: Tensor) -> None:
+        """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
+        for part in mean.parts:
+            place = part.place
+            for findings in (self.findings, self._apart or {}):
+                findings.pop((place.path, place.cell, place.line, "kl-div-reduction"), None)
+
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
@@ -212,7 +219,7 @@ class Report:
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(values, MOST_PARTS)
+        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
         tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
@@ -292,6 +299,13 @@ class Report:
                     f"losses of earlier steps{_losses(parts)} are kept here with their graph: memory grows each step",
                     cause=self._sums.get(place),
                 )
+
+
+def _held(value: Value) -> Iterable[Value]:
+    """What a value holds that is put into a container: the entries of a dictionary or a tuple."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _losses(parts: frozenset[Part]) -> str:

@@ -168,6 +168,8 @@ class Tensor:
     """What each row sums to."""
     samples: bool = False
     """Whether its first axis is that of the samples of a batch."""
+    packed: bool = False
+    """Whether its rows are packed, so that what it holds is its `data`."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
     clipped: Place | None = None
