@@ -59,6 +59,10 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._sums: dict[Place, Place] = {}
+        """Where sums of losses are kept, and where they were added up."""
+        self._added: dict[Place, Place] = {}
+        """Where losses of a place were added up last."""
         self._backward: list[tuple[frozenset[Part], int]] = []
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
@@ -204,6 +208,7 @@ class Report:
         """Losses were added up."""
         if not self.silent and _has_graph(tensor) and _repeated(tensor.parts):
             self._keep(place, tensor.parts)
+            self._added.update((part.place, place) for part in tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
@@ -212,6 +217,9 @@ class Report:
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
+            total = next((part for tensor in tensors if _repeated(tensor.parts) for part in tensor.parts), None)
+            if total is not None and total.place in self._added:
+                self._sums.setdefault(place, self._added[total.place])
 
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1
@@ -282,6 +290,7 @@ class Report:
                     "loss-graph-retained",
                     place,
                     f"losses of earlier steps{_losses(parts)} are kept here with their graph: memory grows each step",
+                    cause=self._sums.get(place),
                 )
 
 

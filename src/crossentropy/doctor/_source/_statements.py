@@ -13,6 +13,7 @@ from crossentropy.doctor._source import _assignment
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
 from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
@@ -203,8 +204,11 @@ class Statements(Expressions):
         test = self.evaluate(node.test, frame)
         known = self.truth(test)
         if known is not None and not self._leads_nowhere(node, test, frame):
-            body = node.body if known else node.orelse
-            return self._by_default(body, frame) if is_setting(test) else self.run(body, frame)
+            body, other = (node.body, node.orelse) if known else (node.orelse, node.body)
+            if not is_setting(test):
+                return self.run(body, frame)
+            self._beside(other, frame)
+            return self._by_default(body, frame)
         return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
 
     def _leads_nowhere(self, node: ast.If, test: Value, frame: Frame) -> bool:
@@ -222,6 +226,17 @@ class Statements(Expressions):
         flow = self.journal.doubted(lambda: self.run(body, frame))
         frame.returns[given:] = [doubtful(value) for value in frame.returns[given:]]
         return flow
+
+    def _beside(self, body: list[ast.stmt], frame: Frame) -> None:
+        """The way that a default does not lead: what is wrong with it whatever else is chosen is told, as likely."""
+        if not any("exp" in used_in(part) for part in body):
+            return
+        given = len(frame.returns)
+        with self.report.apart() as found:
+            self.journal.aside(lambda: self.run(body, frame))
+        del frame.returns[given:]
+        if self.report.listens:
+            self.report.several([{}, found], lambda finding: finding.rule == "focal-on-reduced-loss")
 
     def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
         """Two ways; those that go on are joined."""
