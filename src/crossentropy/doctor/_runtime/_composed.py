@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._call import Found, place_of
 from crossentropy.doctor._runtime._sources import made_by
-from crossentropy.doctor._runtime._trace import MOVES, Place, Trace
+from crossentropy.doctor._runtime._trace import Place, Trace
 
 
 def is_entropy(product: Trace, log: Trace) -> bool:

@@ -16,6 +16,7 @@ from torch.nn.functional import (  # by these names a program may have put other
     nll_loss,
 )
 
+from crossentropy.doctor._knowledge._operations import doing
 from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
 from crossentropy.doctor._runtime._sources import Source, made_by
 from crossentropy.doctor._runtime._targets import ones_per_row
@@ -120,7 +121,7 @@ def _log_of_softmax(made: Source) -> Iterator[Found]:
 
 
 def _wrong_dim(call: Call, made: Source) -> Found:
-    dim, axis = made.trace.arguments.get("dim", made.trace.arguments.get("1")), class_axis(call)
+    dim, axis = made.trace.arguments.get("dim"), class_axis(call)
     sums = call.x.double().exp().sum(axis) if made.op == "log_softmax" else call.x.double().sum(axis)
     return Found(
         "softmax-wrong-dim",
@@ -211,19 +212,7 @@ def binary_input(call: Call) -> Iterator[Found]:
             )
 
 
-_LINEAR = {
-    "linear",
-    "conv1d",
-    "conv2d",
-    "conv3d",
-    "addmm",
-    "matmul",
-    "__matmul__",
-    "mm",
-    "bmm",
-    "bilinear",
-    "batch_norm",
-}
+_LINEAR = doing("scores") | {"batch_norm"}
 
 
 def _one_of_two(call: Call, softmax: Trace) -> bool:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from crossentropy.doctor._knowledge._axes import class_axis_of
+from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._axes import VIEWS, before, source, viewed
 from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
-from crossentropy.doctor._runtime._trace import MOVES, Trace
+from crossentropy.doctor._runtime._trace import Trace
 from crossentropy.doctor.rules import Confidence
 
 
@@ -58,7 +60,7 @@ def moved_axis(call: Call) -> Iterator[Found]:
     """Classes of a linear layer or convolution that are no longer on the loss's class axis."""
     x, axis = call.x, class_axis(call)
     made, at = source(call.input, axis)
-    home = _class_axis_of(made)
+    home = class_axis_of(made.op, len(made.shape))
     if home is None or at == home or made.shape[home] != x.shape[axis]:
         return
     view = _mixing_view(call.input, axis)
@@ -89,13 +91,6 @@ def _mixing_view(trace: Trace, axis: int) -> Trace | None:
             return None
         trace, axis = parent, at
     return found
-
-
-def _class_axis_of(trace: Trace) -> int | None:
-    """The axis on which a layer puts its outputs."""
-    if trace.op in ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "batch_norm"):
-        return 1
-    return len(trace.shape) - 1 if trace.op in ("linear", "addmm", "matmul", "__matmul__") and trace.shape else None
 
 
 def labels(call: Call) -> Iterator[Found]:

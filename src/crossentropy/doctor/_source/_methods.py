@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from crossentropy.doctor._knowledge._operations import canonical
 from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
@@ -71,8 +72,8 @@ def tensor_attribute(x: Tensor, name: str) -> Value:
     """x.name."""
     if name == "shape":
         return _operations.shape_value(x)
-    if name in ("T", "mT", "H"):
-        return _shapes.transpose(x, 0, 1) if name == "T" and x.rank == 2 else _shapes.transpose(x, -2, -1)
+    if name in ("T", "mT", "H", "mH"):
+        return _shapes.moved(x, canonical(name), {})
     if name == "data":
         return x.to(graph=False, cut=x.cut or x.made)
     if name == "dtype":
