@@ -4,6 +4,7 @@ import errno
 import importlib.metadata
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 from crossentropy import doctor
 from crossentropy._usage import UnusableInputError
 from crossentropy.cli import main
-from crossentropy.doctor import _output
+from crossentropy.doctor import _chinese, _output
 from crossentropy.doctor._config import Settings, load
-from crossentropy.doctor.rules import RULES
+from crossentropy.doctor.rules import CONFIDENCES, RULES
 
 WRONG = """\
 import torch
@@ -345,3 +346,39 @@ def test_rules_are_explained(rule: str, capsys: pytest.CaptureFixture[str]) -> N
     for described in RULES.values() if rule == "all" else [RULES[rule]]:
         for part in (described.name, described.meaning, described.symptom, described.fix, described.page):
             assert part in printed
+
+
+# --- Chinese ------------------------------------------------------------------------------------------------------
+
+
+def test_every_rule_has_words_in_chinese() -> None:
+    """With the names and numbers of the English ones."""
+    assert list(_chinese.RULES) == list(RULES)
+    assert list(_chinese.CONFIDENCES) == list(CONFIDENCES)
+    for name, words in _chinese.RULES.items():
+        for english, chinese in zip((RULES[name].meaning, RULES[name].symptom, RULES[name].fix), words):
+            assert re.search("[\u4e00-\u9fff]", chinese)
+            names = set(re.findall(r"\w+(?:_\w+)+=?|\d+\.\d+|[a-z]+=|ln [^,.]*\d", english))
+            assert {found for found in names if found not in chinese} <= _SAID_OTHERWISE, name
+
+
+_SAID_OTHERWISE = {"ln (1", "ln 1"}
+
+
+def test_findings_in_chinese(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "twice.py").write_text(
+        "import torch.nn.functional as F\nq = model(x).softmax(1)\n"
+        "a = F.cross_entropy(q, y)\nb = F.cross_entropy(q, y)\n",
+        "utf-8",
+    )
+    assert main(["doctor", "twice.py", "--lang", "zh"]) == 1
+    said = capfd.readouterr().out
+    assert "twice.py:3:5: softmax-before-cross-entropy（确定）" in said
+    assert "同样见于 第 4 行" in said
+    assert "原因在 twice.py:2" in said
+    assert "+ q = model(x)" in said
+    assert "共发现 1 处问题：确定 1 处（检查了 1 个文件）。" in said
+    assert main(["doctor", "--explain", "mean-of-means", "--lang", "zh"]) == 0
+    assert "行数不同" in capfd.readouterr().out
+    assert main(["doctor", "--run", "right.py", "--lang", "zh"]) == 0
+    assert "没有发现问题（观察了 right.py 的 3 步、3 次损失计算）。" in capfd.readouterr().out

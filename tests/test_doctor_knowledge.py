@@ -36,6 +36,7 @@ x.view(3, 2, 5)
 x.reshape(6, 5)
 x.reshape(shape=(6, 5))
 torch.reshape(x, (2, 15))
+x.resize_(6, 5)
 torch.reshape(input=x, shape=(2, -1))
 x.view_as(torch.zeros(6, 5))
 x.view_as(other=torch.zeros(2, 15))
@@ -345,7 +346,7 @@ def followed(tmp_path: Path, expression: str, x: _values.Tensor) -> _values.Valu
     project = Project(Report(), {str(file): file}, [str(tmp_path)])
     module = project.module(str(file))
     assert module is not None
-    with project._within_limits(str(file), 1000, module):
+    with project.within_limits(str(file), 1000, module):
         return project.call(module.scope["f"], _values.Call([x], {}, _values.Place("", 1, 1)))
 
 
@@ -388,7 +389,7 @@ def test_nothing_wrong_is_said_of_axes_whose_sizes_are_not_known(tmp_path, expre
 
 def test_each_operation_of_which_axes_are_known_is_tried():
     tried = {name for line in MOVED for name in _operations.OPERATIONS if any(
-        f".{spelled}(" in line or line.endswith(f".{spelled}")
+        f".{spelled}(" in line or f".{spelled}_(" in line or line.endswith(f".{spelled}")
         for spelled in (name, *_operations.OPERATIONS[name].others)
     )}  # fmt: skip
     assert set(_axes.RULES) - tried == {"__getitem__"}  # which is written x[…]

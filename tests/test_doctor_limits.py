@@ -181,6 +181,26 @@ def test_no_file_takes_long_or_hides_what_comes_before(name: str, tmp_path: Path
         assert [file.reason for file in examined.passed] == ["nested too deeply"]
 
 
+TANGLES = {
+    "imports of each other": {"a.py": f"import b\n{HEAD}{MISTAKE}", "b.py": "import a\nfrom a import *\n"},
+    "import of itself": {"a.py": f"import a\nfrom a import x\n{HEAD}{MISTAKE}"},
+    "a function that calls itself": {"a.py": f"{HEAD}def f(n):\n    return f(n + 1) + f(n + 2)\nf(0)\n{MISTAKE}"},
+    "a sum of many numbers": {"a.py": f"{HEAD}{MISTAKE}x = {' + '.join(['1'] * 900)}\n"},
+    "a loop without an end": {"a.py": f"{HEAD}{MISTAKE}rows = [1]\nwhile True:\n    rows += rows\n"},
+    "a class that is its own base": {"a.py": f"{HEAD}{MISTAKE}class A: pass\nclass A(A): pass\nA().x.y()\n"},
+    "large numbers": {"a.py": f"{HEAD}{MISTAKE}x = 9 ** 9 ** 9 ** 9\ny = 'a' * 10 ** 12\nz = [0] * 10 ** 12\n"},
+}
+
+
+@pytest.mark.parametrize("name", TANGLES)
+def test_tangles_come_to_an_end(name: str, tmp_path: Path) -> None:
+    for file, text in TANGLES[name].items():
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    examined = examine([tmp_path])
+    assert all(file.partly for file in examined.passed)
+    assert [finding.rule for finding in examined.findings] == ["label-smoothing-range"]
+
+
 def test_a_statement_that_is_nested_too_deeply_hides_no_other(tmp_path: Path) -> None:
     text = f"{HEAD}{HOSTILE['a long chain']}{MISTAKE}"
     (tmp_path / "t.py").write_text(text, encoding="utf-8")

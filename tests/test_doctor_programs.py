@@ -37,4 +37,5 @@ def test_what_is_found_in_a_program(program: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(PROGRAMS)
     examined = examine([program.relative_to(PROGRAMS)])
     assert not examined.passed
-    assert Counter((f.path, f.line, f.rule, f.confidence) for f in examined.findings) == _expected(program)
+    found = ((place, f) for f in examined.findings for place in (f.place, *f.also))
+    assert Counter((place.path, place.line, f.rule, f.confidence) for place, f in found) == _expected(program)

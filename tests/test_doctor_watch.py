@@ -53,6 +53,24 @@ def one_hot() -> Tensor:
     return F.one_hot(labels(), C)
 
 
+def variational_autoencoder() -> Tensor:
+    torch.manual_seed(0)
+    ids = labels(4, 12)
+    read = nn.Embedding(C, 16)(ids)
+    mean, spread = nn.Linear(16, 3)(read), nn.Linear(16, 3)(read).exp()
+    return CE(nn.Linear(3, C)(mean + spread * torch.randn_like(mean)).flatten(0, 1), ids.flatten())
+
+
+def focal_of_log(reduction: str) -> Tensor:
+    ce = CE(logits(), labels(), reduction=reduction)
+    return (-0.25 * (1 - ce) ** 2 * torch.log(ce)).mean()
+
+
+def terms_of_kl(*shape: int) -> Tensor:
+    shape = shape or (N, C)
+    return F.kl_div(logits(*shape).log_softmax(-1), logits(*shape).softmax(-1), reduction="none")
+
+
 def focal(reduction: str) -> Tensor:
     ce = F.cross_entropy(logits(), labels(), reduction=reduction)
     return ((1 - torch.exp(-ce)) ** 2 * ce).mean()
@@ -227,8 +245,8 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "focal-on-reduced-loss": (
-        [lambda: focal("mean")],
-        [lambda: focal("none"), lambda: torch.exp(CE(logits(), labels()))],
+        [lambda: focal("mean"), lambda: focal_of_log("mean")],
+        [lambda: focal("none"), lambda: focal_of_log("none"), lambda: torch.exp(CE(logits(), labels()))],
     ),
     "mean-of-means": ([lambda: weighed_mean((2, 4, 1))], [lambda: weighed_mean((3, 3))]),
     "kl-div-on-probabilities": (
@@ -239,10 +257,20 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [
             lambda: nn.KLDivLoss()(logits().log_softmax(1), logits().softmax(1)),
             lambda: F.kl_div(logits(N, T, C).log_softmax(2), logits(N, T, C).softmax(2), reduction="batchmean"),
+            lambda: terms_of_kl().mean(),
+            lambda: (terms_of_kl() * 4).mean(1).mean(),
+            lambda: terms_of_kl(N, T, C).mean((-1, -2)).mean(),
         ],
-        [lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="sum")],
+        [
+            lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="sum"),
+            lambda: F.kl_div(logits(N, 1, C).log_softmax(2), logits(N, 1, C).softmax(2), reduction="batchmean"),
+            lambda: terms_of_kl().sum(1).mean() + terms_of_kl().mean(0).sum(),
+        ],
     ),
-    "causal-shift": ([lambda: language_model(0), lambda: language_model(2)], [lambda: language_model(1)]),
+    "causal-shift": (
+        [lambda: language_model(0), lambda: language_model(2)],
+        [lambda: language_model(1), variational_autoencoder],
+    ),
     "loss-constructor-call": (
         [lambda: nn.CrossEntropyLoss(logits(), labels())],
         [lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels())],

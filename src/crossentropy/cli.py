@@ -300,7 +300,8 @@ def _doctor(arguments: Sequence[str]) -> int:
     options = _parser("doctor").parse_args(arguments[:end])
     try:
         if options.explain is not None:
-            _terminal.print_text("\n\n\n".join(map(_output.about, _command.described(options.explain))) + "\n")
+            about = _output.LANGUAGES[options.lang].about
+            _terminal.print_text("\n\n\n".join(map(about, _command.described(options.explain))) + "\n")
             return 0
         wanted = _command.settings(options)
         with _counting() as progress:
@@ -308,13 +309,17 @@ def _doctor(arguments: Sequence[str]) -> int:
     except (UnusableInputError, ChildProcessError) as error:
         return _fail(f"crossentropy doctor: {error}")
     findings = examination.findings
-    text = _output.FORMATS[options.output_format](findings, examination.passed)
+    language = _output.LANGUAGES[options.lang]
+    if options.output_format == "text":
+        text = language.findings(findings)
+    else:
+        text = _output.FORMATS[options.output_format](findings, examination.passed)
     if options.output_format in ("json", "sarif"):
         _terminal.print_json(text)
     elif text:
         _terminal.print_text(f"{text}\n")
     if options.output_format == "text" and not examination.nothing:
-        _terminal.print_text(f"{chr(10) if text else ''}{_output.summary(findings, examination.what)}\n")
+        _terminal.print_text(f"{chr(10) if text else ''}{language.summary(findings, examination.what)}\n")
     for note in (*examination.notes, *["nothing was examined"] * examination.nothing):
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
     return examination.code(wanted)

@@ -16,7 +16,7 @@ from crossentropy.doctor import _config
 from crossentropy.doctor._config import Settings, rules
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import not_silenced
-from crossentropy.doctor._output import FORMATS, plural
+from crossentropy.doctor._output import FORMATS, LANGUAGES
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Rule
 
 MOST_NOTES = 10
@@ -60,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", type=positive, default=3, metavar="N", help="with --run: optimizer steps to watch (default: 3)"
     )
     parser.add_argument("--output-format", choices=tuple(FORMATS), default="text", help="default: text")
+    parser.add_argument("--lang", choices=tuple(LANGUAGES), default="en", help="of what is printed for people")
     parser.add_argument("--select", metavar="RULE,…", help="report only these rules")
     parser.add_argument("--ignore", metavar="RULE,…", help="do not report these rules")
     parser.add_argument(
@@ -91,10 +92,10 @@ def examine(
         return _read(options, wanted, progress)
     if options.paths:
         raise UnusableInputError(f"{options.paths[0]}: paths are read, --run runs: give one of the two")
-    return _watch(options.run, arguments, options.steps, wanted)
+    return _watch(options.run, arguments, options.steps, wanted, options.lang)
 
 
-def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) -> Examination:
+def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, language: str) -> Examination:
     from crossentropy.doctor._runtime._run import run
 
     if not Path(script).is_file():
@@ -102,7 +103,7 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings) 
     if script.endswith(".ipynb"):
         raise UnusableInputError(f"--run {script}: a notebook cannot be run here; leave out --run to have it read")
     done = run(script, arguments, steps=steps)
-    seen = f"{plural(done.steps, 'step')} and {plural(done.calls, 'loss call')} of {script}"
+    seen = LANGUAGES[language].steps(done.steps, done.calls, script)
     notes = [] if done.calls else [f"{script} called no loss that is known here"]
     if done.signal:
         notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
@@ -132,7 +133,7 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
     if not done.files:
         notes.append(f"there is no Python file or notebook in {', '.join(map(str, paths))}")
     found = wanted.reported(done.findings)
-    return Examination(found, plural(read, "file"), tuple(notes), done.passed, nothing=not read)
+    return Examination(found, LANGUAGES[options.lang].files(read), tuple(notes), done.passed, nothing=not read)
 
 
 def _may_exist(path: Path) -> bool:

@@ -11,6 +11,13 @@ CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "info")
 """From the strongest to the weakest."""
 
 
+UNDERFLOWS = (
+    "−inf, and nan in the gradient, where a probability underflows, or, with a small number added, a loss that stops "
+    "growing there; log_softmax is the same without that"
+)
+"""What the logarithm of a softmax costs, in the words of findings."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """One mistake."""

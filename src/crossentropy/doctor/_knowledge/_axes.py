@@ -134,6 +134,10 @@ def _same(shape: Shape, given: Given) -> Moved:
     return _kept(shape, range(len(shape)))
 
 
+def _view(shape: Shape, given: Given) -> Moved:
+    return viewed(shape, _sizes(next((given[name] for name in ("size", "shape", "sizes") if name in given), None)))
+
+
 def _flatten(shape: Shape, given: Given) -> Moved:
     if not shape:
         return viewed(shape, [1])
@@ -403,7 +407,7 @@ def _index(shape: Shape, given: Given) -> Moved | None:
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(("view", "reshape", "view_as", "reshape_as"), lambda x, given: viewed(x, _sizes(given["size"]))),
+    **dict.fromkeys(("view", "reshape", "resize", "view_as", "reshape_as"), _view),
     "flatten": _flatten, "ravel": lambda x, given: _flatten(x, {}), "unflatten": _unflatten,
     "permute": _permute, "transpose": _transpose, "t": _matrix, "H": _matrix, "T": _reversed, "mT": _last_two,
     "movedim": _movedim, "squeeze": _squeeze, "unsqueeze": _unsqueeze,

@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 _TABLE = """
-moves: view reshape view_as reshape_as flatten ravel unflatten permute transpose=swapaxes=swapdims t T H mT=adjoint=mH
+moves: view reshape resize view_as reshape_as flatten ravel unflatten
+moves: permute transpose=swapaxes=swapdims t T H mT=adjoint=mH
 moves: movedim=moveaxis squeeze unsqueeze=expand_dims as_strided expand=broadcast_to expand_as
 moves: flip fliplr flipud roll rearrange
 chooses: __getitem__ select narrow index_select masked_select gather take take_along_dim unbind=__iter__

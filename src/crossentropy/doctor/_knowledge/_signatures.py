@@ -310,6 +310,8 @@ TABLE: dict[str, str] = {
         requires_grad_ input mode
         reshape input shape | input *shape
         reshape_as input other
+        resize input *sizes
+        resize_ input size * memory_format | input *size * memory_format
         retain_grad input
         scatter_ input dim index src * reduce | input dim index value * reduce
         scatter_add_ input dim index src

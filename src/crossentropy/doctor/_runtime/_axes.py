@@ -18,7 +18,7 @@ def source(trace: Trace, axis: int) -> tuple[Trace, int | None]:
     return trace, at
 
 
-VIEWS = ("view", "reshape", "flatten", "unflatten", "ravel", "view_as", "reshape_as")
+VIEWS = ("view", "reshape", "resize", "flatten", "unflatten", "ravel", "view_as", "reshape_as")
 
 
 def viewed(trace: Trace) -> Trace:

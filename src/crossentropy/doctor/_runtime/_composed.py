@@ -6,6 +6,7 @@ from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._call import Found, place_of
 from crossentropy.doctor._runtime._sources import made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
+from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def is_entropy(product: Trace, log: Trace) -> bool:
@@ -22,7 +23,40 @@ def focal(weighing: Trace) -> Iterator[Found]:
         rows = loss.arguments.get("rows", 0)
         if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
             message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", "certain", message, inner.place)
+            yield Found("focal-on-reduced-loss", "certain", message, weighing.place)
+
+
+def focal_of_log(product: Trace) -> Iterator[Found]:
+    """(1 − CE)^γ · log CE of a mean, which takes the loss for a probability."""
+    powers = [_through(trace, "mul", "neg") for trace in product.parents]
+    logs = [_through(trace, "neg") for trace in product.parents]
+    for power in (power for power in powers if power.op == "pow" and power.parents):
+        rest = power.parents[0].back()
+        loss = _through(rest, "rsub", "sub", "add", "neg")
+        logged = any(log.op == "log" and log.parents and log.parents[0].back() is loss for log in logs)
+        rows = loss.arguments.get("rows", 0)
+        if logged and rest is not loss and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
+            message = (
+                f"1 − CE and log CE are computed from the mean over {rows} rows: one number weighs the whole batch"
+            )
+            yield Found("focal-on-reduced-loss", "certain", message, product.place)
+
+
+def mean_of_classes(mean: Trace) -> Iterator[Found]:
+    """A mean over the terms of kl_div with reduction="none", of which a row has one for each class."""
+    terms = mean.parents[0] if mean.parents else mean
+    divergence = _through(terms, "mul", "div")
+    classes = divergence.shape[-1] if divergence.shape else 1
+    if divergence.op != "loss" or divergence.arguments["name"] != "kl_div" or terms.shape != divergence.shape:
+        return
+    axes = mean.arguments.get("dim")
+    given = axes if isinstance(axes, (tuple, list)) else range(len(terms.shape)) if axes is None else [axes]
+    if classes > 1 and len(terms.shape) > 1 and any(axis in (-1, len(terms.shape) - 1) for axis in given):
+        message = (
+            f"this mean divides the terms of kl_div{place_of(divergence)} by the {classes} classes too: the divergence "
+            f"is {classes}× too small — .sum(-1) first, then the mean over the rows"
+        )
+        yield Found("kl-div-reduction", "certain", message, mean.place)
 
 
 def _through(trace: Trace, *operations: str) -> Trace:
@@ -96,8 +130,5 @@ def log_of_softmax(log: Trace) -> Iterator[Found]:
     """A logarithm of a softmax that is differentiated, wherever it goes."""
     made = made_by(log, max(len(log.shape) - 1, 0))
     if made.op == "log of softmax":
-        message = (
-            f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: −inf, and nan in the "
-            "gradient, where a probability underflows; log_softmax is the same without that"
-        )
+        message = f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: {UNDERFLOWS}"
         yield Found("log-of-softmax", "certain", message, log.place)

@@ -16,9 +16,11 @@ from torch import Tensor
 from crossentropy.doctor._runtime._call import Call, Found, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
     focal,
+    focal_of_log,
     is_entropy,
     log_of_softmax,
     made_anew,
+    mean_of_classes,
     mean_of_means,
     running_sum,
     summands,
@@ -80,7 +82,9 @@ class History:
     def add_loss(self, call: Call, result: Tensor, trace: Trace) -> None:
         """Remember a loss."""
         trace.op = "loss"
-        trace.arguments |= {"reduced": result.dim() == 0, "rows": _rows(call), "step": self.step}
+        trace.arguments |= {
+            "name": call.loss, "reduced": result.dim() == 0, "rows": _rows(call), "step": self.step,
+        }  # fmt: skip
         self._losses.append(Loss(weakref.ref(result), self.step, call.place))
 
     def add(
@@ -93,10 +97,12 @@ class History:
             self._add_filling(name, args, kwargs, result, trace)
         elif trace.op in ("pow", "mul"):
             yield from focal(trace)
+            yield from focal_of_log(trace)
             self._logs = [log for log in self._logs if not is_entropy(trace, log[0])]
             yield from self._add_share(trace)
         elif trace.op == "mean":
             yield from mean_of_means(trace)
+            yield from mean_of_classes(trace)
         elif trace.op == "log" and result.requires_grad and called_by_user():
             yield from self._add_log(trace)
         elif trace.op == "div":

@@ -21,6 +21,7 @@ from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_
 from crossentropy.doctor._runtime._sources import Source, made_by
 from crossentropy.doctor._runtime._targets import ones_per_row
 from crossentropy.doctor._runtime._trace import Trace
+from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def activation(call: Call) -> Iterator[Found]:
@@ -115,8 +116,7 @@ def _log_of_softmax(made: Source) -> Iterator[Found]:
         yield Found(
             "log-of-softmax",
             "certain",
-            f"the input is the logarithm{place_of(made.trace)} of a softmax: −inf, and nan in the gradient, "
-            "where a probability underflows; log_softmax is the same without that",
+            f"the input is the logarithm{place_of(made.trace)} of a softmax: {UNDERFLOWS}",
         )
 
 
@@ -239,7 +239,7 @@ def divergence(call: Call) -> Iterator[Found]:
             f"reduction='mean' divides by all {x.numel()} entries, and not by the {rows} rows: the divergence "
             f"is {x.shape[-1]}× too small",
         )
-    elif call.reduction == "batchmean" and x.dim() > 2:
+    elif call.reduction == "batchmean" and x.dim() > 2 and rows != x.shape[0]:
         yield Found(
             "kl-div-reduction",
             "certain",

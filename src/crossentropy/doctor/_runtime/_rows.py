@@ -80,6 +80,7 @@ def is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:
     return same and float(told.double().mean()) > 0.5 and ids.unique().numel() > 2 and labels.unique().numel() > 2
 
 
+_RANDOM = {"randn", "randn_like", "normal"}
 _RECURRENT = {"lstm", "gru", "rnn_tanh", "rnn_relu"}
 
 
@@ -88,12 +89,23 @@ def is_by_position(logits: Trace, embedded: Trace, ids: Tensor) -> bool:
     rows, length = ids.shape
 
     def has_positions(trace: Trace) -> bool:
+        if _is_drawn(trace):
+            return False
         packed = "pack" in trace.op or (len(trace.shape) == 2 and trace.op in _RECURRENT)
         many = math.prod(trace.shape[:-1]) >= rows * (length - 2)
         last = len(trace.shape) == 3 and trace.shape[0] == rows and length - 2 <= trace.shape[2] <= length
         return packed or many or last
 
     return _reaches(logits, embedded, has_positions) or not _reaches(logits, embedded, lambda _: True)
+
+
+def _is_drawn(trace: Trace) -> bool:
+    """Whether numbers were drawn around others, with a spread that is trained, as in variational autoencoders."""
+    spreads = (parent.back() for parent in trace.parents if trace.op == "add")
+    return any(
+        spread.op == "mul" and spread.requires_grad and any(factor.back().op in _RANDOM for factor in spread.parents)
+        for spread in spreads
+    )
 
 
 def _reaches(later: Trace, earlier: Trace, passable: Callable[[Trace], bool]) -> bool:

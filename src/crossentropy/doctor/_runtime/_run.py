@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from crossentropy import _terminal
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, by_cause
 from crossentropy.doctor._runtime._signals import Waiting
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
         if not out.exists() and not waiting.signals:  # it is written before the script begins
             raise ChildProcessError("the process that was to run the script did not start: see above")
         data: dict[str, Any] = json.loads(out.read_text("utf-8")) if out.exists() else _NOTHING
-    findings = tuple(Finding(**finding) for finding in data["findings"])
+    findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
     return Run(
-        tuple(sorted(set(findings))),
+        tuple(by_cause(set(findings))),
         data["steps"],
         data["calls"],
         code,

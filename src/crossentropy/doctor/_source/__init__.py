@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from crossentropy.doctor._finding import Finding, Passed
+from crossentropy.doctor._finding import Finding, Passed, by_cause
 from crossentropy.doctor._source._examination import examine_files
 
 
@@ -32,4 +32,4 @@ def examine(paths: Sequence[Path], *, jobs: int = 1, progress: Callable[[int, in
         Sorted findings without those that comments silence, what was passed over and why, and the number of files.
     """
     findings, passed, files = examine_files(paths, jobs, progress)
-    return Examined(tuple(sorted(findings)), tuple(sorted(passed)), files)
+    return Examined(tuple(by_cause(findings)), tuple(sorted(passed)), files)

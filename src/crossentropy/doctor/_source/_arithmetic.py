@@ -17,6 +17,20 @@ SMALLER = "smaller"
 """The kind of a mask of all that is less than these."""
 ONE_AND_EXP = "1 + exp"
 """The kind of the denominator of a logistic function."""
+REST = "1 - loss"
+"""A loss taken for a probability: the kind of one minus it,"""
+REST_TO_POWER = "(1 - loss) ** γ"
+"""of a power of that,"""
+LOG_OF_LOSS = "log loss"
+"""and of its logarithm."""
+TERMS = "terms"
+"""The kind of p · log q, the terms of a cross entropy written by hand; `axis` is that of the classes of p."""
+WEIGHTED = "weighted"
+"""The kind of rows that sum to 1, weighed by a softmax over another axis, which is `normal`."""
+NOISE = "noise"
+"""The kind of random numbers on a scale that is trained, as in variational autoencoders."""
+DIVERGENCE = "divergence"
+"""The kind of the terms of a Kullback-Leibler divergence, one for each class."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
 
 
@@ -64,6 +78,11 @@ def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: V
     return None
 
 
+def class_axis(x: Tensor) -> int | None:
+    """The axis along which numbers sum to 1."""
+    return x.axis if x.kind == "one-hot" else x.normal if x.kind in ("probabilities", "soft") else None
+
+
 def row_sum(x: Tensor) -> float | None:
     """What each row sums to, if that is known."""
     return 1.0 if x.kind in ("one-hot", "probabilities", "soft") else x.sums
@@ -84,6 +103,7 @@ def _merged(a: Tensor, b: Tensor) -> Tensor:
         source=main.source if main.graph else None,
         offset=main.offset,
         logs=a.logs or b.logs,
+        idle=a.idle if a.idle == b.idle else tuple(dict.fromkeys(a.idle + b.idle)),
         mixed=a.mixed or b.mixed,
         likely=a.likely or b.likely,
         parts=together(a.parts, b.parts),
@@ -114,6 +134,8 @@ def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: P
     for x, y, other in ((a, b, right), (b, a, left)):
         if _is_number(other) and abs(other) < 1e-2 and x.kind:
             return _kept(x, base)
+        if y.kind == NOISE:
+            return _kept(x, base).to(source=Sequence())
         if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
             return _kept(x, base)
         if x.kind == "exp" and other in (1, 1.0):
@@ -142,8 +164,16 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         scalar = _is_number(other) or isinstance(other, Unknown) or y.shape == ()
         if x.kind in ("logits", "normal", "tanh") and (scalar or y.kind in ("logits", "normal")):
             return _kept(x, base, "logits" if x.graph else x.kind)
-        if x.kind in ("probabilities", "mixture") and scalar:
+        gate = scalar or (y.kind == "sigmoid" and y.size(-1) == 1)
+        if x.kind in ("probabilities", "mixture") and gate:
             return _kept(x, base, "scaled")
+        entropy = x.logs is not None and y.kind == "probabilities"
+        if x.kind == "log-probabilities" and not entropy and (class_axis(y) is not None or not y.kind):
+            return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
+        if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
+            return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)
+        if x.kind == "normal" and x.graph is False and y.graph:
+            return base.to(kind=NOISE, source=Sequence())
         if x.kind == "uniform" and _is_number(other):
             return base.to(kind="uniform" if abs(other) <= 1 else "scores")
     return base
@@ -195,9 +225,15 @@ def _of_losses(
         return base
     main = a if a.parts else b
     reduction = main.reduction
+    if op is ast.Sub and left in (1, 1.0):
+        return base.to(kind=REST, made=b.made, reduction=reduction)
+    if op is ast.Mult and {a.kind, b.kind} == {REST_TO_POWER, LOG_OF_LOSS}:
+        report.focal(a, place)
+    if op in (ast.Mult, ast.Div) and main.kind in (DIVERGENCE, REST_TO_POWER) and not (a.parts and b.parts):
+        return _kept(main, base).to(reduction=reduction)
     if op is ast.Add:
         report.joined(base, place)
-        return base.to(kind="loss", reduction=reduction)
+        return base.to(kind="loss", reduction=reduction, idle=base.idle + _idle(a, b) + _idle(b, a))
     if op is ast.Div:
         report.divided(a, place)
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
@@ -207,9 +243,18 @@ def _of_losses(
     return base.to(kind="loss", reduction="weighted" if weighted and reduction == "mean" else reduction)
 
 
+def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
+    """Where a loss lost its graph that is added to others which have one; l − l.detach() is added on purpose."""
+    if term.cut is None or term.graph is not False or not term.parts or term.cut in others.idle:
+        return ()
+    return (term.cut,) if others.graph is not False and not term.parts & others.parts else ()
+
+
 def _power(report: Report, a: Tensor, b: Tensor, exponent: Value, place: Place) -> Tensor:
     if a.kind == "focal" and a.made is not None:
         report.focal(a, place)
+    if a.kind == REST:
+        return a.to(kind=REST_TO_POWER)
     return a.plain(kind="logits" if a.kind == "logits" and exponent == 1 else "loss" if a.parts else "")
 
 
@@ -219,13 +264,16 @@ def _numbers(report: Report, op: type[ast.operator], left: Value, right: Value, 
     both = isinstance(left, Number) and isinstance(right, Number)
     if op is ast.Add:
         parts = together(left.tensor.parts, right.tensor.parts) if both else first.tensor.parts
+        if isinstance(left, Unknown) or isinstance(right, Unknown):  # of which it may be a term
+            cut = first.tensor.cut
+            return Number(first.tensor.to(parts=parts, graph=None, idle=() if cut is None else (cut,)), place)
         return Number(first.tensor.to(parts=parts), place)
     if op is ast.Mult and (type(left) is float or type(right) is float):
         return Number(first.tensor.to(reduction="averaged"), place)
     if op is ast.Mult:
         return Unknown()
     if op is ast.Div and isinstance(left, Number):
-        report.divided(left.tensor, place)
+        report.averaged(left.tensor, place)
         return Number(left.tensor.to(reduction="averaged"), place)
     return Unknown()
 
@@ -237,6 +285,8 @@ def inverse(x: Tensor, place: Place) -> Tensor:
 
 def negate(x: Tensor) -> Tensor:
     """−x."""
+    if x.kind in (REST_TO_POWER, LOG_OF_LOSS):
+        return x
     if x.kind == "loss":
         return x.to(kind="negative")
     if x.kind == "log-probabilities":
@@ -267,6 +317,9 @@ def product(a: Tensor, b: Tensor, place: Place) -> Tensor:
     normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
     raw = a.kind not in normalised and b.kind not in normalised
     base = _merged(a, b)
+    mixes = a.kind in ("probabilities", "mixture") and (a.normal in (None, -1) or a.rank is None)
+    if mixes and class_axis(b) == -1 and not b.graph:
+        return base.to(kind="mixture", made=a.made, shape=shape, axis=-1, count=b.count, dtype="float")
     kind = (
         "logits"
         if raw and (base.graph or "logits" in (a.kind, b.kind))

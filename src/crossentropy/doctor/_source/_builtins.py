@@ -7,10 +7,9 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 
-from crossentropy.doctor._source import _loaders
+from crossentropy.doctor._source import _by_name, _loaders
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._joins import doubtful
 from crossentropy.doctor._source._values import (
     Bound,
     Call,
@@ -27,7 +26,6 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     is_known,
-    is_setting,
 )
 
 
@@ -170,11 +168,7 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
 
 
 def _getattr(run: Interpreter, arguments: Call) -> Value:
-    name = arguments.args[1] if len(arguments.args) > 1 else None
-    if not isinstance(name, str):
-        return Unknown()
-    value = run.attribute(_first(arguments), name)
-    value = doubtful(value) if is_setting(name) else value
+    value = _by_name.member(run, _first(arguments), arguments.args[1] if len(arguments.args) > 1 else None)
     has = not (isinstance(value, Bound) and isinstance(value.method, str))
     return value if has or len(arguments.args) < 3 else arguments.args[2]
 

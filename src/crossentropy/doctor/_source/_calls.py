@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from crossentropy.doctor._source import (
     _assignment,
     _builtins,
+    _by_name,
     _layers,
+    _libraries,
     _loaders,
     _losses,
     _methods,
     _operations,
     _parts,
+    _several,
     _tables,
+    _tokenizers,
+    _trainers,
     _unknowns,
 )
 from crossentropy.doctor._source._elements import named
@@ -58,6 +64,11 @@ class Calls(Statements):
         super().__init__(*arguments)
         self.begin(0, math.inf, None)
         self.called: set[int] = set()
+        """Functions that were followed, by node;"""
+        self.called_on: set[tuple[int, int]] = set()
+        """and those on objects of a class that inherits them, by class and node."""
+        self.made: dict[int, Instance] = {}
+        """The first object of each class that the program makes."""
 
     def begin(self, steps: int, deadline: float, inside: Module | None) -> dict[str, Value]:
         """Begin something that is followed for itself; gives back what was being done, for `vars(self).update`."""
@@ -80,7 +91,7 @@ class Calls(Statements):
         if isinstance(owner, Class):
             return self._of_class(owner, name)
         if isinstance(owner, Module):
-            return self.member(owner, name)
+            return dict(owner.scope) if name == "__dict__" else self.member(owner, name)
         if isinstance(owner, External):
             return constant(f"{owner.name}.{name}")
         if isinstance(owner, Tensor):
@@ -92,11 +103,15 @@ class Calls(Statements):
         if isinstance(owner, tuple) and len(owner) == 2 and name in ("values", "indices"):
             return owner[name == "indices"]
         if isinstance(owner, Choice):
-            return _unknowns.attribute(self, owner, name)
+            return _several.attribute(self, owner, name)
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
         return Bound(owner, name)
+
+    @abstractmethod
+    def find_module(self, name: str) -> Value:
+        """A module by its whole name, as what is followed would import it."""
 
     def member(self, module: Module, name: str) -> Value:
         """A name of a module that is read."""
@@ -191,7 +206,7 @@ class Calls(Statements):
         if isinstance(function, Unknown):
             return _unknowns.call_unknown(self, function, call)
         if isinstance(function, Choice):
-            return _unknowns.call_choice(self, function, call)
+            return _several.call(self, function, call)
         if isinstance(function, Tensor) and function.parts:
             self.report.add(
                 "loss-name-shadowed",
@@ -205,7 +220,7 @@ class Calls(Statements):
         """Follow a function."""
         key = id(function.node)
         if not self.report.silent:
-            self.called.add(key)
+            self._note(function, call)
         if self.depth >= DEEPEST or self.active.get(key, 0) >= 2:
             self.summaries.shorten()
             return Unknown()
@@ -217,9 +232,15 @@ class Calls(Statements):
         state = self._state(no_grad)
         return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
 
+    def _note(self, function: Function, call: Call) -> None:
+        self.called.add(id(function.node))
+        owner = call.args[0] if call.args and function.owner is not None else None
+        if isinstance(owner, Instance) and owner.cls is not function.owner:
+            self.called_on.add((id(owner.cls), id(function.node)))
+
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
-        return no_grad, min(self.loops, 1), self.report.silent
+        return no_grad, min(self.loops, 1), self.report.silent, self.report.listens
 
     def _follow(self, function: Function, call: Call, no_grad: Place | None) -> Value:
         key = id(function.node)
@@ -290,7 +311,10 @@ class Calls(Statements):
 
     def instantiate(self, cls: Class, call: Call) -> Value:
         """An object of a class that is read."""
-        return self.summaries.call(self, cls, call, self._state(self.no_grad), lambda: self._construct(cls, call))
+        made = self.summaries.call(self, cls, call, self._state(self.no_grad), lambda: self._construct(cls, call))
+        if isinstance(made, Instance) and not self.report.silent:
+            self.made.setdefault(id(cls), made)
+        return made
 
     def _construct(self, cls: Class, call: Call) -> Value:
         instance = Instance(cls)
@@ -345,6 +369,9 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
+        for library in (_by_name.call, _trainers.make, _libraries.make):
+            if (found := library(self, name, call)) is not NotImplemented:
+                return found
         if package == "builtins":
             return _builtins.call(self, last, call)
         if root in ("torch", "numpy", "einops", "jax", "scipy"):
@@ -362,6 +389,8 @@ class Calls(Statements):
         call = _tables.without(call)
         if package == "torch.nn.functional" and last in _losses.FUNCTIONS:
             return _losses.function(self.report, last, call)
+        if name == "torch.is_grad_enabled" and self.no_grad is not None:
+            return False
         if name in SWITCHES or last in ("enable_grad", "autocast"):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):
@@ -372,6 +401,8 @@ class Calls(Statements):
             layer = Layer(name, call)
             _losses.construct(self.report, layer)
             return layer
+        if package == "torch.nn" and last in _losses.BASES:
+            return _losses.base(Layer(name, call))
         if package == "torch.nn.functional" and (found := _layers.functional(self.report, last, call)) is not None:
             return found
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":
@@ -430,8 +461,12 @@ class Calls(Statements):
             return _layers.apply(
                 self.report, layer, Call(call.args, call.kwargs, _parts.layer_place(layer, call), call.open)
             )
+        if (output := _libraries.apply(self, layer, call)) is not NotImplemented:
+            return output
         if _methods.is_language_model(layer):
             return _methods.language_model(self.report, layer, call)
+        if _tokenizers.fills_up(call):
+            return _tokenizers.encoding()
         return Unknown()
 
     def method(self, owner: Value, name: str, call: Call) -> Value:

@@ -286,6 +286,14 @@ def parameter(call: Call) -> Tensor:
     return as_tensor(call.get("data", 0)).to(graph=True, cut=None, kind="")
 
 
+def _variable(call: Call) -> Value:
+    """Variable(data) of torch before 0.4: the tensor itself."""
+    data = call.get("data", 0)
+    x = as_tensor(data)
+    trained = call.get("requires_grad", 1) is True
+    return x.to(graph=True, own=not x.graph and x.cut is None) if trained else data
+
+
 CREATION: dict[str, Callable[[Call], Value]] = {
     "randn": lambda call: _filled(call, "normal"),
     "standard_normal": lambda call: _filled(call, "normal"),
@@ -300,7 +308,9 @@ CREATION: dict[str, Callable[[Call], Value]] = {
     "zeros_like": _like("zeros"), "ones_like": _like("ones"),
     "full": _full, "full_like": _full_like, "randint": _randint, "integers": _randint, "arange": _arange, "eye": _eye,
     "tensor": tensor, "array": tensor, "as_tensor": tensor, "asarray": tensor, "LongTensor": _of_dtype("long"),
-    "FloatTensor": _of_dtype("float"), "DoubleTensor": _of_dtype("float"), "multinomial": _multinomial,
+    **dict.fromkeys(("FloatTensor", "DoubleTensor", "HalfTensor", "Tensor"), _of_dtype("float")),
+    **dict.fromkeys(("IntTensor", "ShortTensor", "ByteTensor"), _of_dtype("long")), "BoolTensor": _of_dtype("bool"),
+    "Variable": _variable, "multinomial": _multinomial,
     "bincount": _bincount, "randperm": _randperm,
     "permutation": _randperm, "pad_sequence": pad_sequence, "Parameter": parameter,
 }  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 
 from crossentropy.doctor._source import _indexing, _tables
-from crossentropy.doctor._source._joins import choice, join
+from crossentropy.doctor._source._by_name import one_of
+from crossentropy.doctor._source._joins import join
 from crossentropy.doctor._source._values import (
     Class,
     External,
@@ -40,7 +41,7 @@ def item_of(owner: Value, index: Value, place: Place) -> Value:
         if isinstance(index, (Unknown, External)) and index not in owner and len(owner) == 1:
             return next(iter(owner.values()))
         if isinstance(index, Unknown) and index not in owner and owner and "*" not in owner:
-            return choice(owner.values())
+            return one_of(owner)
         with suppress(TypeError):
             return owner.get(index, Unknown())
     if isinstance(owner, Layer) and owner.name.startswith("pandas."):

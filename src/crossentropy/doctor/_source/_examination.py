@@ -13,13 +13,14 @@ from pathlib import Path
 
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
+from crossentropy.doctor._source._alone import Alone
 from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
 from crossentropy.doctor._source._pairing import Pairing
 from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report
 
-STEPS = 2
-"""Of each file: to follow it, and then what nothing has called."""
+STEPS = 3
+"""Of each file: to follow it, and then functions and methods that nothing has called."""
 
 
 def examine_files(
@@ -81,7 +82,8 @@ def examine_part(
         followed = [name for name in names if _is_followed(project, name)]
         count(STEPS * (len(names) - len(followed)))
         project.budget.parts = STEPS * len(followed)
-        for step in (project.examine, project.examine_rest):
+        alone = Alone(project)
+        for step in (project.examine, alone.functions, alone.methods):
             for name in followed:
                 step(name)
                 project.budget.parts -= 1

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _in_place, _targets
+from crossentropy.doctor._source import _arithmetic, _in_place, _libraries, _targets, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -148,10 +148,15 @@ class Expressions(ABC):
             if scope is not frame.scope:
                 self.noticed(scope, node.id)
             return scope[node.id]
-        return External(f"builtins.{node.id}") if hasattr(builtins, node.id) else Unknown()
+        if hasattr(builtins, node.id):
+            return External(f"builtins.{node.id}")
+        return _libraries.starred(frame.module.stars, node.id)
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
-        return self.attribute(self.evaluate(node.value, frame), node.attr)
+        owner = self.evaluate(node.value, frame)
+        if node.attr == "data" and isinstance(owner, Tensor):
+            return owner.to(graph=False, cut=owner.cut if owner.graph is False else self.place(node, frame))
+        return self.attribute(owner, node.attr)
 
     def _inner(self, node: ast.Await | ast.Starred, frame: Frame) -> Value:
         return self.evaluate(node.value, frame)
@@ -160,7 +165,7 @@ class Expressions(ABC):
         if isinstance(node.func, ast.Name) and node.func.id == "super" and frame.function and frame.function.owner:
             return Super(frame.owner, frame.function.owner)
         if isinstance(node.func, ast.Attribute):
-            owner = self.evaluate(node.func.value, frame)
+            owner = self._trained(node.func, self.evaluate(node.func.value, frame), frame)
             method = (
                 Bound(owner, node.func.attr) if isinstance(owner, Unknown) else self.attribute(owner, node.func.attr)
             )
@@ -171,6 +176,14 @@ class Expressions(ABC):
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result
+
+    def _trained(self, function: ast.Attribute, owner: Value, frame: Frame) -> Value:
+        """What a method is called of; of loss.backward(), where nothing is known of the loss, a loss from now on."""
+        if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
+            return owner
+        loss = self.report.unknown_loss(self.place(function, frame))
+        self.assign(function.value, loss, frame)
+        return loss
 
     def _changed(self, target: ast.expr, before: Value, result: Tensor, frame: Frame) -> None:
         """A tensor was changed in place: without gradients its graph stays as it was."""
@@ -338,7 +351,12 @@ class Expressions(ABC):
             key = self.evaluate(key_node, frame)
             with suppress(TypeError):
                 result[key] = named(key, value)
+            self.stored(key, value, self.place(value_node, frame), frame)
         return result
+
+    def stored(self, key: Value, value: Value, place: Place, frame: Frame) -> None:
+        """A value is put into a dictionary, or what may be one."""
+        _tokenizers.given_as_labels(self.report, key, value, place, frame.module.source.text)
 
     def _lambda(self, node: ast.Lambda, frame: Frame) -> Value:
         return self.make_function(node, frame)

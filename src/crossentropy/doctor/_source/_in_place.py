@@ -7,10 +7,13 @@ their value.
 from __future__ import annotations
 
 import ast
+import re
 
 from crossentropy.doctor._knowledge._binding import SIGNATURES, bound
 from crossentropy.doctor._source._names import canonical
 from crossentropy.doctor._source._values import Bound, Call, External, Layer, Tensor, Unknown, Value
+
+_LOSS = re.compile(r"loss|cost|^err", re.IGNORECASE)
 
 
 def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Value] | None:
@@ -23,6 +26,13 @@ def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Valu
     ):
         return _first(node, call)
     return None
+
+
+def is_unknown_loss(node: ast.expr, value: Value) -> bool:
+    """Whether an expression is a loss by its name, of which nothing else is known."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    unknown = isinstance(value, Unknown) or (isinstance(value, Tensor) and not value.parts and value.graph is None)
+    return unknown and _LOSS.search(name) is not None
 
 
 def _is_marked(name: str) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from crossentropy.doctor._source._indexing import times
 from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Dim, Tensor
+from crossentropy.doctor._source._values import Dim, Place, Tensor
+from crossentropy.doctor.rules import UNDERFLOWS
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -28,6 +30,7 @@ def activation(report: Report, case: LossCall) -> None:
             case.place,
             f"softmax{at(x)} feeds {case.title}, which applies log_softmax itself: {_floor(case.classes)}",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "sigmoid":
         report.add(
@@ -35,22 +38,32 @@ def activation(report: Report, case: LossCall) -> None:
             case.place,
             f"sigmoid{at(x)} feeds {case.title}, which takes logits: {_floor(case.classes)}",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "relu":
-        report.add(
-            "relu-before-cross-entropy",
-            case.place,
-            f"the ReLU{at(x)} is the last operation before {case.title}: no class can be ruled out, and where "
-            "all logits are 0 there is no gradient",
-            case.confidence,
-        )
+        _clipped(report, case, x.made, "")
     elif x.kind == "log-probabilities" and x.logs is None and not _wrong_dim(report, case):
         report.add(
             "log-softmax-before-cross-entropy",
             case.place,
             f"log_softmax{at(x)} feeds {case.title}, which applies it again: the same value, twice the work",
+            cause=x.made,
         )
+    _clipped(report, case, x.clipped, "log_softmax and ")
     _logarithm(report, case)
+
+
+def _clipped(report: Report, case: LossCall, relu: Place | None, before: str) -> None:
+    """A ReLU as the last operation on logits."""
+    if relu is not None:
+        report.add(
+            "relu-before-cross-entropy",
+            case.place,
+            f"the ReLU at {relu} is the last operation before {before}{case.title}: no class can be ruled out, and "
+            "where all logits are 0 there is no gradient",
+            case.confidence,
+            cause=relu,
+        )
 
 
 def _logarithm(report: Report, case: LossCall) -> None:
@@ -59,8 +72,7 @@ def _logarithm(report: Report, case: LossCall) -> None:
         report.add(
             "log-of-softmax",
             case.x.logs,
-            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: −inf, and "
-            "nan in the gradient, where a probability underflows; log_softmax is the same without that",
+            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: {UNDERFLOWS}",
             case.confidence,
         )
 
@@ -75,6 +87,7 @@ def nll(report: Report, case: LossCall) -> None:
             f"softmax{at(x)} feeds {case.title}, which takes log-probabilities: the loss is minus a mean "
             "probability, between −1 and 0",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in _RAW:
         report.add(
@@ -82,9 +95,11 @@ def nll(report: Report, case: LossCall) -> None:
             case.place,
             f"{case.title} gets raw scores{at(x)}, not log-probabilities: the loss falls without bound below 0",
             case.confidence,
+            cause=case.made,
         )
     elif x.kind == "log-probabilities":
         _wrong_dim(report, case)
+    _clipped(report, case, x.clipped, "log_softmax and ")
     _logarithm(report, case)
 
 
@@ -94,7 +109,8 @@ def _wrong_dim(report: Report, case: LossCall) -> bool:
     if x.normal is None or x.logs is not None:
         return False
     if x.rank is None or axis is None:
-        wrong, sure = x.normal == 0 and case.y.rank not in (0, None), False
+        wrong = x.normal == 0 and case.y.rank != 0
+        sure = case.y.rank is not None and case.y.kind in ("", "indices", "range") and case.y.dtype != "float"
         shown = "1"
     else:
         wrong, sure = x.normal != axis and x.rank > 1, True
@@ -107,6 +123,7 @@ def _wrong_dim(report: Report, case: LossCall) -> bool:
             f"log_softmax{at(x)} is taken over axis {over}, and {case.title} reads the classes along axis "
             f"{shown}: rows are not normalised",
             case.confidence if sure else "likely",
+            cause=x.made,
         )
     return wrong
 
@@ -122,6 +139,7 @@ def binary(report: Report, case: LossCall) -> None:
             f"softmax{at(x)} feeds {case.title}: its {classes} outputs sum to 1, so that several labels of a "
             "row cannot all be likely",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind in ("sigmoid", "column") and takes_logits:
         what = "sigmoid" if x.kind == "sigmoid" else "softmax"
@@ -131,6 +149,16 @@ def binary(report: Report, case: LossCall) -> None:
             f"{what}{at(x)} feeds {case.title}, which applies the sigmoid itself: the loss can never go below "
             "0.313 for a positive, 0.693 for a negative",
             case.confidence,
+            cause=x.made,
+        )
+    elif x.kind == "log-probabilities" and not takes_logits:
+        report.add(
+            "logits-into-bce",
+            case.place,
+            f"{case.title} takes probabilities and gets log-probabilities{at(x)}, of which none is above 0: use "
+            "cross_entropy on the logits, or nll_loss",
+            case.confidence,
+            cause=x.made,
         )
     elif x.kind in _RAW and x.kind != "relu" and not takes_logits:
         report.add(
@@ -138,6 +166,7 @@ def binary(report: Report, case: LossCall) -> None:
             case.place,
             f"{case.title} takes probabilities and gets raw scores{at(x)}: use binary_cross_entropy_with_logits",
             case.confidence,
+            cause=case.made,
         )
 
 
@@ -150,6 +179,7 @@ def divergence(report: Report, case: LossCall) -> None:
             case.place,
             f"softmax{at(x)} feeds the input of {case.title}, which takes log-probabilities: give it log_softmax",
             case.confidence,
+            cause=x.made,
         )
     elif x.kind == "log-probabilities" and x.rank == 2 and x.normal == -2 and x.logs is None:
         report.add(
@@ -157,17 +187,22 @@ def divergence(report: Report, case: LossCall) -> None:
             case.place,
             f"log_softmax{at(x)} is taken over the rows and not over the classes that {case.title} compares",
             case.confidence,
+            cause=x.made,
         )
     _logarithm(report, case)
     _reduction(report, case)
 
 
+def of_distributions(case: LossCall) -> bool:
+    """Whether a divergence is between distributions over several classes, as far as is known."""
+    return case.loss == "kl_div" and case.x.count != 1 and any(map(_distribution, (case.x, case.y)))
+
+
 def _reduction(report: Report, case: LossCall) -> None:
     x = case.x
-    distributions = any(_distribution(tensor) for tensor in (x, case.y))
-    if case.open or not distributions:
+    if case.open or not of_distributions(case):
         return
-    if case.reduction == "mean" and (x.rank is None or x.rank > 1) and x.count != 1:
+    if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
         report.add(
             "kl-div-reduction",
@@ -175,8 +210,9 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{case.title} with reduction='mean' divides by all entries and not by the rows: the divergence is "
             f"{classes}× too small — reduction='batchmean'",
             case.confidence,
+            cause=case.made,
         )
-    elif case.reduction == "batchmean" and x.rank is not None and x.rank > 2:
+    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and times(x.shape[1:-1]) != 1:
         report.add(
             "kl-div-reduction",
             case.place,
@@ -184,6 +220,7 @@ def _reduction(report: Report, case: LossCall) -> None:
             f"{x.rank}: the divergence is as many times too large as a sample has positions — flatten to (N·T, "
             "C) first",
             case.confidence,
+            cause=case.made,
         )
 
 

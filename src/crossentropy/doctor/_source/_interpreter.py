@@ -8,7 +8,7 @@ from typing import Protocol
 
 from crossentropy.doctor._source._journal import Journal
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Function, Instance, Layer, Place, Value
+from crossentropy.doctor._source._values import Call, Function, Instance, Layer, Module, Place, Value
 
 
 class Interpreter(Protocol):
@@ -20,6 +20,8 @@ class Interpreter(Protocol):
     """That are left."""
     depth: int
     """Of calls."""
+    inside: Module | None
+    """The module whose text is followed."""
 
     def truth(self, value: Value) -> bool | None:
         """Whether a value is true, if that is known."""
@@ -43,6 +45,10 @@ class Interpreter(Protocol):
 
     def report_place(self, function: Function) -> Value:
         """Where a function is defined."""
+        ...
+
+    def find_module(self, name: str) -> Value:
+        """A module by its whole name, as what is followed would import it."""
         ...
 
     def call(self, function: Value, call: Call) -> Value:

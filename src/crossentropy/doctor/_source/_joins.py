@@ -52,13 +52,17 @@ def choice(values: Iterable[Value]) -> Value:
         if not _is_option(value):
             return Unknown()
         given = value.options if isinstance(value, Choice) else (value,)
-        options += [option for option in given if not any(option is other for other in options)]
+        options += [option for option in given if not any(_is_same(option, other) for other in options)]
     return options[0] if len(options) == 1 else Choice(tuple(options)) if len(options) <= MOST_OPTIONS else Unknown()
 
 
+def _is_same(first: Value, second: Value) -> bool:
+    return first is second or (isinstance(first, External) and first == second)
+
+
 def _is_option(value: Value) -> bool:
-    if isinstance(value, Layer):
-        return value.name.startswith("torch.nn.") and not value.kind.endswith(("Loss", "Loss2d"))
+    if isinstance(value, (Layer, External)):
+        return value.name.startswith("torch.nn.")
     return isinstance(value, (Choice, Function, Class, Instance, Bound, Partial))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from crossentropy.doctor._source import _inputs, _operations, _targets
+from crossentropy.doctor._source._arithmetic import DIVERGENCE
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._joins import LIKELY, doubtful
 from crossentropy.doctor._source._loss_call import LossCall
@@ -67,9 +68,14 @@ _LOSSES = (
     ),
     Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target"), (_inputs.divergence,)),
     Loss("mse_loss", _REDUCE, _REDUCE, (_inputs.squared,)),
+    Loss("l1_loss", _REDUCE, _REDUCE, ()),
+    Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta"), ()),
+    Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta"), ()),
     Loss("linear_cross_entropy", (), ("in_features", "num_classes"), _HEAD, ("input", "linear_weight", "target")),
     Loss("linear_kl_div", (), (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
 )
+_SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
+"""Losses whose arguments may change places."""
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
@@ -77,10 +83,19 @@ CLASSES = {
     "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
     "NLLLoss2d": FUNCTIONS["nll_loss"], "BCELoss": FUNCTIONS["binary_cross_entropy"],
     "BCEWithLogitsLoss": FUNCTIONS["binary_cross_entropy_with_logits"], "KLDivLoss": FUNCTIONS["kl_div"],
-    "MSELoss": FUNCTIONS["mse_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
+    "MSELoss": FUNCTIONS["mse_loss"], "L1Loss": FUNCTIONS["l1_loss"], "SmoothL1Loss": FUNCTIONS["smooth_l1_loss"],
+    "HuberLoss": FUNCTIONS["huber_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
 }  # fmt: skip
 
 
+_BASES = {"_Loss": _REDUCE, "_WeightedLoss": ("weight", *_REDUCE)}
+"""The classes that torch's own criteria inherit from, and programs' too."""
+BASES = frozenset(_BASES)
+RIGHT = {
+    "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
+    "logits": ("cross_entropy", "binary_cross_entropy_with_logits"),
+}  # fmt: skip
+"""The losses that outputs of a kind are right for."""
 NAMES = frozenset([*FUNCTIONS, *CLASSES])
 """What programs call them."""
 
@@ -100,7 +115,21 @@ def construct(report: Report, layer: Layer) -> None:
         return
     arguments = _named(loss.constructor, call)
     _settings(report, loss, arguments, call)
-    layer.attributes.update({"reduction": _reduction(arguments), "ignore_index": arguments.get("ignore_index", -100)})
+    layer.attributes.update({"ignore_index": arguments.get("ignore_index", -100)} | _of_base(arguments, call))
+
+
+def base(layer: Layer) -> Layer:
+    """The part of a criterion that torch's base class makes."""
+    layer.attributes.update(_of_base(_named(_BASES[layer.kind], layer.call), layer.call))
+    return layer
+
+
+def _of_base(arguments: dict[str, Value], call: Call) -> dict[str, Value]:
+    """The attributes that every criterion of torch has."""
+    given = {name for name in _REDUCE if name in arguments}
+    reduction = Unknown() if call.open and not given else _reduction(arguments)
+    weight = arguments.get("weight", Unknown() if call.open else None)
+    return {"reduction": reduction, "weight": weight}
 
 
 def constructed_for_call(report: Report, layer: Layer) -> None:
@@ -180,7 +209,7 @@ def _evaluate(
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))
     report.examined(case)
-    if not _swapped(report, case):
+    if case.loss in _SYMMETRIC or not _swapped(report, case):
         for check in loss.checks:
             check(report, case)
     return _result(report, case)
@@ -188,7 +217,8 @@ def _evaluate(
 
 def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
     """Look at the input alone, where it was found out later what it is."""
-    FUNCTIONS[case.loss].checks[0](report, replace(case, x=x))
+    for check in FUNCTIONS[case.loss].checks[:1]:
+        check(report, replace(case, x=x))
 
 
 def _swapped(report: Report, case: LossCall) -> bool:
@@ -209,6 +239,8 @@ def _result(report: Report, case: LossCall) -> Tensor:
             f"the prediction was cut from the model at {x.cut}: no weight of the model gets a gradient",
         )
     graph = True if x.graph or y.graph else x.graph
+    if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models
     rows = _rows(case)
     ignored = case.ignore_index
     uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES
@@ -217,11 +249,13 @@ def _result(report: Report, case: LossCall) -> Tensor:
     if case.reduction == "none" and y.rank is not None:
         shape = y.shape
     cut = None if graph else x.cut or y.cut
+    terms = case.reduction == "none" and _inputs.of_distributions(case)
     return Tensor(
-        kind="loss",
+        kind=DIVERGENCE if terms else "loss",
         made=case.place,
-        shape=shape,
+        shape=x.shape if terms else shape,
         dtype="float",
+        normal=x.normal if x.normal is not None else y.normal,
         graph=graph,
         cut=cut,
         reduction=case.reduction,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from crossentropy.doctor._knowledge._operations import canonical
-from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets
+from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _targets, _tokenizers
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor, minus
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -25,7 +25,9 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    as_settings,
     is_known,
+    is_setting,
     setting,
 )
 
@@ -74,8 +76,6 @@ def tensor_attribute(x: Tensor, name: str) -> Value:
         return _operations.shape_value(x)
     if name in ("T", "mT", "H", "mH"):
         return _shapes.moved(x, canonical(name), {})
-    if name == "data":
-        return x.to(graph=False, cut=x.cut or x.made)
     if name == "dtype":
         return External(f"torch.{'float32' if x.dtype == 'float' else x.dtype}") if x.dtype else Unknown()
     if name == "ndim":
@@ -155,15 +155,17 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
         run.journal.store(owner.members, MODEL, True)
     if name in ("eval", "train", "to", "cuda", "cpu", "requires_grad_", "float", "double", "half", "bfloat16"):
         return owner
-    if name == "forward":
+    if name in ("forward", "__call__"):
         return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
-    if name == "backward" and arguments.args:
+    if name == "backward" and (arguments.args or "loss" in arguments.kwargs):
         return _backward_of(run, arguments)
     if name == "backward":
         run.journal.store(owner.members, "*backward", arguments.place)
-    if name in _TENSOR_METHODS:
+    if _tokenizers.fills_up(arguments):
+        return _tokenizers.encoding()
+    if name in _TENSOR_METHODS or (name == "clone" and _tokenizers.is_filled_up(owner)):
         return _of_tensor(run, as_tensor(owner), name, arguments)
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
@@ -244,7 +246,8 @@ def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
     if name == "format" or name not in cheap or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
         return Unknown()
     with suppress(TypeError, ValueError, AttributeError):
-        return getattr(owner, name)(*arguments.args, **arguments.kwargs)
+        result = getattr(owner, name)(*arguments.args, **arguments.kwargs)
+        return as_settings(result) if any(map(is_setting, (owner, *values))) else result
     return Unknown()
 
 
@@ -258,7 +261,9 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):
-        base = instance.attributes.get("*base")
+        base, forward = instance.attributes.get("*base"), instance.cls.find("forward")
+        if name == "__call__" and isinstance(forward, Function):
+            return run.call_function(forward, arguments.before(instance))
         return run.call(base, arguments) if isinstance(base, Layer) else Unknown()
     return _of_object(run, instance, name, arguments)
 
@@ -280,10 +285,8 @@ def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: 
     if name in ("register_buffer", "register_parameter", "add_module", "register_module") and isinstance(first, str):
         value = arguments.args[1] if len(arguments.args) > 1 else arguments.kwargs.get("tensor", Unknown())
         return _registered(run, owner, first, value)
-    if name == "forward" and isinstance(owner, Instance):
-        return run.call_instance(owner, arguments)
-    if name == "forward" and isinstance(owner, Layer):
-        return run.apply(owner, arguments)
+    if name in ("forward", "__call__"):
+        return run.call(owner, arguments)
     if name in ("step", "zero_grad"):
         return _step(run, arguments)
     if name == "backward" and isinstance(owner, Layer) and owner.kind in _losses.CLASSES:
@@ -300,7 +303,7 @@ def _of_object(run: Interpreter, owner: Layer | Instance, name: str, arguments: 
 
 def _backward_of(run: Interpreter, arguments: Call) -> None:
     """engine.backward(loss); of loss.backward(gradient), where the loss is not known, nothing is said."""
-    loss = arguments.args[0]
+    loss = arguments.get("loss", 0)
     if isinstance(loss, Tensor) and loss.parts:
         run.report.backward(loss, arguments.place)
 
@@ -336,6 +339,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return list(layer.items)
     if name == "keys":
         return list(layer.names)
+    if _tokenizers.fills_up(arguments):
+        return _tokenizers.encoding()
     if layer.kind == "ArgumentParser":
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:

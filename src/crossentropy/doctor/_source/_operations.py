@@ -9,7 +9,7 @@ from typing import TypeAlias
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge import _operations as _table
 from crossentropy.doctor._knowledge._binding import bound
-from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes
+from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes, _targets
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor, times
 from crossentropy.doctor._source._report import Report
@@ -38,7 +38,7 @@ def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
     count = x.size(normal) if normal is not None and (normal < 0 or x.rank) else x.count
     axis = normal if x.rank is not None or normal is None or normal < 0 else None
     result = x.plain(kind=kind, made=call.place, axis=axis, count=count if axis == normal else x.count, normal=normal,
-                     dtype="float", mixed=x.mixed)  # fmt: skip
+                     dtype="float", mixed=x.mixed, clipped=x.made if x.kind == "relu" else None)  # fmt: skip
     if x.axis is not None and axis is not None and x.axis != axis and x.kind == "logits":
         return result.to(axis=x.axis, count=x.count)
     return result
@@ -61,6 +61,8 @@ def _log(report: Report, x: Tensor, call: Call) -> Tensor:
         return x.to(kind="log-probabilities", made=call.place, normal=None)
     if x.kind == "column" and x.made is not None and x.graph:
         return x.plain(logs=call.place)
+    if x.kind == "loss":
+        return x.to(kind=_arithmetic.LOG_OF_LOSS)
     if x.total is not None and x.total.kind == "exp":
         return x.to(kind="logsumexp")
     return x.plain()
@@ -160,7 +162,7 @@ def _to(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def detach(report: Report, x: Tensor, call: Call) -> Tensor:
     """The same numbers without a graph."""
-    return x.to(graph=False, cut=call.place if x.graph and not x.own else x.cut)
+    return x.to(graph=False, cut=call.place if (x.graph and not x.own) or x.parts else x.cut)
 
 
 def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -179,6 +181,8 @@ def _gather(name: str) -> Operation:
 
     def run(report: Report, x: Tensor, call: Call) -> Tensor:
         index = as_tensor(call.get("index", default=call.get("indices")))
+        if call.get("dim") in (1, -1) and (index.rank is None or index.size(-1) == 1):
+            _targets.picked(report, x, index, call.place)
         kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
         new = _shapes.moved(x, name, call.kwargs)
         axis = new.axis if new.rank is not None and new.rank == index.rank else None
@@ -320,7 +324,8 @@ def _without_sequence(name: str) -> Operation:
 
 
 def _view(report: Report, x: Tensor, call: Call) -> Tensor:
-    size = call.get("size", default=call.get("shape", default=call.get("dtype", default=())))
+    names = ("size", "shape", "sizes", "dtype")
+    size = next((call.kwargs[name] for name in names if name in call.kwargs), Unknown() if call.open else ())
     sizes = size if isinstance(size, (list, tuple)) else (size,)
     if len(sizes) == 1 and isinstance(sizes[0], External):
         return to_dtype(x, dtype_of(sizes[0]))
@@ -359,7 +364,7 @@ _NAMED: dict[str, Operation] = {
     "select": lambda r, x, c: _selected(x, c.get("dim")),
     **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
     "size": _size, "numel": _numel, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
-    "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view,
+    "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view, "resize": _view,
     "rearrange": lambda r, x, c: _shapes.rearrange(x, c.get("pattern"), c.place),
     **{name: _moved(name) for name in ("flatten", "ravel", "unflatten", "permute", "transpose", "t", "T", "H", "mT")},
     **{name: _moved(name) for name in ("movedim", "squeeze", "unsqueeze", "as_strided", "expand", "repeat", "tile")},

@@ -32,11 +32,6 @@ MOST_MODELS = 24
 
 _BASES = ("Module", "LightningModule", "PreTrainedModel", "Sequential")
 _KINDS = ("probabilities", "sigmoid", "log-probabilities", "relu", "logits")
-_TAKES = {
-    "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
-    "logits": ("cross_entropy", "binary_cross_entropy_with_logits"),
-}  # fmt: skip
-"""The losses that outputs of a kind are right for."""
 _OTHER_MODELS = re.compile(
     r"^\s*(?:import|from)\s+(?:timm|transformers|torchvision\.models|segmentation_models_pytorch|open_clip|clip|monai)\b"
     r"|torchvision\.models|from torchvision import[^\n]*\bmodels\b|torch\.hub\.load",
@@ -136,7 +131,7 @@ class Pairing:
         if any(output.made in report.seen for output in outputs):
             return True
         shown = {self.project.modules[file].source.shown for file in files if file in self.project.modules}
-        fitting = _TAKES.get(outputs[0].kind, ())
+        fitting = _losses.RIGHT.get(outputs[0].kind, ())
         return any(place.path in shown and loss in fitting for place, loss in report.open_losses)
 
 

@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
-from crossentropy.doctor._source import _builtins
 from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
 from crossentropy.doctor._source._leading import Leading, changed
-from crossentropy.doctor._source._relevance import Relevance, mentions_loss
+from crossentropy.doctor._source._relevance import Relevance
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._statements import Flow
 from crossentropy.doctor._source._values import (
@@ -27,13 +26,10 @@ from crossentropy.doctor._source._values import (
     Instance,
     Layer,
     Module,
-    Number,
     Output,
     Scope,
-    Tensor,
     Unknown,
     Value,
-    setting,
 )
 
 STEPS = 60_000
@@ -41,9 +37,8 @@ STEPS = 60_000
 SECONDS = 1.0
 """Processor time for one file, and again for its functions that nothing calls: the last resort, since it hangs on the
 machine what is found then."""
-ROOT_STEPS = 12_000
-"""Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
-REST_STEPS = 60_000
+MODEL_STEPS = 12_000
+"""Expressions that are evaluated for a module or a model that is followed quietly."""
 
 _NOT_READ = ("torch", "numpy", "builtins")
 
@@ -66,8 +61,6 @@ class Project(Calls):
         self.modules: dict[str, Module] = {}
         self.links: dict[str, set[str]] = {}
         """Which files a file imports."""
-        self._objects: dict[int, Value] = {}
-        """An object of each class whose methods nothing calls, as its constructor leaves it."""
         self._found: dict[tuple[str, str], str | None] = {}
 
     # --- files and modules --------------------------------------------------------------------------------------------
@@ -122,7 +115,7 @@ class Project(Calls):
         module.scope.setdefault("__name__", "__main__")
         module.scope.setdefault("__file__", module.source.shown)
         module.state = "running"
-        with self._within_limits(module.name, steps, module):
+        with self.within_limits(module.name, steps, module):
             self._statements_of(body, Frame(module.scope, module), module.name)
         module.state = "done"
 
@@ -136,30 +129,36 @@ class Project(Calls):
         try:
             return self.run([statement], frame)
         except RecursionError:
-            self._give_up(path, f"line {statement.lineno} is nested too deeply to follow")
+            self.give_up(path, f"line {statement.lineno} is nested too deeply to follow")
             return Flow.NEXT
 
+    def bind_for(self, path: str, text: str) -> None:
+        """Follow what was left out of a module if that binds a name in a text."""
+        left_out = self._left_out.get(path, [])
+        if any(word in text for statement in left_out for word in changed(statement)):
+            self.module(path)
+
     @contextmanager
-    def _within_limits(self, path: str, most: int, inside: Module | None, what: str = "it") -> Iterator[None]:
+    def within_limits(self, path: str, most: int, inside: Module | None, what: str = "it") -> Iterator[None]:
         """What takes too long, or fails, is given up, and said; what was found until then stays."""
         steps, began = self.budget.share(most), time.process_time()
         before = self.begin(steps, began + SECONDS, inside)
         try:
             yield
         except Exhausted as limit:
-            self._give_up(path, f"{what} takes too {limit} to follow")
+            self.give_up(path, f"{what} takes too {limit} to follow")
         except RecursionError:
-            self._give_up(path, f"{what} is nested too deeply to follow")
+            self.give_up(path, f"{what} is nested too deeply to follow")
         except MemoryError:
-            self._give_up(path, f"{what} takes too much memory to follow")
+            self.give_up(path, f"{what} takes too much memory to follow")
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-            self._give_up(path, f"crossentropy doctor fails here, please report it: {error!r}")
+            self.give_up(path, f"crossentropy doctor fails here, please report it: {error!r}")
         finally:
             self.budget.spent += steps - max(self.steps, 0)
             vars(self).update(before)
             self.deadline += time.process_time() - began
 
-    def _give_up(self, path: str, reason: str) -> None:
+    def give_up(self, path: str, reason: str) -> None:
         if not self.report.silent:
             self.pass_over(self.files[path], reason, partly=True)
 
@@ -179,12 +178,12 @@ class Project(Calls):
         """A module, followed without a report if that was not worth it before."""
         if path not in self.modules:
             with self.report.silence():
-                self.module(path, ROOT_STEPS)
+                self.module(path, MODEL_STEPS)
         return self.modules.get(path)
 
     def try_model(self, model: Class | Function | Layer, caller: Output) -> Value:
         """What a model makes, if that can be followed."""
-        with self.report.silence(), self._within_limits("", ROOT_STEPS, None):
+        with self.report.silence(), self.within_limits("", MODEL_STEPS, None):
             return _made(self, model, caller)
         return Unknown()
 
@@ -195,13 +194,16 @@ class Project(Calls):
             return module
         return External(name) if path is None else Unknown()
 
+    def find_module(self, name: str) -> Value:
+        return Unknown() if self.inside is None else self._imported(name, Frame(self.inside.scope, self.inside))
+
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         base = self._base(node, frame.module.name)
         path = None if base is None else self._locate(base, frame.module.name, node.level)
         module = None if path is None else self._linked(frame, path)
         for alias in node.names:
             if alias.name == "*":
-                self._all(module, frame)
+                self._all(module, base if path is None and not node.level else None, frame)
             else:
                 self.bind(
                     alias.asname or alias.name, self._member_of(module, base, path, alias.name, node, frame), frame
@@ -244,7 +246,8 @@ class Project(Calls):
             return Unknown()
         return self.attribute(External(base), name)
 
-    def _all(self, module: Module | None, frame: Frame) -> None:
+    def _all(self, module: Module | None, library: str | None, frame: Frame) -> None:
+        frame.module.stars += [library] if library is not None else module.stars if module is not None else []
         if module is not None:
             for name, value in list(module.scope.items()):
                 if not name.startswith("_"):
@@ -284,88 +287,6 @@ class Project(Calls):
             if path in self.files:
                 return path
         return None
-
-    # --- what is followed ---------------------------------------------------------------------------------------------
-
-    def examine_rest(self, path: str) -> None:
-        """Follow the functions of a file that nothing calls."""
-        module = self.modules.get(path)
-        if module is None:
-            return
-        lines = module.source.text.splitlines()
-        until = self.budget.spent + REST_STEPS
-        for function, owner in self._definitions(module):
-            if self.budget.spent >= until:
-                self._give_up(path, "it has too many functions to follow them all")
-                break
-            text = "\n".join(lines[function.node.lineno - 1 : function.node.end_lineno])
-            if id(function.node) not in self.called and mentions_loss(text):
-                self._bind_for(path, text)
-                self._follow_alone(function, owner, min(ROOT_STEPS, until - self.budget.spent))
-
-    def _bind_for(self, path: str, text: str) -> None:
-        """Follow what was left out of a module if that binds a name in a text."""
-        left_out = self._left_out.get(path, [])
-        if any(word in text for statement in left_out for word in changed(statement)):
-            self.module(path)
-
-    def _definitions(self, module: Module) -> list[tuple[Function, Class | None]]:
-        found: list[tuple[Function, Class | None]] = []
-        for value in list(module.scope.values()):
-            if isinstance(value, Function) and value.module is module:
-                found.append((value, None))
-            elif isinstance(value, Class) and value.module is module:
-                methods = [item for item in value.scope.values() if isinstance(item, Function)]
-                found.extend(
-                    (method, value) for method in methods if method.name != "__init__" and method.owner is value
-                )
-        return found
-
-    def _follow_alone(self, function: Function, owner: Class | None, steps: int) -> None:
-        """Follow a function that nothing calls, with arguments that are not known."""
-        place = self.report_place(function)
-        what = f"{function.name} in line {function.node.lineno}"
-        with self._within_limits(function.module.name, steps, function.module, what):
-            arguments = self._unknown_arguments(function, place)
-            if owner is not None and "staticmethod" not in function.decorators:
-                arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
-            result = self.call_function(function, arguments)
-            self._returned(function, owner, result)
-
-    def _unknown_arguments(self, function: Function, place: Value) -> Call:
-        """Defaults, but for None, which stands for something else that may be given."""
-        given = {name: Unknown() if value is None else setting(value) for name, value in function.defaults.items()}
-        return Call([], given, place, open=True)
-
-    def _object_of(self, cls: Class, place: Value) -> Value:
-        init = cls.find("__init__")
-        arguments = (
-            self._unknown_arguments(init, place) if isinstance(init, Function) else Call([], {}, place, open=True)
-        )
-        if id(cls) not in self._objects:
-            self._objects[id(cls)] = Unknown()  # what takes too long once is not tried again
-            self._objects[id(cls)] = self.instantiate(cls, arguments)
-        instance = self._objects[id(cls)]
-        if not isinstance(instance, Instance):
-            return Unknown()
-        return Instance(cls, {name: _builtins.copied(value) for name, value in instance.attributes.items()})
-
-    def _returned(self, function: Function, owner: Class | None, result: Value) -> None:
-        """What a trainer of another library takes the gradient of."""
-        if function.name == "training_step" and owner is not None and owner.external().endswith("LightningModule"):
-            self._lightning(function, result)
-
-    def _lightning(self, function: Function, result: Value) -> None:
-        """A loss that training_step gives back without its graph."""
-        loss = result.get("loss") if isinstance(result, dict) else result
-        tensor = loss.tensor if isinstance(loss, Number) else loss
-        cut = tensor.cut if isinstance(tensor, Tensor) and tensor.graph is False and tensor.parts else None
-        if cut is not None:
-            self.report.add(
-                "detached-loss",
-                cut,
-                "training_step gives back a loss whose graph is cut here: no weight gets a gradient",
-            )
 
 
 def _made(project: Project, model: Class | Function | Layer, caller: Output) -> Value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossentropy.doctor._source import _shapes
-from crossentropy.doctor._source._arithmetic import RANKED
+from crossentropy.doctor._source._arithmetic import DIVERGENCE, RANKED, TERMS, WEIGHTED
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
@@ -60,13 +60,31 @@ def mean(report: Report, x: Tensor, call: Call) -> Value:
     if x.parts:
         if len(x.parts) > 1 and axis in (None, 0):
             report.divided(x, call.place)
-        changes = {"kind": x.kind, "reduction": "mean" if x.reduction == "none" and axis is None else x.reduction}
-        return _shapes.reduced(x, axis, keep, made=x.made, **changes)
+        if x.kind == DIVERGENCE and _takes_classes(x, axis):
+            report.mean_of_classes(x, call.place)
+        reduction = "mean" if x.reduction == "none" and axis is None else x.reduction
+        return _shapes.reduced(x, axis, keep, made=x.made, kind=_reduced_kind(x, axis), reduction=reduction)
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.kind == "logits":
         return result.to(kind="logits")
-    rows = type(axis) is int and x.rank is not None and x.normal is not None and axis % x.rank != x.normal % x.rank
+    rows = type(axis) is int and x.normal is not None and not _is_axis(x, axis, x.normal)
     return result.to(kind="mixture") if x.kind in ("probabilities", "mixture") and rows else result
+
+
+def _reduced_kind(loss: Tensor, axis: Value) -> str:
+    """Of a sum or mean: the terms of a divergence are a loss when those of all classes are together."""
+    return "loss" if loss.kind == DIVERGENCE and _takes_classes(loss, axis) else loss.kind
+
+
+def _takes_classes(x: Tensor, axis: Value) -> bool:
+    return axis is None or _is_axis(x, axis, x.normal)
+
+
+def _is_axis(x: Tensor, axis: Value, other: int | None) -> bool:
+    """Whether two axes are the same, as far as is known: the mean of a softmax over its own axis would say nothing."""
+    if type(axis) is not int or other is None:
+        return False
+    return axis == other if x.rank is None or not x.rank else axis % x.rank == other % x.rank
 
 
 def total(report: Report, x: Tensor, call: Call) -> Value:
@@ -75,7 +93,12 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
     keep = call.get("keepdim", 2, call.get("keepdims", default=False))
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.parts:
-        return result.to(kind=x.kind, reduction="sum" if x.reduction == "none" else x.reduction)
+        return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction == "none" else x.reduction)
+    if x.kind == TERMS:
+        _by_hand(report, x, axis, call)
+        report.summed(x, call.place)
+    if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
+        return result.to(kind="mixture", axis=-1, count=x.count)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
         return result.to(kind="multi-hot", axis=-1, count=x.count)
     normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis
@@ -84,6 +107,13 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         total=x if keep is True else None,
         normal=normal if type(normal) is int else None,
     )
+
+
+def _by_hand(report: Report, terms: Tensor, axis: Value, call: Call) -> None:
+    """A sum of p · log q over the classes of p, of a log_softmax over another axis."""
+    own = _is_axis(terms, axis, terms.normal)
+    if _is_axis(terms, axis, terms.axis) and terms.normal is not None and not own and terms.rank != 1:
+        report.wrong_dim(terms, axis, call.place, "likely" if terms.rank is None and terms.normal != 0 else "certain")
 
 
 def logsumexp(report: Report, x: Tensor, call: Call) -> Value:

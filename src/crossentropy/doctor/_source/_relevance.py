@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 
 _TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
 _CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
-_LOSSES = rf"{_CALLED}|[Ll]oss\w*\(|training_step"
+_FILLS = r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)"""
+"""Calls of tokenizers that fill rows up, which may become labels."""
+_LOSSES = rf"{_CALLED}|[Ll]oss\w*\(|training_step|{_FILLS}"
 _IN_TEXT = re.compile(_LOSSES)
 _IN_BYTES = re.compile(_LOSSES.encode())
 _WORDS = r"[Ll]oss|LOSS|[Cc]riterion|backward|CrossEntropy|cross_entropy|NLL|nll|BCE|bce|kl_div|KLDiv|training_step"
 LOSS = re.compile(_WORDS)
 """Words of programs that compute a loss, or write one by hand."""
-_LOSS_IN_BYTES = re.compile(_WORDS.encode())
+_LOSS_IN_BYTES = re.compile(f"{_WORDS}|{_FILLS}".encode())
 _IMPORT = re.compile(
     rb'^[ \t"]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n]*))|import[ \t]+([\w., \t]+))',
     re.MULTILINE,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
+from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._loss_call import LossCall
+from crossentropy.doctor._source._loss_call import LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value
-from crossentropy.doctor.rules import RULES, Confidence
+from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+VARYING = "over the labels that are not ignored, whose number varies,"
+"""Of which losses it is not known that their numbers of rows differ."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -23,16 +27,22 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
     return first if len(first) >= MOST_PARTS else first | second
 
 
+Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
+"""By path, cell, line and rule."""
+
+
 class Report:
     """Collects findings, and the history of losses."""
 
     def __init__(self) -> None:
-        self.findings: dict[tuple[str, int | None, int, str], Finding] = {}
+        self.findings: Findings = {}
         self.number = 0
         self.events = 0
         """How often something was done that counts each time."""
         self.silent = False
-        """Whether what is followed is not to be reported."""
+        """Whether what is followed is not to be reported, and counts in no history."""
+        self._apart: Findings | None = None
+        """What is found on one of several ways."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
         self.open_losses: set[tuple[Place, str]] = set()
@@ -44,27 +54,61 @@ class Report:
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
 
-    def add(self, rule: str, place: Place, message: str, confidence: Confidence = "certain") -> None:
+    def add(
+        self, rule: str, place: Place, message: str, confidence: Confidence = "certain", cause: Place | None = None
+    ) -> None:
         """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
-        if self.silent:
+        if self.silent and self._apart is None:
             return
         if RULES[rule].harmless:
             confidence = "info"
-        key = (place.path, place.cell, place.line, rule)
-        old = self.findings.get(key)
-        if old is None or (old.confidence != "certain" and confidence == "certain"):
-            self.findings[key] = Finding(
-                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell
+        self._tell(
+            Finding(
+                place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
+        )
+
+    def _tell(self, finding: Finding) -> None:
+        findings = self.findings if self._apart is None else self._apart
+        key = (finding.path, finding.cell, finding.line, finding.rule)
+        old = findings.get(key)
+        if old is None or (old.confidence != "certain" and finding.confidence == "certain"):
+            findings[key] = finding
 
     @contextmanager
     def silence(self) -> Iterator[None]:
         """Follow something without reporting it."""
-        before, self.silent = self.silent, True
+        with self._listening(True, None):
+            yield
+
+    @contextmanager
+    def apart(self) -> Iterator[Findings]:
+        """Follow one of several ways: what is found on it is given back, and counts in no history."""
+        found: Findings = {}
+        with self._listening(True, found if self.listens else None):
+            yield found
+
+    @contextmanager
+    def _listening(self, silent: bool, apart: Findings | None) -> Iterator[None]:
+        before = self.silent, self._apart
+        self.silent, self._apart = silent, apart
         try:
             yield
         finally:
-            self.silent = before
+            self.silent, self._apart = before
+
+    @property
+    def listens(self) -> bool:
+        """Whether what is found now is kept, or at least compared."""
+        return not self.silent or self._apart is not None
+
+    def several(self, ways: Sequence[Findings], is_likely: Callable[[Finding], bool]) -> None:
+        """What is found on all of several ways, and what of the rest is worth being called likely."""
+        for key, finding in (item for way in ways for item in way.items()):
+            if all(key in way for way in ways):
+                self._tell(finding)
+            elif is_likely(finding):
+                self._tell(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""
@@ -81,28 +125,64 @@ class Report:
         self.number += 1
         return Part(place, self.number, rows, uneven)
 
+    def unknown_loss(self, place: Place) -> Tensor:
+        """A loss of which it is only known that its gradient is taken here."""
+        parts = frozenset({self.part(place, None, uneven=False)})
+        return Tensor(kind="loss", made=place, graph=True, parts=parts)
+
     def focal(self, factor: Tensor, place: Place) -> None:
-        """A power of one minus exp(−loss)."""
+        """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
             self.add(
                 "focal-on-reduced-loss",
-                factor.made or place,
+                place,
                 "the focal factor is computed from a loss that was already reduced to its "
                 f"{factor.reduction}{_losses(factor.parts)}: one number weighs the whole batch — "
                 "reduction='none'",
+            )
+
+    def mean_of_classes(self, divergence: Tensor, place: Place) -> None:
+        """A mean over the terms of a divergence."""
+        classes = f"{divergence.count}" if isinstance(divergence.count, int) else "C"
+        self.add(
+            "kl-div-reduction",
+            place,
+            f"this mean divides the terms of kl_div{at(divergence)} by the number of classes too: the divergence is "
+            f"{classes}× too small — .sum(-1) first, then the mean over the rows",
+            "likely" if divergence.likely else "certain",
+        )
+
+    def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
+        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        self.add(
+            "softmax-wrong-dim",
+            place,
+            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            "here: rows are not normalised",
+            "likely" if scores.likely else confidence,
+        )
+
+    def summed(self, terms: Tensor, place: Place) -> None:
+        """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
+        if terms.logs is not None and terms.graph is None:
+            self.add(
+                "log-of-softmax",
+                terms.logs,
+                f"the logarithm of a softmax, in two steps, in the cross entropy of {place}: {UNDERFLOWS}",
+                "likely",
             )
 
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
         """Losses were added up."""
-        if not self.silent and tensor.graph is not False and _repeated(tensor.parts):
+        if not self.silent and _has_graph(tensor) and _repeated(tensor.parts):
             self._keep(place, tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
         last = islice(values, MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and value.graph is not False and value.parts]
+        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -124,8 +204,15 @@ class Report:
             self.add(
                 "log-of-softmax",
                 loss.logs,
-                f"the logarithm of a softmax, in two steps, in the loss of {place}: −inf, and nan in the "
-                "gradient, where a probability underflows; log_softmax is the same without that",
+                f"the logarithm of a softmax, in two steps, in the loss of {place}: {UNDERFLOWS}",
+            )
+        for cut in loss.idle if loss.graph is not False else ():
+            self.add(
+                "detached-loss",
+                cut,
+                f"this term of the loss of {place} loses its graph here: it changes the value of the loss, and trains "
+                "nothing",
+                "certain" if loss.graph else "likely",
             )
         if loss.cut is not None and loss.graph is False:
             self.add(
@@ -150,8 +237,14 @@ class Report:
         if sum_of_losses.reduction == "mean" and (why := _unequal(sum_of_losses.parts)):
             self._means(why, place)
 
-    def _means(self, why: str, place: Place) -> None:
-        self.add("mean-of-means", place, f"means {why} are averaged with equal weight")
+    def averaged(self, sum_of_numbers: Tensor, place: Place) -> None:
+        """A sum of numbers read from losses was divided: what trains is right, and only what is shown is off."""
+        if sum_of_numbers.reduction == "mean" and (why := _unequal(sum_of_numbers.parts)):
+            trained = any(done & sum_of_numbers.parts for done, _ in self._backward)
+            self._means(why, place, "info" if trained or why == VARYING else "certain")
+
+    def _means(self, why: str, place: Place, confidence: Confidence = "certain") -> None:
+        self.add("mean-of-means", place, f"means {why} are averaged with equal weight", confidence)
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
@@ -169,6 +262,11 @@ class Report:
 def _losses(parts: frozenset[Part]) -> str:
     places = sorted({str(part.place) for part in parts})
     return f" (at {', '.join(places[:2])})" if places else ""
+
+
+def _has_graph(loss: Tensor) -> bool:
+    """Whether a loss, or a sum of losses with something unknown, has the graph of a loss, as far as is known."""
+    return loss.graph is True or (loss.graph is None and loss.cut is None)
 
 
 def _repeated(parts: Iterable[Part]) -> bool:
@@ -190,5 +288,5 @@ def _unequal(parts: frozenset[Part]) -> str:
         if len(rows) > 1:
             return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
         if len(same) > 1 and any(part.uneven for part in same):
-            return "over the labels that are not ignored, whose number varies,"
+            return VARYING
     return ""

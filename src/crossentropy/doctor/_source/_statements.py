@@ -144,6 +144,8 @@ class Statements(Expressions):
 
     def _set_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
         owner, index = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
+        if isinstance(owner, (dict, Unknown)):
+            self.stored(index, value, self.place(target, frame), frame)
         if isinstance(owner, dict) and isinstance(index, (str, int, float, tuple, External, bool)):
             self.report.kept(chain([value], reversed(owner.values())), self.place(target, frame))
             try:

@@ -112,7 +112,8 @@ class Summaries:
             if summary.depth <= run.depth and self._fits(summary, given):
                 run.steps -= len(summary.reads) // TOKENS
                 self._vain[function] = 0
-                return self._again(summary, given)
+                with suppress(Undescribed):  # what it gave has grown since
+                    return self._again(summary, given)
         return self._followed(run, function, call, given, known, follow)
 
     def _is_worthwhile(self, function: Function | Class) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from crossentropy.doctor._source._indexing import AS_TENSOR, minus
 from crossentropy.doctor._source._loss_call import LossCall, at, known
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Padding, Place, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Padding, Place, Tensor, TokenizerPadding, Unknown, Value
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
@@ -13,7 +13,7 @@ _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "un
 def swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
-    if case.loss in ("mse_loss", "linear_cross_entropy", "linear_kl_div"):
+    if case.loss in ("linear_cross_entropy", "linear_kl_div"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
@@ -67,11 +67,13 @@ def shapes(report: Report, case: LossCall) -> None:
 
 
 def crossed(report: Report, scores: Tensor, index: tuple[Value, ...], place: Place) -> None:
-    """Of scores[rows, labels]: labels with an axis of size 1 too many, so that every row meets every label."""
-    if len(index) != 2 or not scores.graph or scores.kind not in ("log-probabilities", "probabilities", "logits"):
+    """Of scores[rows, labels]: a log_softmax over the rows, or one column too many, so that rows meet all labels."""
+    if len(index) != 2 or scores.kind not in ("log-probabilities", "probabilities", "logits"):
         return
     rows, labels = index
-    if not isinstance(rows, Tensor) or not isinstance(labels, Tensor) or rows.kind != "range":
+    if isinstance(rows, range) or (isinstance(rows, Tensor) and rows.kind == "range"):
+        picked(report, scores, labels, place)
+    if not scores.graph or not isinstance(rows, Tensor) or not isinstance(labels, Tensor) or rows.kind != "range":
         return
     if rows.rank == 1 and labels.shape and len(labels.shape) == 2 and labels.shape[1] == 1 != labels.shape[0]:
         report.add(
@@ -80,6 +82,14 @@ def crossed(report: Report, scores: Tensor, index: tuple[Value, ...], place: Pla
             f"the labels have shape {known(labels.shape)} and the rows {known(rows.shape)}: the label of every "
             "row is taken from every row — labels.squeeze(1)",
         )
+
+
+def picked(report: Report, scores: Tensor, labels: Value, place: Place) -> None:
+    """The log-probability of each row's label, of a log_softmax over the rows."""
+    over_rows = scores.normal == -2 if scores.rank == 2 else scores.rank is None and scores.normal == 0
+    diagonal = isinstance(labels, range) or (isinstance(labels, Tensor) and labels.kind == "range")
+    if scores.kind == "log-probabilities" and over_rows and not diagonal:
+        report.wrong_dim(scores, 1, place)
 
 
 def _extra(case: LossCall) -> bool:
@@ -190,13 +200,15 @@ def padding(report: Report, case: LossCall) -> None:
     if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
+    if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
+        wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
     if wrong:
         report.add(
             "padding-not-ignored",
             case.place,
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
             f"in the mean — ignore_index={wrong[0]}",
-            case.confidence,
+            "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None

@@ -1,11 +1,11 @@
-"""Interpreter of what is not known: of one of several things, and of something that may be a model."""
+"""Calls of what is not known, which may be a model."""
 
 from __future__ import annotations
 
+from crossentropy.doctor._source import _tokenizers
 from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._joins import doubtful, join
-from crossentropy.doctor._source._values import Call, Choice, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Call, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
 
 _HEADS = ("fc", "classifier", "head", "heads", "last_linear")
 """Names of last layers in collections of models."""
@@ -17,29 +17,6 @@ _OWN = ("importlib", "hydra", "torch.load", "copy", "pydoc", "functools", "built
 """What libraries give back may be of the program all the same, where they are these."""
 
 
-def attribute(run: Interpreter, several: Choice, name: str) -> Value:
-    """An attribute of one of several objects."""
-    values = [run.attribute(option, name) for option in several.options]
-    return _joined(values)
-
-
-def call_choice(run: Interpreter, several: Choice, call: Call) -> Value:
-    """One of several functions is called; mistakes within them are found where they are followed alone."""
-    if len(several.options) == 1:
-        return doubtful(run.call(several.options[0], call))
-    with run.report.silence():
-        results = [run.call(option, call) for option in several.options]
-    result = _joined(results)
-    return doubtful(result) if isinstance(result, Tensor) else result
-
-
-def _joined(values: list[Value]) -> Value:
-    result = values[0]
-    for value in values[1:]:
-        result = join(result, value)
-    return result
-
-
 def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
     """A call of something unknown: of a model whose last layer was replaced, that layer is known."""
     if "*backward" in function.members:
@@ -49,6 +26,8 @@ def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
             "what is called here is not the criterion any more but a loss, whose backward() was called at "
             f"{function.members['*backward']}: give the value another name",
         )
+    if _tokenizers.fills_up(call):
+        return _tokenizers.encoding()
     for name in _HEADS:
         if isinstance(head := function.members.get(name), (Layer, Instance)):
             return run.call(head, Call([Unknown()], {}, call.place))

@@ -11,21 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from crossentropy.doctor._finding import Place
+
 Value: TypeAlias = Any
 """Any abstract value."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where something is done."""
-
-    path: str
-    line: int
-    column: int
-    cell: int | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}" if self.cell is None else f"{self.path}, cell {self.cell}, line {self.line}"
 
 
 class Unknown:
@@ -60,6 +49,16 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
+class TokenizerPadding(Padding):
+    """The padding of a tokenizer, whose number is not known."""
+
+    def __new__(cls) -> TokenizerPadding:
+        return super().__new__(cls, -(2**62))
+
+    def __format__(self, spec: str) -> str:
+        return "tokenizer.pad_token_id"
+
+
 class SettingText(str):
     """A text that is used unless another is given."""
 
@@ -73,6 +72,11 @@ class SettingFlag(int):
 def setting(value: Value) -> Value:
     """A default, which who runs the program may change."""
     return SettingText(value) if type(value) is str else SettingFlag(value) if type(value) is bool else value
+
+
+def as_settings(value: Value) -> Value:
+    """What was made of a default: a default, or several."""
+    return type(value)(map(setting, value)) if isinstance(value, (list, tuple)) else setting(value)
 
 
 def is_setting(value: Value) -> bool:
@@ -166,6 +170,10 @@ class Tensor:
     """Whether its first axis is that of the samples of a batch."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
+    clipped: Place | None = None
+    """Of log-probabilities: the ReLU that their logits passed last."""
+    idle: tuple[Place, ...] = ()
+    """Of a sum of losses: where terms of it lost their graph."""
 
     @property
     def rank(self) -> int | None:
@@ -185,6 +193,7 @@ class Tensor:
         return Tensor(
             shape=self.shape, dtype=self.dtype, graph=self.graph, cut=self.cut, source=self.source, offset=self.offset,
             logs=self.logs, parts=self.parts, likely=self.likely, count=self.count, axis=self.axis, mixed=self.mixed,
+            idle=self.idle,
         ).to(**changes)  # fmt: skip
 
     def size(self, axis: int) -> Dim:
@@ -303,6 +312,8 @@ class Module:
     scope: Scope
     state: str = ""
     """Empty, "running" or "done"."""
+    stars: list[str] = field(default_factory=list)
+    """Modules that are not read of which all names are imported."""
 
 
 @dataclass(eq=False, repr=False)

@@ -1,0 +1,52 @@
+"""Tokenizers of the transformers library, which fill up rows of tokens; labels made of such rows hold padding.
+
+A model that is given `labels` leaves out −100 and nothing else, so that padding is to be replaced by it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
+from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._values import Call, Place, Sequence, Tensor, TokenizerPadding, Unknown, Value
+
+_PADDING = TokenizerPadding()
+_SETTINGS = ("truncation", "max_length", "return_tensors")
+"""Arguments that calls of tokenizers have, and of little else."""
+_REPLACES = re.compile(r"-\s*100\b|ignore_index|label_pad_token_id|DataCollatorForLanguageModeling")
+"""How a program shows that it knows what is to be ignored."""
+
+
+def fills_up(call: Call) -> bool:
+    """Whether a call is one of a tokenizer that fills rows up: one row only to the greatest length there may be."""
+    fills = call.kwargs.get("padding", call.kwargs.get("pad_to_max_length", False))
+    text = call.get("text", 0)
+    if fills in (True, "longest") and (isinstance(text, str) or (isinstance(text, list) and len(text) < 2)):
+        return False
+    return fills not in (False, None, "do_not_pad") and any(name in call.kwargs for name in _SETTINGS)
+
+
+def encoding() -> Unknown:
+    """What a tokenizer makes: its tokens are an item and an attribute."""
+    made = Unknown()
+    ids = made.members["input_ids"] = made.member(("input_ids",))
+    ids.members[AS_TENSOR] = Tensor(kind="indices", dtype="long", source=Sequence(), fills=frozenset({_PADDING}))
+    return made
+
+
+def is_filled_up(value: Value) -> bool:
+    """Whether a value holds tokens that a tokenizer has filled up."""
+    return isinstance(value, (Unknown, Tensor)) and _PADDING in as_tensor(value).fills
+
+
+def given_as_labels(report: Report, key: Value, value: Value, place: Place, program: str) -> None:
+    """Something is stored under a name; as `labels` it goes into a model that computes its loss itself."""
+    if key == "labels" and is_filled_up(value) and _REPLACES.search(program) is None:
+        report.add(
+            "padding-not-ignored",
+            place,
+            "these labels are tokens that a tokenizer has filled up, and models that compute their loss ignore −100 "
+            "only: padding counts in the mean — labels[labels == tokenizer.pad_token_id] = -100",
+            "likely",
+        )

@@ -1,0 +1,10 @@
+import torch
+from torch import nn
+
+criteria = {"cls": nn.CrossEntropyLoss(), "tag": nn.BCELoss()}
+a, b = nn.Linear(4, 3), nn.Linear(4, 5)
+x = torch.randn(2, 4)
+outputs = {"cls": a(x), "tag": b(x).sigmoid()}
+targets = {"cls": torch.randint(0, 3, (2,)), "tag": torch.randint(0, 2, (2, 5)).float()}
+loss = sum(criteria[task](outputs[task], targets[task]) for task in criteria)
+loss.backward()
