@@ -1,10 +1,19 @@
 """All that is checked of one call of a loss."""
 
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 
-from crossentropy.doctor._runtime import _inputs, _targets
-from crossentropy.doctor._runtime._call import Call, Check, Found
+from crossentropy.doctor._knowledge._checks import check_input
+from crossentropy.doctor._knowledge._inputs import cut
+from crossentropy.doctor._knowledge._loss_call import Found
+from crossentropy.doctor._runtime import _targets
+from crossentropy.doctor._runtime._call import Call
+from crossentropy.doctor._runtime._facts import facts
+
+Check: TypeAlias = Callable[[Call], Iterator[Found]]
 
 
 def check(call: Call) -> list[Found]:
@@ -15,7 +24,9 @@ def check(call: Call) -> list[Found]:
     if swapped:
         return swapped
     with torch.no_grad():
-        return [found for function in _CHECKS[call.loss] for found in function(call)]
+        case = facts(call)
+        found = [found for function in _TARGETS[call.loss] for found in function(call)]
+        return [*check_input(case), *found, *cut(case)]
 
 
 _CLASSES: tuple[Check, ...] = (
@@ -24,27 +35,15 @@ _CLASSES: tuple[Check, ...] = (
     _targets.labels,
     _targets.weights,
     _targets.deprecated,
-    _inputs.cut_graph,
 )
-_CHECKS: dict[str, tuple[Check, ...]] = {
-    "cross_entropy": (_inputs.activation, *_CLASSES, _targets.soft, _targets.smoothing),
+_BINARY: tuple[Check, ...] = (_targets.binary_target, _targets.binary_weights, _targets.deprecated)
+_TARGETS: dict[str, tuple[Check, ...]] = {
+    "cross_entropy": (*_CLASSES, _targets.soft, _targets.smoothing),
     "linear_cross_entropy": (_targets.labels, _targets.weights, _targets.smoothing),
-    "nll_loss": (_inputs.nll_input, *_CLASSES),
-    "binary_cross_entropy": (
-        _inputs.binary_input,
-        _targets.binary_target,
-        _targets.binary_weights,
-        _targets.deprecated,
-        _inputs.cut_graph,
-    ),
-    "binary_cross_entropy_with_logits": (
-        _inputs.binary_input,
-        _targets.binary_target,
-        _targets.binary_weights,
-        _targets.deprecated,
-        _inputs.cut_graph,
-    ),
-    "kl_div": (_inputs.divergence, _targets.deprecated),
-    "mse_loss": (_inputs.squared, _targets.deprecated),
+    "nll_loss": _CLASSES,
+    "binary_cross_entropy": _BINARY,
+    "binary_cross_entropy_with_logits": _BINARY,
+    "kl_div": (_targets.deprecated,),
+    "mse_loss": (_targets.deprecated,),
 }
-LOSSES = frozenset(_CHECKS)
+LOSSES = frozenset(_TARGETS)

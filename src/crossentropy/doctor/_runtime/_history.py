@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy.doctor._runtime._call import Call, Found, ignored_label, num_classes
+from crossentropy.doctor._knowledge._loss_call import Found
+from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
     focal,
     focal_of_log,
@@ -177,7 +178,6 @@ class History:
             if share and self._fills_ends(call, padding) and not is_weighed(call, padding):
                 yield Found(
                     "padding-not-ignored",
-                    "certain",
                     f"{share:.0%} of the labels are {padding}, which is padding, and count in the "
                     f"mean{without(call, padding)} — ignore_index={padding}",
                 )
@@ -214,7 +214,6 @@ class History:
                     trained = "to copy token t" if shift == 0 else "on token t + 2"
                     yield Found(
                         "causal-shift",
-                        "certain",
                         f"the targets are the {tuple(ids.shape)} tokens that the model reads, {what}: position "
                         f"t is trained {trained}",
                     )
@@ -239,7 +238,7 @@ class History:
             message = (
                 f"weight has one number for each class, but changes with each batch of {rows} rows: weights of rows?"
             )
-            yield Found("class-weight-shape", "likely", message)
+            yield Found("class-weight-shape", message, "likely")
 
     # --- losses that are divided --------------------------------------------------------------------------------------
 
@@ -265,7 +264,7 @@ class History:
         for place, count in kept.items():
             if step >= 3:
                 message = f"{count + 1} losses of earlier steps are alive with their graph: memory grows each step"
-                yield Found("loss-graph-retained", "certain", message, place)
+                yield Found("loss-graph-retained", message, place=place)
 
 
 def _rows(call: Call) -> int:

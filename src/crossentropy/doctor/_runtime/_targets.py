@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from crossentropy.doctor._knowledge._axes import class_axis_of
+from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._axes import VIEWS, before, source, viewed
-from crossentropy.doctor._runtime._call import Call, Found, class_axis, ignored_label, num_classes, place_of
+from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes, place_of
+from crossentropy.doctor._runtime._numbers import ones_per_row
 from crossentropy.doctor._runtime._trace import Trace
-from crossentropy.doctor.rules import Confidence
 
 
 def shapes(call: Call) -> Iterator[Found]:
@@ -21,36 +22,31 @@ def shapes(call: Call) -> Iterator[Found]:
     if x.shape[axis] == 1 and not (y.is_floating_point() and y.shape == x.shape and call.loss == "mse_loss"):
         yield Found(
             "single-logit-cross-entropy",
-            "certain",
             "the input has one class: softmax of one logit is 1, so the loss is 0 and so is its gradient",
         )
         return
     if x.dim() > 2 and tuple(y.shape) == tuple(x.shape[:-1]) and tuple(y.shape) != rows:
-        yield _axis_message(x, "certain")
+        yield _axis_message(x)
     elif y.dim() == x.dim() and y.shape != x.shape and 1 in y.shape and math.prod(y.shape) == math.prod(rows):
         where = next(i for i, size in enumerate(y.shape) if size == 1)
         yield Found(
             "target-extra-dim",
-            "certain",
             f"the target has shape {tuple(y.shape)}, expected {rows}: an axis of size 1 too many — "
             f"target.squeeze({where})",
         )
     elif tuple(y.shape) == rows and y.is_floating_point():
-        yield Found(
-            "float-class-index", "certain", f"class indices have dtype {y.dtype}, expected integers — target.long()"
-        )
+        yield Found("float-class-index", f"class indices have dtype {y.dtype}, expected integers — target.long()")
     elif y.shape == x.shape and not y.is_floating_point():
         ones = ones_per_row(y, axis)
         if ones is not None:
             rule = "one-hot-target" if ones == 1 else "multi-hot-target"
-            yield Found(rule, "certain", f"the target is {_hot(ones)} in {y.dtype}: expected class indices, {rows}")
+            yield Found(rule, f"the target is {_hot(ones)} in {y.dtype}: expected class indices, {rows}")
 
 
-def _axis_message(x: Tensor, confidence: Confidence) -> Found:
+def _axis_message(x: Tensor) -> Found:
     fix = "transpose(1, 2)" if x.dim() == 3 else "movedim(-1, 1)"
     return Found(
         "class-axis-not-one",
-        confidence,
         f"the input has shape {tuple(x.shape)} with its classes on the last axis, and cross_entropy reads them "
         f"along axis 1 — input.{fix}",
     )
@@ -66,14 +62,13 @@ def moved_axis(call: Call) -> Iterator[Found]:
     view = _mixing_view(call.input, axis)
     fits = x.dim() > 2 and tuple(call.y.shape) == (*x.shape[:axis], *x.shape[axis + 1 :])
     if fits and at is not None and made.shape[-1] == x.shape[-1]:
-        yield _axis_message(x, "certain")
+        yield _axis_message(x)
     elif view is not None:
         yield Found(
             "view-instead-of-permute",
-            "certain",
             f"{view.op}{place_of(view)} makes {view.shape} of {view.parents[0].shape}, whose classes are on "
             "another axis: rows and classes are mixed — permute the class axis to the end first",
-            view.place,
+            place=view.place,
         )
 
 
@@ -108,13 +103,11 @@ def labels(call: Call) -> Iterator[Found]:
         hint = hint or f" — padding? pass ignore_index={label}" * (label in (255, -1, -100) or label < 0)
         yield Found(
             "label-out-of-range",
-            "certain",
             f"a label is {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
         )
     elif not bool(counted.any()) and call.reduction == "mean":
         yield Found(
             "all-targets-ignored",
-            "certain",
             f"all {y.numel()} labels are {ignored}, which is ignored: the mean is 0/0 = nan",
         )
     elif call.loss != "linear_cross_entropy" and bool(counted.any()):
@@ -123,7 +116,6 @@ def labels(call: Call) -> Iterator[Found]:
         if bool(banned.any()):
             yield Found(
                 "masked-target-logit",
-                "certain",
                 f"the logit of the true class is −inf in {int(banned.sum())} of {y.numel()} rows, first for "
                 f"class {int(y[banned][0])}: the loss is inf",
             )
@@ -138,13 +130,12 @@ def soft(call: Call) -> Iterator[Found]:
     if ones == 1:
         yield Found(
             "one-hot-target",
-            "info",
             f"the target is one-hot: class indices give the same loss at 1/{x.shape[axis]} of the memory",
+            "info",
         )
     elif ones is not None and bool((y >= 0).all()):
         yield Found(
             "multi-hot-target",
-            "certain",
             f"the target is {_hot(ones)}: its rows sum to {float(sums.min()):g} … {float(sums.max()):g}, and "
             "cross_entropy lets the labels of a row compete",
         )
@@ -152,17 +143,8 @@ def soft(call: Call) -> Iterator[Found]:
         negative = ", with negative entries: logits?" if bool((y < 0).any()) else ""
         yield Found(
             "unnormalized-target",
-            "certain",
             f"rows of the target sum to {float(sums.min()):.4g} … {float(sums.max()):.4g} instead of 1{negative}",
         )
-
-
-def ones_per_row(y: Tensor, axis: int) -> float | None:
-    """How many ones a row has on average, if all entries are 0 or 1; None if not."""
-    if y.numel() == 0 or not bool(((y == 0) | (y == 1)).all()):
-        return None
-    counts = y.double().sum(axis)
-    return 1.0 if bool((counts == 1).all()) else float(counts.mean())
 
 
 def _hot(ones: float) -> str:
@@ -179,7 +161,6 @@ def swapped(call: Call) -> Iterator[Found]:
     if integers or backwards:
         yield Found(
             "swapped-arguments",
-            "certain",
             f"the first argument ({x.dtype}, {tuple(x.shape)}) is the target and the second ({y.dtype}, "
             f"{tuple(y.shape)}) the prediction: the input comes first",
         )
@@ -190,7 +171,6 @@ def binary_target(call: Call) -> Iterator[Found]:
     if y.numel() and bool((y > 1).any()) and bool((y == y.round()).all()):
         yield Found(
             "class-index-into-bce",
-            "certain",
             f"the target of {call.loss} goes up to {float(y.max()):g}: class indices, where 0 … 1 is expected",
         )
 
@@ -200,7 +180,6 @@ def weights(call: Call) -> Iterator[Found]:
     if isinstance(weight, Tensor) and weight.shape != (classes,):
         yield Found(
             "class-weight-shape",
-            "certain",
             f"weight has shape {tuple(weight.shape)}, expected ({classes},): one number for each of the "
             f"{classes} classes",
         )
@@ -212,7 +191,6 @@ def binary_weights(call: Call) -> Iterator[Found]:
         if isinstance(weight, Tensor) and not _broadcasts(weight, call.x):
             yield Found(
                 "class-weight-shape",
-                "certain",
                 f"{name} has shape {tuple(weight.shape)} and the input {tuple(call.x.shape)}: expected one "
                 "number for each class",
             )
@@ -229,12 +207,10 @@ def smoothing(call: Call) -> Iterator[Found]:
     ε = call.label_smoothing
     if isinstance(ε, (int, float)) and not 0 <= ε <= 1:
         done = "torch ignores it in silence" if ε < 0 else "torch refuses it"
-        yield Found(
-            "label-smoothing-range", "certain", f"label_smoothing is {ε:g}, expected a number in [0, 1]: {done}"
-        )
+        yield Found("label-smoothing-range", f"label_smoothing is {ε:g}, expected a number in [0, 1]: {done}")
 
 
 def deprecated(call: Call) -> Iterator[Found]:
     given = [name for name in ("size_average", "reduce") if call.arguments.get(name) is not None]
     if given:
-        yield Found("deprecated-reduce", "certain", f"{' and '.join(given)} given: use reduction=")
+        yield Found("deprecated-reduce", f"{' and '.join(given)} given: use reduction=")

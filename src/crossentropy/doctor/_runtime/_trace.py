@@ -12,22 +12,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from crossentropy import _torch
+from crossentropy.doctor._finding import Place as FindingPlace
 from crossentropy.doctor._knowledge._axes import Mask, Picked
 from crossentropy.doctor._knowledge._binding import bound
 from crossentropy.doctor._knowledge._operations import MOVES, canonical
 
 
-class Place(NamedTuple):
-    """A line of the user's code."""
-
-    path: str
-    line: int
+@dataclass(frozen=True)
+class Place(FindingPlace):
+    """A line of the user's code, shown by the name of its file."""
 
     def __str__(self) -> str:
         return f"{Path(self.path).name}:{self.line}"

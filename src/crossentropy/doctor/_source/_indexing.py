@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossentropy.doctor._knowledge import _axes
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, minus, plus
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
-
-AS_TENSOR = ("tensor",)
-"""The member of something unknown that is what it is as a tensor."""
 
 
 def as_tensor(value: Value) -> Tensor:
@@ -27,40 +25,6 @@ def as_tensor(value: Value) -> Tensor:
     if isinstance(value, float):
         return Tensor(kind="constant", dtype="float", shape=(), graph=False)
     return Tensor()
-
-
-def plus(first: Dim, second: Dim) -> Dim:
-    """The sum of two lengths."""
-    if isinstance(first, int) and isinstance(second, int):
-        return first + second
-    if isinstance(first, Unknown) and isinstance(second, int):
-        return Unknown(first.base, first.plus + second)
-    if isinstance(second, Unknown) and isinstance(first, int):
-        return Unknown(second.base, second.plus + first)
-    return Unknown()
-
-
-def minus(first: Dim, second: Dim) -> Dim:
-    """The difference of two lengths."""
-    if isinstance(second, int):
-        return plus(first, -second)
-    if isinstance(first, Unknown) and first.base is second.base:
-        return first.plus - second.plus
-    return Unknown()
-
-
-def times(sizes: Shape) -> Dim:
-    """The product of lengths."""
-    result = 1
-    unknown: list[Unknown] = []
-    for size in sizes:
-        if isinstance(size, int):
-            result *= size
-        else:
-            unknown.append(size)
-    if not unknown:
-        return result
-    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
 
 
 def index(x: Tensor, key: Value, place: Place) -> Tensor:

@@ -9,9 +9,10 @@ from typing import TypeAlias
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge import _operations as _table
 from crossentropy.doctor._knowledge._binding import bound
-from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes, _targets
+from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._source import _arithmetic, _by_hand, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
-from crossentropy.doctor._source._indexing import as_tensor, times
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, External, Maybe, Number, Padding, Sequence, Tensor, Unknown, Value
 
@@ -182,7 +183,7 @@ def _gather(name: str) -> Operation:
     def run(report: Report, x: Tensor, call: Call) -> Tensor:
         index = as_tensor(call.get("index", default=call.get("indices")))
         if call.get("dim") in (1, -1) and (index.rank is None or index.size(-1) == 1):
-            _targets.picked(report, x, index, call.place)
+            _by_hand.picked(report, x, index, call.place)
         kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
         new = _shapes.moved(x, name, call.kwargs)
         axis = new.axis if new.rank is not None and new.rank == index.rank else None

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._source._indexing import as_tensor, times
+from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value
 
 

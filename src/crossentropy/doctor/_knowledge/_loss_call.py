@@ -2,10 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
-from crossentropy.doctor._source._values import Dim, Place, Tensor, Value
+from crossentropy.doctor._finding import Place
+from crossentropy.doctor._knowledge._facts import Dim, Tensor, Value
 from crossentropy.doctor.rules import Confidence
+
+
+class Found(NamedTuple):
+    """A mistake in a call."""
+
+    rule: str
+    message: str
+    confidence: Confidence = "certain"
+    place: Place | None = None
+    """Where it is, if not at the call."""
+    cause: Place | None = None
+    """What is to be changed, if not that."""
+
+
+class Numbers(Protocol):
+    """The numbers of a call, where a program runs; each is a part of a message."""
+
+    def loss(self) -> str:
+        """What it is, and what it would be on the logits."""
+        ...
+
+    def gradient(self) -> str:
+        """How much smaller it is than on the logits."""
+        ...
+
+    def zeros(self) -> str:
+        """How many logits are 0."""
+        ...
+
+    def row_sums(self) -> str:
+        """What rows of probabilities sum to, along the axis that the loss reads."""
+        ...
+
+    def outside(self) -> str:
+        """A number that is no probability; empty if there is none."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -17,13 +56,15 @@ class LossCall:
     """The input."""
     y: Tensor
     """The target."""
-    settings: dict[str, Value]
+    settings: Mapping[str, Value]
     place: Place
     reduction: str
     made: Place | None = None
     """Where the criterion was made."""
     open: bool = False
     """Whether there are settings that are not known."""
+    numbers: Numbers | None = None
+    """Those of the tensors, where they are known."""
 
     @property
     def title(self) -> str:
@@ -67,9 +108,25 @@ class LossCall:
         return self.x.shape[:axis] + self.x.shape[axis + 1 :]
 
 
+def reduction(settings: Mapping[str, Value]) -> str:
+    """What becomes of the rows, also by arguments of old; empty where it is not known."""
+    average, reduce = settings.get("size_average"), settings.get("reduce")
+    if reduce is False:
+        return "none"
+    if average is False:
+        return "sum"
+    value = settings.get("reduction", "mean")
+    return value if isinstance(value, str) else ""
+
+
 def known(shape: tuple[Dim, ...] | None) -> str:
     """A shape as it is shown."""
     return "?" if shape is None else "(" + ", ".join(str(d) if isinstance(d, int) else "…" for d in shape) + ")"
+
+
+def told(*parts: str) -> str:
+    """What is told of numbers, as far as they are known, with a comma after each."""
+    return "".join(f"{part}; " for part in parts if part)
 
 
 def at(tensor: Tensor) -> str:
