@@ -395,6 +395,20 @@ def test_each_operation_of_which_axes_are_known_is_tried():
     assert set(_axes.RULES) - tried == {"__getitem__"}  # which is written x[…]
 
 
+@pytest.mark.parametrize("name", sorted(_axes.RULES))
+@pytest.mark.parametrize("rank", range(4))
+def test_shapes_and_origins_are_of_one_length(name, rank):
+    axes = {"dim": 0, "dim0": 0, "dim1": -1, "dims": tuple(range(rank)), "source": 0, "destination": -1}
+    sizes = {"size": (1, 2), "sizes": (1, -1), "repeats": (1,) * rank, "stride": (1, 1), "indices": None}
+    found = _axes.moved(name, SIZES[:rank], {**axes, **sizes})
+    assert found is None or len(found.shape) == len(found.origin)
+
+
+def test_lists_and_masks_in_an_index_leave_their_axes():
+    assert _axes.indexed((2, 3, 5), [_axes.Mask(2)]) == ((None, 5), (None, 2))
+    assert _axes.indexed((2, 3), [0, 0, 0]) is None
+
+
 # --- names ----------------------------------------------------------------------------------------------------------
 
 HOMES = (torch, torch.Tensor, F, torch.special, torch.nn.init)

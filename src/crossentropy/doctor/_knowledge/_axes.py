@@ -127,6 +127,8 @@ def _kept(shape: Shape, axes: Sequence[int]) -> Moved:
 
 def _resized(shape: Shape, axis: int, size: Size) -> Moved:
     """The same axes, one of them with another size."""
+    if axis >= len(shape):
+        raise IndexError(axis)
     return Moved((*shape[:axis], size, *shape[axis + 1 :]), tuple(range(len(shape))))
 
 

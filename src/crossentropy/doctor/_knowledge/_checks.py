@@ -39,6 +39,8 @@ _TARGET: dict[str, tuple[Check, ...]] = {
     "binary_cross_entropy_with_logits": (_targets.binary, _targets.binary_weights), "linear_cross_entropy": _HEAD,
 }  # fmt: skip
 """What is checked of the target, the shapes and the settings."""
+LOSSES = frozenset([*INPUT, *_TARGET])
+"""The losses of which anything is checked."""
 _SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 """Losses whose arguments may change places."""
 

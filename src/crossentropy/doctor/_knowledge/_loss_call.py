@@ -42,6 +42,18 @@ class Numbers(Protocol):
         """What rows of probabilities sum to, along the axis that the loss reads."""
         ...
 
+    def ones(self) -> str:
+        """How many ones a row of the target has on average."""
+        ...
+
+    def target_sums(self) -> str:
+        """What rows of the target sum to, and whether it has negative entries."""
+        ...
+
+    def ruled_out(self) -> str:
+        """In how many rows the logit of the true class is −inf."""
+        ...
+
     def outside(self) -> str:
         """A number that is no probability; empty if there is none."""
         ...
@@ -82,8 +94,8 @@ class LossCall:
         """The label that is ignored; None where it is not known."""
         if self.open and "ignore_index" not in self.settings:
             return None
-        value = self.settings.get("ignore_index", -100)
-        return value if isinstance(value, int) else None
+        value = self.settings.get("ignore_index")
+        return -100 if value is None else value if isinstance(value, int) else None
 
     @property
     def class_axis(self) -> int | None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, Padding, Tensor, TokenizerPadding, Unknown, Value, minus
+from crossentropy.doctor._knowledge._facts import (
+    AS_TENSOR,
+    Padding,
+    Tensor,
+    TokenizerPadding,
+    Unknown,
+    Value,
+    minus,
+    times,
+)
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, known
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
@@ -23,14 +32,25 @@ def _why_swapped(case: LossCall) -> str:
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
-        return f"the first argument of {case.title} is the target ({x.kind}) and the second the prediction: input first"
+        return (
+            f"the first argument of {case.title}{_shown(x)} is the target ({x.kind}) and the second{_shown(y)} the "
+            "prediction: input first"
+        )
     scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
     if y.graph and x.graph is None and not x.kind and not y.parts and scores:
         return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
     backwards = y.graph and x.graph is False
     if backwards and case.loss != "kl_div":
-        return f"the first argument of {case.title} has no gradient and the second is the model's output: input first"
+        return (
+            f"the first argument of {case.title}{_shown(x)} has no gradient and the second{_shown(y)} is the model's "
+            "output: input first"
+        )
     return ""
+
+
+def _shown(tensor: Tensor) -> str:
+    """The shape of an argument, where it is known."""
+    return f", {known(tensor.shape)}," if tensor.shape else ""
 
 
 def shapes(case: LossCall) -> Iterator[Found]:
@@ -51,7 +71,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
         yield Found(
             "target-extra-dim",
             f"the target of {case.title} has shape {known(y.shape)}, expected {known(rows)}: an axis of size 1 "
-            "too many — target.squeeze",
+            f"too many — target.squeeze{_squeezed(y)}",
             case.confidence,
         )
     elif y.dtype == "float" and y.kind in ("indices", "", "constant") and rows is not None and y.rank == len(rows):
@@ -69,11 +89,19 @@ def shapes(case: LossCall) -> Iterator[Found]:
 
 
 def _extra(case: LossCall) -> bool:
-    """Whether the target has an axis of size 1 where the classes would be."""
-    y, axis = case.y, case.class_axis
-    if not y.shape or axis is None or case.classes == 1:
+    """Whether the target has an axis of size 1 too many: where the classes would be, if not all sizes are known."""
+    y, axis, rows = case.y, case.class_axis, case.rows
+    if not y.shape or axis is None or case.classes == 1 or rows is None:
         return False
+    if all(isinstance(size, int) for size in (*y.shape, *rows)):
+        return y.shape != case.x.shape and 1 in y.shape and times(y.shape) == times(rows)
     return y.shape[axis] == 1 or (y.shape[-1] == 1 and y.dtype == "long")
+
+
+def _squeezed(y: Tensor) -> str:
+    """The argument of squeeze, where one axis alone is of size 1."""
+    ones = [axis for axis, size in enumerate(y.shape or ()) if size == 1]
+    return f"({ones[0]})" if len(ones) == 1 else ""
 
 
 def _hot(case: LossCall) -> Iterator[Found]:
@@ -87,9 +115,10 @@ def _hot(case: LossCall) -> Iterator[Found]:
             "certain" if integers else "info",
         )
     elif case.x.rank is None or case.x.rank == y.rank or y.rank is None:
+        ones = "" if case.numbers is None else f", {case.numbers.ones()}"
         yield Found(
             "multi-hot-target",
-            f"the rows of the target of {case.title} can hold several ones{at(y)}, and cross_entropy lets the "
+            f"the rows of the target of {case.title} can hold several ones{at(y)}{ones}, and cross_entropy lets the "
             "labels of a row compete",
             "certain" if y.kind == "multi-hot" else "likely",
         )
@@ -130,11 +159,13 @@ def labels(case: LossCall) -> Iterator[Found]:
     if not wrong or classes == 1:
         return
     label = wrong[-1]
-    hint = " — labels that start at 1? use target − 1" if label == classes and y.low == 1 else ""
-    hint = hint or (f" — pass ignore_index={label}" if label in y.fills else "")
+    from_one = label == classes and isinstance(y.low, int) and y.low >= 1
+    padding = label in y.fills or label < 0 or label == 255
+    hint = " — labels that start at 1? use target − 1" if from_one else f" — pass ignore_index={label}" * padding
+    may_be = "can be" if case.numbers is None else "is"
     yield Found(
         "label-out-of-range",
-        f"a label of {case.title} can be {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
+        f"a label of {case.title} {may_be} {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
         case.confidence,
     )
 
@@ -154,9 +185,10 @@ def masked(case: LossCall) -> Iterator[Found]:
         return
     occurring = [label for label in case.x.banned if y.low <= label <= y.high and label != ignored]
     if occurring:
+        rows = "" if case.numbers is None else f" {case.numbers.ruled_out()}"
         yield Found(
             "masked-target-logit",
-            f"the logit of class {min(occurring)} is −inf, and the labels of {case.title} reach from {y.low} "
+            f"the logit of class {min(occurring)} is −inf{rows}, and the labels of {case.title} reach from {y.low} "
             f"to {y.high}: the loss of that class is inf",
             case.confidence,
         )
@@ -248,7 +280,13 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
 def ignored(case: LossCall) -> Iterator[Found]:
     """Nothing but ignored labels."""
     y, label = case.y, case.ignore_index
-    if label is not None and y.low == label and y.high == label and y.shape != () and case.reduction == "mean":
+    if (
+        label is not None
+        and y.low == label
+        and y.high == label
+        and (y.shape != () or case.numbers)
+        and case.reduction == "mean"
+    ):
         yield Found(
             "all-targets-ignored",
             f"all labels of {case.title} are {label}, which is ignored: the mean is 0/0 = nan",
@@ -269,7 +307,8 @@ def soft(case: LossCall) -> Iterator[Found]:
     fits = x.rank is None or y.rank is None or x.rank == y.rank
     scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names
     if ((y.kind in names or scaled) and fits and y.dtype != "long") or counts:
-        what = "counts" if counts else names.get(y.kind, f"rows that sum to {y.sums or 0:g}")
+        sums = f"rows that sum to {y.sums or 0:g}" if case.numbers is None else case.numbers.target_sums()
+        what = "counts" if counts else names.get(y.kind, sums)
         yield Found(
             "unnormalized-target",
             f"the target of {case.title} is {what}{at(y)}, whose rows do not sum to 1: apply softmax to "
@@ -295,8 +334,8 @@ def binary_weights(case: LossCall) -> Iterator[Found]:
         weight, x = case.settings.get(name), case.x
         if not isinstance(weight, Tensor) or not weight.shape or not x.shape:
             continue
-        size, columns = weight.shape[-1], x.shape[-1]
-        fits = size == 1 or size == columns or not isinstance(size, int) or not isinstance(columns, int)
+        pairs = zip(weight.shape[::-1], x.shape[::-1])
+        fits = all(a in (1, b) or not isinstance(a, int) or not isinstance(b, int) for a, b in pairs)
         if not fits or len(weight.shape) > len(x.shape):
             yield Found(
                 "class-weight-shape",

@@ -39,3 +39,19 @@ def before(trace: Trace, parent: Trace, axis: int) -> int | None:
     if result is None and math.prod(parent.shape) == math.prod(trace.shape):
         result = moved("view", parent.shape, {"size": trace.shape})
     return None if result is None or axis >= len(result.origin) else result.origin[axis]
+
+
+def mixing_view(trace: Trace, axis: int) -> Trace | None:
+    """The view in which an axis ceases to be one, or becomes another; None where another operation does that."""
+    found: Trace | None = None
+    while trace.op in MOVES and trace.parents:
+        parent = viewed(trace)
+        at = before(trace, parent, axis)
+        if trace.op in VIEWS and parent.shape != trace.shape:
+            found = found or trace
+            if at is None:
+                return trace
+        if at is None:
+            return None
+        trace, axis = parent, at
+    return found

@@ -54,6 +54,26 @@ class Measured:
         outside = (x < 0) | (x > 1)
         return f"{float(x[outside].flatten()[0]):.4g} is no probability" if bool(outside.any()) else ""
 
+    def ones(self) -> str:
+        """How many ones a row of the target has on average."""
+        call = self._call
+        ones = ones_per_row(call.y, class_axis(call))
+        return "" if ones is None else f"{ones:.3g} a row on average"
+
+    def target_sums(self) -> str:
+        """What rows of the target sum to, and whether it has negative entries."""
+        call = self._call
+        sums = call.y.double().sum(class_axis(call))
+        negative = ", with negative entries" if bool((call.y < 0).any()) else ""
+        return f"rows that sum to {float(sums.min()):.4g} … {float(sums.max()):.4g}{negative}"
+
+    def ruled_out(self) -> str:
+        """In how many rows the logit of the true class is −inf."""
+        call, axis = self._call, class_axis(self._call)
+        counted = (call.y != ignored_label(call)) & (call.y >= 0) & (call.y < num_classes(call))
+        true = call.x.gather(axis, call.y.where(counted, 0).long().unsqueeze(axis)).squeeze(axis)
+        return f"in {int((counted & (true == -torch.inf)).sum())} of {call.y.numel()} rows"
+
 
 def _mean(loss: Tensor) -> float:
     return float(loss.double().mean())

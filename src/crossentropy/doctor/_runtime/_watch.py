@@ -25,11 +25,12 @@ from torch.overrides import TorchFunctionMode
 from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor._finding import Finding, Place
+from crossentropy.doctor._knowledge._checks import LOSSES
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._output import as_text
 from crossentropy.doctor._runtime import _exceptions
 from crossentropy.doctor._runtime._call import Call
-from crossentropy.doctor._runtime._checks import LOSSES, check
+from crossentropy.doctor._runtime._checks import check
 from crossentropy.doctor._runtime._composed import trained_nothing
 from crossentropy.doctor._runtime._history import History
 from crossentropy.doctor._runtime._threads import Threads
