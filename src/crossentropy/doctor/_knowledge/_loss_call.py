@@ -50,6 +50,10 @@ class Numbers(Protocol):
         """What rows of the target sum to, and whether it has negative entries."""
         ...
 
+    def padding(self, label: int) -> str:
+        """How many labels are padding, and what the loss would be if it did not count."""
+        ...
+
     def ruled_out(self) -> str:
         """In how many rows the logit of the true class is −inf."""
         ...

@@ -16,6 +16,7 @@ The axes are those of `_axes`, the arguments those of `_signatures`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 _TABLE = """
 moves: view reshape resize view_as reshape_as flatten ravel unflatten
@@ -87,6 +88,7 @@ def operation(name: str) -> Operation | None:
     return _NAMES.get(name)
 
 
+@cache
 def canonical(name: str) -> str:
     """One name for each operation, whichever of its names was called: x.relu_() is a relu that changes x."""
     found = operation(name)

@@ -199,16 +199,17 @@ def padding(case: LossCall) -> Iterator[Found]:
     y, ignored = case.y, case.ignore_index
     if case.reduction not in ("mean", "sum") or ignored is None or y.kind not in ("indices", ""):
         return
-    if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
+    if isinstance(case.settings.get("weight"), (Tensor, Unknown)) and case.numbers is None:
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
     if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
         wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
     if wrong:
+        share = "" if case.numbers is None else f", {case.numbers.padding(wrong[0])}"
         yield Found(
             "padding-not-ignored",
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
-            f"in the mean — ignore_index={wrong[0]}",
+            f"in the mean{share} — ignore_index={wrong[0]}",
             "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
         )
         return
@@ -225,7 +226,7 @@ def padding(case: LossCall) -> Iterator[Found]:
 def shift(case: LossCall) -> Iterator[Found]:
     """Targets that are the tokens the model has read, unshifted or shifted by two."""
     x, y = case.x, case.y
-    if x.source is None or x.source is not y.source or not x.graph:
+    if x.source is None or x.source is not y.source or not (x.graph or case.numbers):
         return
     by = minus(y.offset, x.offset)
     if by in (0, 2):

@@ -8,11 +8,13 @@ from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._knowledge._targets import deprecated
 from crossentropy.doctor._runtime._call import Call
 from crossentropy.doctor._runtime._facts import facts
+from crossentropy.doctor._runtime._history import History
 
 
-def check(call: Call) -> list[Found]:
-    """Everything that is wrong with a call."""
+def check(call: Call, history: History) -> list[Found]:
+    """Everything that is wrong with a call, as far as it shows now."""
     if not isinstance(call.arguments.get("input"), Tensor) or not isinstance(call.arguments.get("target"), Tensor):
         return []
     with torch.no_grad():
-        return [*_checks.check(facts(call)), *deprecated(call.arguments)]
+        case = facts(call, history.remembered(call))
+        return [*_checks.check(case), *deprecated(call.arguments), *history.check(call)]

@@ -11,6 +11,7 @@ from crossentropy.doctor._knowledge._loss_call import LossCall, reduction
 from crossentropy.doctor._knowledge._operations import doing
 from crossentropy.doctor._runtime._axes import mixing_view, source
 from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes
+from crossentropy.doctor._runtime._history import Remembered
 from crossentropy.doctor._runtime._numbers import Measured, looks_like_probabilities, ones_per_row
 from crossentropy.doctor._runtime._sources import Source, made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
@@ -23,11 +24,14 @@ _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 _BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
 
 
-def facts(call: Call) -> LossCall:
+def facts(call: Call, remembered: Remembered) -> LossCall:
     """What is known of a call of a loss."""
     place = call.place or Place("", 0)
     settings = {name: _setting(value) for name, value in call.arguments.items() if name not in ("input", "target")}
-    x, y = _input(call, place), _target(call)
+    x, y = _input(call, place), _target(call).to(fills=remembered.padding)
+    if remembered.shift is not None:
+        tokens = _facts.Sequence()
+        x, y = x.to(source=tokens), y.to(source=tokens, offset=remembered.shift)
     return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call))
 
 

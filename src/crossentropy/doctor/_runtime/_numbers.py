@@ -67,6 +67,17 @@ class Measured:
         negative = ", with negative entries" if bool((call.y < 0).any()) else ""
         return f"rows that sum to {float(sums.min()):.4g} … {float(sums.max()):.4g}{negative}"
 
+    def padding(self, label: int) -> str:
+        """How many labels are padding, and what the loss would be if it did not count."""
+        call, axis = self._call, class_axis(self._call)
+        share = f"{float((call.y == label).double().mean()):.0%} of the labels"
+        rows = (*call.x.shape[:axis], *call.x.shape[axis + 1 :])
+        if call.loss == "linear_cross_entropy" or tuple(call.y.shape) != rows:
+            return share
+        loss = nll_loss if call.loss == "nll_loss" else cross_entropy
+        value = loss(call.x.double(), call.y.long().where(call.y != label, -100), ignore_index=-100)
+        return f"{share}, without which the loss would be {float(value):.4g}"
+
     def ruled_out(self) -> str:
         """In how many rows the logit of the true class is −inf."""
         call, axis = self._call, class_axis(self._call)

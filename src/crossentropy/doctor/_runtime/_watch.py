@@ -282,9 +282,7 @@ class _Mode(TorchFunctionMode):
     def _examine(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         call = _bound(func, args, kwargs, self._traces)
         if call is not None:
-            for found in check(call):
-                self._owner.add(found, call.place)
-            for found in self.history.check(call):
+            for found in check(call, self.history):
                 self._owner.add(found, call.place)
         return call
 
