@@ -104,7 +104,8 @@ def test_a_diff_writes_nothing(option: list[str], project: Path, capsys: pytest.
 def test_what_changes_the_loss_waits_for_unsafe(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", "train.py", "model.py", "--write", "--keep-torch"]) == 0
     printed = capsys.readouterr()
-    assert "left as it is: train.py:10:13: --unsafe would rewrite this (softmax-before-cross-entropy)" in printed.err
+    assert "still to be mended: train.py:15:12: softmax-before-cross-entropy" in printed.err
+    assert "train.py:10:13: softmax-before-cross-entropy: --unsafe would rewrite this" in printed.err
     assert (project / "model.py").read_text("utf-8") == MODEL
     text = (project / "train.py").read_text("utf-8")
     assert 'nn.CrossEntropyLoss(reduction="mean")' in text
@@ -140,7 +141,7 @@ def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.Capture
     ("files", "says"),
     [
         (["nowhere.py"], "nowhere.py: No such file or directory"),
-        (["."], ".: a folder, expected Python files"),
+        (["empty"], "there is no Python file in empty"),
         (["book.ipynb"], "book.ipynb: a notebook, expected Python files"),
         (["train.py", "broken.py"], "broken.py: line 1, column"),
         (["bytes.py"], "bytes.py: not in the encoding that it declares, or UTF-8"),
@@ -151,6 +152,7 @@ def test_bytes_that_are_not_rewritten_stay(project: Path, capsys: pytest.Capture
 def test_wrong_input_is_one_line_and_nothing_is_written(
     files: list[str], says: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (project / "empty").mkdir()
     (project / "broken.py").write_text("loss = (\n")
     (project / "book.ipynb").write_text("{}")
     (project / "bytes.py").write_bytes(b"\xff\xfe loss")
@@ -211,9 +213,9 @@ def test_what_an_editor_saved_meanwhile_stays(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def then_saved(options):
-        texts, conversions = convert(options)
+        found = convert(options)
         (project / "model.py").write_text(MODEL + "# saved\n", "utf-8")
-        return texts, conversions
+        return found
 
     convert = _command_convert.convert
     monkeypatch.setattr(_command_convert, "convert", then_saved)
@@ -251,3 +253,60 @@ def test_every_other_byte_stays(project: Path, text: bytes, end: bytes) -> None:
     assert found.replace(b"import crossentropy.functional" + end, b"").replace(b"import crossentropy" + end, b"") == (
         text + after.replace(b"\n", end)
     )
+
+
+def test_a_folder_stands_for_its_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "broken.py").write_text("loss = (\n")
+    (project / "book.ipynb").write_text("{}")
+    (project / "venv").mkdir()
+    (project / "venv" / "own.py").write_text(TRAIN, "utf-8")
+    assert main(["convert", ".", "--unsafe", "--write"]) == 0
+    printed = capsys.readouterr()
+    assert "passed over: broken.py: line 1" in printed.err
+    assert "model.py:13:1: softmax-before-cross-entropy: the activation is taken away" in printed.out
+    assert (project / "venv" / "own.py").read_text("utf-8") == TRAIN
+    assert main(["doctor", "train.py", "model.py"]) == 0
+
+
+def test_check_is_for_continuous_integration(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", "train.py", "model.py", "--check", "--unsafe"]) == 1
+    assert "+++ b/model.py" in capsys.readouterr().out
+    assert (project / "train.py").read_text("utf-8") == TRAIN
+    assert main(["convert", "train.py", "model.py", "--unsafe", "--write"]) == 0
+    assert main(["convert", "train.py", "model.py", "--check", "--unsafe"]) == 0
+    with pytest.raises(SystemExit):
+        main(["convert", "train.py", "--check", "--write"])
+
+
+def test_what_stays_is_said_once_with_the_reason(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TRAIN.replace("optimizer = torch", "import plugins\nplugins.register(model)\noptimizer = torch")
+    (project / "train.py").write_text(text, "utf-8")
+    assert main(["convert", "train.py", "model.py", "--unsafe"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    (told,) = [line for line in lines if "softmax-before-cross-entropy" in line]
+    assert told.startswith(
+        "still to be mended: train.py:18:12: softmax-before-cross-entropy (certain) softmax at model.py:13"
+    )
+    assert told.endswith(
+        "not rewritten: other uses of the model's output cannot be seen: model is given to plugins.register, "
+        "whose use of it cannot be seen (line 12). Is its output used as probabilities there?"
+    )
+    assert not any("left as it is" in line for line in lines)
+
+
+def test_the_doctor_offers_what_convert_can_mend(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--fix", "."]) == 1
+    printed = capsys.readouterr()
+    assert "softmax-before-cross-entropy" in printed.out
+    assert "-        return F.softmax(self.head(x), dim=1)  # probabilities\n" in printed.out
+    assert "crossentropy convert --unsafe --keep-torch --write . makes these changes" in printed.err
+    assert "import crossentropy" not in printed.out
+    assert (project / "model.py").read_text("utf-8") == MODEL
+    assert main(["doctor", "--fix", ".", "--select", "deprecated-reduce"]) == 1
+    printed = capsys.readouterr()
+    assert "-criterion = nn.CrossEntropyLoss(size_average=True)\n" in printed.out
+    assert "-        return F.softmax" not in printed.out
+    (project / "train.py").write_text("", "utf-8")
+    assert main(["doctor", "--fix", "."]) == 0
+    assert "there is nothing to mend" in capsys.readouterr().err
+    assert main(["doctor", "--fix", "--output-format", "json"]) == 2

@@ -73,3 +73,29 @@ def test_large_packages_are_examined_without_a_finding(folder: Path) -> None:
     strong = {Path(finding.path).name for finding in examined.findings if finding.confidence != "info"}
     assert strong <= {"digits.py", "_inputs.py"}  # where softmax is taken twice on purpose, to show what it costs
     assert not examined.passed
+
+
+def test_a_function_that_another_process_sees_called_is_not_followed_alone(tmp_path: Path) -> None:
+    """Its defaults are not what it is given there; which files a process has is chance."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "focal.py").write_text(
+        "import torch\nimport torch.nn.functional as F\n"
+        "def focal(x, y, r='mean'):\n    ce = F.cross_entropy(x, y, reduction=r)\n"
+        "    return ((1 - torch.exp(-ce)) ** 2 * ce).mean()\n"
+        "class Loss(torch.nn.Module):\n    def __init__(self, reduction='mean'):\n        super().__init__()\n"
+        "        self.reduction = reduction\n    def forward(self, x, y):\n"
+        "        ce = F.cross_entropy(x, y, reduction=self.reduction)\n"
+        "        return ((1 - torch.exp(-ce)) ** 2 * ce).mean()\n",
+        "utf-8",
+    )
+    (tmp_path / "a" / "train.py").write_text(
+        "from focal import focal, Loss\nloss = focal(model(x), y, r='none')\nloss.backward()\n"
+        "loss = Loss(reduction='none')(model(x), y)\nloss.backward()\n",
+        "utf-8",
+    )
+    for number in range(100):
+        (tmp_path / "a" / f"g{number}.py").write_text("import torch\n", "utf-8")
+    for jobs in (1, 2, 3):  # the files lie in one process, or in two
+        assert examine([tmp_path], jobs=jobs).findings == ()
+    (tmp_path / "a" / "train.py").unlink()
+    assert [f.rule for f in examine([tmp_path], jobs=2).findings] == ["focal-on-reduced-loss"] * 2

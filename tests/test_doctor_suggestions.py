@@ -172,3 +172,13 @@ def test_many_places_are_counted() -> None:
     also = (*(Place("train.py", line) for line in range(10, 30)), Place("other.py", 3))
     found = Finding("train.py", 4, 1, "softmax-before-nll", "certain", "…", "…", also=also)
     assert "also at lines 10, 11, 12, 13, 14, 15, 16, 17, other.py:3 and 12 more places" in as_text([found])
+
+
+def test_a_sum_of_losses_and_where_it_is_kept_are_one_finding() -> None:
+    """Only the sum is to be mended: after that the list holds numbers."""
+    program = Path(__file__).parent / "doctor_programs" / "rule" / "sum_of_losses_that_is_kept.py"
+    (found,) = examine([program]).findings
+    assert [place.line for place in (found.place, *found.also)] == [14, 15]
+    change = suggestion(found)
+    assert change is not None
+    assert change.new == "total += loss.item()  # finds loss-graph-retained certain"

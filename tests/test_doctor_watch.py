@@ -61,6 +61,10 @@ def variational_autoencoder() -> Tensor:
     return CE(nn.Linear(3, C)(mean + spread * torch.randn_like(mean)).flatten(0, 1), ids.flatten())
 
 
+def with_value_of(loss: Tensor, other: Tensor) -> Tensor:
+    return loss + (other - loss).detach() + 0.1 * loss.detach()
+
+
 def focal_of_log(reduction: str) -> Tensor:
     ce = CE(logits(), labels(), reduction=reduction)
     return (-0.25 * (1 - ce) ** 2 * torch.log(ce)).mean()
@@ -135,8 +139,16 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: CE(logits(), labels())],
     ),
     "relu-before-cross-entropy": (
-        [lambda: CE(logits().relu(), labels()), lambda: CE(logits().clamp(min=0), labels())],
-        [lambda: CE(nn.Linear(C, C)(logits().relu()), labels()), lambda: CE(logits().clamp(-50, 50), labels())],
+        [
+            lambda: CE(logits().relu(), labels()),
+            lambda: CE(logits().clamp(min=0), labels()),
+            lambda: NLL(logits().relu().log_softmax(1), labels()),
+        ],
+        [
+            lambda: CE(nn.Linear(C, C)(logits().relu()), labels()),
+            lambda: CE(logits().clamp(-50, 50), labels()),
+            lambda: NLL(nn.Linear(C, C)(logits().relu()).log_softmax(1), labels()),
+        ],
     ),
     "softmax-before-nll": (
         [lambda: NLL(logits().softmax(1), labels())],
@@ -280,9 +292,11 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: CE(logits(), labels()).item().backward(),  # pyright: ignore[reportAttributeAccessIssue]
             lambda: CE(logits().detach(), labels()).backward(),
             lambda: BCEL(logits().argmax(1).float().requires_grad_(), torch.rand(N)).backward(),
+            lambda: (CE(logits(), labels()) + 0.5 * BCEL(logits(), torch.rand(N, C)).detach()).backward(),
         ],
         [
             lambda: CE(logits(), labels()).backward(),
+            lambda: with_value_of(CE(logits(), labels()), BCEL(logits(), torch.rand(N, C))).backward(),
             lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(torch.randn(N, 4), labels(classes=9)).loss.backward(),
             lambda: CE(torch.randn(N, C, requires_grad=True), labels()).backward(),
         ],

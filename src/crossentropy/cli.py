@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from crossentropy import Explanation
     from crossentropy.demo.report import Progress, Section
+    from crossentropy.doctor import Finding
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,6 +87,7 @@ def _add_doctor(commands: "argparse._SubParsersAction[_Parser]", chosen: str) ->
         help="change a training script's loss to cross entropy",
         description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
         "says what it does to it, and what would be a guess is left as it is, with the reason.",
+        epilog="Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing was read.",
     )
     if chosen == "doctor":
         from crossentropy.doctor import _command
@@ -298,6 +300,10 @@ def _doctor(arguments: Sequence[str]) -> int:
 
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser("doctor").parse_args(arguments[:end])
+    if options.fix and (options.run is not None or options.output_format != "text"):
+        return _fail(
+            "crossentropy doctor: --fix shows changes of files that are read, as text: no --run, no other format"
+        )
     try:
         if options.explain is not None:
             about = _output.LANGUAGES[options.lang].about
@@ -322,15 +328,35 @@ def _doctor(arguments: Sequence[str]) -> int:
         _terminal.print_text(f"{chr(10) if text else ''}{language.summary(findings, examination.what)}\n")
     for note in (*examination.notes, *["nothing was examined"] * examination.nothing):
         _terminal.print_line(f"crossentropy doctor: {note}", error=True)
+    if options.fix:
+        return _offer(options, findings) or examination.code(wanted)
     return examination.code(wanted)
+
+
+def _offer(options: argparse.Namespace, findings: "Sequence[Finding]") -> int:
+    """Show what convert can mend of what the doctor found."""
+    from crossentropy.doctor import _command_convert
+
+    paths = options.paths or [Path()]
+    try:
+        conversions = _command_convert.mended(paths, findings)
+    except UnusableInputError as error:
+        return _fail(f"crossentropy doctor: {error}")
+    for path, conversion in conversions.items():
+        _terminal.print_text(conversion.diff(path))
+    changes = sum(len(conversion.changes) for conversion in conversions.values())
+    command = f"crossentropy convert --unsafe --keep-torch --write {' '.join(map(str, paths))}"
+    said = f"{command} makes these changes" if changes else "nothing of this can be mended by convert"
+    _terminal.print_line(said if findings else "there is nothing to mend", error=True)
+    return 0
 
 
 def _convert(options: argparse.Namespace) -> int:
     from crossentropy.doctor import _command_convert
 
     try:
-        texts, conversions = _command_convert.convert(options)
-        notes = _command_convert.write(texts, conversions) if options.write else []
+        texts, conversions, notes = _command_convert.convert(options)
+        notes += _command_convert.write(texts, conversions) if options.write else []
     except UnusableInputError as error:
         return _fail(f"crossentropy convert: {error}")
     except OSError as error:
@@ -344,17 +370,14 @@ def _convert(options: argparse.Namespace) -> int:
             _terminal.print_text(diff)
             if diff != _terminal.escaped(diff, lines=True):
                 notes.append(f"{path}: control characters are shown escaped, so patch cannot apply this: use --write")
-    for path, conversion in conversions.items():
-        for refusal in conversion.refusals:
-            _terminal.print_line(f"left as it is: {path}:{refusal}", error=True)
-    for finding in _command_convert.remaining(conversions):
-        _terminal.print_line(f"still to be mended: {finding}", error=True)
+    for line in _command_convert.left(conversions, written=options.write):
+        _terminal.print_line(line, error=True)
     for note in notes:
         _terminal.print_line(f"crossentropy convert: {note}", error=True)
     count = sum(len(conversion.changes) for conversion in conversions.values())
     end = "written" if options.write else "--write makes them"
     _terminal.print_line(f"{count} change{'s' * (count != 1)}{f': {end}' if count else ', nothing to do'}", error=True)
-    return 0
+    return int(options.check and count > 0)
 
 
 @contextlib.contextmanager

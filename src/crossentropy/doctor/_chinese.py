@@ -62,7 +62,7 @@ RULES: dict[str, Words] = {
         "对 logits 使用 binary_cross_entropy_with_logits；若只有一类为真，使用 cross_entropy。",
     ),
     "logits-into-bce": Words(
-        "传给 binary_cross_entropy 的是 logits，而它需要概率。",
+        "传给 binary_cross_entropy 的是 logits 或对数概率，而它需要概率。",
         "一旦有 logit 超出 [0, 1] 就会报错。",
         "使用 binary_cross_entropy_with_logits。",
     ),
@@ -157,7 +157,7 @@ RULES: dict[str, Words] = {
         "输入 log_softmax(logits)；目标仍是概率，除非 log_target=True。",
     ),
     "kl-div-reduction": Words(
-        "kl_div 的 mean 除以所有元素的个数，或 batchmean 除以的数少于行数。",
+        "kl_div 的 mean（或对其各项取的 mean）除以所有元素的个数，或 batchmean 除以的数少于行数。",
         "损失小了 C 倍，或大了每行位置数那么多倍。",
         "对 (N, C) 使用 reduction='batchmean'；(N, T, C) 先展平为 (N·T, C)。",
     ),
@@ -177,8 +177,8 @@ RULES: dict[str, Words] = {
         "给损失的值换一个名字。",
     ),
     "detached-loss": Words(
-        "应当训练的损失没有计算图。",
-        "backward() 报错，或者权重从不改变。",
+        "应当训练的损失，或其中一项，没有计算图。",
+        "backward() 报错，权重从不改变，或某一项不起训练作用。",
         "不要 detach，不要取 .item()，不要在 no_grad 下计算预测；也不要用损失新建张量。",
     ),
     "loss-graph-retained": Words(

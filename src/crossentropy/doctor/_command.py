@@ -68,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CONFIDENCES,
         help="the least confidence that makes the exit code 1 (default: likely)",
     )
+    parser.add_argument("--fix", action="store_true", help="also show the changes by which convert would mend it")
     parser.add_argument("--explain", metavar="RULE", help="describe a rule, or all of them, and exit")
     parser.add_argument(
         "--jobs", type=positive, metavar="N", help="processes that read files (default: by their number)"

@@ -1,4 +1,4 @@
-"""`crossentropy convert`: files → their conversions. It prints nothing; `cli` does."""
+"""`crossentropy convert`: files and folders → their conversions. It prints nothing; `cli` does."""
 
 import argparse
 import gc
@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 import tokenize
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from crossentropy import _disk
 from crossentropy._usage import UnusableInputError
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
+from crossentropy.doctor._source._files import discover
 
 if TYPE_CHECKING:
     from crossentropy.doctor._convert import Conversion
@@ -59,9 +60,14 @@ class Text:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="the script, and the modules of its own that it imports"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="the script, and the modules of its own that it imports; or folders of them",
     )
     what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="show what would change; exit with 1 if anything would")
     what.add_argument("--diff", action="store_true", help="show what would change, and write nothing (default)")
     what.add_argument("--write", action="store_true", help="change the files")
     parser.add_argument("--unsafe", action="store_true", help="also make changes that alter the value of the loss")
@@ -71,24 +77,97 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-torch", action="store_true", help="keep torch's losses, do not import crossentropy's")
 
 
-def convert(options: argparse.Namespace) -> "tuple[Mapping[Path, Text], Mapping[str, Conversion]]":
-    """The files as they are, and what becomes of them."""
+def convert(
+    options: argparse.Namespace, rules: Collection[str] | None = None
+) -> "tuple[Mapping[Path, Text], Mapping[str, Conversion], list[str]]":
+    """The files as they are, what becomes of them, and what is to be said of files that were passed over."""
     try:
-        from crossentropy.doctor._convert import SourceError, convert_files
+        from crossentropy.doctor._convert import SourceError, check, convert_files
     except ModuleNotFoundError as error:
         raise UnusableInputError(f"{error.name} is missing — pip install 'crossentropy[doctor]'") from error
-    files = {os.path.realpath(path): path for path in reversed(options.files)}  # each once, by its first name
-    texts = {path: Text.read(path) for path in reversed(files.values())}
+    texts: dict[Path, Text] = {}
+    notes: list[str] = []
+    for path, is_given in _files(options.files, notes):
+        try:
+            texts[path] = Text.read(path)
+            check(texts[path].text.removeprefix("\ufeff"), str(path))
+        except (UnusableInputError, SourceError) as error:  # noqa: PERF203 (one file, not all)
+            if is_given:
+                raise UnusableInputError(str(error)) from error
+            texts.pop(path, None)
+            notes.append(f"passed over: {error}")
+    if not texts:
+        raise UnusableInputError(f"there is no Python file in {', '.join(map(str, options.files))}")
     try:
         conversions = convert_files(
             {str(path): text.text for path, text in texts.items()},
             unsafe=options.unsafe,
             to_linear=options.to_linear,
             package=not options.keep_torch,
+            rules=rules,
         )
     except SourceError as error:
         raise UnusableInputError(str(error)) from error
-    return texts, conversions
+    return texts, conversions, notes
+
+
+def _files(paths: Sequence[Path], notes: list[str]) -> Iterator[tuple[Path, bool]]:
+    """The files, each once by its first name, and whether it was named, or found in a folder."""
+    seen: set[str] = set()
+    for path in paths:
+        is_given = _disk.kind(path) != "folder" if path.exists() else True
+        found = [path] if is_given else sorted(discover([path], lambda at, why: notes.append(f"{at}: {why}")))
+        for file in found:
+            if os.path.realpath(file) not in seen and (is_given or file.suffix == ".py"):
+                seen.add(os.path.realpath(file))
+                yield file, is_given
+
+
+def mended(paths: Sequence[Path], findings: Sequence[Finding]) -> "Mapping[str, Conversion]":
+    """What `convert --unsafe` would make of the files, as far as it mends what was found."""
+    files = [path for path in paths if path.suffix != ".ipynb"]
+    given = argparse.Namespace(files=files, unsafe=True, to_linear=False, keep_torch=True)
+    return convert(given, rules={finding.rule for finding in findings})[1] if files and findings else {}
+
+
+def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]:
+    """What stays as it is and why: what was refused, and what the doctor still finds, each once.
+
+    Lines are those of the files: as they were, unless they have been `written`.
+    """
+    from crossentropy.doctor._convert import Reasons
+
+    findings = remaining(conversions)
+    reasons = Reasons({path: one.source for path, one in conversions.items()}) if findings else None
+
+    def place(path: str, line: int) -> tuple[str, int]:
+        return path, line if written else conversions[path].line_before(line)
+
+    said: list[str] = []
+    explained: set[tuple[str, int, str]] = set()
+    for finding in findings:
+        path, line = place(finding.path, finding.line)
+        reason = None if reasons is None else reasons.of(finding.rule, finding.path, finding.line)
+        text = f"still to be mended: {replace(finding, line=line)}"
+        if reason is not None:
+            made, number = reason.made
+            explained.add((made, conversions[made].line_before(number), finding.rule))
+            where = _named(place(*reason.at), (path, line))
+            text += f"; not rewritten: {reason.text}{where}. {reason.question}"
+        said.append(text.rstrip(". "))
+    for path, one in conversions.items():
+        for refusal in one.refusals:
+            if (path, refusal.line, refusal.rule) not in explained:
+                line = one.line_after(refusal.line) if written else refusal.line
+                said.append(f"not rewritten: {path}:{replace(refusal, line=line)}")
+    return said
+
+
+def _named(place: tuple[str, int], beside: tuple[str, int]) -> str:
+    """A place, as it is named in a line about another."""
+    if place == beside:
+        return ""
+    return f" (line {place[1]})" if place[0] == beside[0] else f" ({place[0]}:{place[1]})"
 
 
 def remaining(conversions: "Mapping[str, Conversion]") -> list[Finding]:

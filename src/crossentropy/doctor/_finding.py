@@ -77,9 +77,9 @@ class Finding:
 
 
 def by_cause(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings in their order, those of one rule and one cause as one: the strongest, or else the first."""
+    """The findings, sorted; those of one rule and one cause as one: the strongest, or else the one that came first."""
     groups: dict[object, list[Finding]] = {}
-    for finding in sorted(findings):
+    for finding in findings:
         cause = finding.cause or finding.place
         groups.setdefault((finding.rule, cause.path, cause.cell, cause.line), []).append(finding)
     return sorted(_together(group) for group in groups.values())

@@ -127,7 +127,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "logits-into-bce",
-            "Logits are given to binary_cross_entropy, which takes probabilities.",
+            "Logits or log-probabilities are given to binary_cross_entropy, which takes probabilities.",
             "An error as soon as a logit leaves [0, 1].",
             "Use binary_cross_entropy_with_logits.",
             "loss = F.binary_cross_entropy(logits, tags)",
@@ -281,7 +281,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "kl-div-reduction",
-            "kl_div's mean divides by all entries, or batchmean by less than all rows.",
+            "kl_div's mean, or that of its terms, divides by all entries, or batchmean by less than all rows.",
             "The loss is C times too small, or as many times too large as a row has positions.",
             "Use reduction='batchmean' on (N, C); flatten (N, T, C) to (N·T, C) first.",
             "loss = F.kl_div(logits.log_softmax(1), p)",
@@ -313,8 +313,8 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "detached-loss",
-            "The loss has no graph where it should train.",
-            "An error in backward(), or weights that never change.",
+            "The loss, or a term of it, has no graph where it should train.",
+            "An error in backward(), weights that never change, or a term that trains nothing.",
             "Do not detach, take .item() of, or compute the prediction under no_grad; make no new tensor of the loss.",
             "F.cross_entropy(logits.detach(), labels).backward()",
             "F.cross_entropy(logits, labels).backward()",

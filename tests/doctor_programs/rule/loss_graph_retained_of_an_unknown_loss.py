@@ -25,3 +25,14 @@ def train_engine(net, loader):
     for x, y in loader:
         net.backward(net(x), y)
     return net(torch.zeros(1))
+
+
+def train_by_hand(model, optimizer, loader):
+    running = 0.0
+    weight = torch.nn.Parameter(torch.ones(3))
+    for x in loader:
+        loss = -torch.mean(model(x) * weight)
+        loss.backward()
+        optimizer.step()
+        running += loss  # finds loss-graph-retained certain
+    return running

@@ -5,117 +5,46 @@ A group begins with one loss and gathers what hangs on it, or is refused as a wh
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
 import libcst as cst
 
-from crossentropy.doctor._convert._activations import Activation, Kind, activation, require_class_axis
+from crossentropy.doctor._convert._activations import Activation, require_class_axis
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
 from crossentropy.doctor._convert._flow import Flow, Objects
+from crossentropy.doctor._convert._givers import Parameter, given_to
 from crossentropy.doctor._convert._imports import rename
-from crossentropy.doctor._convert._losses import Loss, Site, loss_at, losses, setting, settings, sites
+from crossentropy.doctor._convert._losses import Loss, Site, losses, losses_at, setting, settings, sites
 from crossentropy.doctor._convert._losses import site as site_of
-from crossentropy.doctor._convert._models import called, needed, outputs, tail, uses
+from crossentropy.doctor._convert._models import outputs, tail
 from crossentropy.doctor._convert._one_hot import one_hot
+from crossentropy.doctor._convert._origins import Applied, Origins, Output
+from crossentropy.doctor._convert._rewrites import REWRITES, Rewrite
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import (
-    before_laying_out,
-    before_reshaping,
-    is_matrix,
-    laid_out,
-    reshaped,
-    unflattened,
-)
-from crossentropy.doctor._convert._sources import Source, Unwrapping, source
-
-_CROSS_ENTROPY = {"function": "torch.nn.functional.cross_entropy", "class": "torch.nn.CrossEntropyLoss"}
-_NLL = {
-    "torch.nn.functional.nll_loss": _CROSS_ENTROPY["function"],
-    "torch.nn.NLLLoss": _CROSS_ENTROPY["class"],
-}
-_MSE = {
-    "torch.nn.functional.mse_loss": _CROSS_ENTROPY["function"],
-    "torch.nn.MSELoss": _CROSS_ENTROPY["class"],
-}
-_BCE = {
-    "torch.nn.functional.binary_cross_entropy": "torch.nn.functional.binary_cross_entropy_with_logits",
-    "torch.nn.BCELoss": "torch.nn.BCEWithLogitsLoss",
-}
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """A loss of an activation, and the loss of the logits that takes its place."""
-
-    rule: str
-    kind: Kind
-    losses: dict[str, str]
-    """Names of the losses, and of those that replace them."""
-    description: str
-    safe: bool
-    expected: bool
-    """Whether the loss always wants the activation, so that one without it in sight is worth a word."""
-    indices: bool = False
-    """Whether one-hot targets become class indices."""
-
-
-REWRITES = (
-    Rewrite(
-        "nll-of-log-softmax",
-        "log_softmax",
-        _NLL,
-        "same value: nll_loss of log_softmax is cross_entropy of the logits",
-        safe=True,
-        expected=True,
-    ),
-    Rewrite(
-        "softmax-before-cross-entropy",
-        "softmax",
-        {name: name for name in _CROSS_ENTROPY.values()},
-        "the loss changes: softmax is no longer applied twice",
-        safe=False,
-        expected=False,
-    ),
-    Rewrite(
-        "mse-on-one-hot",
-        "softmax",
-        _MSE,
-        "the loss changes: cross entropy of the logits instead of the squared error of probabilities",
-        safe=False,
-        expected=False,
-        indices=True,
-    ),
-    Rewrite(
-        "sigmoid-before-bce",
-        "sigmoid",
-        _BCE,
-        "the loss changes only where it was cut off: binary_cross_entropy of probabilities never exceeds 100 a term",
-        safe=False,
-        expected=True,
-    ),
-)
+from crossentropy.doctor._convert._shapes import before_laying_out, is_matrix, laid_out, reshaped, unflattened
+from crossentropy.doctor._convert._sources import Unwrapping, source
+from crossentropy.doctor._convert._uses import Part, needed, uses
 
 
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all losses of an activation."""
+    found: list[tuple[Loss, Proposal | Refused]] = []
+    wanting: dict[cst.Call, Refused] = {}
     for rewrite in REWRITES:
         done: set[object] = set()
         for loss in losses(script, objects, *rewrite.losses):
             group = Group(script, objects, rewrite)
             if loss.made not in done:
-                yield from attempt(partial(group.propose, loss))
+                found += [(loss, one) for one in attempt(partial(group.propose, loss), rewrite.rule, loss.made)]
             done |= group.members
-
-
-@dataclass(frozen=True)
-class Applied:
-    """An activation that is applied to the logits of a loss."""
-
-    activation: Activation
-    named: cst.BaseExpression
-    """The argument of the loss, or the name in it, that the activation made."""
-    source: Source
+            if rewrite.expected and loss.calls:
+                reason = f"no {rewrite.kind} is in sight before this {loss.short}"
+                refused = Refused(loss.made, reason, f"Is what it is given a {rewrite.kind}, and of what?")
+                refused.rule = rewrite.rule
+                wanting.setdefault(loss.made, refused)
+    handled = {loss.made for loss, _ in found}
+    yield from (one for _, one in found)
+    yield from (refused for made, refused in wanting.items() if made not in handled)
 
 
 class Group:
@@ -128,6 +57,7 @@ class Group:
         self._objects = objects
         self._rewrite = rewrite
         self._elementwise = rewrite.kind == "sigmoid"
+        self._origins = Origins(script, objects, rewrite.kind)
         self._sure = True
         self._logits = Unwrapping(script, "logits")
         self._indices = Unwrapping(script, "indices")
@@ -135,41 +65,41 @@ class Group:
         self._edits: list[Edit] = []
         self._imports: set[Edit] = set()
         self._restored: list[cst.BaseExpression] = []
+        self._saved: list[cst.CSTNode] = []
+        self._parameters: set[tuple[cst.FunctionDef, str]] = set()
+        self._outputs: set[tuple[cst.Call, Part]] = set()
+        self._open: list[tuple[cst.FunctionDef, str]] = []
 
     def propose(self, loss: Loss) -> Proposal | None:
         """The proposal that begins with a loss; None if there is nothing to take away."""
         rewrite = self._rewrite
-        found = [self._origin(site.input) for site in sites(self._script, loss)]
-        if not any(found):
-            if rewrite.expected and found:
-                raise Refused(loss.made, f"no {rewrite.kind} is in sight before this {loss.short}")
+        if not any(self._origins.of(site.input) for site in sites(self._script, loss)):
             return None
         self._add(loss)
         while self._pending:
             self._change(self._pending.pop())
         if rewrite.safe:
             self._require_no_others()
-        edits = (*self._edits, *self._logits.edits(), *self._indices.edits())
+        edits = tuple(dict.fromkeys((*self._edits, *self._logits.edits(), *self._indices.edits())))
         safe, imports = rewrite.safe and self._sure, frozenset(self._imports)
         doubt = "" if self._sure else "; with more than two axes, the classes would be another axis than now"
         return Proposal(
-            loss.made, rewrite.rule, rewrite.description + doubt, edits, safe, imports, tuple(self._restored)
+            loss.made,
+            rewrite.rule,
+            rewrite.description + doubt,
+            edits,
+            safe,
+            imports,
+            tuple(self._restored),
+            tuple(dict.fromkeys(self._saved)),
         )
 
-    def _origin(self, argument: cst.BaseExpression) -> Applied | Flow | None:
-        """What made the input of a loss: the activation, applied to it, or a model that ends in it."""
-        named = before_reshaping(argument) if self._elementwise else before_laying_out(argument)
-        found = source(self._script, named)
-        value = before_reshaping(found.value) if self._elementwise else found.value
-        if (applied := activation(self._script, self._objects, value)) is not None:
-            return Applied(applied, named, found) if applied.kind == self._rewrite.kind else None
-        models = called(self._script, self._objects, value) if isinstance(value, cst.Call) else []
-        ends = [tail(self._script, self._objects, model) for model in models]
-        if all(end is None or end.activation.kind != self._rewrite.kind for end in ends):
-            return None
-        for at, how in (problem for model in models for problem in model.mixed):
-            raise Refused(at, f"this may not be the only model that is trained: {how}")
-        return models[0]
+    def obstacle(self, call: cst.Call) -> tuple[cst.CSTNode, str] | None:
+        """Where the input of a call of a loss can be followed back no further, and why."""
+        for loss in losses_at(self._script, self._objects, call):
+            self._origins.of(site_of(self._script, loss, call).input)
+            return self._origins.obstacle
+        return None
 
     def _add(self, loss: Loss) -> None:
         if loss.made not in self.members:
@@ -178,18 +108,34 @@ class Group:
 
     def _change(self, loss: Loss) -> None:
         for at, how in loss.problems:
-            raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}")
+            raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}", "What is it given there?")
         self._rename(loss)
         for site in sites(self._script, loss):
-            found = self._origin(site.input)
-            if isinstance(found, Applied):
-                self._unwrap(found, site)
-            elif found is not None:
-                self._change_model(found, site)
-            else:
-                raise Refused(site.call, f"no {self._rewrite.kind} is in sight before this call of the loss")
+            self._require_no_other_loss(site.call)
+            self._change_input(site)
             if self._rewrite.indices:
                 self._change_target(site.target)
+
+    def _require_no_other_loss(self, call: cst.Call) -> None:
+        """Whatever a call computes has to change in the same way."""
+        for other in losses_at(self._script, self._objects, call):
+            if other.name not in self._rewrite.losses:
+                raise Refused(other.made, f"this call may also be of {other.short}, which takes what is put in now")
+            self._add(other)
+
+    def _change_input(self, site: Site) -> None:
+        origins = self._origins.of(site.input)
+        if not origins:
+            question = f"Is what it is given a {self._rewrite.kind} as well, and of what?"
+            raise Refused(site.call, f"no {self._rewrite.kind} is in sight before this call of the loss", question)
+        for found in origins:
+            if isinstance(found, Applied):
+                removed = found.activation
+                self._unwrap(found, site)
+            else:
+                removed = self._change_output(found, site)
+            for through in found.through:
+                self._change_parameter(through, removed)
 
     def _rename(self, loss: Loss) -> None:
         name = self._rewrite.losses[loss.name]
@@ -200,10 +146,10 @@ class Group:
             self._edits.append(edit)
             self._imports |= spelling.imports
 
-    def _check(self, found: Activation, site: Site) -> None:
+    def _check(self, found: Activation, site: Site, laid_out_before: bool) -> None:
         if not found.plain:
             raise Refused(found.call, f"the {found.kind} changes the dtype as well")
-        if not self._elementwise and before_laying_out(site.input) is not site.input:
+        if not self._elementwise and (laid_out_before or before_laying_out(site.input) is not site.input):
             self._require_last_axis(found)
             return
         two_axes = unflattened(site.target) is not None or (found.operand is not None and is_matrix(found.operand))
@@ -221,7 +167,7 @@ class Group:
         definition, applied = found.source.definition, found.activation
         if applied.operand is None:
             raise Refused(applied.call, f"it cannot be seen what this {applied.kind} is applied to")
-        self._check(applied, site)
+        self._check(applied, site, found.laid_out)
         if definition is None:
             self._logits.unwrap(applied.call, found.source, applied.operand)
             return
@@ -229,52 +175,116 @@ class Group:
             raise Refused(definition.value, f"this {applied.kind} is followed by a change of shape")
         self._logits.unwrap(found.named, found.source, applied.operand)
         for use in definition.uses:
-            if (loss := self._loss_of(use)) is not None:
+            for loss in self._losses_of(use):
                 self._add(loss)
 
     def _require_no_others(self) -> None:
         for use in self._logits.others():
             raise Refused(use, f"{use.value} is used for more than the loss, so the {self._rewrite.kind} has to stay")
 
-    def _loss_of(self, use: cst.BaseExpression) -> Loss | None:
-        """The loss that an expression is the input of."""
+    def _losses_of(self, use: cst.BaseExpression) -> list[Loss]:
+        """The losses that an expression is the input of, also through parameters of functions."""
         whole = reshaped(self._script, use) if self._elementwise else laid_out(self._script, use)
         argument = self._script.parent(whole)
         call = self._script.parent(argument) if isinstance(argument, cst.Arg) else None
         if not isinstance(call, cst.Call):
-            return None
-        loss = loss_at(self._script, self._objects, call)
-        if loss is None or loss.name not in self._rewrite.losses:
-            return None
-        return loss if site_of(self._script, loss, call).input is whole else None
+            return []
+        found = [loss for loss in losses_at(self._script, self._objects, call) if loss.name in self._rewrite.losses]
+        if found:
+            return found if site_of(self._script, found[0], call).input is whole else []
+        through = given_to(self._script, self._objects, argument)
+        if through is None or (through.function, through.name) in self._open:
+            return []
+        self._open.append((through.function, through.name))
+        inner = [loss for read in through.reads for loss in self._losses_of(read)]
+        self._open.pop()
+        return inner
 
-    def _change_model(self, model: Flow, site: Site) -> None:
-        end = tail(self._script, self._objects, model)
-        if end is None or model.made in self.members:
+    def _change_output(self, output: Output, site: Site) -> Activation:
+        """Take the activation away from what models give, and put it back where their output is used otherwise."""
+        ends = [(model, self._end(model, output.part)) for model in output.models]
+        for model, end in ends:
+            self._check(end, site, output.laid_out)
+            if end.suffix != ends[0][1].suffix:
+                self._sure &= require_class_axis(end) and require_class_axis(ends[0][1])
+            self._change_model(model, output.part)
+        return ends[0][1]
+
+    def _end(self, model: Flow, part: Part) -> Activation:
+        end = tail(self._script, self._objects, model, part)
+        if end is None or end.activation.kind != self._rewrite.kind:
+            raise Refused(model.made, f"this model, which may be called as well, does not end in {self._rewrite.kind}")
+        if end.doubt is not None:
+            raise Refused(*end.doubt, "Is it applied where the loss is computed?")
+        return end.activation
+
+    def _change_model(self, model: Flow, part: Part) -> None:
+        """A model, and with it all objects of its class that end in the same activation."""
+        end = tail(self._script, self._objects, model, part)
+        if end is None or (model.made, part) in self._outputs:
             return
+        self._outputs.add((model.made, part))
         self.members.add(model.made)
-        self._check(end.activation, site)
         self._edits += end.edits
+        self._imports |= end.imports
+        self._saved += model.saved
         for output in outputs(self._script, self._objects, model):
-            for use in uses(self._script, output, self._elementwise):
+            for use in uses(self._script, output, part, self._elementwise):
                 self._change_use(use, end.activation)
+        for other in self._beside(model, part):
+            found = tail(self._script, self._objects, other, part)
+            if found is not None and {*found.edits} & {*end.edits}:
+                self._change_model(other, part)
+
+    def _beside(self, model: Flow, part: Part) -> list[Flow]:
+        """Objects of the same classes; what a call may call instead has to end in the activation as well."""
+        same = [one for owner in self._objects.classes_of(model.made) for one in self._objects.made_of(owner)]
+        for call in model.calls:
+            for other in self._objects.may_be_called_by(call):
+                if other.made not in self.members and other not in same:
+                    self._end(other, part)
+                    self._change_model(other, part)
+        return same
+
+    def _change_parameter(self, through: Parameter, removed: Activation) -> None:
+        if (through.function, through.name) not in self._parameters:
+            self._parameters.add((through.function, through.name))
+            for read in through.reads:
+                self._change_use(read, removed)
 
     def _change_use(self, use: cst.BaseExpression, removed: Activation) -> None:
-        if (loss := self._loss_of(use)) is not None:
-            return self._add(loss)
+        if found := self._losses_of(use):
+            for loss in found:
+                self._add(loss)
+            return
+        if not self._is_needed(use):
+            return
+        self._edits.append(self._put_back(use, removed))
+        if use not in self._restored:
+            self._restored.append(use)
+
+    def _is_needed(self, use: cst.BaseExpression) -> bool:
+        """Whether the values of an output are needed, also where a function of these files is given it."""
         if needed(self._script, use) != "value":
-            return None
-        if self._rewrite.safe:
-            raise Refused(use, f"this output is used for more than the loss, so the {removed.kind} has to stay")
+            return False
+        through = given_to(self._script, self._objects, self._script.parent(use))
+        if through is None or (through.function, through.name) in self._open:
+            return True
+        self._open.append((through.function, through.name))
+        inside = any(self._is_needed(read) for read in through.reads)
+        self._open.pop()
+        return inside
+
+    def _put_back(self, use: cst.BaseExpression, removed: Activation) -> Edit:
         end = self._script.span(use)[1]
-        self._edits.append(Edit(end, end, removed.suffix))
-        return self._restored.append(use)
+        return Edit(end, end, removed.suffix)
 
     def _change_target(self, target: cst.BaseExpression) -> None:
         found = source(self._script, target)
         rows = one_hot(self._script, found.value)
         if rows is None:
-            raise Refused(target, "it cannot be seen that this target is one-hot, nor of which class indices")
+            reason = "it cannot be seen that this target is one-hot, nor of which class indices"
+            raise Refused(target, reason, "Are its rows one-hot, and of which class indices?")
         self._indices.unwrap(target, found, rows.indices)
 
 

@@ -81,12 +81,17 @@ def _method(script: Script, node: cst.Call) -> Activation | None:
     function = node.func
     if not isinstance(function, cst.Attribute) or (kind := _METHODS.get(function.attr.value)) is None:
         return None
-    if script.imported(function.value) or (isinstance(function.value, cst.Name) and function.value.value == "self"):
+    receiver = function.value
+    if script.imported(receiver) or (isinstance(receiver, cst.Name) and not _may_be_tensor(script, receiver)):
         return None
     arguments = script.arguments(node, () if kind == "sigmoid" else ("dim", "dtype"))
     if "dim" in arguments and not is_literal(arguments["dim"].value):
         return None
     return Activation(kind, node, function, _dim(script, arguments), function.value, not arguments.keys() - _PLAIN)
+
+
+def _may_be_tensor(script: Script, name: cst.Name) -> bool:
+    return name.value != "self" and not script.may_be_module(name)
 
 
 def _module(script: Script, objects: Objects, node: cst.Call) -> Activation | None:

@@ -37,6 +37,10 @@ class Change:
     def __str__(self) -> str:
         return f"{self.line}:{self.column}: {self.rule}: {self.description}"
 
+    def said_at(self, line: int) -> str:
+        """What is said of it after some lines: all, or, where that was said already, which it is."""
+        return self.description if line < min(self.lines) else f"{self.rule} of line {self.line}, as above"
+
 
 @dataclass(frozen=True, order=True)
 class Refusal:
@@ -46,11 +50,16 @@ class Refusal:
     """Counted from 1."""
     column: int
     """Counted from 1."""
+    rule: str
+    """Empty where it is not known which rewrite it would have been."""
     reason: str
     """Why it would have been a guess, or what `unsafe` would do."""
+    question: str = ""
+    """Whose answer would decide it."""
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column}: {self.reason}"
+        rule = f"{self.rule}: " if self.rule else ""
+        return f"{self.line}:{self.column}: {rule}{self.reason}{f'. {self.question}' if self.question else ''}"
 
 
 @dataclass(frozen=True)
@@ -70,15 +79,36 @@ class Conversion:
         name = path.lstrip("/")
         return f"--- a/{name}\n+++ b/{name}\n{''.join(hunks)}" if hunks else ""
 
+    def line_before(self, line: int) -> int:
+        """Where a line of the new text was in the text that was given; a new one, where it was put in."""
+        return _moved(self.source, self.original, line)
+
+    def line_after(self, line: int) -> int:
+        """Where a line of the text that was given is in the new one."""
+        return _moved(self.original, self.source, line)
+
     def _hunk(self, group: Sequence[tuple[str, int, int, int, int]], before: list[str], after: list[str]) -> str:
         (_, first, _, start, _), (_, _, last, _, end) = group[0], group[-1]
         touching = [change for change in self.changes if any(first < line <= last for line in change.lines)]
-        effects = "; ".join(dict.fromkeys(change.description for change in touching))
+        effects = "; ".join(dict.fromkeys(change.said_at(first) for change in touching))
         lines = [f"@@ -{_range(first, last)} +{_range(start, end)} @@ {effects}".rstrip() + "\n"]
         for kind, i, j, k, m in group:
             lines += [f" {line}" for line in before[i:j]] if kind == "equal" else [f"-{line}" for line in before[i:j]]
             lines += [] if kind == "equal" else [f"+{line}" for line in after[k:m]]
         return "".join(map(_ended, lines))
+
+
+def _moved(text: str, other: str, line: int) -> int:
+    """Where a line of a text is in another; where lines were replaced, at that which is most like it."""
+    before, after = _lines(text), _lines(other)
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if not i < line <= j:
+            continue
+        if kind == "equal":
+            return k + line - i
+        alike = [difflib.SequenceMatcher(None, before[line - 1], one).ratio() for one in after[k:m]]
+        return k + 1 + (alike.index(max(alike)) if alike else 0)
+    return line
 
 
 def _range(start: int, end: int) -> str:

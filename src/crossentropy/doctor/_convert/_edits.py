@@ -30,22 +30,32 @@ class Proposal:
     """Of packages that the new text names; other rewrites may need them as well."""
     restored: tuple[cst.CSTNode, ...] = ()
     """Where an activation that was taken away is put back."""
+    saved: tuple[cst.CSTNode, ...] = ()
+    """Where a model that has lost its activation is saved as a whole, for whoever loads it."""
 
 
 class Refused(Exception):  # noqa: N818 (no error: a rule declines)
-    """A rule declines, and says why."""
+    """A rule declines, and says why, and what would have to be known."""
 
-    def __init__(self, at: cst.CSTNode, reason: str) -> None:
+    def __init__(self, at: cst.CSTNode, reason: str, question: str = "") -> None:
         super().__init__(reason)
         self.at = at
         self.reason = reason
+        self.question = question
+        """Whose answer would decide it; none if there is nothing to decide, but something to do."""
+        self.rule = ""
+        self.loss: cst.CSTNode | None = None
+        """The loss that stays as it is, if the reason lies elsewhere."""
 
 
-def attempt(rule: Callable[[], Proposal | None]) -> Iterator[Proposal | Refused]:
+def attempt(
+    rule: Callable[[], Proposal | None], name: str = "", loss: cst.CSTNode | None = None
+) -> Iterator[Proposal | Refused]:
     """What a rule proposes, or why it declines, or nothing."""
     try:
         proposal = rule()
     except Refused as refused:
+        refused.rule, refused.loss = name, loss
         yield refused
     else:
         if proposal is not None:

@@ -2,7 +2,7 @@
 
 import ast
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 import libcst as cst
@@ -44,11 +44,27 @@ class File:
         self.source = source.encode()
         self.nodes = tuple(walk(self.module))
         self.parents = {child: node for node in self.nodes for child in node.children}
+        self._order = {node: index for index, node in enumerate(self.nodes)}
+        self._sizes = self._sizes_of_subtrees()
         self.globals = cast(Scope, self.scopes[self.module])
         self.identifiers = frozenset(self._identifiers())
+        self.unbound = tuple(self._unbound())
+        """Names that are read and that nothing in this file binds."""
         self.fresh: dict[tuple[str, str], str] = {}
         """Names that were invented, by what they are for."""
         self._names: dict[cst.CSTNode, list[QualifiedName]] = {}
+
+    def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:
+        """A node and all that it consists of: they follow each other among all nodes."""
+        start = self._order[node]
+        return self.nodes[start : start + self._sizes[node]]
+
+    def _sizes_of_subtrees(self) -> dict[cst.CSTNode, int]:
+        sizes = dict.fromkeys(self.nodes, 1)
+        for node in reversed(self.nodes):
+            if (parent := self.parents.get(node)) is not None:
+                sizes[parent] += sizes[node]
+        return sizes
 
     def qualified(self, node: cst.CSTNode) -> list[QualifiedName]:
         """All that an expression may name."""
@@ -56,6 +72,15 @@ class File:
             scope = self.scopes.get(node)
             self._names[node] = [] if scope is None else [*scope.get_qualified_names_for(node)]
         return self._names[node]
+
+    def _unbound(self) -> Iterator[cst.Name]:
+        for scope in {scope for scope in self.scopes.values() if scope is not None}:
+            for access in scope.accesses:
+                node = access.node
+                while isinstance(node, cst.Attribute):
+                    node = node.value
+                if isinstance(node, cst.Name) and not access.referents:
+                    yield node
 
     def _identifiers(self) -> Iterator[str]:
         """All names that are bound or read; those of attributes and keywords are none."""

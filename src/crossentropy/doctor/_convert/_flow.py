@@ -1,23 +1,47 @@
 """Where an object goes after it is made: all its calls in these files, or the place where it is lost from sight.
 
 An object here is a module of torch or of these files: a model, a layer, a criterion. It is followed through names,
-attributes of self, parameters and results of their functions, and methods that return the module itself.
+attributes of self, parameters and results of their functions and methods, and methods that return the module itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
 from libcst.metadata import FunctionScope, Scope
 
-from crossentropy.doctor._convert._file import walk
+from crossentropy.doctor._convert._functions import calls_of, function_of, may_be_of, parameter_of
 from crossentropy.doctor._convert._script import Script, Variable
 
 ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
 """Methods of a module that return it."""
+_CALLING = frozenset(["forward", "__call__"])
+"""Methods that are a call of the module."""
 _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward_hook"])
 """Attributes of a module through which its output is seen."""
 WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
-HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str"])
+_COPYING = frozenset(["copy.copy", "copy.deepcopy", "torch.jit.script", "torch.jit.trace"])
+"""Functions that return what computes the same."""
+HARMLESS = frozenset(["print", "len", "isinstance", "type", "id", "repr", "str", "hasattr", "super"])
+_BLIND = frozenset(
+    [
+        *(
+            "torch.save",
+            "torchsummary.summary",
+            "torchinfo.summary",
+            "wandb.watch",
+            "thop.profile",
+            "torchviz.make_dot",
+        ),
+        *("torch.nn.utils.clip_grad_norm_", "torch.nn.utils.clip_grad_value_", "ptflops.get_model_complexity_info"),
+        *("torch.nn.utils.parameters_to_vector", "torch.nn.init.xavier_uniform_", "torchsummaryX.summary"),
+    ]
+)
+"""Functions that do not look at what the model they are given computes."""
+_SAVING = frozenset(["torch.save", "torch.onnx.export", "torch.jit.save"])
+"""Functions that write a model for programs that are not in sight."""
+_BLIND_METHODS = frozenset(["add_graph", "watch"])
+"""The same, methods of what writes logs."""
 
 
 @dataclass
@@ -32,7 +56,13 @@ class Flow:
     mixed: list[tuple[cst.CSTNode, str]] = field(default_factory=list)
     """Where a name of it may hold something else."""
     stands: list[cst.BaseExpression] = field(default_factory=list)
-    """The expressions that are the object."""
+    """The expressions that are the object, or may be."""
+    saved: list[cst.CSTNode] = field(default_factory=list)
+    """Where it is saved as a whole."""
+    seen: set[cst.CSTNode] = field(default_factory=set)
+    """These expressions, and the names that they are assigned to."""
+    others: "list[Flow]" = field(default_factory=list)
+    """Objects that some of these expressions may be instead."""
 
 
 class Objects:
@@ -40,7 +70,12 @@ class Objects:
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.flows = {call: Follower(script).follow(call) for call in script.find(cst.Call) if self._makes(call)}
+        self.flows = {
+            call: Follower(script).follow(call, self.classes_of(call))
+            for call in script.find(cst.Call)
+            if self._makes(call)
+        }
+        self._tell_apart()
         self._callers: dict[cst.Call, list[Flow]] = {}
         for flow in self.flows.values():
             for call in flow.calls:
@@ -49,7 +84,7 @@ class Objects:
     def called_by(self, call: cst.Call) -> Flow | None:
         """The flow of the object that a call calls, if it can be no other."""
         flows = self.may_be_called_by(call)
-        return flows[0] if len(flows) == 1 and not flows[0].mixed else None
+        return flows[0] if len(flows) == 1 and not flows[0].mixed and not flows[0].others else None
 
     def may_be_called_by(self, call: cst.Call) -> list[Flow]:
         """The flows of all objects that a call may call."""
@@ -57,12 +92,65 @@ class Objects:
 
     def made_of(self, owner: cst.ClassDef) -> list[Flow]:
         """The flows of all objects of a class."""
-        return [flow for flow in self.flows.values() if self.class_of(flow.made) is owner]
+        return [flow for flow in self.flows.values() if owner in self.classes_of(flow.made)]
 
-    def class_of(self, made: cst.Call) -> cst.ClassDef | None:
-        """The class of these files that a call makes an object of."""
-        named = self.script.named(made.func)
-        return named if isinstance(named, cst.ClassDef) else None
+    def classes_of(self, made: cst.Call) -> list[cst.ClassDef]:
+        """The classes of these files that a call may make an object of: several if it chooses from a dictionary."""
+        entries = self._choice(made.func) if isinstance(made.func, cst.Subscript) else None
+        named = [self.script.named(one) for one in entries or [made.func]]
+        return [one for one in named if isinstance(one, cst.ClassDef)] if all(named) else []
+
+    def is_chosen_from(self, node: cst.BaseExpression) -> bool:
+        """Whether a class is an entry of a dictionary from which nothing is taken but classes that are called."""
+        entry = self.script.parent(node)
+        entries = self.script.parent(entry) if isinstance(entry, cst.DictElement) and entry.value is node else None
+        if not isinstance(entries, cst.Dict):
+            return False
+        name = self._holder(entries)
+        if name is None or self.script.leaks(name):
+            return False
+        reads = self.script.reads(name)
+        return bool(reads) and all(self._only_chooses(read) for read in reads)
+
+    def _only_chooses(self, read: cst.BaseExpression) -> bool:
+        """Whether a use of a dictionary calls one of its entries, or looks at its keys."""
+        parent = self.script.parent(read)
+        if isinstance(parent, cst.Attribute):
+            return parent.attr.value == "keys"
+        if isinstance(parent, cst.Comparison | cst.ComparisonTarget):
+            return True
+        return isinstance(parent, cst.Subscript) and self.script.called(parent) is not None
+
+    def _choice(self, function: cst.Subscript) -> list[cst.BaseExpression] | None:
+        """The entries of the dictionary that a call chooses what it calls from."""
+        entries: cst.CSTNode | None = function.value
+        if isinstance(function.value, cst.Name):
+            bound = [
+                one for variable in self.script.variables(function.value) for one in self.script.bindings(variable)
+            ]
+            statement = self.script.parent(self.script.parent(bound[0])) if len(bound) == 1 else None
+            entries = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
+        if not isinstance(entries, cst.Dict) or not entries.elements:
+            return None
+        return [one.value for one in entries.elements]
+
+    def _holder(self, entries: cst.Dict) -> Variable | None:
+        """The variable that a dictionary is assigned to, and nothing else."""
+        statement = self.script.parent(entries)
+        target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+        variables = self.script.variables(target) if isinstance(target, cst.Name) else set[Variable]()
+        return next(iter(variables)) if len(variables) == 1 else None
+
+    def _tell_apart(self) -> None:
+        """What a name may hold instead of an object may be another that is followed as well."""
+        holders: dict[cst.CSTNode, list[Flow]] = {}
+        for flow in self.flows.values():
+            for node in flow.seen:
+                holders.setdefault(node, []).append(flow)
+        for flow in self.flows.values():
+            known = [(node, [one for one in holders.get(node, ()) if one is not flow]) for node, _ in flow.mixed]
+            flow.mixed = [problem for problem, (_, others) in zip(flow.mixed, known) if not others]
+            flow.others = list({id(one): one for _, others in known for one in others}.values())
 
     def _makes(self, call: cst.Call) -> bool:
         name = self.script.imported(call.func) or ""
@@ -71,7 +159,7 @@ class Objects:
         module, _, last = name.rpartition(".")
         if module.partition(".")[0] == "torch":
             return module == "torch.nn" and last[:1].isupper()
-        return self.class_of(call) is not None or self.script.missing(call.func) is not None
+        return bool(self.classes_of(call)) or self.script.missing(call.func) is not None
 
 
 class Follower:
@@ -82,16 +170,23 @@ class Follower:
         self._seen: set[cst.CSTNode] = set()
         self._variables: set[Variable] = set()
         self._parameters: set[tuple[cst.FunctionDef, str]] = set()
+        self._results: set[tuple[cst.FunctionDef, int | None]] = set()
+        self._given: dict[tuple[cst.FunctionDef, str], list[cst.Call]] = {}
+        self._returning: dict[tuple[cst.FunctionDef, str], list[int | None]] = {}
         self._attributes: set[tuple[cst.ClassDef, str]] = set()
 
-    def follow(self, made: cst.Call) -> Flow:
-        """The flow of the object that a call makes."""
-        self._flow = Flow(made)
+    def follow(self, made: cst.Call, owners: Sequence[cst.ClassDef] = ()) -> Flow:
+        """The flow of the object that a call makes, of one of these classes."""
+        self._flow = Flow(made, seen=self._seen)
         self._visit(made)
+        for owner in owners:
+            self._visit_self(owner)
         for variable in self._variables:
             self._check_bindings(variable)
         for function, name in self._parameters:
             self._check_arguments(function, name)
+        for function, index in self._results:
+            self._check_results(function, index)
         self._flow.calls.sort(key=self._script.span)
         return self._flow
 
@@ -108,22 +203,45 @@ class Follower:
             self._visit_attribute(parent)
         elif isinstance(parent, cst.Arg):
             self._visit_argument(parent)
-        elif isinstance(parent, cst.Assign) and len(parent.targets) == 1:
-            self._bind(parent.targets[0].target)
-        elif isinstance(parent, cst.AnnAssign) and parent.value is node:
-            self._bind(parent.target)
-        elif isinstance(parent, cst.Return):
-            self._visit_result(parent)
-        elif isinstance(parent, cst.AssignTarget):
+        elif isinstance(parent, cst.IfExp) and parent.test is not node:
+            other = parent.orelse if parent.body is node else parent.body
+            self._mix(other, f"{self._name(parent)} may also be something else")
+            self._visit(parent)
+        else:
+            self._visit_place(node, parent)
+
+    def _visit_self(self, owner: cst.ClassDef) -> None:
+        """What methods of its class do with the object, but for its attributes."""
+        for node in self._script.find(cst.Name):
+            if node.value != "self" or self._script.around(node, cst.ClassDef) is not owner:
+                continue
+            parent = self._script.parent(node)
+            attribute = parent.attr.value if isinstance(parent, cst.Attribute) else None
+            calls = attribute in ITSELF | _CALLING and self._script.called(parent) is not None
+            if not isinstance(parent, cst.Param) and (attribute is None or calls):
+                self._visit(node)
+
+    def _visit_place(self, node: cst.BaseExpression, parent: cst.CSTNode) -> None:
+        """Where the object is put: the parent is a statement, or an element of a tuple in one."""
+        index, holder = None, parent
+        if isinstance(parent, cst.Element) and isinstance(whole := self._script.parent(parent), cst.Tuple):
+            index, holder = whole.elements.index(parent), self._script.parent(whole)
+        if isinstance(holder, cst.Assign) and len(holder.targets) == 1:
+            self._bind_part(holder.targets[0].target, index)
+        elif isinstance(holder, cst.AnnAssign) and holder.value is node:
+            self._bind(holder.target)
+        elif isinstance(holder, cst.Return):
+            self._visit_result(holder, index)
+        elif isinstance(holder, cst.AssignTarget):
             self._mix(node, f"{self._name(node)} may also hold something else")
-        elif not isinstance(parent, cst.Expr | cst.Del):
+        elif not isinstance(parent, cst.Expr | cst.Del | cst.Comparison | cst.If | cst.Assert):
             self._lose(node, f"{self._name(node)} is put where its use cannot be seen")
 
     def _visit_attribute(self, attribute: cst.Attribute) -> None:
         call = self._script.called(attribute)
         if call is not None and attribute.attr.value in ITSELF:
             self._visit(call)
-        elif call is not None and attribute.attr.value == "forward":
+        elif call is not None and attribute.attr.value in _CALLING:
             self._flow.calls.append(call)
         elif attribute.attr.value == "module":
             self._visit(attribute)
@@ -134,35 +252,88 @@ class Follower:
         call = self._script.parent(argument)
         if not isinstance(call, cst.Call) or argument.star:
             return self._lose(argument, f"{self._name(argument.value)} is put where its use cannot be seen")
-        name, function = self._script.imported(call.func), self._script.named(call.func)
-        if name in WRAPPERS and call.args[0] is argument:
+        name = self._script.imported(call.func)
+        if name in WRAPPERS | _COPYING and call.args[0] is argument:
             return self._visit(call)
-        if isinstance(call.func, cst.Name) and call.func.value in HARMLESS and name is None:
+        if name in _SAVING:
+            return self._flow.saved.append(call)
+        if self._is_blind(call, name):
             return None
-        parameter = _parameter(function, call, argument) if isinstance(function, cst.FunctionDef) else None
-        if not isinstance(function, cst.FunctionDef) or parameter is None:
+        function = function_of(self._script, call)
+        parameter = parameter_of(function, call, argument) if function is not None else None
+        if function is None or parameter is None:
             how = f"{self._name(argument.value)} is given to {self._name(call.func)}, whose use of it cannot be seen"
             path = self._script.missing(call.func)
             return self._lose(argument, how if path is None else f"{how}: pass {path} too")
         self._parameters.add((function, parameter))
+        self._given.setdefault((function, parameter), []).append(call)
+        for result in self._returning.get((function, parameter), ()):
+            self._visit_call(call, result)
         return self._visit_variable(Variable(self._script.scope(function.body.body[0]), parameter))
 
-    def _visit_result(self, statement: cst.Return) -> None:
+    def _is_blind(self, call: cst.Call, name: str | None) -> bool:
+        """Whether a function that is given the object does not look at what it computes."""
+        if name is not None:
+            return name in _BLIND
+        function = call.func
+        if isinstance(function, cst.Name):
+            return function.value in HARMLESS
+        return isinstance(function, cst.Attribute) and function.attr.value in _BLIND_METHODS
+
+    def _visit_result(self, statement: cst.Return, index: int | None) -> None:
         function = self._script.around(statement, cst.FunctionDef)
-        returns = [node for node in walk(function) if isinstance(node, cst.Return)] if function else []
-        if function is None or len(returns) != 1 or self._script.around(function, cst.ClassDef):
+        calls = None if function is None else calls_of(self._script, function)
+        if function is None or calls is None:
             return self._lose(statement, "it is returned to where its use cannot be seen")
-        variable = self._script.variable(function)
+        if (function, index) in self._results:
+            return None
+        self._results.add((function, index))
+        given = self._parameter_in(statement, function, index)
+        if given in self._given:
+            self._returning.setdefault(given, []).append(index)
+            for call in self._given[given]:
+                self._visit_call(call, index)
+            return None
         if self._script.is_decorated(function):
             self._lose(function, f"{function.name.value} is given to its decorator")
-        if self._script.bindings(variable) != [function]:
-            self._mix(function, f"{function.name.value} may also be another function")
-        for read in self._reads(variable):
-            if (call := self._script.called(read)) is not None:
-                self._visit(call)
-            else:
+        for read, call in calls:
+            if call is None:
                 self._lose(read, f"{function.name.value} is put where its use cannot be seen")
+            else:
+                self._visit_call(call, index)
         return None
+
+    def _parameter_in(
+        self, statement: cst.Return, function: cst.FunctionDef, index: int | None
+    ) -> tuple[cst.FunctionDef, str]:
+        """The parameter that a function returns: each call of it then gives what it was given."""
+        value = statement.value
+        if index is not None and isinstance(value, cst.Tuple):
+            value = value.elements[index].value
+        return function, value.value if isinstance(value, cst.Name) else ""
+
+    def _visit_call(self, call: cst.Call, index: int | None) -> None:
+        """A call that returns the object, or a tuple of which it is an element."""
+        if index is None:
+            self._visit(call)
+        else:
+            self._visit_part(call, index)
+
+    def _visit_part(self, call: cst.Call, index: int) -> None:
+        """A call of which one element is the object."""
+        parent = self._script.parent(call)
+        if isinstance(parent, cst.Assign) and len(parent.targets) == 1:
+            return self._bind_part(parent.targets[0].target, index)
+        return self._lose(call, f"what {self._name(call)} returns is put where its use cannot be seen")
+
+    def _bind_part(self, target: cst.BaseExpression, index: int | None) -> None:
+        """Assign the object, or a tuple of which it is an element."""
+        if index is None:
+            return self._bind(target)
+        elements = target.elements if isinstance(target, cst.Tuple | cst.List) else ()
+        if index < len(elements) and not any(isinstance(one, cst.StarredElement) for one in elements):
+            return self._bind(elements[index].value)
+        return self._lose(target, "it is put where its use cannot be seen")
 
     def _bind(self, target: cst.BaseExpression) -> None:
         if isinstance(target, cst.Name):
@@ -197,7 +368,9 @@ class Follower:
             if node.attr.value != name or node in self._seen:
                 continue
             stored = isinstance(self._script.parent(node), cst.AssignTarget)
-            inside = _is_self(node.value) and self._script.around(node, cst.ClassDef) is owner
+            if not may_be_of(self._script, node, owner):
+                continue
+            inside = _is_self(node.value) and self._script.around(node, cst.ClassDef) is not None
             if stored and inside:
                 self._mix(node, f"self.{name} is assigned more than once")
             elif inside:
@@ -213,13 +386,28 @@ class Follower:
                 self._mix(node, f"{variable.name} may also hold something else")
 
     def _check_arguments(self, function: cst.FunctionDef, parameter: str) -> None:
-        for read in self._reads(self._script.variable(function)):
-            call = self._script.called(read)
-            given = call and next((arg for arg in call.args if _parameter(function, call, arg) == parameter), None)
+        name = function.name.value
+        for leak in self._script.leaks(self._script.variable(function)):
+            self._lose(leak, f"{name} may be used through {self._name(leak)}")
+        for read, call in calls_of(self._script, function) or [(function, None)]:
+            given = call and next((arg for arg in call.args if parameter_of(function, call, arg) == parameter), None)
             if not given:
-                self._mix(read, f"{function.name.value} may be called with something else")
+                self._mix(read, f"{name} may be called with something else")
             elif given.value not in self._seen:
-                self._mix(given, f"{function.name.value} is called with something else as well")
+                self._mix(given.value, f"{name} is called with something else as well")
+
+    def _check_results(self, function: cst.FunctionDef, index: int | None) -> None:
+        """Whether a function may return something else."""
+        if self._script.bindings(self._script.variable(function)) != [function]:
+            self._mix(function, f"{function.name.value} may also be another function")
+        for node in self._script.inside(function.body):
+            if not isinstance(node, cst.Return) or self._script.around(node, cst.FunctionDef) is not function:
+                continue
+            value = node.value
+            if index is not None and isinstance(value, cst.Tuple) and index < len(value.elements):
+                value = value.elements[index].value
+            if value not in self._seen:
+                self._mix(value or node, f"{function.name.value} may also return something else")
 
     def _lose(self, node: cst.CSTNode, how: str) -> None:
         self._flow.lost.append((node, how))
@@ -234,17 +422,6 @@ class Follower:
 
 def _owner(scope: Scope) -> cst.CSTNode | None:
     return scope.node if isinstance(scope, FunctionScope) else None
-
-
-def _parameter(function: cst.FunctionDef, call: cst.Call, argument: cst.Arg) -> str | None:
-    """The parameter that an argument is for."""
-    names = [param.name.value for param in (*function.params.posonly_params, *function.params.params)]
-    if argument.keyword is not None:
-        named = argument.keyword.value
-        return named if named in (*names, *(param.name.value for param in function.params.kwonly_params)) else None
-    before = call.args[: call.args.index(argument)]
-    index = len(before)
-    return names[index] if index < len(names) and not argument.star and not any(arg.star for arg in before) else None
 
 
 def _is_self(node: cst.CSTNode) -> bool:

@@ -46,7 +46,7 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all cross entropies of a linear head."""
     for loss in losses(script, objects, *_NAMES):
         for call in loss.calls:
-            yield from attempt(partial(_proposal, script, objects, loss, call))
+            yield from attempt(partial(_proposal, script, objects, loss, call), "linear-cross-entropy")
 
 
 def _proposal(script: Script, objects: Objects, loss: Loss, call: cst.Call) -> Proposal:

@@ -22,7 +22,7 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     for call in script.find(cst.Call):
         logged = _logged(script, call)
         if logged is not None:
-            yield from attempt(partial(_proposal, script, objects, call, logged))
+            yield from attempt(partial(_proposal, script, objects, call, logged), "log-of-softmax")
 
 
 def _logged(script: Script, call: cst.Call) -> cst.BaseExpression | None:

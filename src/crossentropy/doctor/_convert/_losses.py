@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import libcst as cst
 
-from crossentropy.doctor._convert._edits import Refused
+from crossentropy.doctor._convert._edits import Edit, Refused
 from crossentropy.doctor._convert._flow import Objects
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._tree import is_literal, literal
@@ -52,12 +52,14 @@ def losses(script: Script, objects: Objects, *names: str) -> Iterator[Loss]:
             yield loss
 
 
-def loss_at(script: Script, objects: Objects, call: cst.Call) -> Loss | None:
-    """The loss that a call computes."""
-    flow = objects.called_by(call)
-    made = call if flow is None else flow.made
-    name = script.imported(made.func)
-    return None if name is None or (flow is None and ".functional." not in name) else _loss(objects, made, name)
+def losses_at(script: Script, objects: Objects, call: cst.Call) -> list[Loss]:
+    """The losses that a call may compute, as far as they are torch's."""
+    name = script.imported(call.func)
+    if name is not None:
+        return [Loss(call, name, (call,), ())] if ".functional." in name and name in SIGNATURES else []
+    made = [(flow.made, script.imported(flow.made.func)) for flow in objects.may_be_called_by(call)]
+    found = [_loss(objects, call, name) for call, name in made if name in SIGNATURES and name is not None]
+    return [loss for loss in found if loss is not None]
 
 
 def site(script: Script, loss: Loss, call: cst.Call) -> Site:
@@ -94,3 +96,17 @@ def _loss(objects: Objects, made: cst.Call, name: str) -> Loss | None:
         return Loss(made, name, (made,), ())
     flow = objects.flows.get(made)
     return flow and Loss(made, name, tuple(flow.calls), (*flow.lost, *flow.mixed))
+
+
+def with_setting(script: Script, loss: Loss, name: str, value: str) -> Edit:
+    """The edit that gives a loss a setting, in the place of the one that it has."""
+    given = settings(script, loss).get(name)
+    quote = script.quote(loss.made)
+    if given is not None:
+        return script.write(given.value, f"{quote}{value}{quote}")
+    text = f"{name}={quote}{value}{quote}"
+    if loss.made.args:
+        end = script.span(loss.made.args[-1].value)[1]
+        return Edit(end, end, f", {text}")
+    end = script.span(loss.made)[1] - 1
+    return Edit(end, end, text)

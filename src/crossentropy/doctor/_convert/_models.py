@@ -1,210 +1,329 @@
-"""Models of a script: the activation that one ends in, and what is done with its output."""
+"""Models of a script: the activation that one ends in, and the calls that give its output."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 import libcst as cst
 
 from crossentropy.doctor._convert._activations import Activation, activation, layer
 from crossentropy.doctor._convert._edits import Edit, Refused
-from crossentropy.doctor._convert._flow import Flow, Objects
-from crossentropy.doctor._convert._reach import defined
+from crossentropy.doctor._convert._flow import ITSELF, Flow, Objects
+from crossentropy.doctor._convert._functions import is_export, method, names_type
+from crossentropy.doctor._convert._imports import rename
+from crossentropy.doctor._convert._options import Options
+from crossentropy.doctor._convert._returns import Returned, returned
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import reshaped
-from crossentropy.doctor._convert._sources import Unwrapping, source
-from crossentropy.doctor._convert._statements import without_element
-from crossentropy.doctor._convert._tree import is_literal, literal
+from crossentropy.doctor._convert._sources import Unwrapping
+from crossentropy.doctor._convert._statements import without_element, without_statement
+from crossentropy.doctor._convert._uses import Part
 
-Need: TypeAlias = Literal["form", "order", "value"]
-
-_SAME_ORDER = frozenset(["detach", "cpu", "cuda", "numpy", "clone", "float", "double", "to", "contiguous"])
-_BY_SHAPE = frozenset(["size", "dim", "numel"])
-_FORMS = frozenset(["shape", "dtype", "device", "ndim"])
+_IDENTITY = "torch.nn.Identity"
 
 
 @dataclass(frozen=True)
 class Tail:
-    """The activation at the end of a model."""
+    """The activation at the end of a model, or of one part of its output."""
 
     activation: Activation
     edits: tuple[Edit, ...]
     """What takes it away."""
+    imports: frozenset[Edit] = frozenset()
+    doubt: tuple[cst.CSTNode, str] | None = None
+    """Why it may not be there, and where."""
 
 
-def tail(script: Script, objects: Objects, flow: Flow) -> Tail | None:
+_tails: WeakKeyDictionary[Objects, dict[tuple[cst.Call, Part], Tail | None]] = WeakKeyDictionary()
+
+
+def tail(script: Script, objects: Objects, flow: Flow, part: Part = None) -> Tail | None:
     """The activation that a model ends in, if that can be seen."""
+    known = _tails.setdefault(objects, {})
+    if (flow.made, part) not in known:
+        known[flow.made, part] = None  # for a model that calls itself
+        known[flow.made, part] = _tail(script, objects, flow, part)
+    return known[flow.made, part]
+
+
+def _tail(script: Script, objects: Objects, flow: Flow, part: Part) -> Tail | None:
     function = flow.made.func
     if script.imported(function) == "torch.nn.Sequential":
-        return _last_layer(script, objects, flow.made)
+        return _last_layer(script, objects, flow.made.args) if part is None else None
     if (path := script.missing(function)) is not None:
         raise Refused(function, f"{script.text(function)} comes from {path}, which was not given: pass it too")
-    owner = objects.class_of(flow.made)
-    return None if owner is None else _returned(script, objects, owner)
+    ends = [Ends(script, objects, owner, flow.made).tail(part) for owner in objects.classes_of(flow.made)]
+    return _joint([end for end in ends if end is not None], len(ends), function, "the class that is made here")
 
 
 def called(script: Script, objects: Objects, call: cst.Call) -> list[Flow]:
     """The models that a call may call; of a class that calls itself, its objects."""
+    found = objects.may_be_called_by(call)
     owner = script.around(call, cst.ClassDef)
-    if owner is None or not _is_of_self(script, call):
-        return objects.may_be_called_by(call)
-    made = objects.made_of(owner)
-    if not made and _returned(script, objects, owner) is not None:
-        raise Refused(call, f"other uses of the model's output cannot be seen: no {owner.name.value} is made here")
-    return made
+    if found or owner is None or script.text(call.func) not in ("self", "self.forward", "self.__call__"):
+        return found
+    if not objects.made_of(owner) and Ends(script, objects, owner, None).tail(None) is not None:
+        raise _unseen(call, f"no {owner.name.value} is made here")
+    return found
 
 
 def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
     """All calls of a model, which must be in sight."""
-    owner = objects.class_of(flow.made)
-    made = [flow] if owner is None else objects.made_of(owner)
-    calls = [call for one in made for call in one.calls]
-    for at, how in (problem for one in made for problem in (*one.lost, *one.mixed)):
-        raise Refused(at, f"other uses of the model's output cannot be seen: {how}")
-    if owner is not None:
-        calls += _calls_of_self(script, owner)
-        _require_only_made(script, owner)
+    calls = list(flow.calls)
+    for at, how in (*flow.lost, *flow.mixed):
+        raise _unseen(at, how)
+    for owner in objects.classes_of(flow.made):
+        _require_only_made(script, objects, owner)
+    if flow.saved:
+        _require_not_loaded(script)
     return calls
 
 
-def uses(script: Script, output: cst.Call, elementwise: bool) -> list[cst.BaseExpression]:
-    """The expressions that stand for a model's output: itself, or all uses of the name it is assigned to.
-
-    For an elementwise activation, `elementwise`, its shape may be changed first.
-    """
-    whole = reshaped(script, output) if elementwise else output
-    parent = script.parent(whole)
-    if not isinstance(parent, cst.Assign | cst.AnnAssign):
-        return [output]
-    target = parent.target if isinstance(parent, cst.AnnAssign) else parent.targets[0].target
-    if isinstance(target, cst.Tuple) and needed(script, output) == "order":
-        return [output]
-    found = defined(script, target) if isinstance(target, cst.Name) else None
-    if found is None:
-        raise Refused(output, "it cannot be told where this output of the model is used")
-    return list(found.uses)
+def _unseen(at: cst.CSTNode, how: str) -> Refused:
+    """A refusal of a model that goes out of sight."""
+    question = "Is its output used as probabilities there?"
+    return Refused(at, f"other uses of the model's output cannot be seen: {how}", question)
 
 
-def needed(script: Script, use: cst.BaseExpression) -> Need:
-    """What is needed of an output where it is used: its form alone, which of a row is the largest, or the values."""
-    parent = script.parent(use)
-    if isinstance(parent, cst.Expr) or isinstance(script.around(use, cst.BaseSmallStatement), cst.Del):
-        return "form"
-    if isinstance(parent, cst.Attribute) and parent.value is use:
-        if parent.attr.value in _FORMS:
-            return "form"
-        if parent.attr.value == "data":
-            return needed(script, parent)
-    method = script.method_call(use)
-    if method is None:
-        return "order" if _is_ranking_function(script, parent) else "value"
-    name, call = method
-    if name in _SAME_ORDER:
-        return needed(script, call)
-    if name in _BY_SHAPE:
-        return "form"
-    return "order" if _is_ranking(name, call.args) and _indices_only(script, name, call) else "value"
-
-
-def _is_ranking_function(script: Script, argument: cst.CSTNode) -> bool:
-    call = script.parent(argument)
-    if not isinstance(argument, cst.Arg) or not isinstance(call, cst.Call) or call.args[0] is not argument:
-        return False
-    module, _, name = (script.imported(call.func) or "").rpartition(".")
-    return module == "torch" and _is_ranking(name, call.args[1:]) and _indices_only(script, name, call)
-
-
-def _is_ranking(name: str, arguments: Sequence[cst.Arg]) -> bool:
-    """Whether a function, given these arguments beside the tensor, finds the largest of each row."""
-    parameters = {"argmax": ("dim",), "max": ("dim",), "topk": ("k", "dim")}.get(name, ())
-    names = [arg.keyword.value if arg.keyword else at for arg, at in zip_longest(arguments, parameters) if arg]
-    axis = next((arg.value for arg, at in zip(arguments, names) if at in ("dim", "axis")), None)
-    if axis is None:
-        return name == "topk"
-    return bool(parameters) and is_literal(axis) and literal(axis) in (1, -1)
-
-
-def _indices_only(script: Script, name: str, call: cst.Call) -> bool:
-    """Whether where the largest are is all that is taken from a call, and not how large they are."""
-    parent = script.parent(call)
-    if name == "argmax":
-        return True
-    if isinstance(parent, cst.Attribute):
-        return parent.attr.value == "indices"
-    if isinstance(parent, cst.Subscript) and parent.value is call:
-        return script.text(parent).endswith("[1]")
-    target = parent.targets[0].target if isinstance(parent, cst.Assign) else None
-    if not isinstance(target, cst.Tuple) or len(target.elements) != 2:
-        return False
-    values = target.elements[0].value
-    return isinstance(values, cst.Name) and values.value.startswith("_")
-
-
-def _last_layer(script: Script, objects: Objects, made: cst.Call) -> Tail | None:
-    if len(made.args) < 2 or any(arg.star or arg.keyword for arg in made.args):
+def _joint(found: Sequence[Tail], expected: int, at: cst.CSTNode, what: str) -> Tail | None:
+    """One tail of several that are taken away together."""
+    if not found:
         return None
-    last = made.args[-1].value
-    if (found := layer(script, last)) is not None:
-        return Tail(found, (without_element(script, made.args, len(made.args) - 1),))
-    if isinstance(last, cst.Call) and script.imported(last.func) == "torch.nn.Sequential":
-        return _last_layer(script, objects, last)
+    first = found[0]
+    doubt = next((one.doubt for one in found if one.doubt is not None), None)
+    if len(found) < expected:
+        doubt = (at, f"{what} ends in {first.activation.kind} only at times")
+    if len({one.activation.kind for one in found}) > 1 or {one.activation.dim for one in found} - {"1", "-1", None}:
+        doubt = (
+            (at, f"{what} ends in different activations")
+            if len({one.activation.suffix for one in found}) > 1
+            else doubt
+        )
+    edits = tuple(dict.fromkeys(edit for one in found for edit in one.edits))
+    return Tail(first.activation, edits, frozenset().union(*(one.imports for one in found)), doubt)
+
+
+def _last_layer(script: Script, objects: Objects, arguments: Sequence[cst.Arg]) -> Tail | None:
+    """The activation at the end of a Sequential, which may be given a list or an ordered dictionary."""
+    if len(arguments) == 1 and (found := _given_whole(script, arguments[0])) is not None:
+        return _last_element(script, objects, found)
+    if len(arguments) < 2 or arguments[-1].star or arguments[-1].keyword:
+        return None
+    return _of_layer(script, objects, arguments[-1].value, without_element(script, arguments, len(arguments) - 1))
+
+
+def _given_whole(script: Script, argument: cst.Arg) -> cst.BaseExpression | None:
+    """The list that a Sequential is given with a star, or the entries of its ordered dictionary."""
+    value = argument.value
+    if not argument.star and isinstance(value, cst.Call):
+        is_ordered = script.imported(value.func) == "collections.OrderedDict" and len(value.args) == 1
+        return value.args[0].value if is_ordered else None
+    return value if argument.star == "*" else None
+
+
+def _last_element(script: Script, objects: Objects, given: cst.BaseExpression) -> Tail | None:
+    if isinstance(given, cst.Name):
+        return _last_appended(script, objects, given)
+    if not isinstance(given, cst.List | cst.Tuple) or len(given.elements) < 2:
+        return None
+    last = given.elements[-1]
+    value = last.value
+    if isinstance(value, cst.Tuple) and len(value.elements) == 2:
+        value = value.elements[1].value
+    if isinstance(last, cst.StarredElement):
+        return None
+    return _of_layer(script, objects, value, without_element(script, given.elements, len(given.elements) - 1))
+
+
+def _last_appended(script: Script, objects: Objects, name: cst.Name) -> Tail | None:
+    """The activation that was put last on a list, by the statement before the one that uses it or where it was made."""
+    function = script.around(name, cst.FunctionDef)
+    line = next((one for one in script.ancestors(name) if isinstance(one, cst.SimpleStatementLine)), None)
+    body = () if function is None or not isinstance(function.body, cst.IndentedBlock) else function.body.body
+    if line is None or line not in body:
+        return None
+    for before in reversed(body[: body.index(line)]):
+        named = [one for one in script.inside(before) if isinstance(one, cst.Name) and one.value == name.value]
+        if not named:
+            continue
+        statement = before.body[0] if isinstance(before, cst.SimpleStatementLine) and len(before.body) == 1 else None
+        return _put_last(script, objects, statement, named)
     return None
 
 
-def _returned(script: Script, objects: Objects, owner: cst.ClassDef) -> Tail | None:
-    """The activation whose result `forward` returns."""
-    forward = _method(owner, "forward")
-    returns = [node for node in script.find(cst.Return) if script.around(node, cst.FunctionDef) is forward]
-    if forward is None or len(returns) != 1 or returns[0].value is None:
+def _put_last(
+    script: Script, objects: Objects, statement: cst.CSTNode | None, named: Sequence[cst.Name]
+) -> Tail | None:
+    if len(named) != 1:
         return None
-    result = returns[0].value
-    found = source(script, result)
-    if (applied := activation(script, objects, found.value)) is not None and applied.operand is not None:
-        unwrapping = Unwrapping(script, "logits")
-        unwrapping.unwrap(result, found, applied.operand)
-        return Tail(applied, tuple(unwrapping.edits()))
-    flow = objects.called_by(found.value) if isinstance(found.value, cst.Call) else None
-    end = tail(script, objects, flow) if flow is not None else None
-    if flow is None or end is None:
+    if isinstance(statement, cst.Assign | cst.AugAssign):
+        return _last_element(script, objects, statement.value) if not isinstance(statement.value, cst.Name) else None
+    call = statement.value if isinstance(statement, cst.Expr) else None
+    if not isinstance(statement, cst.Expr) or not isinstance(call, cst.Call) or len(call.args) != 1:
         return None
-    if len(outputs(script, objects, flow)) > 1 or (found.definition is not None and len(found.definition.uses) > 1):
-        raise Refused(result, f"the output of {script.text(flow.made.func)} is used for more than this result")
-    return end
+    found = script.method_call(named[0])
+    if found is None or found != ("append", call):
+        return None
+    return _of_layer(script, objects, call.args[0].value, without_statement(script, statement))
 
 
-def _calls_of_self(script: Script, owner: cst.ClassDef) -> list[cst.Call]:
-    """The calls that a model makes of itself."""
-    calls = [node for node in script.find(cst.Call) if script.around(node, cst.ClassDef) is owner]
-    return [call for call in calls if _is_of_self(script, call)]
+def _of_layer(script: Script, objects: Objects, last: cst.BaseExpression, edit: Edit) -> Tail | None:
+    """The activation that the last layer of several is, or ends in; the edit takes the layer away."""
+    if (found := layer(script, last)) is not None:
+        return Tail(found, (edit,))
+    flow = objects.flows.get(last) if isinstance(last, cst.Call) else None
+    if isinstance(last, cst.Name):
+        flows = [one for one in objects.flows.values() if last in one.stands]
+        flow = flows[0] if len(flows) == 1 and [node for node, _ in flows[0].lost] == [script.parent(last)] else None
+    if flow is None or flow.calls or script.imported(flow.made.func) != "torch.nn.Sequential":
+        return None
+    return _last_layer(script, objects, flow.made.args)
 
 
-def _is_of_self(script: Script, call: cst.Call) -> bool:
-    return script.text(call.func) in ("self", "self.forward")
+class Ends:
+    """Where `forward` of an object ends, on each way that its settings leave open."""
+
+    def __init__(self, script: Script, objects: Objects, owner: cst.ClassDef, made: cst.Call | None) -> None:
+        self._script = script
+        self._objects = objects
+        self._owner = owner
+        self._options = Options(script, owner, made)
+
+    def tail(self, part: Part) -> Tail | None:
+        """The activation that a part of the output ends in."""
+        forward = method(self._owner, "forward")
+        results = None if forward is None else returned(self._script, forward, self._options, part)
+        if not results:
+            return None
+        unwrapping = Unwrapping(self._script, "logits")
+        found = [(result, self._end(result, unwrapping)) for result in results]
+        ends = [end for _, end in found if end is not None]
+        joint = _joint(ends, len(found), results[0].way, "forward")
+        if joint is None:
+            return None
+        edits = tuple(dict.fromkeys([*joint.edits, *unwrapping.edits()]))
+        return Tail(joint.activation, edits, joint.imports, self._doubt(found) or joint.doubt)
+
+    def _doubt(self, found: Sequence[tuple[Returned, Tail | None]]) -> tuple[cst.CSTNode, str] | None:
+        """What has to be known for the activation to be there."""
+        with_it = {test for result, end in found if end is not None for test in result.tests}
+        without = {test for result, end in found if end is None for test in result.tests}
+        if all(end is not None for _, end in found):
+            return None
+        tests = [test for result, _ in found for test in result.tests if test in with_it | without]
+        if not tests:
+            return None
+        text = self._script.text(tests[0])
+        return tests[0], f"the activation is applied or not by {text}, which is known only when the script runs"
+
+    def _end(self, result: Returned, unwrapping: Unwrapping) -> Tail | None:
+        """The activation that makes a result."""
+        if (applied := self._applied(result.value)) is not None:
+            found, edits, imports = applied
+            if edits is None:
+                edits = tuple(self._taken(result, found, unwrapping))
+            return Tail(found, edits, imports)
+        if not isinstance(result.value, cst.Call):
+            return None
+        flows = called(self._script, self._objects, result.value)
+        tails = [tail(self._script, self._objects, flow) for flow in flows]
+        joint = _joint([one for one in tails if one is not None], len(tails), result.value, "the model that is called")
+        if joint is not None:
+            self._require_no_more(result, flows)
+        return joint
+
+    def _applied(self, value: cst.BaseExpression) -> tuple[Activation, tuple[Edit, ...] | None, frozenset[Edit]] | None:
+        """The activation that an expression applies, and the edits, if it is taken away where its layer is made."""
+        found = activation(self._script, self._objects, value)
+        if found is not None:
+            return None if found.operand is None else (found, None, frozenset())
+        if not isinstance(value, cst.Call) or not isinstance(value.func, cst.Attribute) or len(value.args) != 1:
+            return None
+        name = value.func
+        made = self._options.attribute(name.attr.value) if self._script.text(name.value) == "self" else None
+        chosen = None if made is None else layer(self._script, made)
+        if chosen is None or made is None:
+            return None
+        calls = [
+            node for node in self._script.find(cst.Call) if self._script.text(node.func) == self._script.text(name)
+        ]
+        if sum(self._script.around(node, cst.ClassDef) is self._owner for node in calls) > 1:
+            raise Refused(value, f"{self._script.text(name)} is used for more than this result")
+        edit, imports = self._without(made)
+        return Activation(chosen.kind, chosen.call, chosen.function, chosen.dim, value.args[0].value), (edit,), imports
+
+    def _without(self, made: cst.BaseExpression) -> tuple[Edit, frozenset[Edit]]:
+        """The edit that puts a layer that does nothing in the place of another."""
+        function = made.func if isinstance(made, cst.Call) else made
+        edit, spelling = rename(self._script, function, _IDENTITY)
+        return Edit(*self._script.span(made), f"{self._head(edit, function)}()"), spelling.imports
+
+    def _head(self, edit: Edit, function: cst.BaseExpression) -> str:
+        start, end = self._script.span(function)
+        return (
+            self._script.source[start : edit.start].decode() + edit.text + self._script.source[edit.end : end].decode()
+        )
+
+    def _taken(self, result: Returned, found: Activation, unwrapping: Unwrapping) -> Iterator[Edit]:
+        """What takes an activation out of the expression that makes a result."""
+        assert found.operand is not None
+        if result.statement is None:
+            yield self._script.replace(found.call, found.operand)
+            return
+        certain = result.definition is not None and result.definition.value is found.call
+        if certain and (result.used_between or self._is_beside(result)):
+            unwrapping.unwrap(result.argument, result.source, found.operand)
+            return
+        if result.used_between:
+            raise Refused(found.call, f"{result.name} is used for more than the result of forward")
+        if isinstance(found.operand, cst.Name) and found.operand.value == result.name and found.call is result.value:
+            yield without_statement(self._script, result.statement)
+        else:
+            yield self._script.replace(found.call, found.operand)
+
+    def _is_beside(self, result: Returned) -> bool:
+        """Whether a result is assigned in the block in which it is returned."""
+        blocks = [self._script.around(one, cst.BaseSuite) for one in (result.statement, result.way) if one is not None]
+        return blocks[0] is blocks[-1]
+
+    def _require_no_more(self, result: Returned, flows: Sequence[Flow]) -> None:
+        for flow in flows:
+            owners = self._objects.classes_of(flow.made)
+            beside = [one for owner in owners for one in self._objects.made_of(owner)] or [flow]
+            several = len({call for one in beside for call in outputs(self._script, self._objects, one)}) > 1
+            if several or result.used_between or (result.definition is not None and len(result.definition.uses) > 1):
+                text = self._script.text(flow.made.func)
+                raise Refused(result.argument, f"the output of {text} is used for more than this result")
 
 
-def _require_only_made(script: Script, owner: cst.ClassDef) -> None:
+def _require_not_loaded(script: Script) -> None:
+    """Raise if a model that was saved as a whole may be loaded again in these files, where it is not followed."""
+    for call in script.find(cst.Call):
+        if script.imported(call.func) != "torch.load":
+            continue
+        statement = script.parent(call)
+        name = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+        named = [] if name is None else [read for one in script.variables(name) for read in script.reads(one)]
+        if any(script.called(use) is not None or _is_model(script, use) for use in (call, *named)):
+            raise _unseen(call, "a model that is saved as a whole may be loaded here")
+
+
+def _is_model(script: Script, use: cst.BaseExpression) -> bool:
+    """Whether a method of modules is called on an expression."""
+    method = script.method_call(use)
+    return method is not None and method[0] in ITSELF | {"forward", "parameters"}
+
+
+def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) -> None:
     """Raise if a class is used for anything but making its objects and naming its type."""
     variable = script.variable(owner)
     if script.is_decorated(owner):
-        raise Refused(owner, f"other uses of the model's output cannot be seen: {owner.name.value} has a decorator")
+        raise _unseen(owner, f"{owner.name.value} has a decorator")
     for node in script.reads(variable):
-        if script.named(node) is not owner or not (script.called(node) or _names_type(script, node)):
+        if is_export(script, node):
+            continue
+        makes = script.called(node) or names_type(script, node) or objects.is_chosen_from(node)
+        if script.named(node) is not owner or not makes:
             text = script.text(node)
-            raise Refused(node, f"other uses of the model's output cannot be seen: {text} is used as a value")
+            raise _unseen(node, f"{text} is used as a value")
     for leak in script.leaks(variable):
-        raise Refused(leak, f"other uses of the model's output cannot be seen: {owner.name.value} may be used by this")
-
-
-def _names_type(script: Script, node: cst.BaseExpression) -> bool:
-    """Whether a class stands in super, isinstance or an annotation."""
-    call = script.parent(script.parent(node))
-    function = call.func if isinstance(call, cst.Call) else None
-    if isinstance(function, cst.Name) and function.value in ("super", "isinstance"):
-        return True
-    return script.around(node, cst.Annotation) is not None
-
-
-def _method(owner: cst.ClassDef, name: str) -> cst.FunctionDef | None:
-    methods = [node for node in owner.body.body if isinstance(node, cst.FunctionDef) and node.name.value == name]
-    return methods[0] if len(methods) == 1 else None
+        raise _unseen(leak, f"{owner.name.value} may be used by this")

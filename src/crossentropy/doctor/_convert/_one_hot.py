@@ -36,7 +36,7 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all targets of a cross entropy."""
     for loss in losses(script, objects, *_NAMES):
         for call in loss.calls:
-            yield from attempt(partial(_proposal, script, loss, call))
+            yield from attempt(partial(_proposal, script, loss, call), "one-hot-target")
 
 
 def _proposal(script: Script, loss: Loss, call: cst.Call) -> Proposal | None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import libcst as cst
 from libcst.metadata import Assignment, ComprehensionScope, Scope
 
-from crossentropy.doctor._convert._file import walk
 from crossentropy.doctor._convert._script import Script, Variable
 
 _BODIES = (cst.Module, cst.IndentedBlock, cst.SimpleStatementLine, cst.SimpleStatementSuite)
@@ -29,16 +28,63 @@ class Definition:
 
 def definition(script: Script, use: cst.Name) -> Definition | None:
     """The definition that gives a name its value at this place, if it is certain."""
-    return next((found for found in _definitions(script, use) or () if use in found.uses), None)
+    return next((found for found in _definitions(script, use) if use in found.uses), None)
 
 
 def defined(script: Script, target: cst.Name) -> Definition | None:
     """The definition that an assignment to this name makes, if it is certain where its value goes."""
-    return next((found for found in _definitions(script, target) or () if found.target is target), None)
+    return next((found for found in _definitions(script, target) if found.target is target), None)
 
 
-def _definitions(script: Script, name: cst.Name) -> list[Definition] | None:
-    """The definitions of a name in a scope, if each use can be told from which binding it has its value."""
+def reached(script: Script, target: cst.Name) -> list[cst.Name] | None:
+    """The uses of what is assigned to this name, alone or as an element of several, if it is certain which they are."""
+    found = dict(_bindings(script, target) or ())
+    if target not in found or any(_mutated(script, use) for use in found[target]):
+        return None
+    return found[target]
+
+
+def values(script: Script, use: cst.Name) -> list[cst.BaseExpression]:
+    """All expressions that are assigned to a local name anywhere; none if something else binds or changes it."""
+    scope = script.scope(use)
+    if use.value not in scope.assignments or script.is_shared(Variable(scope, use.value)):
+        return []
+    targets, uses = _occurrences(scope, use.value)
+    assigned = [_assignment(script, target) for target in targets]
+    if any(_foreign(script, node, scope) for node in targets) or any(_mutated(script, node) for node in uses):
+        return []
+    found = [one.value for one in assigned if one is not None and one.value is not None]
+    return found if len(found) == len(targets) else []
+
+
+def unpacked(script: Script, use: cst.Name) -> tuple[cst.BaseExpression, int] | None:
+    """The expression of which an element gives a name its value at this place, and which, if that is certain."""
+    target = next((target for target, uses in _bindings(script, use) or () if use in uses), None)
+    element = None if target is None else script.parent(target)
+    names = script.parent(element) if isinstance(element, cst.Element) else None
+    statement = script.parent(script.parent(names)) if isinstance(names, cst.Tuple | cst.List) else None
+    if not isinstance(names, cst.Tuple | cst.List) or not isinstance(statement, cst.Assign):
+        return None
+    if len(statement.targets) != 1 or any(isinstance(one, cst.StarredElement) for one in names.elements):
+        return None
+    uses = reached(script, target) if isinstance(target, cst.Name) else None
+    at = next(index for index, one in enumerate(names.elements) if one is element)
+    return None if uses is None else (statement.value, at)
+
+
+def _definitions(script: Script, name: cst.Name) -> list[Definition]:
+    """The definitions of a name in a scope by an assignment to it alone, and of values that are not changed."""
+    assigned = [(target, _assignment(script, target), uses) for target, uses in _bindings(script, name) or ()]
+    return [
+        Definition(target, statement.value, statement, tuple(uses))
+        for target, statement, uses in assigned
+        if isinstance(target, cst.Name) and statement is not None and statement.value is not None
+        if not any(_mutated(script, use) for use in uses)
+    ]
+
+
+def _bindings(script: Script, name: cst.Name) -> list[tuple[cst.CSTNode, list[cst.Name]]] | None:
+    """The bindings of a name in a scope and their uses, if each use can be told from which it has its value."""
     scope = script.scope(name)
     if name.value not in scope.assignments or script.is_shared(Variable(scope, name.value)):
         return None
@@ -49,16 +95,8 @@ def _definitions(script: Script, name: cst.Name) -> list[Definition] | None:
         return None
     everywhere = [script.file(name).module] if len(targets) == 1 else None
     stretches = [(target, everywhere or [*_stretch(script, target, targets)]) for target in targets]
-    reached = [(target, [use for use in uses if _within(script, use, stretch)]) for target, stretch in stretches]
-    if any(sum(use in found for _, found in reached) != 1 for use in uses):
-        return None
-    assigned = [(target, _assignment(script, target), found) for target, found in reached]
-    return [
-        Definition(target, statement.value, statement, tuple(found))
-        for target, statement, found in assigned
-        if isinstance(target, cst.Name) and statement is not None and statement.value is not None
-        if not any(_mutated(script, use) for use in found)
-    ]
+    found = [(target, [use for use in uses if _within(script, use, stretch)]) for target, stretch in stretches]
+    return None if any(sum(use in some for _, some in found) != 1 for use in uses) else found
 
 
 def is_unchanged(script: Script, value: cst.Name, since: Definition, until: cst.CSTNode) -> bool:
@@ -67,7 +105,7 @@ def is_unchanged(script: Script, value: cst.Name, since: Definition, until: cst.
     around = {until, *script.ancestors(until)}
     reached = False
     for statement in _following(script, since.statement):
-        names = [node for node in walk(statement) if isinstance(node, cst.Name) and node.value == value.value]
+        names = [node for node in script.inside(statement) if isinstance(node, cst.Name) and node.value == value.value]
         if any(_mutated(script, node) for node in names):
             return False
         bound = any(node in targets for node in names)
@@ -102,7 +140,7 @@ def _foreign(script: Script, target: cst.CSTNode, scope: Scope) -> bool:
 def _stretch(script: Script, target: cst.CSTNode, targets: Sequence[cst.CSTNode]) -> Iterator[cst.CSTNode]:
     """The statements, or parts of one, in which a binding is certain to hold."""
     for line in _governed(script, target):
-        inside = set(walk(line))
+        inside = set(script.inside(line))
         if not any(other in inside for other in targets):
             yield line
             continue
@@ -118,10 +156,10 @@ def _governed(script: Script, target: cst.CSTNode) -> Sequence[cst.CSTNode]:
         function = script.around(target, cst.FunctionDef)
         return function.body.body if function is not None else ()
     loop = script.around(target, cst.For)
-    if loop is not None and target in set(walk(loop.target)):
+    if loop is not None and target in set(script.inside(loop.target)):
         return loop.body.body
     context = script.around(target, cst.With)
-    if context is not None and any(item.asname and target in set(walk(item.asname)) for item in context.items):
+    if context is not None and any(item.asname and target in set(script.inside(item.asname)) for item in context.items):
         return context.body.body
     if isinstance(target, cst.FunctionDef | cst.ClassDef):
         return _following(script, target)

@@ -18,7 +18,7 @@ def propose(script: Script) -> Iterator[Proposal | Refused]:
     for call in script.find(cst.Call):
         parameters = SIGNATURES.get(script.imported(call.func) or "", ())
         if {*_OLD, "reduction"} <= {*parameters} and not any(argument.star for argument in call.args):
-            yield from attempt(partial(_proposal, script, call, parameters))
+            yield from attempt(partial(_proposal, script, call, parameters), "deprecated-reduce")
 
 
 def _proposal(script: Script, call: cst.Call, parameters: tuple[str, ...]) -> Proposal | None:
@@ -26,7 +26,8 @@ def _proposal(script: Script, call: cst.Call, parameters: tuple[str, ...]) -> Pr
     old = {name: given[name] for name in _OLD if name in given}
     for name, argument in old.items():
         if not is_literal(argument.value):
-            raise Refused(argument, f"{name}={script.text(argument.value)} is known only when the script runs")
+            reason = f"{name}={script.text(argument.value)} is known only when the script runs"
+            raise Refused(argument, reason, "Is it true or false?")
     if script.around(call, cst.FormattedString) is not None:
         raise Refused(call, "this call stands in a string, whose quotes may not allow reduction= to be written")
     average, reduce = (literal(old.get(name)) for name in _OLD)
@@ -45,8 +46,7 @@ def _edits(script: Script, call: cst.Call, names: dict[cst.Arg, str], reduction:
     """The first such argument becomes reduction=, the others go, and those after it are named."""
     replaced = (*_OLD, "reduction")
     first = next(index for index, argument in enumerate(call.args) if names[argument] in replaced)
-    source = script.file(call).source
-    quote = "'" if source.count(b"'") > source.count(b'"') else '"'
+    quote = script.quote(call)
     yield _write(script, call.args[first], f"reduction={quote}{reduction}{quote}")
     for index, argument in enumerate(call.args[first + 1 :], first + 1):
         if names[argument] in replaced:

@@ -34,8 +34,8 @@ class Script(Tree):
         self._by_globals = {file.globals: file for file in files}
         self._reads: defaultdict[Variable, list[cst.BaseExpression]] = defaultdict(list)
         self._leaks: defaultdict[Scope, list[cst.CSTNode]] = defaultdict(list)
-        if len(files) > 1:
-            self._link()
+        self._stars: dict[File, list[cst.ImportFrom]] = {}
+        self._link()
 
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name of what an expression is certain to name, if that was imported; ours count as torch's."""
@@ -44,8 +44,37 @@ class Script(Tree):
 
     def original(self, node: cst.CSTNode) -> str | None:
         """The same, as it was imported."""
+        if not isinstance(node, cst.Name | cst.Attribute):
+            return None
         names = self.file(node).qualified(node)
-        return names[0].name if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT else None
+        if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT:
+            return names[0].name
+        return self._aliased(node)
+
+    def _aliased(self, node: cst.Name | cst.Attribute) -> str | None:
+        """The dotted name, if it begins with a name that holds something imported: F = nn.functional."""
+        first = _leftmost(node)
+        bound = _assignments(Variable(self.scope(first), first.value)) if isinstance(first, cst.Name) else []
+        target = self.parent(bound[0].node) if len(bound) == 1 else None
+        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
+        if not isinstance(first, cst.Name) or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
+            return None
+        held = statement.value
+        if not isinstance(held, cst.Name | cst.Attribute) or _leftmost(held).deep_equals(first):
+            return None
+        name = self.original(held)
+        return None if name is None else name + self.text(node)[len(first.value) :]
+
+    def may_be_module(self, name: cst.Name) -> bool:
+        """Whether a name may hold what an import gives: by an assignment, or from a file that is imported by *."""
+        bindings = _assignments(Variable(self.scope(name), name.value))
+        return any(map(self._gives_import, bindings)) or (not bindings and self.file(name) in self._stars)
+
+    def _gives_import(self, binding: Assignment) -> bool:
+        target = None if isinstance(binding, ImportAssignment) else self.parent(binding.node)
+        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
+        held = statement.value if isinstance(statement, cst.Assign) else None
+        return isinstance(binding, ImportAssignment) or (held is not None and self.original(held) is not None)
 
     def _imported(self, node: cst.CSTNode) -> list[str]:
         """All dotted names that an expression may have been imported by."""
@@ -70,7 +99,8 @@ class Script(Tree):
         """The variables that an expression may name: one if it is certain; nobody binds that of an unknown file."""
         if isinstance(node, cst.Name):
             bindings = _assignments(Variable(self.scope(node), node.value))
-            return set[Variable]().union(*map(self._variables_of, bindings))
+            found = set[Variable]().union(*map(self._variables_of, bindings))
+            return found or self._starred(node.value, self.file(node))
         names = self._imported(node) if isinstance(_leftmost(node), cst.Name) else []
         return set[Variable]().union(*(self._resolved(name, self.file(node)) for name in names))
 
@@ -112,18 +142,45 @@ class Script(Tree):
             return {Variable(file.globals, name)}
         bindings = [binding for variable in variables for binding in _assignments(variable)]
         found = [self._variables_of(binding, seen | variables) for binding in bindings]
+        found += [self._starred(rest[0], self._by_path[path]) for path in paths if not bindings]
         return set[Variable]().union(*found) or variables
+
+    def _starred(self, name: str, file: File, seen: frozenset[File] = frozenset()) -> set[Variable]:
+        """The variable that a file has by this name from what it imports by *: from the last that has it."""
+        for statement in reversed(self._stars.get(file, ())):
+            paths = self._star_files(statement, file)
+            if not paths or name.startswith("_"):
+                return set()
+            for other in paths:
+                variable = Variable(other.globals, name)
+                bindings = _assignments(variable)
+                found = set[Variable]().union(*map(self._variables_of, bindings))
+                if not bindings and other not in seen:
+                    found = self._starred(name, other, seen | {file})
+                if found:
+                    return found
+        return set()
+
+    def _star_files(self, statement: cst.ImportFrom, file: File) -> list[File]:
+        """The given files that a statement imports all names of."""
+        module = "" if statement.module is None else get_full_name_for_node(statement.module)
+        paths, rest = self._modules.find(f"{'.' * len(statement.relative)}{module}", file.path)
+        return [] if rest else [self._by_path[path] for path in paths]
 
     def _link(self) -> None:
         """Find what each file reads of the others."""
         for statement in self.find(cst.ImportFrom):
-            if isinstance(statement.names, cst.ImportStar):
-                module = "" if statement.module is None else get_full_name_for_node(statement.module)
-                self._leak(statement, f"{'.' * len(statement.relative)}{module}")
+            file = self.file(statement)
+            if isinstance(statement.names, cst.ImportStar) and self.scope(statement) is file.globals:
+                self._stars.setdefault(file, []).append(statement)
         for node in self.nodes:
             if isinstance(node, cst.Name | cst.Attribute) and not self._is_imported(node):
                 for name in self._imported(node):
                     self._read(node, name)
+        for file in self._stars:
+            for node in file.unbound:
+                for variable in self._starred(node.value, file):
+                    self._reads[variable].append(node)
 
     def _is_imported(self, node: cst.CSTNode) -> bool:
         return self.around(node, cst.Import) is not None or self.around(node, cst.ImportFrom) is not None
@@ -140,7 +197,14 @@ class Script(Tree):
         paths, rest = self._modules.find(name, self.file(node).path)
         if len(rest) < 2:
             for path in paths:
-                self._leaks[self._by_path[path].globals].append(node)
+                self._leak_all(node, self._by_path[path])
+
+    def _leak_all(self, node: cst.CSTNode, file: File) -> None:
+        """A file is given away, with those whose names it has by *."""
+        if node not in self._leaks[file.globals]:
+            self._leaks[file.globals].append(node)
+            for other in (one for statement in self._stars.get(file, ()) for one in self._star_files(statement, file)):
+                self._leak_all(node, other)
 
 
 def canonical(name: str) -> str:

@@ -7,7 +7,7 @@ from crossentropy.doctor._convert._tree import is_literal, literal
 
 _RESHAPING = frozenset(["squeeze", "unsqueeze", "view", "reshape", "flatten"])
 _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
-    "permute": ((0, 2, 1), (0, 3, 1, 2), (0, 4, 1, 2, 3)),
+    "permute": ((0, 2, 1), (1, 2, 0), (0, 3, 1, 2), (0, 4, 1, 2, 3)),
     "movedim": ((-1, 1),),
     "moveaxis": ((-1, 1),),
     "transpose": ((1, 2), (2, 1)),

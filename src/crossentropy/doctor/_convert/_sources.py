@@ -31,6 +31,16 @@ def source(script: Script, argument: cst.BaseExpression) -> Source:
     return Source(argument) if found is None else Source(found.value, found)
 
 
+def before_names(script: Script, argument: cst.BaseExpression) -> cst.BaseExpression:
+    """The first of the names that hold one value, assigned each to the next."""
+    while isinstance(argument, cst.Name):
+        found = definition(script, argument)
+        if found is None or not isinstance(found.value, cst.Name):
+            break
+        argument = found.value
+    return argument
+
+
 class Unwrapping:
     """Edits that give arguments what is within the expressions that made them, one for each definition."""
 
@@ -61,7 +71,8 @@ class Unwrapping:
         if isinstance(inner, cst.Name):
             renamed = inner.value != found.target.value
             if renamed and not all(is_unchanged(script, inner, found, use) for use in uses):
-                raise Refused(found.target, f"{inner.value} may have changed since {found.target.value} was made of it")
+                reason = f"{inner.value} may have changed since {found.target.value} was made of it"
+                raise Refused(found.target, reason, f"Does {inner.value} still hold the logits at the loss?")
             if renamed or alone:
                 edits = [script.write(use, inner.value) for use in uses] if renamed else []
                 return [*edits, without_statement(script, found.statement)] if alone else edits

@@ -52,6 +52,10 @@ class Tree:
         """The file of a node."""
         return self.files[self._home[node]]
 
+    def starts(self) -> Iterator[tuple[int, File]]:
+        """The files, each with where it begins in the text of all."""
+        return zip(self._starts, self.files)
+
     # Around a node
 
     def parent(self, node: cst.CSTNode) -> cst.CSTNode:
@@ -68,6 +72,10 @@ class Tree:
     def around(self, node: cst.CSTNode, kind: type[_Node]) -> _Node | None:
         """The nearest of some kind around a node."""
         return next((outer for outer in self.ancestors(node) if isinstance(outer, kind)), None)
+
+    def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:
+        """A node and all that it consists of."""
+        return self.file(node).inside(node)
 
     def called(self, node: cst.CSTNode) -> cst.Call | None:
         """The call of which this expression is what is called."""
@@ -96,6 +104,16 @@ class Tree:
         """The source of a node, with the parentheses around it."""
         start, end = self.span(node)
         return self.source[start:end].decode()
+
+    def quote(self, node: cst.CSTNode) -> str:
+        """The quotation mark that the file of a node has more of."""
+        source = self.file(node).source
+        return "'" if source.count(b"'") > source.count(b'"') else '"'
+
+    def brief(self, node: cst.CSTNode) -> str:
+        """The source of a node for a message: of one line."""
+        text = " ".join(self.text(node).split())
+        return text if len(text) <= 40 else f"{text[:37]}..."
 
     def operand(self, node: cst.BaseExpression, place: cst.CSTNode) -> str:
         """The source of an expression as it can stand in the place of another."""

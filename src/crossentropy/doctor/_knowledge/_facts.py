@@ -47,14 +47,14 @@ class Padding(int):
     """A number that stands for padding, by the name it was given."""
 
 
-class TokenizerPadding(Padding):
-    """The padding of a tokenizer, whose number is not known."""
+class SomePadding(Padding):
+    """Padding whose number is not known, such as a tokenizer's."""
 
-    def __new__(cls) -> TokenizerPadding:
+    def __new__(cls) -> SomePadding:
         return super().__new__(cls, -(2**62))
 
     def __format__(self, spec: str) -> str:
-        return "tokenizer.pad_token_id"
+        return "PAD"
 
 
 AS_TENSOR = ("tensor",)
@@ -181,6 +181,8 @@ class Tensor:
     """What each row sums to."""
     samples: bool = False
     """Whether its first axis is that of the samples of a batch."""
+    packed: bool = False
+    """Whether its rows are packed, so that what it holds is its `data`."""
     masked: bool = False
     """Whether −inf was written over all but the largest numbers of each row."""
     clipped: Place | None = None

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
+    SomePadding,
     Tensor,
-    TokenizerPadding,
     Unknown,
     Value,
     minus,
@@ -203,14 +203,14 @@ def padding(case: LossCall) -> Iterator[Found]:
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
     if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
-        wrong = [fill for fill in wrong if not isinstance(fill, TokenizerPadding)]
+        wrong = [fill for fill in wrong if not isinstance(fill, SomePadding)]
     if wrong:
         share = "" if case.numbers is None else f", {case.numbers.padding(wrong[0])}"
         yield Found(
             "padding-not-ignored",
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
             f"in the mean{share} — ignore_index={wrong[0]}",
-            "likely" if isinstance(wrong[0], TokenizerPadding) else case.confidence,
+            "likely" if y.likely or isinstance(wrong[0], SomePadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None

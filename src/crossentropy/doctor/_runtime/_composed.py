@@ -101,9 +101,13 @@ def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiate
     return losses[::-1]
 
 
+_LINEAR = ("add", "mul", "div")
+"""Operations that losses are put together by."""
+
+
 def running_sum(total: Trace) -> Iterator[Found]:
     """A sum over steps of losses with their graph."""
-    steps = {loss.arguments["step"] for loss in summands(total, ("add", "mul", "div"), differentiated=True)}
+    steps = {loss.arguments["step"] for loss in summands(total, _LINEAR, differentiated=True)}
     if len(steps) > 1:
         message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
         yield Found("loss-graph-retained", message, place=total.place)
@@ -125,6 +129,20 @@ def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
             f"backward() of a tensor{place_of(differentiated)} without a graph: nothing gets a gradient but itself"
         )
         yield Found("detached-loss", message)
+
+
+def idle_terms(differentiated: Trace) -> Iterator[Found]:
+    """Terms of a sum of losses that were cut from their graph; l + l.detach() is added on purpose."""
+    trained = summands(differentiated, _LINEAR, differentiated=True)
+    terms, at = [differentiated], 0
+    while at < min(len(terms), 1024):
+        term, at = terms[at], at + 1
+        cuts = term.op in ("detach", "data") and any(parent.requires_grad for parent in term.parents)
+        lost = summands(term.parents[0], _LINEAR) if cuts else []
+        if lost and not any(loss in trained for loss in lost):
+            message = "this term of the loss loses its graph here: it changes the value of the loss, and trains nothing"
+            yield Found("detached-loss", message, place=term.place)
+        terms += term.parents if term.op in (*_LINEAR, *MOVES) and not cuts else ()
 
 
 def log_of_softmax(log: Trace) -> Iterator[Found]:

@@ -59,7 +59,7 @@ def run(script: str, arguments: Sequence[str] = (), *, steps: int = 3) -> Run:
         data: dict[str, Any] = json.loads(out.read_text("utf-8")) if out.exists() else _NOTHING
     findings = tuple(Finding.from_dict(finding) for finding in data["findings"])
     return Run(
-        tuple(by_cause(set(findings))),
+        tuple(by_cause(dict.fromkeys(findings))),
         data["steps"],
         data["calls"],
         code,

@@ -31,7 +31,7 @@ from crossentropy.doctor._output import as_text
 from crossentropy.doctor._runtime import _exceptions
 from crossentropy.doctor._runtime._call import Call
 from crossentropy.doctor._runtime._checks import check
-from crossentropy.doctor._runtime._composed import trained_nothing
+from crossentropy.doctor._runtime._composed import idle_terms, trained_nothing
 from crossentropy.doctor._runtime._history import History
 from crossentropy.doctor._runtime._threads import Threads
 from crossentropy.doctor._runtime._trace import Traces, users_place
@@ -297,6 +297,8 @@ class _Mode(TorchFunctionMode):
             self._owner.step_is_over(self._calls[call.place])
         elif func is Tensor.backward:
             for found in self.history.logs_of_softmax():
+                self._owner.add(found, found.place)
+            for found in idle_terms(self._traces[args[0]]):
                 self._owner.add(found, found.place)
             for found in trained_nothing(self._traces[args[0]], args[0].requires_grad and args[0].is_leaf):
                 self._owner.add(found, users_place(sys._getframe(1)))

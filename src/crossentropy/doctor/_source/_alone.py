@@ -35,6 +35,8 @@ from crossentropy.doctor._source._values import (
 ROOT_STEPS = 12_000
 """Expressions that are evaluated for one function that nothing calls; and at most so many for all of a file:"""
 REST_STEPS = 60_000
+_ASIDE = " (as the defaults have it: the callers of this function were not given)"
+_NAMED = re.compile(r"loss|criterion|cross_?entropy", re.IGNORECASE)
 _OF_SELF = re.compile(r"\bself\.(\w+)\(")
 
 
@@ -64,19 +66,24 @@ class Alone:
                 self.project.give_up(path, "it has too many functions to follow them all")
                 break
             text = _text(function)
-            if not self._is_called(function, owner) and _matters(text, owner):
+            if not self._is_called(function, owner) and _matters(text, function, owner):
                 self.project.bind_for(path, text)
                 self._follow(function, owner, min(ROOT_STEPS, until - self.project.budget.spent))
+        self.project.report.aside = ""
 
     def _is_called(self, function: Function, owner: Class | None) -> bool:
         if owner is None or owner is function.owner:
-            return id(function.node) in self.project.called
-        return (id(owner), id(function.node)) in self.project.called_on
+            return function.written in self.project.called
+        return (owner.written, function.written) in self.project.called_on
 
     def _follow(self, function: Function, owner: Class | None, steps: int) -> None:
         place = self.project.report_place(function)
         what = f"{function.name} in line {function.node.lineno}"
-        with self.project.within_limits(function.module.name, steps, function.module, what):
+        inherited = owner if owner is not function.owner else None
+        root = (None if inherited is None else inherited.written, function.written)
+        limits = self.project.within_limits(function.module.name, steps, function.module, what)
+        self.project.report.aside = _ASIDE if self.project.is_alone(function.module.name) else ""
+        with self.project.report.following(root), limits:
             arguments = _unknown_arguments(function, place)
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
@@ -147,9 +154,14 @@ def _text(function: Function) -> str:
     return "\n".join(function.module.source.lines[function.node.lineno - 1 : function.node.end_lineno])
 
 
-def _matters(text: str, owner: Class | None) -> bool:
-    """Whether a function may compute a loss: by its words, or by calling what its class calls a loss."""
-    if mentions_loss(text):
+def _name(function: Function, owner: Class | None) -> str:
+    """What a function is called by those who use it."""
+    return owner.name if owner is not None and function.name in ("forward", "__call__") else function.name
+
+
+def _matters(text: str, function: Function, owner: Class | None) -> bool:
+    """Whether a function may compute a loss: by its words, its name, or by calling what its class calls a loss."""
+    if mentions_loss(text) or _NAMED.search(_name(function, owner)):
         return True
     called = set(_OF_SELF.findall(text))
     if owner is None or not called:

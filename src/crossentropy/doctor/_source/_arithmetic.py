@@ -240,8 +240,11 @@ def _of_losses(
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
     if op is ast.Mult and (left == -1 or right == -1):
         return base.to(kind="negative", reduction=reduction)
+    if op is ast.Mult and main.count is not None and (right if main is a else left) == main.count:
+        report.multiplied(main)
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
-    return base.to(kind="loss", reduction="weighted" if weighted and reduction == "mean" else reduction)
+    reduction = "weighted" if weighted and reduction == "mean" else reduction
+    return base.to(kind="loss", reduction=reduction, count=main.count)
 
 
 def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
@@ -304,6 +307,8 @@ def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
         return base.to(kind="one-hot", axis=-1, count=base.shape[-1] if base.shape else None)
     threshold = op in (ast.Gt, ast.GtE, ast.Lt, ast.LtE) and "uniform" in (a.kind, b.kind)
     kind = "bits" if threshold else "binary"
+    if op is ast.Eq and type(right) is int and a.kind == "indices" and a.low == a.high == right:
+        base = base.to(low=1, high=1)  # of labels that all are one number
     less = (RANKED, op in (ast.Gt, ast.GtE)) in ((a.kind, True), (b.kind, False))
     if RANKED in (a.kind, b.kind) and op in (ast.Lt, ast.LtE, ast.Gt, ast.GtE):
         kind = SMALLER if less else kind

@@ -7,7 +7,7 @@ import math
 
 from crossentropy.doctor._source._arithmetic import SMALLER
 from crossentropy.doctor._source._fills import filled
-from crossentropy.doctor._source._values import Bound, Function, Place, Sequence, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Bound, Function, Padding, Place, Sequence, Tensor, Unknown, Value
 
 
 def row(x: Tensor) -> Tensor:
@@ -42,14 +42,24 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
             kind="" if x.kind == "zeros" else x.kind, low=None, high=None,
             banned=x.banned | {label for label in classes if type(label) is int and label >= 0},
         )  # fmt: skip
-    if isinstance(value, Tensor):
+    if isinstance(value, Tensor) and not _is_begun(keys):
         if x.kind in ("zeros", "ones", "indices", "") and value.kind in ("indices", "range"):
             highest = max(x.high, value.high) if isinstance(x.high, int) and isinstance(value.high, int) else None
             return x.to(kind="indices", fills=x.fills | value.fills, low=None, high=highest)
         return x.to(kind=x.kind if x.kind not in ("zeros", "ones") else "", source=Sequence())
+    if x.kind in ("zeros", "ones") and x.dtype == "long" and _is_begun(keys):
+        fill = Padding(0 if x.kind == "zeros" else 1)
+        return x.to(kind="indices", low=None, high=None, fills=frozenset({fill}), source=Sequence(), likely=True)
     if isinstance(value, (Unknown, list)):
         return x.to(kind="" if x.kind in ("zeros", "ones") else x.kind, low=None, high=None)
     return filled(x, mask, value)
+
+
+def _is_begun(keys: list[Value]) -> bool:
+    """Whether a row is written to up to a place of its own, so that the rest of it stays as it was."""
+    *rows, last = keys
+    varies = isinstance(last, slice) and last.start in (None, 0) and isinstance(last.stop, Unknown)
+    return varies and len(rows) == 1 and not isinstance(rows[0], slice)
 
 
 def _hot(keys: list[Value]) -> str:

@@ -294,7 +294,7 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         return copied(first)
     if name in ("collections.OrderedDict", "collections.defaultdict", "types.MappingProxyType"):
         return _ordered(run, name, arguments)
-    if name in ("types.SimpleNamespace", "argparse.Namespace", "easydict.EasyDict", "omegaconf.OmegaConf.create"):
+    if name in ("types.SimpleNamespace", "argparse.Namespace"):
         known = first if isinstance(first, dict) else {}
         named = {key: value for key, value in (known | arguments.kwargs).items() if isinstance(key, str)}
         return Layer(name, arguments, attributes=named)

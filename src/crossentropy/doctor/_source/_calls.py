@@ -10,6 +10,7 @@ from crossentropy.doctor._source import (
     _assignment,
     _builtins,
     _by_name,
+    _configurations,
     _layers,
     _libraries,
     _loaders,
@@ -46,6 +47,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    Written,
     setting,
 )
 
@@ -63,10 +65,10 @@ class Calls(Statements):
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
         self.begin(0, math.inf, None)
-        self.called: set[int] = set()
-        """Functions that were followed, by node;"""
-        self.called_on: set[tuple[int, int]] = set()
-        """and those on objects of a class that inherits them, by class and node."""
+        self.called: set[Written] = set()
+        """Functions that were followed;"""
+        self.called_on: set[tuple[Written, Written]] = set()
+        """and those on objects of a class that inherits them, with it."""
         self.made: dict[int, Instance] = {}
         """The first object of each class that the program makes."""
 
@@ -102,12 +104,18 @@ class Calls(Statements):
             return owner.member(name)
         if isinstance(owner, tuple) and len(owner) == 2 and name in ("values", "indices"):
             return owner[name == "indices"]
+        if isinstance(owner, dict) and not hasattr(dict, name):  # of a class that gives entries as attributes
+            return owner.get(name, Unknown())
         if isinstance(owner, Choice):
             return _several.attribute(self, owner, name)
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
         return Bound(owner, name)
+
+    @abstractmethod
+    def file_beside(self, path: str) -> bytes | None:
+        """A small file of the project, by its path from the module that is followed or a folder above it."""
 
     @abstractmethod
     def find_module(self, name: str) -> Value:
@@ -159,7 +167,7 @@ class Calls(Statements):
 
     def _of_layer(self, owner: Layer, name: str) -> Value:
         if name in owner.attributes:
-            return owner.attributes[name]
+            return setting(owner.attributes[name]) if owner.kind == "CfgNode" else owner.attributes[name]
         if name in owner.names:
             return owner.items[owner.names.index(name)]
         return _methods.layer_attribute(owner, name)
@@ -171,6 +179,10 @@ class Calls(Statements):
     def noticed(self, scope: Scope, name: str) -> None:
         if name in scope:
             self.summaries.read(scope, name)
+
+    def configured(self, function: Function, main: Layer) -> None:
+        for argument in function.node.args.args[:1]:
+            function.defaults.setdefault(argument.arg, _configurations.composed(self, main))
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -233,10 +245,10 @@ class Calls(Statements):
         return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
 
     def _note(self, function: Function, call: Call) -> None:
-        self.called.add(id(function.node))
+        self.called.add(function.written)
         owner = call.args[0] if call.args and function.owner is not None else None
         if isinstance(owner, Instance) and owner.cls is not function.owner:
-            self.called_on.add((id(owner.cls), id(function.node)))
+            self.called_on.add((owner.cls.written, function.written))
 
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
@@ -269,7 +281,7 @@ class Calls(Statements):
                 raise
             self.steps = 0
             self.cut.add(id(function.node))
-            self.called.discard(id(function.node))
+            self.called.discard(function.written)
             self.summaries.spoil()
             return Unknown()
         finally:
@@ -369,7 +381,7 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        for library in (_by_name.call, _trainers.make, _libraries.make):
+        for library in (_by_name.call, _configurations.call, _trainers.make, _libraries.make):
             if (found := library(self, name, call)) is not NotImplemented:
                 return found
         if package == "builtins":
@@ -406,9 +418,11 @@ class Calls(Statements):
         if package == "torch.nn.functional" and (found := _layers.functional(self.report, last, call)) is not None:
             return found
         if package in ("torch.nn.utils.clip_grad", "torch.nn.utils.rnn") and last == "pad_packed_sequence":
-            return (call.get("sequence", 0), Unknown())
+            rows = call.get("sequence", 0)
+            return (rows.to(packed=False) if isinstance(rows, Tensor) else rows, Unknown())
         if last == "pack_padded_sequence":
-            return call.get("input", 0)
+            rows = call.get("input", 0)
+            return rows.to(fills=frozenset(), packed=True) if isinstance(rows, Tensor) else rows
         if name.startswith("torch.nn.init."):
             return call.get("tensor", 0)
         if last in (

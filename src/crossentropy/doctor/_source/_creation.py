@@ -16,6 +16,7 @@ from crossentropy.doctor._source._values import (
     Padding,
     Sequence,
     Shape,
+    SomePadding,
     Tensor,
     Unknown,
     Value,
@@ -264,8 +265,10 @@ def pad_sequence(call: Call) -> Tensor:
     tensors = [as_tensor(row) for row in rows] if isinstance(rows, (list, tuple)) else [first]
     number = int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else None
     integers = first.kind in ("indices", "range") or first.dtype == "long"
-    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and integers else set())
+    unknown = not first.kind and not first.dtype  # which as labels are integers
+    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and (integers or unknown) else set())
     fills |= {number} if number is not None and number < 0 else set()
+    fills |= {SomePadding()} if (integers or unknown) and _is_padding(value) else set()
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
@@ -274,12 +277,22 @@ def pad_sequence(call: Call) -> Tensor:
     return first.to(
         shape=sizes,
         fills=frozenset(fills),
+        likely=first.likely or unknown,
         source=Sequence(),
         offset=0,
         total=None,
         low=min(lows) if lows else None,
         high=max(highs) if highs else None,
     )
+
+
+def _is_padding(value: Value) -> bool:
+    """Whether something unknown is the index of padding by its name, as vocabulary["<pad>"] and vocabulary.pad are."""
+    if not isinstance(value, Unknown) or value.owner is None:
+        return False
+    keys = [key for key, member in value.owner.members.items() if member is value]
+    names = [part.lower() for key in keys for part in (key if isinstance(key, tuple) else (key,)) if type(part) is str]
+    return any("pad" in name and "label" not in name and "target" not in name for name in names)
 
 
 def parameter(call: Call) -> Tensor:

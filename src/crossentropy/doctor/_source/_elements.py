@@ -76,6 +76,8 @@ def _parts(index: slice) -> tuple[Value, Value, Value]:
 def _part(owner: Layer, index: Value) -> Value:
     if isinstance(index, int) and -len(owner.items) <= index < len(owner.items):
         return Unknown() if isinstance(owner.items[index], Maybe) else owner.items[index]
+    if isinstance(index, str) and index in owner.attributes:
+        return owner.attributes[index]
     if isinstance(index, str) and index in owner.names:
         return owner.items[owner.names.index(index)]
     if isinstance(index, slice) and owner.items and all(x is None or isinstance(x, int) for x in _parts(index)):

@@ -10,14 +10,26 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._alone import Alone
-from crossentropy.doctor._source._files import Unreadable, discover, read, text_of
+from crossentropy.doctor._source._files import Roots, Unreadable, discover, read, shown, text_of
 from crossentropy.doctor._source._pairing import Pairing
 from crossentropy.doctor._source._project import Project
-from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._report import Report, Root
+
+
+class Result(NamedTuple):
+    """What some of the files gave."""
+
+    findings: list[tuple[Finding, Root | None]]
+    """With the function that they were reached from, if nothing calls it."""
+    passed: list[Passed]
+    called: frozenset[Root]
+    """The functions that something calls."""
+
 
 STEPS = 3
 """Of each file: to follow it, and then functions and methods that nothing has called."""
@@ -33,7 +45,7 @@ def examine_files(
         passed[Passed(folder.as_posix(), reason, folder=True)] = None
 
     files = {os.path.realpath(path): path for path in discover(paths, unreadable)}
-    roots = sorted({os.path.realpath(path if os.path.isdir(path) else path.parent) for path in paths})
+    roots = Roots.of(paths)
     names = list(files)
     parts = [names[i::jobs] for i in range(jobs)] if jobs > 1 and len(names) > 64 else [names]
 
@@ -47,10 +59,11 @@ def examine_files(
         from crossentropy.doctor._source._processes import in_processes
 
         results = in_processes(examine_part, files, roots, parts, show)
+    called = frozenset().union(*(result.called for result in results))
     found: dict[Finding, None] = {}
-    for findings, unread in results:
-        found.update(dict.fromkeys(findings))
-        passed.update(dict.fromkeys(unread))
+    for result in results:  # what one process reached from a function that nothing calls, another may have seen called
+        found.update((finding, None) for finding, root in result.findings if root is None or root not in called)
+        passed.update(dict.fromkeys(result.passed))
     if progress is not None:
         progress(len(names), len(names))
     return list(found), list(passed), len(names)
@@ -68,9 +81,7 @@ def _counting(show: Callable[[int], None]) -> Callable[[int], None]:
     return count
 
 
-def examine_part(
-    files: dict[str, Path], roots: list[str], names: list[str], count: Callable[[int], None]
-) -> tuple[list[Finding], list[Passed]]:
+def examine_part(files: dict[str, Path], roots: Roots, names: list[str], count: Callable[[int], None]) -> Result:
     """Examine some of the files; `count` is told of each step of each of them."""
     report = Report()
     project = Project(report, files, roots)
@@ -94,7 +105,13 @@ def examine_part(
         sys.setrecursionlimit(limit)
         if collecting:
             gc.enable()
-    return _told(report, project), list(project.passed.values())
+    return Result(_told(report, project), list(project.passed.values()), _called(project))
+
+
+def _called(project: Project) -> frozenset[Root]:
+    """The functions that something calls, and not only the doctor itself."""
+    on_objects = {(owner, function) for owner, function in project.called_on}
+    return frozenset({(None, function) for function in project.called} | on_objects) - project.report.followed
 
 
 def _is_followed(project: Project, name: str) -> bool:
@@ -119,11 +136,17 @@ def _check(path: Path, data: bytes) -> None:
     read(path, data)
 
 
-def _told(report: Report, project: Project) -> list[Finding]:
-    """The findings that no comment silences."""
+def _concerns(finding: Finding, given: set[str]) -> bool:
+    return finding.path in given or (finding.cause is not None and finding.cause.path in given)
+
+
+def _told(report: Report, project: Project) -> list[tuple[Finding, Root | None]]:
+    """The findings that come from files that were given and no comment silences, and from where they were reached."""
     sources = {source.shown: source for source in project.sources.values() if source is not None}
+    given = {shown(path) for path in project.given.values()}
     return [
-        finding
-        for finding in report.findings.values()
-        if not silences(sources[finding.path].line(finding.line, finding.cell), finding.rule)
+        (finding, report.roots.get(key))
+        for key, finding in report.findings.items()
+        if _concerns(finding, given)
+        and not silences(sources[finding.path].line(finding.line, finding.cell), finding.rule)
     ]

@@ -30,6 +30,7 @@ from crossentropy.doctor._source._values import (
     Number,
     Place,
     Scope,
+    Sequence,
     SettingFlag,
     Super,
     Tensor,
@@ -133,6 +134,8 @@ class Expressions(ABC):
 
     def truth(self, value: Value) -> bool | None:
         """Whether a condition holds, if that is known."""
+        if isinstance(value, Tensor) and value.dtype == "bool" and value.rank == 0 and value.low == 1:
+            return True
         if isinstance(value, (Unknown, Tensor, Number, Maybe)):
             return None
         if isinstance(value, Instance):
@@ -154,6 +157,9 @@ class Expressions(ABC):
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Value:
         owner = self.evaluate(node.value, frame)
+        if node.attr == "data" and isinstance(owner, Tensor) and owner.packed:
+            shape = None if owner.shape is None else (Unknown(), *owner.shape[2:])  # rows and positions are one axis
+            return owner.to(packed=False, source=Sequence(), shape=shape)
         if node.attr == "data" and isinstance(owner, Tensor):
             return owner.to(graph=False, cut=owner.cut if owner.graph is False else self.place(node, frame))
         return self.attribute(owner, node.attr)
@@ -178,10 +184,10 @@ class Expressions(ABC):
         return result
 
     def _trained(self, function: ast.Attribute, owner: Value, frame: Frame) -> Value:
-        """What a method is called of; of loss.backward(), where nothing is known of the loss, a loss from now on."""
+        """What a method is called of; of loss.backward(), where no loss of torch is behind it, a loss from now on."""
         if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
             return owner
-        loss = self.report.unknown_loss(self.place(function, frame))
+        loss = self.report.own_loss(owner, self.place(function, frame))
         self.assign(function.value, loss, frame)
         return loss
 
@@ -236,7 +242,8 @@ class Expressions(ABC):
         if type(op) not in _BINARY or not (_is_host(left) and _is_host(right)) or _is_large(op, left, right):
             return Unknown()
         with suppress(TypeError, ArithmeticError, ValueError):
-            return _BINARY[type(op)](left, right)
+            result = _BINARY[type(op)](left, right)
+            return _as(left if is_setting(left) else right, result)
         return Unknown()
 
     def _unary(self, node: ast.UnaryOp, frame: Frame) -> Value:
@@ -294,7 +301,8 @@ class Expressions(ABC):
             return Unknown() if contained is None else contained is isinstance(op, ast.In)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return _arithmetic.compare(type(op), left, right)
-        if type(op) in _COMPARE and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
+        alike = isinstance(left, External) is isinstance(right, External)
+        if type(op) in _COMPARE and alike and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
             with suppress(TypeError):
                 return _COMPARE[type(op)](left, right)
         return Unknown()
@@ -318,7 +326,9 @@ class Expressions(ABC):
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)
         result = item_of(owner, index, place)
-        return doubtful(result) if is_setting(index) else result
+        if is_setting(index):
+            return doubtful(result)
+        return _as(owner, result) if isinstance(result, str) else result
 
     def _slice(self, node: ast.Slice, frame: Frame) -> Value:
         return slice(
@@ -394,15 +404,17 @@ class Expressions(ABC):
 
     def _text(self, node: ast.JoinedStr, frame: Frame) -> Value:
         parts: list[str] = []
+        origin: Value = None
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 value = self.evaluate(part.value, frame)
                 if part.format_spec is not None or not isinstance(value, (str, int)):
                     return Unknown()
                 parts.append(str(value))
+                origin = value if is_setting(value) else origin
             elif isinstance(part, ast.Constant):
                 parts.append(str(part.value))
-        return "".join(parts)
+        return _as(origin, "".join(parts))
 
     def _walrus(self, node: ast.NamedExpr, frame: Frame) -> Value:
         value = self.evaluate(node.value, frame)

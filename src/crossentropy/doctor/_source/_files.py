@@ -60,6 +60,36 @@ class Source:
         return [*self.text.split("\n"), ""]
 
 
+_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
+"""What a project's folder holds."""
+
+
+@dataclass(frozen=True)
+class Roots:
+    """Where modules are looked for: real paths of folders."""
+
+    folders: tuple[str, ...]
+    around: tuple[str, ...]
+    """Those of them in which files are read that were not given, since one was given alone that may import them."""
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> Roots:
+        """Folders that are given, and the projects of files."""
+        around = {_project_of(os.path.realpath(path)) for path in paths if not os.path.isdir(path)}
+        folders = {os.path.realpath(path) for path in paths if os.path.isdir(path)}
+        return cls((*sorted(folders | around),), (*sorted(around),))
+
+
+def _project_of(file: str) -> str:
+    """The nearest folder above a file that looks like a project's, or else its own."""
+    folder = own = os.path.dirname(file)
+    while os.path.dirname(folder) != folder:
+        if any(os.path.exists(os.path.join(folder, mark)) for mark in _MARKS):
+            return folder
+        folder = os.path.dirname(folder)
+    return own
+
+
 def discover(paths: Sequence[Path], unreadable: Callable[[Path, str], None]) -> Iterator[Path]:
     """The files that are meant: each once, those of folders sorted by name; `unreadable` is told of other folders."""
     seen: set[str] = set()

@@ -29,9 +29,9 @@ def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Valu
 
 
 def is_unknown_loss(node: ast.expr, value: Value) -> bool:
-    """Whether an expression is a loss by its name, of which nothing else is known."""
+    """Whether an expression is a loss by its name, and of none of torch's losses, as far as is known."""
     name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-    unknown = isinstance(value, Unknown) or (isinstance(value, Tensor) and not value.parts and value.graph is None)
+    unknown = isinstance(value, Unknown) or (isinstance(value, Tensor) and not value.parts and value.graph is not False)
     return unknown and _LOSS.search(name) is not None
 
 

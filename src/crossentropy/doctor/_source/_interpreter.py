@@ -51,6 +51,10 @@ class Interpreter(Protocol):
         """A module by its whole name, as what is followed would import it."""
         ...
 
+    def file_beside(self, path: str) -> bytes | None:
+        """A small file of the project, by its path from the module that is followed or a folder above it."""
+        ...
+
     def call(self, function: Value, call: Call) -> Value:
         """The result of calling anything."""
         ...

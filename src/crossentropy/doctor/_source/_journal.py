@@ -64,6 +64,10 @@ class Journal:
                 self._note(container, name, before)
                 _put(container, name, _doubted(before, _get(container, name)))
 
+    def aside(self, way: Callable[[], object]) -> None:
+        """Follow a way, and forget what it changes."""
+        self._try(lambda: bool(way()))
+
     def _try(self, way: Callable[[], bool]) -> tuple[bool, dict[_Key, tuple[tuple[Value, Value, Value], Value]]]:
         self._logs.append({})
         try:

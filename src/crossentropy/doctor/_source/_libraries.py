@@ -47,6 +47,8 @@ _ACTIVATIONS = {
     "sigmoid": ("sigmoid", {}), "softmax": ("softmax", {"dim": 1}), "softmax2d": ("softmax", {"dim": 1}),
     "logsoftmax": ("log_softmax", {"dim": 1}),
 }  # fmt: skip
+BASES = ("AutoregressiveWrapper",)
+"""Classes that programs inherit from, and of which the arguments matter."""
 _STARS = ("timm", "segmentation_models_pytorch", "fastai", "skorch")
 
 

@@ -158,15 +158,17 @@ def _evaluate(
     report: Report, loss: Loss, x: Value, y: Value, settings: dict[str, Value], call: Call, layer: Layer | None
 ) -> Value:
     made = None if layer is None else layer.call.place
+    is_open = call.open or (layer is not None and layer.call.open)
+    known = not is_open or any(name in settings for name in _REDUCE)
     case = LossCall(
         loss.name,
         as_tensor(x),
         as_tensor(y),
         settings,
         call.place,
-        reduction(settings),
+        reduction(settings) if known else "",
         made,
-        open=call.open or (layer is not None and layer.call.open),
+        open=is_open,
     )
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))
@@ -203,6 +205,7 @@ def _result(report: Report, case: LossCall) -> Tensor:
         graph=graph,
         cut=cut,
         reduction=case.reduction,
+        count=case.classes if case.loss == "kl_div" and case.reduction == "mean" else None,
         parts=frozenset({part}),
         likely=x.likely,
     )

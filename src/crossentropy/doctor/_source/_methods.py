@@ -8,7 +8,15 @@ from crossentropy.doctor._knowledge._facts import minus
 from crossentropy.doctor._knowledge._loss_call import LossCall
 from crossentropy.doctor._knowledge._operations import canonical
 from crossentropy.doctor._knowledge._targets import padding
-from crossentropy.doctor._source import _losses, _operations, _shapes, _tables, _tokenizers
+from crossentropy.doctor._source import (
+    _configurations,
+    _libraries,
+    _losses,
+    _operations,
+    _shapes,
+    _tables,
+    _tokenizers,
+)
 from crossentropy.doctor._source._creation import CREATION
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -47,6 +55,11 @@ _ITSELF = (
     "compile",
     "clone",
 )
+_CHEAP = frozenset((
+    "lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "find", "rfind", "rindex",
+    "count", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "splitlines",
+))  # fmt: skip
+"""Methods of strings that are run."""
 _WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
 _TENSOR_METHODS = frozenset(
     [
@@ -106,7 +119,7 @@ def layer_attribute(layer: Layer, name: str) -> Value:
         return layer.attributes.setdefault(name, Unknown())
     if name == "training":
         return True
-    if name in ("config", "hparams", "args"):
+    if name in ("config", "hparams", "args") or _configurations.is_entry(layer, name):
         return layer.attributes.setdefault(name, Unknown())
     return Bound(layer, name)
 
@@ -240,12 +253,9 @@ def _entry(run: Interpreter, table: dict[Value, Value], name: str, key: Value, a
 
 def _of_constant(owner: Value, name: str, arguments: Call) -> Value:
     """Methods of strings and numbers are run, if they are cheap."""
-    cheap = ("lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "count", "title",
-             "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
-             "splitlines")  # fmt: skip
     values = [*arguments.args, *arguments.kwargs.values()]
     plain = all(is_known(value) or (isinstance(value, list) and all(map(is_known, value))) for value in values)
-    if name == "format" or name not in cheap or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
+    if name == "format" or name not in _CHEAP or not plain or (isinstance(owner, (str, bytes)) and len(owner) > 10_000):
         return Unknown()
     with suppress(TypeError, ValueError, AttributeError):
         result = getattr(owner, name)(*arguments.args, **arguments.kwargs)
@@ -259,7 +269,8 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
         return Unknown()
     if name == "__init__":
         base = instance.cls.external()
-        if (base.startswith("torch.") and base != "torch.nn.Module") or base.rpartition(".")[2] in ("DataLoader",):
+        of_torch = base.startswith("torch.") and base != "torch.nn.Module"
+        if of_torch or base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES):
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):
@@ -343,6 +354,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return list(layer.names)
     if _tokenizers.fills_up(arguments):
         return _tokenizers.encoding()
+    if (found := _configurations.method(run, layer, name, arguments)) is not NotImplemented:
+        return found
     if layer.kind == "ArgumentParser":
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:

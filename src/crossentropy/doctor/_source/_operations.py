@@ -357,6 +357,7 @@ _NAMED: dict[str, Operation] = {
     "item": _item, "tolist": lambda r, x, c: Unknown(),
     "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
     "sum": _reductions.total, "median": _with_places, "mode": _with_places,
+    "all": _reductions.truths, "any": _reductions.truths,
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
     "pad": _padded, "gather": _gather("gather"), "take_along_dim": _gather("take_along_dim"),
     "split": _split, "chunk": _chunk, "tensor_split": _chunk, "unbind": _unbind,

@@ -6,11 +6,12 @@ import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from crossentropy.doctor._finding import Finding, Passed
+from crossentropy.doctor._source._files import Roots
 
-Examine = Callable[[dict[str, Path], list[str], list[str], Callable[[int], None]], tuple[list[Finding], list[Passed]]]
+_T = TypeVar("_T")
+Examine: TypeAlias = Callable[[dict[str, Path], Roots, list[str], Callable[[int], None]], _T]
 """Examines some of the files under some roots, and counts."""
 
 _counters: list[Any] = []
@@ -18,8 +19,8 @@ _counters: list[Any] = []
 
 
 def in_processes(
-    examine: Examine, files: dict[str, Path], roots: list[str], parts: list[list[str]], show: Callable[[int], None]
-) -> list[tuple[list[Finding], list[Passed]]]:
+    examine: Examine[_T], files: dict[str, Path], roots: Roots, parts: list[list[str]], show: Callable[[int], None]
+) -> list[_T]:
     """What is found in each part, in a process for each; `show` is told how much is done."""
     done = multiprocessing.Value("i", 0)
     with ProcessPoolExecutor(len(parts), initializer=_counters.append, initargs=(done,)) as pool:
@@ -29,9 +30,7 @@ def in_processes(
         return [future.result() for future in futures]
 
 
-def _examine(
-    examine: Examine, files: dict[str, Path], roots: list[str], names: list[str]
-) -> tuple[list[Finding], list[Passed]]:
+def _examine(examine: Examine[_T], files: dict[str, Path], roots: Roots, names: list[str]) -> _T:
     return examine(files, roots, names, _count)
 
 

@@ -6,14 +6,15 @@ import ast
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
 from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
+from crossentropy.doctor._source._configurations import LARGEST
 from crossentropy.doctor._source._expressions import Exhausted, Frame
-from crossentropy.doctor._source._files import Source, Unreadable, read, text_of
+from crossentropy.doctor._source._files import Roots, Source, Unreadable, read, text_of
 from crossentropy.doctor._source._leading import Leading, changed
 from crossentropy.doctor._source._relevance import Relevance
 from crossentropy.doctor._source._report import Report
@@ -40,22 +41,25 @@ machine what is found then."""
 MODEL_STEPS = 12_000
 """Expressions that are evaluated for a module or a model that is followed quietly."""
 
-_NOT_READ = ("torch", "numpy", "builtins")
+_NOT_READ = ("torch", "numpy", "builtins", "crossentropy")
 
 
 class Project(Calls):
     """Follows the modules of a project."""
 
-    def __init__(self, report: Report, files: dict[str, Path], roots: list[str]) -> None:
+    def __init__(self, report: Report, files: dict[str, Path], roots: Roots) -> None:
         super().__init__(report)
-        self.files = files
+        self.given = files
         """By real path."""
+        self.files = dict(files)
+        """These, and those that they import which were not given."""
         self.budget = Budget(len(files))
         self.relevance = Relevance(len(files), self._bytes, self._imports_file)
         self.leading = Leading(self.source, self._imports_file, self.relevance.reaches_loss)
         self._left_out: dict[str, list[ast.stmt]] = {}
         """Statements of modules that were not followed, since they lead to no loss."""
-        self.roots = roots
+        self.roots = roots.folders
+        self._around = tuple(root + os.sep for root in roots.around)
         self.passed: dict[str, Passed] = {}
         self.sources: dict[str, Source | None] = {}
         self.modules: dict[str, Module] = {}
@@ -84,8 +88,13 @@ class Project(Calls):
             return b""
 
     def pass_over(self, file: Path, reason: str, *, partly: bool = False) -> None:
-        """A file is not examined, or not to its end; the first reason is given."""
-        self.passed.setdefault(file.as_posix(), Passed(file.as_posix(), reason, partly))
+        """A file that was given is not examined, or not to its end; the first reason is given."""
+        if os.path.realpath(file) in self.given:
+            self.passed.setdefault(file.as_posix(), Passed(file.as_posix(), reason, partly))
+
+    def is_alone(self, path: str) -> bool:
+        """Whether a file may be called from others of its project, which were not given."""
+        return path.startswith(self._around)
 
     def module(self, path: str, steps: int = STEPS) -> Module | None:
         """A module, followed to its end unless that is being done; what it imports is followed on its own account."""
@@ -197,6 +206,16 @@ class Project(Calls):
     def find_module(self, name: str) -> Value:
         return Unknown() if self.inside is None else self._imported(name, Frame(self.inside.scope, self.inside))
 
+    def file_beside(self, path: str) -> bytes | None:
+        folder = "" if self.inside is None else os.path.dirname(self.inside.name)
+        for place in self._places(folder) if folder else ():
+            file = os.path.realpath(os.path.join(place, path))
+            inside = any(file.startswith(root + os.sep) for root in self.roots)
+            if inside and os.path.isfile(file) and os.path.getsize(file) <= LARGEST:
+                with suppress(Unreadable):
+                    return text_of(Path(file))
+        return None
+
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         base = self._base(node, frame.module.name)
         path = None if base is None else self._locate(base, frame.module.name, node.level)
@@ -284,9 +303,16 @@ class Project(Calls):
 
     def _at(self, stem: str) -> str | None:
         for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
-            if path in self.files:
+            if path in self.files or self._is_beside(path):
                 return path
         return None
+
+    def _is_beside(self, path: str) -> bool:
+        """Whether there is a file that was not given in the project of one that was given alone."""
+        beside = path.startswith(self._around) and os.path.isfile(path)
+        if beside:
+            self.files[path] = Path(path)
+        return beside
 
 
 def _made(project: Project, model: Class | Function | Layer, caller: Output) -> Value:

@@ -26,6 +26,12 @@ def reduce(report: Report, x: Tensor, call: Call) -> Value:
     return _shapes.reduced(x, axis, call.get("keepdim", 2, call.get("keepdims", default=False)))
 
 
+def truths(report: Report, x: Tensor, call: Call) -> Value:
+    """Whether all or any hold: known where all are alike."""
+    found = _shapes.reduced(x, call.get("dim", 1, call.get("axis")), call.get("keepdim", 2, default=False))
+    return found.to(low=x.low, high=x.high, dtype="bool") if x.dtype == "bool" else found
+
+
 def extreme(report: Report, x: Tensor, call: Call) -> Value:
     """The largest or smallest entries, and where they are."""
     axis = call.get("dim", 1)

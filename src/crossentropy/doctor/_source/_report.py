@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge._loss_call import LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value
+from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
 from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
@@ -29,6 +29,8 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
 
 Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
 """By path, cell, line and rule."""
+Root: TypeAlias = "tuple[Written | None, Written]"
+"""A function that is followed although nothing calls it, and the class on whose object, if it is inherited."""
 
 
 class Report:
@@ -41,8 +43,15 @@ class Report:
         """How often something was done that counts each time."""
         self.silent = False
         """Whether what is followed is not to be reported, and counts in no history."""
+        self.aside = ""
+        """What is to be said of findings that may not hold for all callers."""
         self._apart: Findings | None = None
         """What is found on one of several ways."""
+        self._root: Root | None = None
+        self.followed: set[Root] = set()
+        """The functions that are followed although nothing calls them,"""
+        self.roots: dict[tuple[str, int | None, int, str], Root] = {}
+        """and what is found from which of them, if from nowhere else."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
         self.open_losses: set[tuple[Place, str]] = set()
@@ -50,6 +59,10 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._sums: dict[Place, Place] = {}
+        """Where sums of losses are kept, and where they were added up."""
+        self._added: dict[Place, Place] = {}
+        """Where losses of a place were added up last."""
         self._backward: list[tuple[frozenset[Part], int]] = []
         """The losses whose gradient was taken, and how many there had been by then."""
         self._since_step: list[tuple[Tensor, Place]] = []
@@ -62,6 +75,8 @@ class Report:
             return
         if RULES[rule].harmless:
             confidence = "info"
+        if confidence == "likely":
+            message += self.aside
         self._tell(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
@@ -72,8 +87,22 @@ class Report:
         findings = self.findings if self._apart is None else self._apart
         key = (finding.path, finding.cell, finding.line, finding.rule)
         old = findings.get(key)
+        if self._root is None:
+            self.roots.pop(key, None)
+        elif old is None:
+            self.roots[key] = self._root
         if old is None or (old.confidence != "certain" and finding.confidence == "certain"):
             findings[key] = finding
+
+    @contextmanager
+    def following(self, root: Root) -> Iterator[None]:
+        """Follow a function that nothing calls."""
+        self._root = root
+        self.followed.add(root)
+        try:
+            yield
+        finally:
+            self._root = None
 
     @contextmanager
     def silence(self) -> Iterator[None]:
@@ -125,10 +154,11 @@ class Report:
         self.number += 1
         return Part(place, self.number, rows, uneven)
 
-    def unknown_loss(self, place: Place) -> Tensor:
-        """A loss of which it is only known that its gradient is taken here."""
+    def own_loss(self, value: Value, place: Place) -> Tensor:
+        """A loss that is known as one by having its gradient taken here."""
+        loss = value if isinstance(value, Tensor) else Tensor()
         parts = frozenset({self.part(place, None, uneven=False)})
-        return Tensor(kind="loss", made=place, graph=True, parts=parts)
+        return loss.to(kind="loss", made=place, graph=True, parts=parts)
 
     def focal(self, factor: Tensor, place: Place) -> None:
         """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
@@ -172,20 +202,31 @@ class Report:
                 "likely",
             )
 
+    def multiplied(self, mean: Tensor) -> None:
+        """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
+        for part in mean.parts:
+            place = part.place
+            for findings in (self.findings, self._apart or {}):
+                findings.pop((place.path, place.cell, place.line, "kl-div-reduction"), None)
+
     # --- losses over time ---------------------------------------------------------------------------------------------
 
     def joined(self, tensor: Tensor, place: Place) -> None:
         """Losses were added up."""
         if not self.silent and _has_graph(tensor) and _repeated(tensor.parts):
             self._keep(place, tensor.parts)
+            self._added.update((part.place, place) for part in tensor.parts)
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(values, MOST_PARTS)
+        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
         tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
+            total = next((part for tensor in tensors if _repeated(tensor.parts) for part in tensor.parts), None)
+            if total is not None and total.place in self._added:
+                self._sums.setdefault(place, self._added[total.place])
 
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1
@@ -256,7 +297,15 @@ class Report:
                     "loss-graph-retained",
                     place,
                     f"losses of earlier steps{_losses(parts)} are kept here with their graph: memory grows each step",
+                    cause=self._sums.get(place),
                 )
+
+
+def _held(value: Value) -> Iterable[Value]:
+    """What a value holds that is put into a container: the entries of a dictionary or a tuple."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _losses(parts: frozenset[Part]) -> str:

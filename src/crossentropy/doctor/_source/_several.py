@@ -16,8 +16,9 @@ from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._report import Findings
-from crossentropy.doctor._source._values import Call, Choice, External, Layer, Tensor, Value
+from crossentropy.doctor._source._values import Call, Choice, External, Instance, Layer, Tensor, Unknown, Value
 
+_SQUASHED = ("probabilities", "sigmoid", "log-probabilities")
 _OF_INPUTS = ("-before-", "-into-")
 """What the rules are called that say that an input does not fit a loss."""
 
@@ -42,10 +43,37 @@ def call(run: Interpreter, several: Choice, arguments: Call) -> Value:
     if run.report.listens:
         run.report.several(ways, lambda finding: _is_likely(finding, several, arguments))
     result = _joined(results)
+    if all(map(_is_model, several.options)):
+        result = _activated(result, results)
     return _once(doubtful(result)) if isinstance(result, Tensor) else result
 
 
+def _is_model(option: Value) -> bool:
+    return isinstance(option, Instance) or (isinstance(option, Layer) and option.kind == "Sequential")
+
+
+def _activated(result: Value, results: list[Value]) -> Value:
+    """What one of several models squashes is squashed where it is that model."""
+    if isinstance(result, (tuple, list)) and all(type(other) is type(result) for other in results):
+        return type(result)(_activated(*item) for item in zip(result, map(list, zip(*results))))
+    if isinstance(result, dict) and all(isinstance(other, dict) for other in results):
+        return {
+            key: _activated(value, [other[key] for other in results if key in other]) for key, value in result.items()
+        }
+    tensors = [value for value in results if isinstance(value, Tensor)]
+    kinds = {tensor.kind for tensor in tensors} & set(_SQUASHED)
+    if len(kinds) != 1 or not isinstance(result, (Tensor, Unknown)) or (isinstance(result, Tensor) and result.kind):
+        return result
+    first = next(tensor for tensor in tensors if tensor.kind in kinds)
+    rest = result if isinstance(result, Tensor) else Tensor()
+    return rest.to(kind=first.kind, made=first.made, axis=first.axis, normal=first.normal, count=first.count,
+                   graph=first.graph, likely=True)  # fmt: skip
+
+
 def _joined(values: list[Value]) -> Value:
+    if all(isinstance(value, dict) for value in values):  # an entry that only some have is there where it is used
+        keys = dict.fromkeys(key for value in values for key in value)
+        return {key: _joined([value[key] for value in values if key in value]) for key in keys}
     result = values[0]
     for value in values[1:]:
         result = join(result, value)

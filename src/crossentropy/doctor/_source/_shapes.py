@@ -154,13 +154,14 @@ def reduced(x: Tensor, axes: Value, keep: Value, **changes: Value) -> Tensor:
 
 def joined(name: str, values: list[Value], given: Mapping[str, Value]) -> Tensor:
     """Several tensors in one, along an axis of theirs or a new one."""
-    tensors = [as_tensor(value) for value in values]
+    whole = [as_tensor(value) for value in values]
+    tensors = [one for one in whole if name == "stack" or one.shape != (0,)] or whole  # to be filled in a loop
     if not tensors:
         return Tensor()
     first, base = tensors[0], _shared(tensors)
     if name == "stack":
-        whole = first.source is not None and _cut_alike(tensors)
-        base = base.to(source=first.source if whole else Sequence(), offset=first.offset if whole else 0)
+        alike = first.source is not None and _cut_alike(tensors)
+        base = base.to(source=first.source if alike else Sequence(), offset=first.offset if alike else 0)
     alike = first.shape is not None and all(t.rank == first.rank for t in tensors)
     result = _axes.moved(name, first.shape, given) if alike and first.shape is not None else None
     return base.to(axis=None) if result is None else _on_axis(base.to(shape=first.shape), tensors, result)

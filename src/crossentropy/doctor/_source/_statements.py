@@ -13,6 +13,7 @@ from crossentropy.doctor._source import _assignment
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
 from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
@@ -51,6 +52,11 @@ class Flow(enum.Enum):
     """return or raise."""
 
 
+def _is_refused(node: ast.stmt) -> bool:
+    """Whether a statement is `assert False`."""
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
 class Statements(Expressions):
     """Executes statements."""
 
@@ -80,6 +86,10 @@ class Statements(Expressions):
     @abstractmethod
     def imports_from(self, node: ast.ImportFrom, frame: Frame) -> None:
         """Bind members of a module to names."""
+
+    @abstractmethod
+    def configured(self, function: Function, main: Layer) -> None:
+        """A function that hydra.main calls with the configuration."""
 
     def run(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """Execute statements up to the first that leaves."""
@@ -141,6 +151,8 @@ class Statements(Expressions):
             self.journal.store(owner.scope, name, value)
         elif isinstance(owner, Unknown):
             self.journal.store(owner.members, name, value)
+        elif isinstance(owner, dict):
+            self.journal.store(owner, name, value)
 
     def _set_item(self, target: ast.Subscript, value: Value, frame: Frame) -> None:
         owner, index = self.evaluate(target.value, frame), self.evaluate(target.slice, frame)
@@ -190,10 +202,22 @@ class Statements(Expressions):
     def _if(self, node: ast.If, frame: Frame) -> Flow:
         test = self.evaluate(node.test, frame)
         known = self.truth(test)
-        if known is not None:
-            body = node.body if known else node.orelse
-            return self._by_default(body, frame) if is_setting(test) else self.run(body, frame)
+        if known is not None and not self._leads_nowhere(node, test, frame):
+            body, other = (node.body, node.orelse) if known else (node.orelse, node.body)
+            if not is_setting(test):
+                return self.run(body, frame)
+            self._beside(other, frame)
+            return self._by_default(body, frame)
         return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
+
+    def _leads_nowhere(self, node: ast.If, test: Value, frame: Frame) -> bool:
+        """Whether no way is meant by a default, which then stands for something that is always given."""
+        if not is_setting(test) or test or not node.orelse:
+            return False
+        first = node.orelse[0]
+        if isinstance(first, ast.If):
+            return self._leads_nowhere(first, self.evaluate(first.test, frame), frame)
+        return isinstance(first, ast.Raise) or _is_refused(first)
 
     def _by_default(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """The way that a default leads: what it changes or gives back is likely only."""
@@ -201,6 +225,17 @@ class Statements(Expressions):
         flow = self.journal.doubted(lambda: self.run(body, frame))
         frame.returns[given:] = [doubtful(value) for value in frame.returns[given:]]
         return flow
+
+    def _beside(self, body: list[ast.stmt], frame: Frame) -> None:
+        """The way that a default does not lead: what is wrong with it whatever else is chosen is told, as likely."""
+        if not any("exp" in used_in(part) for part in body):
+            return
+        given = len(frame.returns)
+        with self.report.apart() as found:
+            self.journal.aside(lambda: self.run(body, frame))
+        del frame.returns[given:]
+        if self.report.listens:
+            self.report.several([{}, found], lambda finding: finding.rule == "focal-on-reduced-loss")
 
     def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
         """Two ways; those that go on are joined."""
@@ -315,8 +350,9 @@ class Statements(Expressions):
         last = self.run(node.finalbody, frame)
         return last if last is not Flow.NEXT else flow
 
-    def _assert(self, node: ast.Assert, frame: Frame) -> None:
+    def _assert(self, node: ast.Assert, frame: Frame) -> Flow:
         self.evaluate(node.test, frame)
+        return Flow.LEAVE if _is_refused(node) else Flow.NEXT
 
     def _delete(self, node: ast.Delete, frame: Frame) -> None:
         for target in node.targets:
@@ -352,6 +388,8 @@ class Statements(Expressions):
         """Decorators that are read may register what they are given; it is taken to stay what it is."""
         for decorator in node.decorator_list:
             function = self.evaluate(decorator, frame)
+            if isinstance(function, Layer) and function.name == "hydra.main" and isinstance(value, Function):
+                self.configured(value, function)
             if isinstance(function, (Function, Bound)):
                 self._briefly(function, Call([value], {}, self.place(node, frame)))
 

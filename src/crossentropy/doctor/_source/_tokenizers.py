@@ -10,9 +10,9 @@ import re
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Place, Sequence, Tensor, TokenizerPadding, Unknown, Value
+from crossentropy.doctor._source._values import Call, Place, Sequence, SomePadding, Tensor, Unknown, Value
 
-_PADDING = TokenizerPadding()
+_PADDING = SomePadding()
 _SETTINGS = ("truncation", "max_length", "return_tensors")
 """Arguments that calls of tokenizers have, and of little else."""
 _REPLACES = re.compile(r"-\s*100\b|ignore_index|label_pad_token_id|DataCollatorForLanguageModeling")

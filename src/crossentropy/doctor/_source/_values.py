@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from crossentropy.doctor._finding import Place
 from crossentropy.doctor._knowledge._facts import (
@@ -18,14 +19,25 @@ from crossentropy.doctor._knowledge._facts import (
     Part,
     Sequence,
     Shape,
+    SomePadding,
     Tensor,
-    TokenizerPadding,
     Unknown,
     Value,
 )
 
-__all__ = ["Dim", "Output", "Padding", "Part", "Place", "Sequence", "Shape", "Tensor", "TokenizerPadding", "Unknown",
-           "Value"]  # fmt: skip
+__all__ = [
+    "Dim",
+    "Output",
+    "Padding",
+    "Part",
+    "Place",
+    "Sequence",
+    "Shape",
+    "SomePadding",
+    "Tensor",
+    "Unknown",
+    "Value",
+]  # fmt: skip
 
 
 class SettingText(str):
@@ -155,6 +167,10 @@ class Module:
     """Modules that are not read of which all names are imported."""
 
 
+Written: TypeAlias = tuple[str, int]
+"""Where a function or a class is written: the module and the line."""
+
+
 @dataclass(eq=False, repr=False)
 class Function:
     """A function that is read."""
@@ -166,6 +182,11 @@ class Function:
     name: str = "<lambda>"
     decorators: frozenset[str] = frozenset()
     owner: Class | None = None
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
 
 @dataclass(eq=False, repr=False)
@@ -180,6 +201,11 @@ class Class:
     fields: list[str] = field(default_factory=list)
     """Of a dataclass or named tuple."""
     records: bool = False
+
+    @property
+    def written(self) -> Written:
+        """Where it is."""
+        return self.module.name, self.node.lineno
 
     def lineage(self) -> Iterator[Value]:
         """The class and those it inherits from, nearest first."""

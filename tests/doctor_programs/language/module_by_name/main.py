@@ -21,6 +21,6 @@ rows, labels = torch.randn(4, 8), torch.randint(0, 4, (4,))
 loss = F.cross_entropy(nets.edges.__dict__[args.net](8)(rows), labels)  # finds softmax-before-cross-entropy likely
 loss = F.cross_entropy(pydoc.locate("nets.edges.Net")(8)(rows), labels)  # finds softmax-before-cross-entropy certain
 loss = F.cross_entropy(eval("nets.edges.Net")(8)(rows), labels)  # finds softmax-before-cross-entropy certain
-loss = F.cross_entropy(getattr(nets.edges, args.other)(8)(rows), labels)
+loss = F.cross_entropy(getattr(nets.edges, args.other)(8)(rows), labels)  # finds softmax-before-cross-entropy certain
 measure = getattr(importlib.import_module("torch.nn"), "NLLLoss")()
 loss = measure(globals()["nets"].edges.Net(8)(rows), labels)  # finds softmax-before-nll certain

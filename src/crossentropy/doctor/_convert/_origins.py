@@ -1,0 +1,143 @@
+"""What made the input of a loss: an activation, applied to it, or models that end in one."""
+
+from dataclasses import dataclass, replace
+
+import libcst as cst
+
+from crossentropy.doctor._convert._activations import Activation, Kind, activation
+from crossentropy.doctor._convert._edits import Refused
+from crossentropy.doctor._convert._flow import Flow, Objects
+from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
+from crossentropy.doctor._convert._models import called, tail
+from crossentropy.doctor._convert._reach import unpacked, values
+from crossentropy.doctor._convert._script import Script
+from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping
+from crossentropy.doctor._convert._sources import Source, before_names, source
+from crossentropy.doctor._convert._uses import Part, part_of
+
+
+@dataclass(frozen=True)
+class Applied:
+    """An activation that is applied to the logits of a loss."""
+
+    activation: Activation
+    named: cst.BaseExpression
+    """The argument of the loss, or the name in it, that the activation made."""
+    source: Source
+    laid_out: bool = False
+    """Whether its axes are moved or laid together on the way to the loss."""
+    through: tuple[Parameter, ...] = ()
+    """The parameters through which it came."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """A part of what models give, which ends in the activation."""
+
+    models: tuple[Flow, ...]
+    """Those that the call may be of."""
+    part: Part
+    laid_out: bool = False
+    through: tuple[Parameter, ...] = ()
+
+
+class Origins:
+    """The origins of one kind of activation."""
+
+    def __init__(self, script: Script, objects: Objects, kind: Kind) -> None:
+        self.obstacle: tuple[cst.CSTNode, str] | None = None
+        """Where the last argument could not be followed further, and why."""
+        self._script = script
+        self._objects = objects
+        self._kind: Kind = kind
+        self._elementwise = kind == "sigmoid"
+
+    def of(self, argument: cst.BaseExpression) -> list[Applied | Output]:
+        """What made an argument; several, if it is a parameter, and nothing if one of them is something else."""
+        self.obstacle = None
+        return self._of(argument, ())
+
+    def _of(self, argument: cst.BaseExpression, through: tuple[Parameter, ...]) -> list[Applied | Output]:
+        named = self._within(argument)
+        laid_out = named is not argument
+        if (found := self._direct(named)) is not None:
+            return [replace(found, laid_out=laid_out and not self._elementwise, through=through)]
+        given = parameter(self._script, named)
+        if given is None or given in through:
+            return []
+        values = arguments(self._script, self._objects, given)
+        if not values:
+            name = given.function.name.value
+            return self._lost(named, f"it cannot be seen what all callers of {name} give it as {given.name}")
+        origins = [self._of(value, (*through, given)) for value in values]
+        if not all(origins):
+            return []
+        return [replace(one, laid_out=one.laid_out or laid_out) for found in origins for one in found]
+
+    def _lost(self, at: cst.CSTNode, why: str) -> list[Applied | Output]:
+        if self.obstacle is None:
+            self.obstacle = (at, why)
+        return []
+
+    def _within(self, argument: cst.BaseExpression) -> cst.BaseExpression:
+        return before_reshaping(argument) if self._elementwise else before_laying_out(argument)
+
+    def _direct(self, argument: cst.BaseExpression) -> Applied | Output | None:
+        named = before_names(self._script, argument)
+        found = source(self._script, named)
+        value = before_reshaping(found.value) if self._elementwise else found.value
+        if (applied := activation(self._script, self._objects, value)) is not None:
+            return Applied(applied, named, found) if applied.kind == self._kind and named is argument else None
+        whole, part = self._whole(named, value)
+        if isinstance(whole, cst.Name) and whole is named and (several := self._one_of(whole)) is not None:
+            return several
+        if not isinstance(whole, cst.Call):
+            self._lost_at(whole)
+            return None
+        models = called(self._script, self._objects, whole)
+        ends = [tail(self._script, self._objects, model, part) for model in models]
+        if all(end is None or end.activation.kind != self._kind for end in ends):
+            self._lost_in(whole, models)
+            return None
+        for at, how in (problem for model in models for problem in model.mixed):
+            raise Refused(at, f"this may not be the only model that is trained: {how}", "What else can it be there?")
+        return Output(tuple(models), part)
+
+    def _one_of(self, name: cst.Name) -> Output | None:
+        """What one of several assignments gives a name, if all give it what models end in."""
+        calls = [value for value in values(self._script, name) if isinstance(value, cst.Call)]
+        if len(calls) < 2 or len(calls) < len(values(self._script, name)):
+            return None
+        models = [called(self._script, self._objects, call) for call in calls]
+        found = {model.made: model for some in models for model in some}
+        ends = [tail(self._script, self._objects, model) for model in found.values()]
+        if not all(models) or any(end is None or end.activation.kind != self._kind for end in ends):
+            return None
+        if any(model.mixed for model in found.values()):
+            return None
+        return Output(tuple(found.values()), None)
+
+    def _lost_at(self, value: cst.BaseExpression) -> None:
+        if isinstance(value, cst.Name) and parameter(self._script, value) is not None:
+            return
+        text = self._script.text(value)
+        if isinstance(value, cst.Name):
+            self._lost(value, f"{text} may have its value here from several assignments, or be changed in place")
+        else:
+            self._lost(value, f"{self._script.brief(value)} is not followed further back")
+
+    def _lost_in(self, call: cst.Call, models: list[Flow]) -> None:
+        text = self._script.brief(call.func)
+        if not models:
+            self._lost(call, f"it cannot be seen which object or function {text} is here")
+        else:
+            made = self._script.brief(models[0].made.func)
+            self._lost(call, f"it cannot be seen that forward of {made} ends in a {self._kind} on every way through it")
+
+    def _whole(self, named: cst.BaseExpression, value: cst.BaseExpression) -> tuple[cst.BaseExpression, Part]:
+        """The expression of which an argument is a part, and which."""
+        if isinstance(value, cst.Subscript) and (part := part_of(value)) is not None:
+            return source(self._script, value.value).value, part
+        if isinstance(named, cst.Name) and (found := unpacked(self._script, named)) is not None:
+            return found
+        return value, None

@@ -1,0 +1,3 @@
+from .rnn import RNNClassifier
+
+__all__ = ["RNNClassifier"]
