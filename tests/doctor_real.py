@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Place
 from crossentropy.doctor._source import examine
 from crossentropy.doctor.rules import RULES
 

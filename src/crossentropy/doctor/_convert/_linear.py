@@ -14,9 +14,9 @@ from crossentropy.doctor._convert._losses import Loss, Site, losses, setting, se
 from crossentropy.doctor._convert._reach import Definition, definition, is_unchanged
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import is_rows, method_of, unflattened
-from crossentropy.doctor._convert._signatures import SIGNATURES
 from crossentropy.doctor._convert._statements import without_statement
 from crossentropy.doctor._convert._tree import is_literal, literal
+from crossentropy.doctor._knowledge._binding import SIGNATURES
 
 _NAMES = ("torch.nn.functional.cross_entropy", "torch.nn.CrossEntropyLoss")
 _NAME = "crossentropy.functional.linear_cross_entropy"

@@ -7,8 +7,8 @@ import libcst as cst
 
 from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._signatures import SIGNATURES
 from crossentropy.doctor._convert._tree import is_literal, literal
+from crossentropy.doctor._knowledge._binding import SIGNATURES
 
 _OLD = ("size_average", "reduce")
 

@@ -1,12 +1,10 @@
-"""One call of a loss, and what was found in it."""
+"""One call of a loss, with its tensors."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from crossentropy.doctor._runtime._trace import Place, Trace
-from crossentropy.doctor.rules import Confidence
 
 
 class Call(NamedTuple):
@@ -32,19 +30,6 @@ class Call(NamedTuple):
     def y(self) -> Tensor:
         """The target."""
         return self.arguments["target"]
-
-
-class Found(NamedTuple):
-    """A mistake in a call."""
-
-    rule: str
-    confidence: Confidence
-    message: str
-    place: Place | None = None
-    """Of the mistake, where it is another than the call's."""
-
-
-Check: TypeAlias = Callable[[Call], Iterator[Found]]
 
 
 def class_axis(call: Call) -> int:

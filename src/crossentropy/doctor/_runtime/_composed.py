@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
-from crossentropy.doctor._runtime._call import Found, place_of
+from crossentropy.doctor._knowledge._loss_call import Found
+from crossentropy.doctor._knowledge._operations import MOVES
+from crossentropy.doctor._runtime._call import place_of
 from crossentropy.doctor._runtime._sources import made_by
-from crossentropy.doctor._runtime._trace import MOVES, Place, Trace
+from crossentropy.doctor._runtime._trace import Place, Trace
 from crossentropy.doctor.rules import UNDERFLOWS
 
 
@@ -22,7 +24,7 @@ def focal(weighing: Trace) -> Iterator[Found]:
         rows = loss.arguments.get("rows", 0)
         if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
             message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", "certain", message, weighing.place)
+            yield Found("focal-on-reduced-loss", message, place=weighing.place)
 
 
 def focal_of_log(product: Trace) -> Iterator[Found]:
@@ -38,7 +40,7 @@ def focal_of_log(product: Trace) -> Iterator[Found]:
             message = (
                 f"1 − CE and log CE are computed from the mean over {rows} rows: one number weighs the whole batch"
             )
-            yield Found("focal-on-reduced-loss", "certain", message, product.place)
+            yield Found("focal-on-reduced-loss", message, place=product.place)
 
 
 def mean_of_classes(mean: Trace) -> Iterator[Found]:
@@ -48,14 +50,14 @@ def mean_of_classes(mean: Trace) -> Iterator[Found]:
     classes = divergence.shape[-1] if divergence.shape else 1
     if divergence.op != "loss" or divergence.arguments["name"] != "kl_div" or terms.shape != divergence.shape:
         return
-    axes = mean.arguments.get("dim", mean.arguments.get("1"))
+    axes = mean.arguments.get("dim")
     given = axes if isinstance(axes, (tuple, list)) else range(len(terms.shape)) if axes is None else [axes]
     if classes > 1 and len(terms.shape) > 1 and any(axis in (-1, len(terms.shape) - 1) for axis in given):
         message = (
             f"this mean divides the terms of kl_div{place_of(divergence)} by the {classes} classes too: the divergence "
             f"is {classes}× too small — .sum(-1) first, then the mean over the rows"
         )
-        yield Found("kl-div-reduction", "certain", message, mean.place)
+        yield Found("kl-div-reduction", message, place=mean.place)
 
 
 def _through(trace: Trace, *operations: str) -> Trace:
@@ -78,7 +80,7 @@ def unequal(losses: list[Trace], place: Place | None) -> Iterator[Found]:
     rows = [loss.arguments["rows"] for loss in losses]
     if len(set(rows)) > 1:
         message = f"means over {', '.join(map(str, rows))} rows are averaged with equal weight"
-        yield Found("mean-of-means", "certain", message, place)
+        yield Found("mean-of-means", message, place=place)
 
 
 def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiated: bool = False) -> list[Trace]:
@@ -108,7 +110,7 @@ def running_sum(total: Trace) -> Iterator[Found]:
     steps = {loss.arguments["step"] for loss in summands(total, _LINEAR, differentiated=True)}
     if len(steps) > 1:
         message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
-        yield Found("loss-graph-retained", "certain", message, total.place)
+        yield Found("loss-graph-retained", message, place=total.place)
 
 
 def made_anew(tensor: Trace) -> Iterator[Found]:
@@ -117,7 +119,7 @@ def made_anew(tensor: Trace) -> Iterator[Found]:
         message = (
             "a new tensor is made of losses: it has their values and not their graph, so that no weight is trained"
         )
-        yield Found("detached-loss", "certain", message, tensor.place)
+        yield Found("detached-loss", message, place=tensor.place)
 
 
 def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
@@ -126,7 +128,7 @@ def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
         message = (
             f"backward() of a tensor{place_of(differentiated)} without a graph: nothing gets a gradient but itself"
         )
-        yield Found("detached-loss", "certain", message)
+        yield Found("detached-loss", message)
 
 
 def idle_terms(differentiated: Trace) -> Iterator[Found]:
@@ -139,7 +141,7 @@ def idle_terms(differentiated: Trace) -> Iterator[Found]:
         lost = summands(term.parents[0], _LINEAR) if cuts else []
         if lost and not any(loss in trained for loss in lost):
             message = "this term of the loss loses its graph here: it changes the value of the loss, and trains nothing"
-            yield Found("detached-loss", "certain", message, term.place)
+            yield Found("detached-loss", message, place=term.place)
         terms += term.parents if term.op in (*_LINEAR, *MOVES) and not cuts else ()
 
 
@@ -148,4 +150,4 @@ def log_of_softmax(log: Trace) -> Iterator[Found]:
     made = made_by(log, max(len(log.shape) - 1, 0))
     if made.op == "log of softmax":
         message = f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: {UNDERFLOWS}"
-        yield Found("log-of-softmax", "certain", message, log.place)
+        yield Found("log-of-softmax", message, place=log.place)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy.doctor._runtime._call import Found
+from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._runtime._trace import LIBRARIES, Place
 
 
@@ -17,18 +17,16 @@ def meaning(error: BaseException) -> Iterator[Found]:
     place, line = _users_line(error)
     text = str(error)
     if isinstance(error, AttributeError) and "has no attribute 'backward'" in text:
-        yield Found("detached-loss", "certain", f"backward() of what is no tensor any more: {text}", place)
+        yield Found("detached-loss", f"backward() of what is no tensor any more: {text}", place=place)
     elif isinstance(error, RuntimeError) and "does not require grad and does not have a grad_fn" in text:
-        yield Found(
-            "detached-loss", "certain", "backward() of a loss without a graph: nothing can be trained by it", place
-        )
+        yield Found("detached-loss", "backward() of a loss without a graph: nothing can be trained by it", place=place)
     elif isinstance(error, TypeError) and re.search(r"'(Tensor|float)' object is not callable", text):
         if re.search(r"loss|criterion|crit|objective", line, re.IGNORECASE) or _calls_a_loss(error, line):
             message = f"the criterion has become {'a Tensor' if 'Tensor' in text else 'a number'}: {line.strip()}"
-            yield Found("loss-name-shadowed", "certain", message, place)
+            yield Found("loss-name-shadowed", message, place=place)
     elif _in_a_constructor(error):
         message = f"tensors are given to the constructor of a loss, which takes its settings: {line.strip()}"
-        yield Found("loss-constructor-call", "certain", message, place)
+        yield Found("loss-constructor-call", message, place=place)
 
 
 def _users_line(error: BaseException) -> tuple[Place | None, str]:

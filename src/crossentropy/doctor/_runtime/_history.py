@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from crossentropy.doctor._runtime._call import Call, Found, ignored_label, num_classes
+from crossentropy.doctor._knowledge._facts import Padding
+from crossentropy.doctor._knowledge._loss_call import Found
+from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
     focal,
     focal_of_log,
@@ -34,7 +36,6 @@ from crossentropy.doctor._runtime._rows import (
     is_shifted,
     is_weighed,
     was_filled,
-    without,
 )
 from crossentropy.doctor._runtime._trace import Place, Trace, called_by_user
 from crossentropy.doctor._runtime._values import is_readable, one_sample
@@ -65,6 +66,15 @@ class Read(NamedTuple):
 
     ids: Tensor
     embedded: Trace
+
+
+class Remembered(NamedTuple):
+    """What earlier operations tell of labels."""
+
+    padding: frozenset[Padding] = frozenset()
+    """The numbers that rows were filled up with;"""
+    shift: int | None = None
+    """and by how much they are shifted against the tokens that the model has read."""
 
 
 class History:
@@ -161,26 +171,22 @@ class History:
         behind = set(ancestors(call.input)) if self._logs else set()
         yield from (found for trace, found in self._logs if trace in behind)
         self._logs = [log for log in self._logs if log[0] not in behind]
+
+    def remembered(self, call: Call) -> Remembered:
+        """What earlier operations tell of the labels of a call."""
         y = call.y
         if call.loss not in ("cross_entropy", "nll_loss", "linear_cross_entropy") or y.is_floating_point():
-            return
-        if call.reduction != "none" and y.numel():  # what becomes of the rows is not known
-            yield from self._padded(call)
-        yield from self._shifted(call)
+            return Remembered()
+        counts = call.reduction != "none" and y.numel()  # of rows alone it is not known what becomes of them
+        return Remembered(frozenset(self._padding_of(call)) if counts else frozenset(), self._shift_of(call))
 
     # --- padding ------------------------------------------------------------------------------------------------------
 
-    def _padded(self, call: Call) -> Iterator[Found]:
-        """Labels that are a padding index, at the ends of rows, and not ignored."""
-        for padding in self._padding - {ignored_label(call)}:
-            share = float((call.y == padding).double().mean())
-            if share and self._fills_ends(call, padding) and not is_weighed(call, padding):
-                yield Found(
-                    "padding-not-ignored",
-                    "certain",
-                    f"{share:.0%} of the labels are {padding}, which is padding, and count in the "
-                    f"mean{without(call, padding)} — ignore_index={padding}",
-                )
+    def _padding_of(self, call: Call) -> Iterator[Padding]:
+        """Labels that are a padding index, at the ends of rows."""
+        for padding in self._padding:
+            if bool((call.y == padding).any()) and self._fills_ends(call, padding) and not is_weighed(call, padding):
+                yield Padding(padding)
 
     def _fills_ends(self, call: Call, padding: int) -> bool:
         """Whether labels were filled up with a number: it stands at the ends of rows, and there alone, by no chance."""
@@ -196,8 +202,8 @@ class History:
 
     # --- shifts -------------------------------------------------------------------------------------------------------
 
-    def _shifted(self, call: Call) -> Iterator[Found]:
-        """Targets that are the tokens the model has read, unshifted or shifted by two."""
+    def _shift_of(self, call: Call) -> int | None:
+        """By how much the targets are shifted against the tokens that the model has read; None if they are others."""
         y = call.y
         fitting = [
             (y.reshape(ids.shape[0], -1), ids, embedded)
@@ -205,20 +211,13 @@ class History:
             if y.numel() >= 8 and ids.device == y.device and ids.numel() and y.numel() % ids.shape[0] == 0
         ]
         if any(is_shifted(rows, ids, 1) for rows, ids, _ in fitting):
-            return
+            return 1
         for rows, ids, embedded in fitting:
-            if not is_by_position(call.input, embedded, ids):
-                continue
-            for shift, what in ((0, "not shifted"), (2, "shifted twice")):
-                if is_shifted(rows, ids, shift):
-                    trained = "to copy token t" if shift == 0 else "on token t + 2"
-                    yield Found(
-                        "causal-shift",
-                        "certain",
-                        f"the targets are the {tuple(ids.shape)} tokens that the model reads, {what}: position "
-                        f"t is trained {trained}",
-                    )
-                    return
+            if is_by_position(call.input, embedded, ids):
+                for shift in (0, 2):
+                    if is_shifted(rows, ids, shift):
+                        return shift
+        return None
 
     # --- weights ------------------------------------------------------------------------------------------------------
 
@@ -239,7 +238,7 @@ class History:
             message = (
                 f"weight has one number for each class, but changes with each batch of {rows} rows: weights of rows?"
             )
-            yield Found("class-weight-shape", "likely", message)
+            yield Found("class-weight-shape", message, "likely")
 
     # --- losses that are divided --------------------------------------------------------------------------------------
 
@@ -265,7 +264,7 @@ class History:
         for place, count in kept.items():
             if step >= 3:
                 message = f"{count + 1} losses of earlier steps are alive with their graph: memory grows each step"
-                yield Found("loss-graph-retained", "certain", message, place)
+                yield Found("loss-graph-retained", message, place=place)
 
 
 def _rows(call: Call) -> int:

@@ -3,11 +3,9 @@
 import math
 from collections.abc import Callable, Iterator
 
-import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, nll_loss
 
-from crossentropy.doctor._runtime._call import Call, class_axis, num_classes
+from crossentropy.doctor._runtime._call import Call, num_classes
 from crossentropy.doctor._runtime._trace import Trace
 
 
@@ -56,17 +54,6 @@ def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
     read = (ids == padding).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
     apart = ends - read
     return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
-
-
-def without(call: Call, padding: int) -> str:
-    """What the loss would be if padding did not count."""
-    axis = class_axis(call)
-    if call.loss == "linear_cross_entropy" or call.y.shape != (*call.x.shape[:axis], *call.x.shape[axis + 1 :]):
-        return ""
-    with torch.no_grad():
-        loss = nll_loss if call.loss == "nll_loss" else cross_entropy
-        value = float(loss(call.x.double(), call.y.long().where(call.y != padding, -100), ignore_index=-100))
-    return f"; without them the loss would be {value:.4g}"
 
 
 def is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:

@@ -188,12 +188,12 @@ def _show_in_thread(failed: threading.ExceptHookArgs) -> None:
 
 def _note_deprecations(watching: "watch") -> None:
     """Torch's warning about size_average and reduce is a finding: the loss is called without them."""
-    from crossentropy.doctor._runtime._call import Found
+    from crossentropy.doctor._knowledge._loss_call import Found
     from crossentropy.doctor._runtime._trace import users_place
 
     def warned(message: Any, *_: Any, **__: Any) -> None:  # noqa: ANN401
         if "size_average and reduce args" in str(message):
-            found = Found("deprecated-reduce", "certain", "size_average or reduce is used: use reduction=")
+            found = Found("deprecated-reduce", "size_average or reduce is used: use reduction=")
             watching.add(found, users_place(sys._getframe(1)))
         shown(message, *_, **__)
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from crossentropy.doctor._knowledge._operations import doing
 from crossentropy.doctor._runtime._axes import source
 from crossentropy.doctor._runtime._trace import Trace
 
@@ -11,8 +12,10 @@ class Source(NamedTuple):
 
     op: str
     trace: Trace
-    right_axis: bool | None
-    """Whether a softmax is over the axis that the loss takes for the classes; None if that cannot be told."""
+    over: int | None = None
+    """The axis of its result that a softmax was taken over, and"""
+    at: int | None = None
+    """the one that was followed back to it; None where that cannot be told."""
     softmax: Trace | None = None
     """Of the logarithm of a softmax: the softmax."""
 
@@ -20,50 +23,48 @@ class Source(NamedTuple):
 def made_by(trace: Trace, axis: int) -> Source:
     """The operation behind an input: "softmax", "log_softmax", "log of softmax", "sigmoid", "relu", or torch's name."""
     made, at = source(trace, axis)
-    if made.op in ("exp", "exponential") and made.parents:
+    if made.op == "exp" and made.parents:
         inner = made_by(made.parents[0], at if at is not None else axis)
         if inner.op == "log_softmax":
             return inner._replace(op="softmax")
     if made.op == "div" and _normalised(made):
-        return Source("softmax", made, None)
-    if made.op in ("reciprocal", "__rdiv__", "__rtruediv__", "div") and _logistic(made):
-        return Source("sigmoid", made, None)
+        return Source("softmax", made)
+    if made.op in ("reciprocal", "__rtruediv__", "div") and _logistic(made):
+        return Source("sigmoid", made)
     if made.op == "log" and made.parents:
         inner = made_by(_through_epsilon(made.parents[0]), at if at is not None else axis)
         if inner.op == "softmax":
-            return Source("log of softmax", made, inner.right_axis, inner.trace)
+            return Source("log of softmax", made, inner.over, inner.at, inner.trace)
     if made.op == "sub" and (normaliser := _minus_normaliser(made)) is not None:
-        return Source("log_softmax", made, _same_axis(normaliser, at))
+        return Source("log_softmax", made, _axis(normaliser, made), at)
     if made.op in ("softmax", "log_softmax"):
-        return Source(made.op, made, _same_axis(made, at))
+        return Source(made.op, made, _axis(made, made), at)
     if made.op in _LIMITS and made.parents:
         if _cuts_at_zero(made):
-            return Source("relu", made, None)
+            return Source("relu", made)
         if made.op == "clamp":
             return made_by(made.parents[0], axis)
-    return Source(made.op, made, None)
+    return Source(made.op, made)
 
 
-_LIMITS = ("clamp", "hardtanh", "relu6", "threshold")
+_LIMITS = doing("limits")
 
 
 def _cuts_at_zero(limit: Trace) -> bool:
     """Whether an operation makes numbers below 0 to 0, as a relu does."""
     named = limit.arguments.get
     if limit.op == "clamp":
-        return named("min", named("1")) == 0
+        return named("min") == 0
     if limit.op == "hardtanh":
-        return named("min_val", named("1", -1)) == 0
-    least, value = named("threshold", named("1")), named("value", named("2"))
-    return limit.op == "relu6" or (value == 0 and isinstance(least, (int, float)) and least >= 0)
+        return named("min_val", -1) == 0
+    least, value = named("threshold"), named("value")
+    return value == 0 and isinstance(least, (int, float)) and least >= 0
 
 
-def _same_axis(softmax: Trace, axis: int | None) -> bool | None:
-    """Whether a softmax, or the logsumexp of one, is over an axis."""
-    dim = softmax.arguments.get("dim", softmax.arguments.get("1"))
-    if not isinstance(dim, int) or isinstance(dim, bool) or axis is None:
-        return None
-    return dim % max(len(softmax.shape), 1) == axis
+def _axis(softmax: Trace, result: Trace) -> int | None:
+    """The axis that a softmax, or the logsumexp of one, was taken over."""
+    dim = softmax.arguments.get("dim")
+    return dim % max(len(result.shape), 1) if isinstance(dim, int) and not isinstance(dim, bool) else None
 
 
 def _minus_normaliser(difference: Trace) -> Trace | None:

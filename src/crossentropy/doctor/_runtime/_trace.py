@@ -12,48 +12,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from crossentropy import _torch
-
-MOVES = {
-    "view", "reshape", "flatten", "ravel", "unflatten", "transpose", "swapaxes", "swapdims", "permute", "movedim",
-    "moveaxis", "adjoint", "t", "T", "H", "mT", "mH", "contiguous", "clone", "to", "float", "double", "half",
-    "bfloat16", "long", "int", "type", "squeeze", "unsqueeze", "__getitem__", "select", "narrow", "chunk", "split",
-    "tensor_split", "hsplit", "vsplit", "unbind", "cat", "concat", "vstack", "hstack", "stack", "expand",
-    "expand_as", "broadcast_to", "repeat", "tile", "view_as", "reshape_as", "as_strided", "cpu", "cuda",
-    "index_select", "masked_select", "detach", "requires_grad", "nan_to_num", "take", "gather", "take_along_dim",
-    "flip", "fliplr", "flipud", "roll", "__iter__", "pin_memory", "type_as", "data", "numpy", "dropout",
-    "alpha_dropout", "feature_alpha_dropout", "positive", "__pos__", "masked_fill",
-}  # fmt: skip
-"""Operations that only move, choose or convert numbers."""
-
-SAME = {
-    "_softmax": "softmax", "_log_softmax": "log_softmax", "softmin": "softmax", "concatenate": "cat",
-    "special_expit": "sigmoid", "expit": "sigmoid", "special_softmax": "softmax", "_threshold": "threshold",
-    "special_log_softmax": "log_softmax", "clamp_min": "clamp", "clip": "clamp", "negative": "neg",
-    "__neg__": "neg", "__rsub__": "rsub", "__sub__": "sub", "__add__": "add", "__radd__": "add", "__iadd__": "add",
-    "__mul__": "mul", "__rmul__": "mul", "multiply": "mul", "__truediv__": "div", "true_divide": "div",
-    "divide": "div", "subtract": "sub", "__pow__": "pow", "special_logit": "logit",
-}  # fmt: skip
-"""Other names of operations."""
+from crossentropy.doctor._finding import Place as FindingPlace
+from crossentropy.doctor._knowledge._axes import Mask, Picked
+from crossentropy.doctor._knowledge._binding import bound
+from crossentropy.doctor._knowledge._operations import MOVES, canonical
 
 
-def operation(name: str) -> str:
-    """One name for each operation, whichever of its names was called: x.relu_() is a relu that changes x."""
-    in_place = name.endswith("_") and not name.endswith("__")
-    name = name.rstrip("_") if in_place else name
-    return SAME.get(name, name)
-
-
-class Place(NamedTuple):
-    """A line of the user's code."""
-
-    path: str
-    line: int
+@dataclass(frozen=True)
+class Place(FindingPlace):
+    """A line of the user's code, shown by the name of its file."""
 
     def __str__(self) -> str:
         return f"{Path(self.path).name}:{self.line}"
@@ -68,7 +41,7 @@ class Trace:
     parents: tuple["Trace", ...] = ()
     shape: tuple[int, ...] = ()
     arguments: dict[str, Any] = field(default_factory=dict)
-    """Numbers and strings among the arguments, by position or name."""
+    """Numbers and strings among the arguments, by torch's names; by position where those are not known."""
     requires_grad: bool = False
     depth: int = 0
     """How many operations are behind it, on the longest path that is remembered."""
@@ -116,15 +89,15 @@ class Traces:
         if name in ("__get__", "__set__"):
             name = getattr(getattr(function, "__self__", None), "__name__", name)
         inputs = [self[t] for t in _tensors((arguments, tuple(keywords.values())))]
-        plain = {str(i): x for i, x in enumerate(arguments) if _plain(x)} | {
-            k: x for k, x in keywords.items() if _plain(x)
-        }
+        plain = {key: x for key, x in bound(name, arguments, keywords).items() if _plain(x)}
+        if name == "__getitem__" and (index := _index(arguments[1])) is not None:
+            plain["indices"] = index
         place = users_place(sys._getframe(1))
         for tensor in made:
             if self._is_updated(tensor, arguments):
                 continue
             shape = _shape(tensor)
-            self[tensor] = Trace(operation(name), place, tuple(inputs), shape, plain, tensor.requires_grad)
+            self[tensor] = Trace(canonical(name), place, tuple(inputs), shape, plain, tensor.requires_grad)
 
     def _is_updated(self, tensor: Tensor, arguments: tuple[Any, ...]) -> bool:
         """Whether a parameter was changed in place: it is as before what nothing made."""
@@ -157,6 +130,21 @@ def _plain(x: object) -> bool:
     if isinstance(x, (tuple, list)):
         return all(isinstance(part, (int, float, str, slice, type(None), type(Ellipsis))) for part in x)
     return isinstance(x, (int, float, str, bool, slice, type(Ellipsis), torch.dtype)) or x is None
+
+
+def _index(key: object) -> tuple[object, ...] | None:
+    """An index, with the shapes of tensors and lists in their place; None where it holds something else."""
+    parts = tuple(map(_part, key if isinstance(key, tuple) else (key,)))
+    return None if NotImplemented in parts else parts
+
+
+def _part(key: object) -> object:
+    if isinstance(key, Tensor):
+        return Mask(key.dim()) if key.dtype in (torch.bool, torch.uint8) else Picked(_shape(key))
+    if isinstance(key, list) and all(type(item) is int for item in key):
+        return Picked((len(key),))
+    plain = key is None or key is Ellipsis or isinstance(key, slice) or type(key) is int
+    return key if plain else NotImplemented
 
 
 # --- places -------------------------------------------------------------------------------------------------------

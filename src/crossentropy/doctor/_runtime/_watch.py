@@ -24,15 +24,17 @@ from torch.overrides import TorchFunctionMode
 
 from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Place
+from crossentropy.doctor._knowledge._checks import LOSSES
+from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._output import as_text
 from crossentropy.doctor._runtime import _exceptions
-from crossentropy.doctor._runtime._call import Call, Found
-from crossentropy.doctor._runtime._checks import LOSSES, check
+from crossentropy.doctor._runtime._call import Call
+from crossentropy.doctor._runtime._checks import check
 from crossentropy.doctor._runtime._composed import idle_terms, trained_nothing
 from crossentropy.doctor._runtime._history import History
 from crossentropy.doctor._runtime._threads import Threads
-from crossentropy.doctor._runtime._trace import Place, Traces, users_place
+from crossentropy.doctor._runtime._trace import Traces, users_place
 from crossentropy.doctor._runtime._values import is_readable, one_sample
 from crossentropy.doctor.rules import RULES
 
@@ -66,7 +68,7 @@ class Report:
             at.line,
             _column(at, self._folder),
             found.rule,
-            found.confidence,
+            "info" if RULES[found.rule].harmless else found.confidence,
             found.message,
             RULES[found.rule].remedy,
         )
@@ -280,9 +282,7 @@ class _Mode(TorchFunctionMode):
     def _examine(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call | None:
         call = _bound(func, args, kwargs, self._traces)
         if call is not None:
-            for found in check(call):
-                self._owner.add(found, call.place)
-            for found in self.history.check(call):
+            for found in check(call, self.history):
                 self._owner.add(found, call.place)
         return call
 

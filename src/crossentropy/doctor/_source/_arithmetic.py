@@ -6,7 +6,8 @@ import ast
 import math
 from typing import TypeGuard
 
-from crossentropy.doctor._source._indexing import as_tensor, plus
+from crossentropy.doctor._knowledge._facts import plus
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 

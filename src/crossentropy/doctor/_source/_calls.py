@@ -437,8 +437,7 @@ class Calls(Statements):
             "checkpoint",
         ):
             return self._wrapped(last, call)
-        known = last in _operations.OPERATIONS or last in _operations.CREATION or last in _operations.JOINS
-        if known:
+        if _operations.is_known(last):
             return _operations.operate(self.report, last, call)
         return self._object(name, last, call)
 

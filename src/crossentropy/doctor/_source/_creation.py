@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from crossentropy.doctor._source._indexing import as_tensor, minus, plus
+from crossentropy.doctor._knowledge._facts import minus, plus
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._shapes import dims
 from crossentropy.doctor._source._values import (
     Call,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import fields
 
-from crossentropy.doctor._source._indexing import AS_TENSOR
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source._values import (
     Bound,
     Call,

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _in_place, _libraries, _targets, _tokenizers
+from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -324,7 +324,7 @@ class Expressions(ABC):
             method = owner.cls.find("__getitem__")
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
-            _targets.crossed(self.report, owner, index, place)
+            _by_hand.crossed(self.report, owner, index, place)
         result = item_of(owner, index, place)
         if is_setting(index):
             return doubtful(result)

@@ -12,7 +12,7 @@ from crossentropy.doctor._source._values import Call, Padding, Tensor, Unknown, 
 
 def masked_fill(report: Report, x: Tensor, call: Call) -> Tensor:
     """Of the call x.masked_fill(mask, value)."""
-    mask, value = as_tensor(call.get("mask", 1)), call.get("value", 2)
+    mask, value = as_tensor(call.get("mask")), call.get("value")
     return filled(x, mask, value)
 
 
@@ -54,7 +54,7 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
 
 def where(report: Report, condition: Tensor, call: Call) -> Value:
     """Of the call torch.where(condition, input, other)."""
-    a, b = call.get("input", 1), call.get("other", 2)
+    a, b = call.get("input"), call.get("other")
     for value, other in ((a, b), (b, a)):
         if isinstance(other, (Tensor, Unknown)) and isinstance(value, (int, float)):
             x = as_tensor(other)
@@ -71,7 +71,7 @@ def where(report: Report, condition: Tensor, call: Call) -> Value:
 
 def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:
     """Of rows with a single one, of class indices."""
-    count = call.get("num_classes", 1)
+    count = call.get("num_classes")
     size = count if isinstance(count, (int, Unknown)) and count != -1 else Unknown()
     shape = None if x.shape is None else (*x.shape, size)
     return Tensor(kind="one-hot", made=call.place, shape=shape, dtype="long", graph=False, axis=-1, count=size)
@@ -79,7 +79,7 @@ def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def scatter(report: Report, x: Tensor, call: Call) -> Tensor:
     """Of the call x.scatter(dim, index, 1): rows of ones and zeros."""
-    index, value = as_tensor(call.get("index", 2)), call.get("value", 3, call.get("src", default=None))
+    index, value = as_tensor(call.get("index")), call.get("value", default=call.get("src"))
     if x.kind != "zeros" or value not in (1, 1.0):
         return x.to(kind="", low=None, high=None) if x.kind in ("zeros", "ones") else x
     columns = index.shape[-1] if index.shape else None

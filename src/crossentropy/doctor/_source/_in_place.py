@@ -9,22 +9,9 @@ from __future__ import annotations
 import ast
 import re
 
+from crossentropy.doctor._knowledge._binding import SIGNATURES, bound
 from crossentropy.doctor._source._names import canonical
 from crossentropy.doctor._source._values import Bound, Call, External, Layer, Tensor, Unknown, Value
-
-_FUNCTIONS = {
-    "relu": 1, "relu6": 1, "selu": 1, "silu": 1, "mish": 1, "hardswish": 1, "hardsigmoid": 1, "leaky_relu": 2, "elu": 2,
-    "celu": 2, "threshold": 3, "hardtanh": 3, "dropout": 3, "dropout1d": 3, "dropout2d": 3, "dropout3d": 3,
-    "alpha_dropout": 3, "feature_alpha_dropout": 3,
-}  # fmt: skip
-"""Where functions of torch.nn.functional have their argument `inplace`."""
-_LAYERS = {
-    "ReLU": 0, "ReLU6": 0, "SELU": 0, "SiLU": 0, "Mish": 0, "Hardswish": 0, "Hardsigmoid": 0, "LeakyReLU": 1, "ELU": 1,
-    "CELU": 1, "Threshold": 2, "Hardtanh": 2, "Dropout": 1, "Dropout1d": 1, "Dropout2d": 1, "Dropout3d": 1,
-    "AlphaDropout": 1, "FeatureAlphaDropout": 1,
-}  # fmt: skip
-"""The same of the constructors of layers."""
-
 
 _LOSS = re.compile(r"loss|cost|^err", re.IGNORECASE)
 
@@ -56,11 +43,15 @@ def _function(function: External, call: Call) -> bool:
     package, _, name = canonical(function.name).rpartition(".")
     if package in ("torch", "torch.nn.functional", "torch.nn.init") and _is_marked(name):
         return True
-    return package == "torch.nn.functional" and call.get("inplace", _FUNCTIONS.get(name)) is True
+    return package == "torch.nn.functional" and _works_in_place(f"{package}.{name}", call)
 
 
 def _layer(layer: Layer) -> bool:
-    return layer.kind in _LAYERS and layer.call.get("inplace", _LAYERS[layer.kind]) is True
+    return _works_in_place(f"torch.nn.{layer.kind}", layer.call)
+
+
+def _works_in_place(name: str, call: Call) -> bool:
+    return "inplace" in SIGNATURES.get(name, ()) and bound(name, call.args, call.kwargs).get("inplace") is True
 
 
 def _first(node: ast.Call, call: Call) -> tuple[ast.expr, Value] | None:

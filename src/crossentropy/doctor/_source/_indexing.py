@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterator
 
+from crossentropy.doctor._knowledge import _axes
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, minus, plus
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
-
-AS_TENSOR = ("tensor",)
-"""The member of something unknown that is what it is as a tensor."""
 
 
 def as_tensor(value: Value) -> Tensor:
@@ -28,109 +27,70 @@ def as_tensor(value: Value) -> Tensor:
     return Tensor()
 
 
-def plus(first: Dim, second: Dim) -> Dim:
-    """The sum of two lengths."""
-    if isinstance(first, int) and isinstance(second, int):
-        return first + second
-    if isinstance(first, Unknown) and isinstance(second, int):
-        return Unknown(first.base, first.plus + second)
-    if isinstance(second, Unknown) and isinstance(first, int):
-        return Unknown(second.base, second.plus + first)
-    return Unknown()
-
-
-def minus(first: Dim, second: Dim) -> Dim:
-    """The difference of two lengths."""
-    if isinstance(second, int):
-        return plus(first, -second)
-    if isinstance(first, Unknown) and first.base is second.base:
-        return first.plus - second.plus
-    return Unknown()
-
-
-def times(sizes: Shape) -> Dim:
-    """The product of lengths."""
-    result = 1
-    unknown: list[Unknown] = []
-    for size in sizes:
-        if isinstance(size, int):
-            result *= size
-        else:
-            unknown.append(size)
-    if not unknown:
-        return result
-    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
-
-
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
     """x[key]."""
     keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
     if x.shape is None:
         return _of_unknown_rank(x, keys, place)
-    used = sum(_axes_taken(part) for part in keys)
-    rest = len(x.shape) - used
-    if rest < 0:
+    moved = _axes.indexed(x.shape, [_plain(part) for part in keys])
+    if moved is None:
         return Tensor(graph=x.graph, dtype=x.dtype, cut=x.cut)
-    if Ellipsis in [part for part in keys if not isinstance(part, (Tensor, list))]:
-        where = next(i for i, part in enumerate(keys) if part is Ellipsis)
-        keys[where : where + 1] = [slice(None)] * rest
-    else:
-        keys += [slice(None)] * rest
-    return _cut(x, x.shape, keys, place)
+    return _cut(x, x.shape, keys, moved)
 
 
-def _axes_taken(part: Value) -> int:
-    if part is None or part is Ellipsis:
-        return 0
-    if isinstance(part, Tensor) and part.dtype == "bool" and part.rank:
-        return part.rank
-    return 1
+def _plain(part: Value) -> Value:
+    """A part of an index as `_axes` takes it; what is not known is a number."""
+    if isinstance(part, Tensor):
+        if part.dtype == "bool":
+            return _axes.Mask(part.rank or 1)
+        return _axes.Picked(part.shape if part.shape is not None else (Unknown(),))
+    if isinstance(part, (list, range)):
+        return _axes.Picked((len(part),))
+    return part if part is None or part is Ellipsis or isinstance(part, slice) else 0
 
 
-def _cut(x: Tensor, shape: Shape, keys: list[Value], place: Place) -> Tensor:
-    sizes: list[Dim] = []
-    origin: list[int | None] = []
-    offset: Dim = x.offset
-    axes = count()
-    rows = False
-    source = x.source
-    if source is not None and len(shape) > 1 and isinstance(keys[0], (int, Unknown)):
-        source = source.row(keys[0])
-    advanced: Tensor | None = None
-    for part in keys:
-        if part is None:
-            sizes.append(1)
-            origin.append(None)
-            continue
-        axis = next(axes)
+def _cut(x: Tensor, shape: Shape, keys: list[Value], moved: _axes.Moved) -> Tensor:
+    """The numbers at an index: how long slices are, and how far they begin along a sequence."""
+    sizes, offset = list(moved.shape), x.offset
+    taken = [axis for axis in moved.origin if axis is not None and axis < len(shape)]
+    for part, axis in _by_axis(keys, len(shape)):
         if isinstance(part, slice):
             size, start = _slice(shape[axis], part)
             offset = offset if start == 0 else plus(offset, start)
-            sizes.append(size)
-            origin.append(axis)
-        elif isinstance(part, Tensor) and part.dtype == "bool":
-            for _ in range((part.rank or 1) - 1):
-                next(axes)
-            sizes.append(Unknown())
-            origin.append(axis)
-            rows = True
-        elif isinstance(part, (Tensor, list, range, Unknown)):
-            if advanced is None and not isinstance(part, Unknown):
-                advanced = part if isinstance(part, Tensor) else Tensor(shape=(len(part),))
-                taken = advanced.shape if advanced.shape is not None else (Unknown(),)
-                sizes.extend(taken)
-                origin.extend([None if len(taken) != 1 else axis] * len(taken))
-            offset = Unknown() if not isinstance(part, Unknown) else offset
+            if axis in taken:
+                sizes[moved.origin.index(axis)] = size
+    advanced = [part for part in keys if isinstance(part, (list, range, Tensor))]
+    rows = any(isinstance(part, Tensor) and part.dtype == "bool" for part in advanced)
+    picked = [part for part in advanced if not (isinstance(part, Tensor) and part.dtype == "bool")]
+    source = x.source
+    if source is not None and len(shape) > 1 and isinstance(keys[0], (int, Unknown)):
+        source = source.row(keys[0])
     picks = any(isinstance(part, (int, Unknown)) for part in keys) and len(keys) > 1
-    if any(isinstance(part, slice) and part.step not in (None, 1) for part in keys):
+    if picked or any(isinstance(part, slice) and part.step not in (None, 1) for part in keys):
         offset = Unknown()
-    result = _result(x.to(source=source), tuple(sizes), origin, offset, rows, advanced)
+    new = tuple(Unknown() if size is None else size for size in sizes)
+    result = _result(x.to(source=source), new, moved.origin, offset, rows, bool(picked))
     return result.to(picked=True) if picks and x.fills else result
 
 
-def _result(
-    x: Tensor, shape: Shape, origin: list[int | None], offset: Dim, rows: bool, advanced: Tensor | None
-) -> Tensor:
+def _by_axis(keys: list[Value], rank: int) -> Iterator[tuple[Value, int]]:
+    """The parts of an index, each with the axis it is for."""
+    axis = 0
+    for at, part in enumerate(keys):
+        if part is Ellipsis:
+            axis = rank - sum(_axes_taken(after) for after in keys[at + 1 :])
+        elif part is not None:
+            yield part, axis
+            axis += _axes_taken(part)
+
+
+def _axes_taken(part: Value) -> int:
+    if part is None:
+        return 0
+    return part.rank if isinstance(part, Tensor) and part.dtype == "bool" and part.rank else 1
+
+
+def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bool, advanced: bool) -> Tensor:
     axis = _follow(x.axis, x.rank or 0, origin)
     normal = _follow(x.normal, x.rank or 0, origin)
     result = x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None)
@@ -140,9 +100,9 @@ def _result(
             result = result.to(kind="column" if shape[axis] == 1 else "")
     if x.axis is not None and axis is None:
         result = result.to(sums=None)
-    if advanced is not None and x.kind == "identity":
+    if advanced and x.kind == "identity":
         return result.to(kind="one-hot", axis=-1)
-    if advanced is not None and not shape:
+    if advanced and not shape:
         return result.to(kind="")
     if rows:
         return result.to(fills=frozenset(), source=None)
@@ -151,7 +111,7 @@ def _result(
     return result
 
 
-def _follow(axis: int | None, rank: int, origin: list[int | None]) -> int | None:
+def _follow(axis: int | None, rank: int, origin: _axes.Origin) -> int | None:
     """Where an axis, counted from the end, is after the cut."""
     if axis is None or axis + rank not in origin:
         return None

@@ -178,11 +178,13 @@ def _same(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
 
 
 def _flatten(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-    return _shapes.flatten(x, layer.call.get("start_dim", 0, 1), layer.call.get("end_dim", 1, -1), call.place)
+    given = {"start_dim": layer.call.get("start_dim", 0, 1), "end_dim": layer.call.get("end_dim", 1, -1)}
+    return _shapes.moved(x, "flatten", given, call.place)
 
 
 def _unflatten(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-    return _shapes.unflatten(x, layer.call.get("dim", 0), layer.call.get("unflattened_size", 1), call.place)
+    given = {"dim": layer.call.get("dim", 0), "sizes": layer.call.get("unflattened_size", 1)}
+    return _shapes.moved(x, "unflatten", given, call.place)
 
 
 def _upsample(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:

@@ -129,7 +129,7 @@ def _collated(item: Value, size: Value) -> Value:
     """What the default collation makes of samples like this one."""
     shared: dict[int, Sequence] = {}
     if isinstance(item, Tensor):
-        return _shapes.unsqueeze(item, 0).to(
+        return _shapes.moved(item, "unsqueeze", {"dim": 0}).to(
             shape=None if item.shape is None else (size, *item.shape), source=Sequence(), samples=True
         )
     if isinstance(item, (tuple, list)):

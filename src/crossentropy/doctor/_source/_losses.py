@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
-from crossentropy.doctor._source import _inputs, _operations, _targets
+from crossentropy.doctor._knowledge import _inputs, _targets
+from crossentropy.doctor._knowledge._checks import check, check_input
+from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._knowledge._loss_call import Found, LossCall, reduction
+from crossentropy.doctor._source import _operations
 from crossentropy.doctor._source._arithmetic import DIVERGENCE
-from crossentropy.doctor._source._indexing import as_tensor, times
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._joins import LIKELY, doubtful
-from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Dim, Layer, Tensor, Unknown, Value
-
-Check: TypeAlias = Callable[[Report, LossCall], None]
+from crossentropy.doctor._source._values import Call, Dim, Layer, Place, Tensor, Unknown, Value
 
 
 @dataclass(frozen=True)
@@ -26,56 +26,25 @@ class Loss:
     """Arguments of the function, after its inputs."""
     constructor: tuple[str, ...]
     """Arguments of the class."""
-    checks: tuple[Check, ...]
     inputs: tuple[str, ...] = ("input", "target")
     """The first arguments of the function, which are given by position."""
 
 
 _CE = ("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
 _REDUCE = ("size_average", "reduce", "reduction")
-_CLASSES: tuple[Check, ...] = (
-    _targets.shapes,
-    _targets.axes,
-    _targets.labels,
-    _targets.masked,
-    _targets.padding,
-    _targets.shift,
-    _targets.weights,
-    _targets.ignored,
-)
-_HEAD: tuple[Check, ...] = (
-    _targets.labels,
-    _targets.padding,
-    _targets.shift,
-    _targets.weights,
-    _targets.ignored,
-    _targets.smoothing,
-)
 _LOSSES = (
-    Loss("cross_entropy", _CE, _CE, (_inputs.activation, *_CLASSES, _targets.soft, _targets.smoothing)),
-    Loss("nll_loss", _CE[:-1], _CE[:-1], (_inputs.nll, *_CLASSES)),
-    Loss(
-        "binary_cross_entropy",
-        ("weight", *_REDUCE),
-        ("weight", *_REDUCE),
-        (_inputs.binary, _targets.binary, _targets.binary_weights),
-    ),
-    Loss(
-        "binary_cross_entropy_with_logits",
-        ("weight", *_REDUCE, "pos_weight"),
-        ("weight", *_REDUCE, "pos_weight"),
-        (_inputs.binary, _targets.binary, _targets.binary_weights),
-    ),
-    Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target"), (_inputs.divergence,)),
-    Loss("mse_loss", _REDUCE, _REDUCE, (_inputs.squared,)),
-    Loss("l1_loss", _REDUCE, _REDUCE, ()),
-    Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta"), ()),
-    Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta"), ()),
-    Loss("linear_cross_entropy", (), ("in_features", "num_classes"), _HEAD, ("input", "linear_weight", "target")),
-    Loss("linear_kl_div", (), (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
+    Loss("cross_entropy", _CE, _CE),
+    Loss("nll_loss", _CE[:-1], _CE[:-1]),
+    Loss("binary_cross_entropy", ("weight", *_REDUCE), ("weight", *_REDUCE)),
+    Loss("binary_cross_entropy_with_logits", ("weight", *_REDUCE, "pos_weight"), ("weight", *_REDUCE, "pos_weight")),
+    Loss("kl_div", (*_REDUCE, "log_target"), (*_REDUCE, "log_target")),
+    Loss("mse_loss", _REDUCE, _REDUCE),
+    Loss("l1_loss", _REDUCE, _REDUCE),
+    Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta")),
+    Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta")),
+    Loss("linear_cross_entropy", (), ("in_features", "num_classes"), ("input", "linear_weight", "target")),
+    Loss("linear_kl_div", (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
 )
-_SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
-"""Losses whose arguments may change places."""
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
@@ -114,7 +83,7 @@ def construct(report: Report, layer: Layer) -> None:
         constructed_for_call(report, layer)
         return
     arguments = _named(loss.constructor, call)
-    _settings(report, loss, arguments, call)
+    _settings(report, arguments, call)
     layer.attributes.update({"ignore_index": arguments.get("ignore_index", -100)} | _of_base(arguments, call))
 
 
@@ -127,9 +96,9 @@ def base(layer: Layer) -> Layer:
 def _of_base(arguments: dict[str, Value], call: Call) -> dict[str, Value]:
     """The attributes that every criterion of torch has."""
     given = {name for name in _REDUCE if name in arguments}
-    reduction = Unknown() if call.open and not given else _reduction(arguments)
+    how = Unknown() if call.open and not given else reduction(arguments)
     weight = arguments.get("weight", Unknown() if call.open else None)
-    return {"reduction": reduction, "weight": weight}
+    return {"reduction": how, "weight": weight}
 
 
 def constructed_for_call(report: Report, layer: Layer) -> None:
@@ -141,22 +110,15 @@ def constructed_for_call(report: Report, layer: Layer) -> None:
     )
 
 
-def _settings(report: Report, loss: Loss, arguments: dict[str, Value], call: Call) -> None:
+def _settings(report: Report, arguments: dict[str, Value], call: Call) -> None:
     """Mistakes that show without input and target."""
-    old = [name for name in ("size_average", "reduce") if isinstance(arguments.get(name), bool)]
-    if old:
-        report.add("deprecated-reduce", call.place, f"{' and '.join(old)} given: use reduction=")
-    _targets.smoothing_value(report, arguments.get("label_smoothing"), call.place)
+    _tell(report, _targets.deprecated(arguments), call.place)
+    _tell(report, _targets.smoothing_value(arguments.get("label_smoothing")), call.place)
 
 
-def _reduction(arguments: dict[str, Value]) -> str:
-    average, reduce = arguments.get("size_average"), arguments.get("reduce")
-    if reduce is False:
-        return "none"
-    if average is False:
-        return "sum"
-    value = arguments.get("reduction", "mean")
-    return value if isinstance(value, str) else ""
+def _tell(report: Report, found: Iterable[Found], place: Place) -> None:
+    for one in found:
+        report.add(one.rule, one.place or place, one.message, one.confidence, cause=one.cause)
 
 
 def apply(report: Report, layer: Layer, call: Call) -> Value:
@@ -173,7 +135,7 @@ def function(report: Report, name: str, call: Call) -> Value:
     """A loss of torch.nn.functional, or of this package."""
     loss = FUNCTIONS[name]
     settings = _named((*loss.inputs, *loss.function), call)
-    _settings(report, loss, settings, call)
+    _settings(report, settings, call)
     given = {role: settings.pop(role, Unknown()) for role in loss.inputs}
     x, y = given["input"], given.get("target")
     if "linear_weight" in given:
@@ -204,42 +166,24 @@ def _evaluate(
         as_tensor(y),
         settings,
         call.place,
-        _reduction(settings) if known else "",
+        reduction(settings) if known else "",
         made,
         open=is_open,
     )
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))
     report.examined(case)
-    if case.loss in _SYMMETRIC or not _swapped(report, case):
-        for check in loss.checks:
-            check(report, case)
+    _tell(report, check(case), case.place)
     return _result(report, case)
 
 
 def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
     """Look at the input alone, where it was found out later what it is."""
-    for check in FUNCTIONS[case.loss].checks[:1]:
-        check(report, replace(case, x=x))
-
-
-def _swapped(report: Report, case: LossCall) -> bool:
-    found = _targets.swapped(case)
-    if found:
-        report.add(
-            "swapped-arguments", case.place, found, "certain" if case.x.graph is not None or case.x.kind else "likely"
-        )
-    return bool(found)
+    _tell(report, check_input(replace(case, x=x)), case.place)
 
 
 def _result(report: Report, case: LossCall) -> Tensor:
     x, y = case.x, case.y
-    if x.cut is not None and x.graph and not x.parts:
-        report.add(
-            "detached-loss",
-            case.place,
-            f"the prediction was cut from the model at {x.cut}: no weight of the model gets a gradient",
-        )
     graph = True if x.graph or y.graph else x.graph
     if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
         graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from crossentropy.doctor._knowledge._facts import minus
+from crossentropy.doctor._knowledge._loss_call import LossCall
+from crossentropy.doctor._knowledge._operations import canonical
+from crossentropy.doctor._knowledge._targets import padding
 from crossentropy.doctor._source import (
     _configurations,
     _libraries,
@@ -12,13 +16,11 @@ from crossentropy.doctor._source import (
     _registries,
     _shapes,
     _tables,
-    _targets,
     _tokenizers,
 )
 from crossentropy.doctor._source._creation import CREATION
-from crossentropy.doctor._source._indexing import as_tensor, minus
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
@@ -88,8 +90,8 @@ def tensor_attribute(x: Tensor, name: str) -> Value:
     """x.name."""
     if name == "shape":
         return _operations.shape_value(x)
-    if name in ("T", "mT", "H"):
-        return _shapes.transpose(x, 0, 1) if name == "T" and x.rank == 2 else _shapes.transpose(x, -2, -1)
+    if name in ("T", "mT", "H", "mH"):
+        return _shapes.moved(x, canonical(name), {})
     if name == "dtype":
         return External(f"torch.{'float32' if x.dtype == 'float' else x.dtype}") if x.dtype else Unknown()
     if name == "ndim":
@@ -415,7 +417,8 @@ def language_model(report: Report, layer: Layer, arguments: Call) -> Value:
         out.attributes["loss"] = Tensor(kind="loss", made=arguments.place, shape=(), graph=True, reduction="mean",
                                         parts=frozenset({part}))  # fmt: skip
         case = LossCall("cross_entropy", logits, y, {}, arguments.place, "mean", layer.call.place)
-        _targets.padding(report, case)
+        for found in padding(case):
+            report.add(found.rule, arguments.place, found.message, found.confidence)
         if causal and y.source is not None and y.source is logits.source and minus(y.offset, logits.offset) == 1:
             report.add(
                 "causal-shift",

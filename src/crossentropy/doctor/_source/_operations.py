@@ -6,9 +6,13 @@ import ast
 from collections.abc import Callable
 from typing import TypeAlias
 
-from crossentropy.doctor._source import _arithmetic, _fills, _reductions, _shapes, _targets
+from crossentropy.doctor._knowledge import _axes
+from crossentropy.doctor._knowledge import _operations as _table
+from crossentropy.doctor._knowledge._binding import bound
+from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._source import _arithmetic, _by_hand, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
-from crossentropy.doctor._source._indexing import as_tensor, times
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, External, Maybe, Number, Padding, Sequence, Tensor, Unknown, Value
 
@@ -26,7 +30,7 @@ def log_softmax(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
-    dim = call.get("dim", 1, call.get("axis", default=None))
+    dim = call.get("dim")
     if dim is None and not call.open:
         dim = (0 if x.rank in (1, 3) else 1) if x.rank is not None else None
     normal = dim if type(dim) is int else None
@@ -76,7 +80,7 @@ def _exp(report: Report, x: Tensor, call: Call) -> Tensor:
 def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
     if x.kind in ("probabilities", "sigmoid", "mixture", "column"):
         return x
-    low, high = call.get("min", 1), call.get("max", 2)
+    low, high = call.get("min"), call.get("max")
     if x.kind == "logits" and low == 0:
         return x.plain(kind="relu", made=call.place)
     if x.kind == "indices":
@@ -91,22 +95,22 @@ def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def _threshold(report: Report, x: Tensor, call: Call) -> Tensor:
     """A relu where what is not above 0, or above more, becomes 0."""
-    least, value = call.get("threshold", 1), call.get("value", 2)
+    least, value = call.get("threshold"), call.get("value")
     cuts = isinstance(least, (int, float)) and least >= 0 and value == 0
     return relu(report, x, call) if cuts else x.plain()
 
 
 def _hardtanh(report: Report, x: Tensor, call: Call) -> Tensor:
-    return relu(report, x, call) if call.get("min_val", 1, -1.0) == 0 else x.plain()
+    return relu(report, x, call) if call.get("min_val", default=-1.0) == 0 else x.plain()
 
 
 def _pow(report: Report, x: Tensor, call: Call) -> Value:
-    return _arithmetic.combine(report, ast.Pow, x, call.get("exponent", 1), call.place)
+    return _arithmetic.combine(report, ast.Pow, x, call.get("exponent"), call.place)
 
 
 def _binary(op: type[ast.operator], swapped: bool = False) -> Operation:
     def run(report: Report, x: Tensor, call: Call) -> Value:
-        other = call.get("other", 1)
+        other = call.get("other")
         left, right = (other, x) if swapped else (x, other)
         return _arithmetic.combine(report, op, left, right, call.place)
 
@@ -114,7 +118,7 @@ def _binary(op: type[ast.operator], swapped: bool = False) -> Operation:
 
 
 def _compare(op: type[ast.cmpop]) -> Operation:
-    return lambda report, x, call: _arithmetic.compare(op, x, call.get("other", 1))
+    return lambda report, x, call: _arithmetic.compare(op, x, call.get("other"))
 
 
 def _same(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -149,7 +153,7 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
 
 
 def _to(report: Report, x: Tensor, call: Call) -> Tensor:
-    for value in (*call.args[1:], call.kwargs.get("dtype")):
+    for value in (value for name, value in call.kwargs.items() if name != "input"):
         if dtype := dtype_of(value):
             return to_dtype(x, dtype)
         if isinstance(value, Tensor) and value.dtype:
@@ -163,7 +167,7 @@ def detach(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
-    on = call.get("requires_grad", 1, True)
+    on = call.get("mode", default=call.get("requires_grad", default=True))
     if x.parts and x.cut is not None:
         return x  # a loss does not get its graph back
     return x.to(graph=True, own=not x.graph and x.cut is None) if on is True else x.to(graph=False)
@@ -173,16 +177,23 @@ def _item(report: Report, x: Tensor, call: Call) -> Value:
     return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else Unknown()
 
 
-def _gather(report: Report, x: Tensor, call: Call) -> Tensor:
-    index = as_tensor(call.get("index", 2))
-    if call.get("dim", 1) in (1, -1) and (index.rank is None or index.size(-1) == 1):
-        _targets.picked(report, x, index, call.place)
-    kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
-    return x.plain(kind=kind, made=x.made, shape=index.shape, axis=None, count=None)
+def _gather(name: str) -> Operation:
+    """Numbers that are chosen along an axis, which is that of the classes where nothing else is known."""
+
+    def run(report: Report, x: Tensor, call: Call) -> Tensor:
+        index = as_tensor(call.get("index", default=call.get("indices")))
+        if call.get("dim") in (1, -1) and (index.rank is None or index.size(-1) == 1):
+            _by_hand.picked(report, x, index, call.place)
+        kind = "column" if x.kind == "probabilities" else "" if x.kind != "logits" else "logits"
+        new = _shapes.moved(x, name, call.kwargs)
+        axis = new.axis if new.rank is not None and new.rank == index.rank else None
+        return x.plain(kind=kind, made=x.made, shape=index.shape, axis=axis, count=x.count if axis else None)
+
+    return run
 
 
 def _embedding(report: Report, x: Tensor, call: Call) -> Tensor:
-    return embedded(x, as_tensor(call.get("weight", 1)).size(-1), call.kwargs.get("padding_idx"))
+    return embedded(x, as_tensor(call.get("weight")).size(-1), call.get("padding_idx"))
 
 
 def embedded(x: Tensor, width: Value, padding: Value) -> Tensor:
@@ -195,25 +206,25 @@ def embedded(x: Tensor, width: Value, padding: Value) -> Tensor:
 
 
 def _split(report: Report, x: Tensor, call: Call) -> Value:
-    size, axis = call.get("split_size", 1, call.get("split_size_or_sections", default=None)), call.get("dim", 2, 0)
-    whole = x.shape[axis] if x.shape and type(axis) is int and -len(x.shape) <= axis < len(x.shape) else None
-    sizes: list[Value] = [Unknown(), Unknown()]
-    if isinstance(size, (list, tuple)):
-        sizes = list(size)
-    elif type(size) is int and size > 0 and isinstance(whole, int) and whole // size < 64:
-        sizes = [min(size, whole - at) for at in range(0, whole, size)]
-    return [_with_size(x, axis, length) for length in sizes]
+    size = call.get("split_size", default=call.get("split_size_or_sections"))
+    return _parts(x, call, lambda whole: _axes.split_sizes(whole, size))
 
 
 def _chunk(report: Report, x: Tensor, call: Call) -> Value:
-    count, axis = call.get("chunks", 1), call.get("dim", 2, 0)
+    return _parts(x, call, lambda whole: _axes.chunk_sizes(whole, call.get("chunks", default=call.get("sections"))))
+
+
+def _along(split: Operation, axis: Callable[[int | None], int]) -> Operation:
+    """A tensor that is cut along an axis that hangs on how many there are."""
+    return lambda report, x, call: split(report, x, Call([x], {**call.kwargs, "dim": axis(x.rank)}, call.place))
+
+
+def _parts(x: Tensor, call: Call, sizes: Callable[[Value], list[Value] | None]) -> Value:
+    """A tensor that is cut along an axis; in two parts, where it is not known in how many."""
+    axis = call.get("dim", default=0)
     whole = x.shape[axis] if x.shape and type(axis) is int and -len(x.shape) <= axis < len(x.shape) else None
-    if type(count) is not int or not 0 < count < 64:
-        return [_with_size(x, axis, Unknown()) for _ in range(2)]
-    if not isinstance(whole, int):
-        return [_with_size(x, axis, Unknown()) for _ in range(count)]
-    size = -(-whole // count)
-    return [_with_size(x, axis, min(size, whole - at)) for at in range(0, whole, max(size, 1))]
+    lengths = sizes(whole)
+    return [_with_size(x, axis, length) for length in (lengths if lengths and len(lengths) <= 64 else [None, None])]
 
 
 def _with_size(x: Tensor, axis: Value, size: Value) -> Tensor:
@@ -226,7 +237,7 @@ def _with_size(x: Tensor, axis: Value, size: Value) -> Tensor:
 
 
 def _unbind(report: Report, x: Tensor, call: Call) -> Value:
-    axis = call.get("dim", 1, 0)
+    axis = call.get("dim", default=0)
     size = x.shape[axis] if x.shape and type(axis) is int and -len(x.shape) <= axis < len(x.shape) else None
     if not isinstance(size, int) or size > 64:
         return Unknown()
@@ -235,7 +246,7 @@ def _unbind(report: Report, x: Tensor, call: Call) -> Value:
 
 def _selected(x: Tensor, axis: Value) -> Tensor:
     """One element along an axis."""
-    return _shapes.selected(x, axis).to(source=Sequence())
+    return _shapes.moved(x, "select", {"dim": axis}).to(source=Sequence())
 
 
 def _flip(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -243,11 +254,11 @@ def _flip(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _normalize(report: Report, x: Tensor, call: Call) -> Tensor:
-    return x.plain(kind="soft") if call.get("p", 1) in (1, 1.0) else x.plain()
+    return x.plain(kind="soft") if call.get("p") in (1, 1.0) else x.plain()
 
 
 def _size(report: Report, x: Tensor, call: Call) -> Value:
-    axis = call.get("dim", 1)
+    axis = call.get("dim")
     if axis is None:
         return shape_value(x)
     return x.size(axis if axis < 0 or x.rank is None else axis - x.rank) if type(axis) is int else Unknown()
@@ -259,7 +270,7 @@ def shape_value(x: Tensor) -> Value:
 
 
 def _padded(report: Report, x: Tensor, call: Call) -> Tensor:
-    value = call.get("value", 3, 0)
+    value = call.get("value", default=0)
     shape = None if x.shape is None else tuple(Unknown() for _ in x.shape)
     if x.kind == "indices" and isinstance(value, int):
         marks = isinstance(value, Padding) or value < 0
@@ -267,16 +278,12 @@ def _padded(report: Report, x: Tensor, call: Call) -> Tensor:
     return x.to(shape=shape, total=None)
 
 
-def _shape(function: Callable[[Tensor, Call], Tensor]) -> Operation:
-    return lambda report, x, call: function(x, call)
-
-
 def _matmul(report: Report, x: Tensor, call: Call) -> Tensor:
-    return _arithmetic.product(x, as_tensor(call.get("other", 1, call.get("mat2", default=None))), call.place)
+    return _arithmetic.product(x, as_tensor(call.get("other")), call.place)
 
 
 def _linear(report: Report, x: Tensor, call: Call) -> Tensor:
-    weight = as_tensor(call.get("weight", 1))
+    weight = as_tensor(call.get("weight"))
     return scores(x, weight.shape[0] if weight.shape else Unknown(), call, -1)
 
 
@@ -289,118 +296,117 @@ def scores(x: Tensor, count: Value, call: Call, axis: int, shape: tuple[Value, .
                   source=x.source, offset=x.offset, likely=x.likely)  # fmt: skip
 
 
+def _with_places(report: Report, x: Tensor, call: Call) -> Value:
+    """A median or mode; along an axis, also where it is."""
+    value = _reductions.reduce(report, x, call)
+    return value if call.get("dim") is None else (value, Tensor(kind="indices", dtype="long", graph=False))
+
+
 def _numel(report: Report, x: Tensor, call: Call) -> Value:
     return times(x.shape) if x.shape is not None else Unknown()
 
 
-_ELEMENTWISE = (
-    "gelu", "silu", "elu", "celu", "selu", "leaky_relu", "softplus", "mish", "hardswish", "hardsigmoid",
-    "logsigmoid", "abs", "sqrt", "rsqrt", "square", "sin", "cos", "round", "floor", "ceil", "sign", "log1p",
-    "expm1", "log2", "log10", "fill_", "bernoulli", "bernoulli_", "erf", "logit", "cumsum",
-    "cumprod", "normal_", "uniform_", "xavier_uniform_", "kaiming_normal_", "glu", "layer_norm",
-    "batch_norm", "instance_norm", "group_norm", "index_add", "index_add_", "addcmul", "maximum",
-    "minimum", "fmod", "remainder", "trunc", "index_fill", "index_copy", "lerp", "scatter_add_", "scatter_add",
-)  # fmt: skip
-_SAME = (
-    "clone", "contiguous", "cpu", "cuda", "numpy", "dropout", "alpha_dropout", "feature_alpha_dropout",
-    "nan_to_num", "pin_memory", "requires_grad", "copy", "cast", "identity", "as_strided",
-    "share_memory_", "coalesce", "positive", "dropout1d", "dropout2d", "dropout3d", "resolve_conj", "retain_grad",
-)  # fmt: skip
-_REDUCE = (
-    "std", "var", "prod", "norm", "amax", "amin", "median", "mode", "nanmean", "nansum",
-    "count_nonzero", "argmin", "quantile",
-)  # fmt: skip
-
-OPERATIONS: dict[str, Operation] = {
-    **dict.fromkeys(_ELEMENTWISE, _elementwise), **dict.fromkeys(_SAME, _same), **dict.fromkeys(_REDUCE,
-    _reductions.reduce),
-    "softmax": softmax, "softmin": softmax, "gumbel_softmax": lambda r, x, c: x.plain(),
-    "all": _reductions.truths, "any": _reductions.truths,
-    "log_softmax": log_softmax, "sigmoid": sigmoid, "expit": sigmoid, "relu": relu, "relu6": relu,
-    "threshold": _threshold, "hardtanh": _hardtanh, "_softmax": softmax, "_log_softmax": log_softmax,
-    "tanh": _tanh, "log": _log, "exp": _exp, "clamp": _clamp, "clip": _clamp, "clamp_min": _clamp,
-    "clamp_max": _elementwise,
-    "pow": _pow, "add": _binary(ast.Add), "sub": _binary(ast.Sub), "mul": _binary(ast.Mult), "div": _binary(ast.Div),
-    "rsub": _binary(ast.Sub, swapped=True), "multiply": _binary(ast.Mult), "true_divide": _binary(ast.Div),
-    "divide": _binary(ast.Div), "subtract": _binary(ast.Sub), "fmod": _binary(ast.Mod), "remainder": _binary(ast.Mod),
-    "reciprocal": lambda r, x, c: _arithmetic.inverse(x, c.place),
-    "neg": lambda r, x, c: _arithmetic.negate(x), "negative": lambda r, x, c: _arithmetic.negate(x),
-    "eq": _compare(ast.Eq), "ne": _compare(ast.NotEq), "gt": _compare(ast.Gt), "ge": _compare(ast.GtE),
-    "lt": _compare(ast.Lt), "le": _compare(ast.LtE),
-    "float": cast("float"), "double": cast("float"), "half": cast("float"), "bfloat16": cast("float"),
-    "long": cast("long"), "int": cast("long"), "short": cast("long"), "bool": cast("bool"), "byte": cast("long"),
-    "to": _to, "type": _to, "type_as": _to, "astype": _to, "detach": detach, "detach_": detach, "requires_grad_": _leaf,
-    "item": _item, "tolist": lambda r, x, c: Unknown(), "argmax": _reductions.argmax, "max": _reductions.extreme,
-    "min": _reductions.extreme,
-    "mean": _reductions.mean,
-    "sum": _reductions.total, "logsumexp": _reductions.logsumexp, "topk": _reductions.largest,
-    "kthvalue": _reductions.largest,
-    "sort": _reductions.largest,
-    "bucketize": _reductions.buckets, "digitize": _reductions.buckets, "poisson": _elementwise,
-    "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
-    "gather": _gather,
-    "take_along_dim": _gather, "embedding": _embedding, "split": _split, "chunk": _chunk, "tensor_split": _chunk,
-
-    **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
-    "normalize": _normalize, "size": _size, "pad": _padded, "matmul": _matmul, "mm": _matmul,
-    "bmm": _matmul, "dot": _matmul, "linear": _linear, "numel": _numel, "dim": lambda r, x,
-    c: x.rank if x.rank is not None else Unknown(),
-    **dict.fromkeys(("view", "reshape", "resize"), _shape(lambda x, c: _view(x, c))),
-    "flatten": _shape(lambda x, c: _shapes.flatten(x, c.get("start_dim", 1, 0), c.get("end_dim", 2, -1), c.place)),
-    "ravel": _shape(lambda x, c: _shapes.flatten(x, 0, -1, c.place)),
-    "unflatten": _shape(lambda x, c: _shapes.unflatten(x, c.get("dim", 1), c.get("sizes", 2), c.place)),
-    "permute": _shape(lambda x, c: _shapes.permute(x, _shapes.dims(list(c.args[1:]) or [c.get("dims", default=())]))),
-    "transpose": _shape(lambda x, c: _shapes.transpose(x, c.get("dim0", 1), c.get("dim1", 2))),
-    "swapaxes": _shape(lambda x, c: _shapes.transpose(x, c.get("axis0", 1), c.get("axis1", 2))),
-    "swapdims": _shape(lambda x, c: _shapes.transpose(x, c.get("dim0", 1), c.get("dim1", 2))),
-    **dict.fromkeys(("movedim", "moveaxis"),
-    _shape(lambda x, c: _shapes.movedim(x, c.get("source", 1), c.get("destination", 2)))),
-    "t": _shape(lambda x, c: _shapes.transpose(x, 0, 1)), "adjoint": _shape(lambda x, c: _shapes.transpose(x, -1, -2)),
-    "squeeze": _shape(lambda x, c: _shapes.squeeze(x, c.get("dim", 1))),
-    "unsqueeze": _shape(lambda x, c: _shapes.unsqueeze(x, c.get("dim", 1))),
-    "expand_dims": _shape(lambda x, c: _shapes.unsqueeze(x, c.get("axis", 1))),
-    "rearrange": _shape(lambda x, c: _shapes.rearrange(x, c.get("pattern", 1), c.place)),
-    **dict.fromkeys(("expand", "repeat", "tile", "broadcast_to"), _shape(lambda x, c: x.to(shape=None, total=None))),
-    "repeat_interleave": _shape(lambda x, c: x.to(shape=None, total=None, source=None)),
-    "index_select": _shape(lambda x, c: x.to(shape=None, total=None, source=None)),
-    "masked_select": _shape(lambda x, c: x.to(shape=(Unknown(),), fills=frozenset(), source=None, total=None,
-    axis=None)),
-    "view_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
-    "expand_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
-    "reshape_as": _shape(lambda x, c: x.to(shape=as_tensor(c.get("other", 1)).shape, total=None)),
-    "narrow": lambda r, x, c: _with_size(x, c.get("dim", 1), c.get("length", 3)), "unbind": _unbind,
-    "select": lambda r, x, c: _selected(x, c.get("dim", 1)),
-}  # fmt: skip
-OPERATIONS = {f"{name}_": run for name, run in OPERATIONS.items() if not name.endswith("_")} | OPERATIONS
-"""By name; a name that ends in an underscore changes the tensor in place."""
+def _moved(name: str) -> Operation:
+    return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place)
 
 
-JOINS = ("stack", "cat", "concat", "concatenate", "vstack", "hstack")
+def _like(name: str) -> Operation:
+    """x.view_as(other) and the like, which take a shape from another tensor."""
+
+    def run(report: Report, x: Tensor, call: Call) -> Tensor:
+        shape = as_tensor(call.get("other")).shape
+        return _shapes.lost(x) if shape is None else _shapes.moved(x, name, {"size": shape}, call.place)
+
+    return run
 
 
-def _view(x: Tensor, call: Call) -> Tensor:
-    sizes = list(call.args[1:]) or [call.kwargs.get("shape", call.kwargs.get("size", ()))]
+def _without_sequence(name: str) -> Operation:
+    return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place).to(source=None)
+
+
+def _view(report: Report, x: Tensor, call: Call) -> Tensor:
+    names = ("size", "shape", "sizes", "dtype")
+    size = next((call.kwargs[name] for name in names if name in call.kwargs), Unknown() if call.open else ())
+    sizes = size if isinstance(size, (list, tuple)) else (size,)
     if len(sizes) == 1 and isinstance(sizes[0], External):
         return to_dtype(x, dtype_of(sizes[0]))
-    if len(sizes) == 1 and isinstance(sizes[0], Unknown) and not isinstance(sizes[0], int) and call.open:
-        return x.to(shape=None, axis=None, normal=None, total=None)
-    return _shapes.view(x, _shapes.dims(sizes), call.place)
+    if len(sizes) == 1 and isinstance(sizes[0], Unknown) and call.open:
+        return _shapes.lost(x)
+    return _shapes.moved(x, "view", {"size": sizes}, call.place)
+
+
+_DOING: dict[str, Operation] = {
+    "keeps": _same, "copies": _same, "maps": _elementwise, "normalises": _elementwise, "relu": relu,
+    "sigmoid": sigmoid, "cuts": detach, "leaf": _leaf, "reduces": _reductions.reduce, "sorts": _reductions.largest,
+    "counts": _reductions.buckets, "embeds": _embedding,
+}  # fmt: skip
+"""What operations of one kind do."""
+_NAMED: dict[str, Operation] = {
+    "softmax": softmax, "log_softmax": log_softmax, "tanh": _tanh, "normalize": _normalize,
+    "threshold": _threshold, "hardtanh": _hardtanh, "clamp": _clamp, "log": _log, "exp": _exp,
+    "logsumexp": _reductions.logsumexp,
+    "pow": _pow, "add": _binary(ast.Add), "sub": _binary(ast.Sub), "mul": _binary(ast.Mult), "div": _binary(ast.Div),
+    "rsub": _binary(ast.Sub, swapped=True), "__rtruediv__": _binary(ast.Div, swapped=True),
+    "fmod": _binary(ast.Mod), "remainder": _binary(ast.Mod),
+    "reciprocal": lambda r, x, c: _arithmetic.inverse(x, c.place), "neg": lambda r, x, c: _arithmetic.negate(x),
+    "eq": _compare(ast.Eq), "ne": _compare(ast.NotEq), "gt": _compare(ast.Gt), "ge": _compare(ast.GtE),
+    "lt": _compare(ast.Lt), "le": _compare(ast.LtE),
+    **dict.fromkeys(("float", "double", "half", "bfloat16"), cast("float")), "bool": cast("bool"),
+    **dict.fromkeys(("long", "int", "short", "byte"), cast("long")),
+    **dict.fromkeys(("to", "type", "type_as", "astype"), _to),
+    "item": _item, "tolist": lambda r, x, c: Unknown(),
+    "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
+    "sum": _reductions.total, "median": _with_places, "mode": _with_places,
+    "all": _reductions.truths, "any": _reductions.truths,
+    "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
+    "pad": _padded, "gather": _gather("gather"), "take_along_dim": _gather("take_along_dim"),
+    "split": _split, "chunk": _chunk, "tensor_split": _chunk, "unbind": _unbind,
+    "vsplit": _along(_chunk, lambda rank: 0), "hsplit": _along(_chunk, lambda rank: 0 if rank == 1 else 1),
+    "narrow": lambda r, x, c: _with_size(x, c.get("dim"), c.get("length")),
+    "select": lambda r, x, c: _selected(x, c.get("dim")),
+    **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
+    "size": _size, "numel": _numel, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
+    "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view, "resize": _view,
+    "rearrange": lambda r, x, c: _shapes.rearrange(x, c.get("pattern"), c.place),
+    **{name: _moved(name) for name in ("flatten", "ravel", "unflatten", "permute", "transpose", "t", "T", "H", "mT")},
+    **{name: _moved(name) for name in ("movedim", "squeeze", "unsqueeze", "as_strided", "expand", "repeat", "tile")},
+    "take": _moved("take"),
+    **{name: _like(name) for name in ("view_as", "reshape_as", "expand_as")},
+    **{name: _without_sequence(name) for name in ("repeat_interleave", "index_select")},
+    "masked_select": lambda r, x, c: _without_sequence("masked_select")(r, x, c).to(fills=frozenset()),
+}  # fmt: skip
+"""What one of them does."""
+OPERATIONS: dict[str, Operation] = {
+    row.name: run
+    for row in _table.OPERATIONS.values()
+    if (run := _NAMED.get(row.name) or _DOING.get(row.does)) is not None
+}
+"""By the first names of the table."""
+
+
+def is_known(name: str) -> bool:
+    """Whether a function or method is one of torch's that is followed."""
+    return name in CREATION or _table.canonical(name) in OPERATIONS or _table.canonical(name) in _JOINS
+
+
+_JOINS = _table.doing("joins")
 
 
 def operate(report: Report, name: str, call: Call) -> Value:
     """The value of a function or method of torch by its name; what is not known gives a tensor of unknown numbers."""
-    if name in JOINS:
-        values = call.get("tensors", 0)
-        rows = list(values) if isinstance(values, (list, tuple)) else [values]
-        plain = [row.value if isinstance(row, Maybe) else row for row in rows]
-        return _shapes.stacked(call, plain, name == "stack")
     if name in CREATION:
         return CREATION[name](call)
-    operation = OPERATIONS.get(name)
-    first = call.get("input", 0, call.get("condition", default=None))
+    known = _table.canonical(name)
+    given = bound(name, call.args, call.kwargs)
+    if known in _JOINS:
+        values = given.get("tensors", Unknown())
+        rows = list(values) if isinstance(values, (list, tuple)) else [values]
+        plain = [row.value if isinstance(row, Maybe) else row for row in rows]
+        return _shapes.joined(known, plain, given)
+    operation = OPERATIONS.get(known)
     if operation is None:
         tensors = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, Tensor)]
         return Tensor(graph=True if any(t.graph for t in tensors) else None) if tensors else Unknown()
-    positional = call if call.args else call.before(first)
+    first = call.args[0] if call.args else given.get("condition", given.get("input", given.get("tensor")))
     x = CREATION["tensor"](Call([first], {}, call.place)) if isinstance(first, (list, tuple)) else as_tensor(first)
-    return operation(report, x, positional)
+    return operation(report, x, Call([first], given, call.place, call.open))

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
+from crossentropy.doctor._knowledge._loss_call import LossCall
 from crossentropy.doctor._source import _layers, _losses
-from crossentropy.doctor._source._indexing import AS_TENSOR
-from crossentropy.doctor._source._loss_call import LossCall
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._values import (

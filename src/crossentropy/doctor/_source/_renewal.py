@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source._description import Undescribed, noted
-from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._values import (
     Bound,
     Call,

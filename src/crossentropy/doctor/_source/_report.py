@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._loss_call import LossCall, at
+from crossentropy.doctor._knowledge._loss_call import LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
 from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Place, Sequence, SomePadding, Tensor, Unknown, Value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source import _tokenizers
-from crossentropy.doctor._source._indexing import AS_TENSOR, as_tensor
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import Call, Instance, Layer, Output, Sequence, Tensor, Unknown, Value
 

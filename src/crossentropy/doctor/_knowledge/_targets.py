@@ -2,151 +2,153 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source._indexing import AS_TENSOR, minus
-from crossentropy.doctor._source._loss_call import LossCall, at, known
-from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Padding, Place, SomePadding, Tensor, Unknown, Value
+from collections.abc import Iterator, Mapping
+
+from crossentropy.doctor._knowledge._facts import (
+    AS_TENSOR,
+    Padding,
+    SomePadding,
+    Tensor,
+    Unknown,
+    Value,
+    minus,
+    times,
+)
+from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, known
 
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
 
-def swapped(case: LossCall) -> str:
+def swapped(case: LossCall) -> Iterator[Found]:
+    """The target where the input belongs."""
+    if why := _why_swapped(case):
+        yield Found("swapped-arguments", why, "certain" if case.x.graph is not None or case.x.kind else "likely")
+
+
+def _why_swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
     if case.loss in ("linear_cross_entropy", "linear_kl_div"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):
-        return f"the first argument of {case.title} is the target ({x.kind}) and the second the prediction: input first"
+        return (
+            f"the first argument of {case.title}{_shown(x)} is the target ({x.kind}) and the second{_shown(y)} the "
+            "prediction: input first"
+        )
     scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
     if y.graph and x.graph is None and not x.kind and not y.parts and scores:
         return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
     backwards = y.graph and x.graph is False
     if backwards and case.loss != "kl_div":
-        return f"the first argument of {case.title} has no gradient and the second is the model's output: input first"
+        return (
+            f"the first argument of {case.title}{_shown(x)} has no gradient and the second{_shown(y)} is the model's "
+            "output: input first"
+        )
     return ""
 
 
-def shapes(report: Report, case: LossCall) -> None:
+def _shown(tensor: Tensor) -> str:
+    """The shape of an argument, where it is known."""
+    return f", {known(tensor.shape)}," if tensor.shape else ""
+
+
+def shapes(case: LossCall) -> Iterator[Found]:
     """One logit, and targets of other shapes or dtypes than class indices have."""
     x, y, rows = case.x, case.y, case.rows
     same = x.rank is not None and x.rank == y.rank
     if case.classes == 1 and y.kind not in _SOFT:
-        report.add(
+        yield Found(
             "single-logit-cross-entropy",
-            case.place,
             f"the input of {case.title} has one class{at(x)}: softmax of one logit is 1, so the loss is 0 and "
             "so is its gradient",
             case.confidence,
         )
         return
     if y.kind in ("one-hot", "multi-hot", "bits"):
-        _hot(report, case)
+        yield from _hot(case)
     elif same and y.shape is not None and x.rank != 1 and y.kind not in _SOFT and _extra(case):
-        report.add(
+        yield Found(
             "target-extra-dim",
-            case.place,
             f"the target of {case.title} has shape {known(y.shape)}, expected {known(rows)}: an axis of size 1 "
-            "too many — target.squeeze",
+            f"too many — target.squeeze{_squeezed(y)}",
             case.confidence,
         )
     elif y.dtype == "float" and y.kind in ("indices", "", "constant") and rows is not None and y.rank == len(rows):
-        report.add(
+        yield Found(
             "float-class-index",
-            case.place,
             f"class indices have a floating dtype: {case.title} expects integers — target.long()",
             case.confidence,
         )
     elif y.dtype == "float" and y.kind == "indices" and y.rank is None:
-        report.add(
+        yield Found(
             "float-class-index",
-            case.place,
             f"class indices are converted to floating point: {case.title} expects integers",
             "likely",
         )
 
 
-def crossed(report: Report, scores: Tensor, index: tuple[Value, ...], place: Place) -> None:
-    """Of scores[rows, labels]: a log_softmax over the rows, or one column too many, so that rows meet all labels."""
-    if len(index) != 2 or scores.kind not in ("log-probabilities", "probabilities", "logits"):
-        return
-    rows, labels = index
-    if isinstance(rows, range) or (isinstance(rows, Tensor) and rows.kind == "range"):
-        picked(report, scores, labels, place)
-    if not scores.graph or not isinstance(rows, Tensor) or not isinstance(labels, Tensor) or rows.kind != "range":
-        return
-    if rows.rank == 1 and labels.shape and len(labels.shape) == 2 and labels.shape[1] == 1 != labels.shape[0]:
-        report.add(
-            "target-extra-dim",
-            place,
-            f"the labels have shape {known(labels.shape)} and the rows {known(rows.shape)}: the label of every "
-            "row is taken from every row — labels.squeeze(1)",
-        )
-
-
-def picked(report: Report, scores: Tensor, labels: Value, place: Place) -> None:
-    """The log-probability of each row's label, of a log_softmax over the rows."""
-    over_rows = scores.normal == -2 if scores.rank == 2 else scores.rank is None and scores.normal == 0
-    diagonal = isinstance(labels, range) or (isinstance(labels, Tensor) and labels.kind == "range")
-    if scores.kind == "log-probabilities" and over_rows and not diagonal:
-        report.wrong_dim(scores, 1, place)
-
-
 def _extra(case: LossCall) -> bool:
-    """Whether the target has an axis of size 1 where the classes would be."""
-    y, axis = case.y, case.class_axis
-    if not y.shape or axis is None or case.classes == 1:
+    """Whether the target has an axis of size 1 too many: where the classes would be, if not all sizes are known."""
+    y, axis, rows = case.y, case.class_axis, case.rows
+    if not y.shape or axis is None or case.classes == 1 or rows is None:
         return False
+    if all(isinstance(size, int) for size in (*y.shape, *rows)):
+        return y.shape != case.x.shape and 1 in y.shape and times(y.shape) == times(rows)
     return y.shape[axis] == 1 or (y.shape[-1] == 1 and y.dtype == "long")
 
 
-def _hot(report: Report, case: LossCall) -> None:
+def _squeezed(y: Tensor) -> str:
+    """The argument of squeeze, where one axis alone is of size 1."""
+    ones = [axis for axis, size in enumerate(y.shape or ()) if size == 1]
+    return f"({ones[0]})" if len(ones) == 1 else ""
+
+
+def _hot(case: LossCall) -> Iterator[Found]:
     y = case.y
     if y.kind == "one-hot":
         integers = y.dtype in ("long", "bool")
         what = "integers" if integers else "floats: the same loss at C times the memory"
-        report.add(
+        yield Found(
             "one-hot-target",
-            case.place,
             f"the target of {case.title} is one-hot{at(y)}, in {what} — class indices, target.argmax(1)",
             "certain" if integers else "info",
         )
     elif case.x.rank is None or case.x.rank == y.rank or y.rank is None:
-        report.add(
+        ones = "" if case.numbers is None else f", {case.numbers.ones()}"
+        yield Found(
             "multi-hot-target",
-            case.place,
-            f"the rows of the target of {case.title} can hold several ones{at(y)}, and cross_entropy lets the "
+            f"the rows of the target of {case.title} can hold several ones{at(y)}{ones}, and cross_entropy lets the "
             "labels of a row compete",
             "certain" if y.kind == "multi-hot" else "likely",
         )
 
 
-def axes(report: Report, case: LossCall) -> None:
+def axes(case: LossCall) -> Iterator[Found]:
     """Classes elsewhere than on axis 1, and views that mix rows and classes."""
     x, y = case.x, case.y
     if x.mixed is not None:
-        report.add(
+        yield Found(
             "view-instead-of-permute",
-            x.mixed,
             f"this view feeds {case.loss} at {case.place}, and the classes of what it is given are on another "
             "axis than it makes of them: rows and classes are mixed — permute the class axis to the end first",
             case.confidence,
+            place=x.mixed,
         )
         return
     if x.axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
         return
     if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
-        report.add(
+        yield Found(
             "class-axis-not-one",
-            case.place,
             f"the input of {case.title} has shape {known(x.shape)} with its classes on axis "
             f"{x.rank + x.axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
             case.confidence,
         )
 
 
-def labels(report: Report, case: LossCall) -> None:
+def labels(case: LossCall) -> Iterator[Found]:
     """Labels below 0, or not less than the number of classes."""
     y, classes, ignored = case.y, case.classes, case.ignore_index
     if ignored is None or y.kind not in ("indices", "range", "") or y.dtype == "float" or not isinstance(classes, int):
@@ -157,23 +159,23 @@ def labels(report: Report, case: LossCall) -> None:
     if not wrong or classes == 1:
         return
     label = wrong[-1]
-    hint = " — labels that start at 1? use target − 1" if label == classes and y.low == 1 else ""
-    hint = hint or (f" — pass ignore_index={label}" if label in y.fills else "")
-    report.add(
+    from_one = label == classes and isinstance(y.low, int) and y.low >= 1
+    padding = label in y.fills or label < 0 or label == 255
+    hint = " — labels that start at 1? use target − 1" if from_one else f" — pass ignore_index={label}" * padding
+    may_be = "can be" if case.numbers is None else "is"
+    yield Found(
         "label-out-of-range",
-        case.place,
-        f"a label of {case.title} can be {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
+        f"a label of {case.title} {may_be} {label}, expected 0 … {classes - 1}, or ignore_index ({ignored}){hint}",
         case.confidence,
     )
 
 
-def masked(report: Report, case: LossCall) -> None:
+def masked(case: LossCall) -> Iterator[Found]:
     """Classes that are ruled out by a logit of −inf, and occur as a target."""
     y, ignored = case.y, case.ignore_index
     if case.x.masked and case.x.graph and y.kind in ("indices", ""):
-        report.add(
+        yield Found(
             "masked-target-logit",
-            case.place,
             f"all but the largest logits of a row are −inf, and the class of {case.title} can be any: where it "
             "is not among them the loss is inf",
             "likely",
@@ -183,49 +185,48 @@ def masked(report: Report, case: LossCall) -> None:
         return
     occurring = [label for label in case.x.banned if y.low <= label <= y.high and label != ignored]
     if occurring:
-        report.add(
+        rows = "" if case.numbers is None else f" {case.numbers.ruled_out()}"
+        yield Found(
             "masked-target-logit",
-            case.place,
-            f"the logit of class {min(occurring)} is −inf, and the labels of {case.title} reach from {y.low} "
+            f"the logit of class {min(occurring)} is −inf{rows}, and the labels of {case.title} reach from {y.low} "
             f"to {y.high}: the loss of that class is inf",
             case.confidence,
         )
 
 
-def padding(report: Report, case: LossCall) -> None:
+def padding(case: LossCall) -> Iterator[Found]:
     """Padded positions that count in the mean."""
     y, ignored = case.y, case.ignore_index
     if case.reduction not in ("mean", "sum") or ignored is None or y.kind not in ("indices", ""):
         return
-    if isinstance(case.settings.get("weight"), (Tensor, Unknown)):
+    if isinstance(case.settings.get("weight"), (Tensor, Unknown)) and case.numbers is None:
         return  # a weight of 0 ignores the padding too
     wrong = [fill for fill in y.fills if isinstance(fill, Padding) and fill != ignored]
     if "ignore_index" in case.settings:  # which may be the padding of a tokenizer
         wrong = [fill for fill in wrong if not isinstance(fill, SomePadding)]
     if wrong:
-        report.add(
+        share = "" if case.numbers is None else f", {case.numbers.padding(wrong[0])}"
+        yield Found(
             "padding-not-ignored",
-            case.place,
             f"labels of {case.title} are padded with {wrong[0]}, and only {ignored} is ignored: padding counts "
-            f"in the mean — ignore_index={wrong[0]}",
+            f"in the mean{share} — ignore_index={wrong[0]}",
             "likely" if y.likely or isinstance(wrong[0], SomePadding) else case.confidence,
         )
         return
     embedded = y.source.padding if y.source is not None else None
     if isinstance(embedded, int) and embedded != ignored and not y.fills and y.rank != 0:
-        report.add(
+        yield Found(
             "padding-not-ignored",
-            case.place,
             f"the target is made of tokens whose embedding has padding_idx={embedded}, and {case.title} "
             f"ignores {ignored}: padding counts in the mean — ignore_index={embedded}",
             "likely",
         )
 
 
-def shift(report: Report, case: LossCall) -> None:
+def shift(case: LossCall) -> Iterator[Found]:
     """Targets that are the tokens the model has read, unshifted or shifted by two."""
     x, y = case.x, case.y
-    if x.source is None or x.source is not y.source or not x.graph:
+    if x.source is None or x.source is not y.source or not (x.graph or case.numbers):
         return
     by = minus(y.offset, x.offset)
     if by in (0, 2):
@@ -234,35 +235,34 @@ def shift(report: Report, case: LossCall) -> None:
             if by == 0
             else ("shifted twice: position t is trained on token t + 2")
         )
-        report.add(
+        yield Found(
             "causal-shift",
-            case.place,
             f"the targets of {case.title} are the tokens that the model reads, {what}",
             case.confidence,
         )
 
 
-def weights(report: Report, case: LossCall) -> None:
+def weights(case: LossCall) -> Iterator[Found]:
     """Class weights that are not one number for each class."""
     weight, classes = case.settings.get("weight"), case.classes
     if _of_samples(weight, case.y):
-        report.add(
+        yield Found(
             "class-weight-shape",
-            case.made or case.place,
             f"weight comes in batches, as the target of {case.loss} at {case.place} does: one number for each "
             "sample, where one for each class is expected",
             "certain" if isinstance(weight, Tensor) else "likely",
+            place=case.made or case.place,
         )
         return
     if not isinstance(weight, Tensor) or weight.shape is None or not isinstance(classes, int):
         return
     if len(weight.shape) != 1 or (isinstance(weight.shape[0], int) and weight.shape[0] != classes):
-        report.add(
+        yield Found(
             "class-weight-shape",
-            case.made or case.place,
             f"weight has shape {known(weight.shape)}, expected ({classes},) for {case.loss} at {case.place}: "
             f"one number for each of the {classes} classes",
             case.confidence,
+            place=case.made or case.place,
         )
 
 
@@ -278,19 +278,24 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
     return labels and any(part is weight for part in parts)
 
 
-def ignored(report: Report, case: LossCall) -> None:
+def ignored(case: LossCall) -> Iterator[Found]:
     """Nothing but ignored labels."""
     y, label = case.y, case.ignore_index
-    if label is not None and y.low == label and y.high == label and y.shape != () and case.reduction == "mean":
-        report.add(
+    if (
+        label is not None
+        and y.low == label
+        and y.high == label
+        and (y.shape != () or case.numbers)
+        and case.reduction == "mean"
+    ):
+        yield Found(
             "all-targets-ignored",
-            case.place,
             f"all labels of {case.title} are {label}, which is ignored: the mean is 0/0 = nan",
             case.confidence,
         )
 
 
-def soft(report: Report, case: LossCall) -> None:
+def soft(case: LossCall) -> Iterator[Found]:
     """Class probabilities that are none."""
     x, y = case.x, case.y
     names = {
@@ -303,54 +308,60 @@ def soft(report: Report, case: LossCall) -> None:
     fits = x.rank is None or y.rank is None or x.rank == y.rank
     scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names
     if ((y.kind in names or scaled) and fits and y.dtype != "long") or counts:
-        what = "counts" if counts else names.get(y.kind, f"rows that sum to {y.sums or 0:g}")
-        report.add(
+        sums = f"rows that sum to {y.sums or 0:g}" if case.numbers is None else case.numbers.target_sums()
+        what = "counts" if counts else names.get(y.kind, sums)
+        yield Found(
             "unnormalized-target",
-            case.place,
             f"the target of {case.title} is {what}{at(y)}, whose rows do not sum to 1: apply softmax to "
             "logits, or divide each row by its sum",
             "likely" if y.likely else case.confidence,
         )
 
 
-def binary(report: Report, case: LossCall) -> None:
+def binary(case: LossCall) -> Iterator[Found]:
     """Class indices as the target of a binary cross entropy."""
     y = case.y
     if y.kind == "indices" and isinstance(y.high, int) and y.high > 1:
-        report.add(
+        yield Found(
             "class-index-into-bce",
-            case.place,
             f"the target of {case.title} goes up to {y.high}: class indices, where 0 … 1 is expected",
             case.confidence,
         )
 
 
-def binary_weights(report: Report, case: LossCall) -> None:
+def binary_weights(case: LossCall) -> Iterator[Found]:
     """Weights that do not fit the outputs."""
     for name in ("pos_weight", "weight"):
         weight, x = case.settings.get(name), case.x
         if not isinstance(weight, Tensor) or not weight.shape or not x.shape:
             continue
-        size, columns = weight.shape[-1], x.shape[-1]
-        fits = size == 1 or size == columns or not isinstance(size, int) or not isinstance(columns, int)
+        pairs = zip(weight.shape[::-1], x.shape[::-1])
+        fits = all(a in (1, b) or not isinstance(a, int) or not isinstance(b, int) for a, b in pairs)
         if not fits or len(weight.shape) > len(x.shape):
-            report.add(
+            yield Found(
                 "class-weight-shape",
-                case.made or case.place,
                 f"{name} has shape {known(weight.shape)} and the input of {case.loss} at {case.place} "
                 f"{known(x.shape)}: expected one number for each class",
                 case.confidence,
+                place=case.made or case.place,
             )
 
 
-def smoothing(report: Report, case: LossCall) -> None:
+def smoothing(case: LossCall) -> Iterator[Found]:
     """label_smoothing given to a function."""
     if case.made is None:
-        smoothing_value(report, case.settings.get("label_smoothing"), case.place)
+        yield from smoothing_value(case.settings.get("label_smoothing"))
 
 
-def smoothing_value(report: Report, value: Value, place: Place) -> None:
+def smoothing_value(value: Value) -> Iterator[Found]:
     """label_smoothing outside [0, 1]."""
     if isinstance(value, (int, float)) and not 0 <= value <= 1:
         done = "torch ignores it in silence" if value < 0 else "torch refuses it"
-        report.add("label-smoothing-range", place, f"label_smoothing is {value:g}, expected a number in [0, 1]: {done}")
+        yield Found("label-smoothing-range", f"label_smoothing is {value:g}, expected a number in [0, 1]: {done}")
+
+
+def deprecated(settings: Mapping[str, Value]) -> Iterator[Found]:
+    """size_average and reduce."""
+    old = [name for name in ("size_average", "reduce") if isinstance(settings.get(name), bool)]
+    if old:
+        yield Found("deprecated-reduce", f"{' and '.join(old)} given: use reduction=")

@@ -1,0 +1,218 @@
+"""The facts of a call that is made: exact ones, of what made its tensors and of their numbers."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from crossentropy.doctor._knowledge import _facts
+from crossentropy.doctor._knowledge._axes import class_axis_of
+from crossentropy.doctor._knowledge._loss_call import LossCall, reduction
+from crossentropy.doctor._knowledge._operations import doing
+from crossentropy.doctor._runtime._axes import mixing_view, source
+from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes
+from crossentropy.doctor._runtime._history import Remembered
+from crossentropy.doctor._runtime._numbers import Measured, looks_like_probabilities, ones_per_row
+from crossentropy.doctor._runtime._sources import Source, made_by
+from crossentropy.doctor._runtime._trace import Place, Trace
+
+_KINDS = {"softmax": "probabilities", "log_softmax": "log-probabilities", "log of softmax": "log-probabilities",
+          "sigmoid": "sigmoid", "relu": "relu"}  # fmt: skip
+"""What operations make, by the names of `made_by`."""
+_SCORES = doing("scores") | {"batch_norm"}
+_OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
+_BINARY = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+
+
+def facts(call: Call, remembered: Remembered) -> LossCall:
+    """What is known of a call of a loss."""
+    place = call.place or Place("", 0)
+    settings = {name: _setting(value) for name, value in call.arguments.items() if name not in ("input", "target")}
+    x, y = _input(call, place), _target(call).to(fills=remembered.padding)
+    if remembered.shift is not None:
+        tokens = _facts.Sequence()
+        x, y = x.to(source=tokens), y.to(source=tokens, offset=remembered.shift)
+    return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call))
+
+
+def _setting(value: object) -> object:
+    return _facts.Tensor(shape=tuple(value.shape)) if isinstance(value, Tensor) else value
+
+
+def _axis(call: Call) -> int:
+    """The axis of the input along which a loss reads classes, or outputs."""
+    return class_axis(call) if call.loss in _OF_CLASSES else call.x.dim() - 1
+
+
+def _input(call: Call, place: Place) -> _facts.Tensor:
+    axis, shape = _axis(call), tuple(call.x.shape)
+    basis = _facts.Tensor(shape=shape, dtype=_dtype(call.x), graph=call.x.requires_grad)
+    if not call.x.is_floating_point() or axis >= len(shape):
+        return basis.to(kind="" if call.x.is_floating_point() else "indices")
+    if call.loss == "linear_cross_entropy":
+        return basis.to(kind="logits", shape=(*shape[:-1], num_classes(call)), count=num_classes(call))
+    made = made_by(call.input, axis)
+    kind = _KINDS.get(made.op, "logits" if made.op in _SCORES else "")
+    seen = "" if kind else _kind_by_numbers(call, made.op, axis)
+    if kind == "probabilities" and call.loss in _BINARY and _is_column(call, made):
+        kind = "column"
+    return basis.to(
+        kind=kind or seen,
+        seen=bool(seen),
+        made=made.trace.place,
+        axis=_home(call, axis) if call.loss in _OF_CLASSES else None,
+        count=shape[axis] if shape else None,
+        normal=_normal(call, made, len(shape)) if made.op == "log_softmax" else None,
+        cut=_cut(call),
+        logs=(made.trace.place or place) if made.op == "log of softmax" else None,
+        clipped=_clipped(made.trace, axis) if made.op == "log_softmax" else None,
+        mixed=_mixed(call, axis) if call.loss in _OF_CLASSES else None,
+        banned=_banned(call, axis) if call.loss in _OF_CLASSES else frozenset(),
+        likely=bool(seen) and made.op in ("", "logsigmoid"),
+    )
+
+
+def _rows(call: Call, axis: int) -> tuple[int, ...]:
+    """The shape of class indices that fit."""
+    return (*call.x.shape[:axis], *call.x.shape[axis + 1 :])
+
+
+def _home(call: Call, axis: int) -> int | None:
+    """Where the classes are: on the last axis if the target has the shape of all others, or where a layer put them.
+
+    They may also be meant to be elsewhere than a layer's outputs are; but not where both are as many, and the last axis
+    is still the layer's.
+    """
+    x, rows = call.x, _rows(call, axis)
+    if x.dim() > 2 and tuple(call.y.shape) == tuple(x.shape[:-1]) != rows:
+        return -1
+    made, at = source(call.input, axis)
+    home = class_axis_of(made.op, len(made.shape))
+    fits = x.dim() > 2 and tuple(call.y.shape) == rows and home is not None and made.shape[home] == x.shape[axis]
+    if at is None or not fits or made.shape[-1] != x.shape[-1]:
+        return None
+    olds = [source(call.input, other)[1] for other in range(x.dim())]
+    return olds.index(home) - x.dim() if home in olds else None
+
+
+def _mixed(call: Call, axis: int) -> _facts.Place | None:
+    """The view that mixed a layer's outputs with the rows, where it has made as many classes of them."""
+    made, at = source(call.input, axis)
+    home = class_axis_of(made.op, len(made.shape))
+    if home is None or at == home or made.shape[home] != call.x.shape[axis] or _home(call, axis) is not None:
+        return None
+    view = mixing_view(call.input, axis)
+    return None if view is None else view.place
+
+
+def _banned(call: Call, axis: int) -> frozenset[int]:
+    """True classes whose logit is −inf."""
+    x, y = call.x, call.y
+    if call.loss == "linear_cross_entropy" or y.is_floating_point() or tuple(y.shape) != _rows(call, axis):
+        return frozenset()
+    counted = (y != ignored_label(call)) & (y >= 0) & (y < x.shape[axis])
+    index = torch.where(counted, y, 0).long().unsqueeze(axis)
+    banned = counted & (x.gather(axis, index).squeeze(axis) == -torch.inf)
+    return frozenset(y[banned].unique().tolist())
+
+
+def _kind_by_numbers(call: Call, operation: str, axis: int) -> str:
+    """What an input is by its numbers, where nothing else tells."""
+    x = call.x
+    if call.loss in _BINARY:
+        outside = call.loss == "binary_cross_entropy" and bool(((x < 0) | (x > 1)).any())
+        return "logits" if outside else ""
+    if operation != "log" and looks_like_probabilities(x, axis):
+        return "probabilities"
+    return "logits" if call.loss == "nll_loss" and operation != "log" and not _are_logs(x, axis) else ""
+
+
+def _are_logs(x: Tensor, axis: int) -> bool:
+    """Whether rows are log-probabilities; masked or weighted ones sum to at most 1."""
+    return bool((x.double().exp().sum(axis) < 1 + 1e-2).all()) and bool((x <= 1e-6).all())
+
+
+def _normal(call: Call, made: Source, rank: int) -> int | None:
+    """The axis that a log_softmax was taken over, counted from the end; beyond all axes, if it is gone."""
+    if made.over is None or made.at is None:
+        return None
+    olds = [source(call.input, axis)[1] for axis in range(rank)]
+    return olds.index(made.over) - rank if made.over in olds else -rank - 1
+
+
+def _is_column(call: Call, made: Source) -> bool:
+    """Whether the input is one column of a softmax, so that each number of it stands alone."""
+    shape, size = made.trace.shape, call.x.numel()
+    if made.over is None or not shape:
+        return 2 in shape and math.prod(shape) == 2 * size
+    gone = made.over not in [source(call.input, axis)[1] for axis in range(call.x.dim())]
+    return gone and math.prod(shape) == shape[made.over] * size
+
+
+def _clipped(log_softmax: Trace, axis: int) -> _facts.Place | None:
+    """The ReLU that logits passed last, before a log_softmax."""
+    made = made_by(log_softmax.parents[0], axis) if log_softmax.parents else None
+    return made.trace.place if made is not None and made.op == "relu" else None
+
+
+def _cut(call: Call) -> _facts.Place | None:
+    """Where an input was made anew as a leaf of the graph, out of numbers that had one."""
+    made = call.input
+    if call.x.requires_grad and call.x.grad_fn is None and made.parents:
+        while made.parents and not made.parents[0].requires_grad:
+            made = made.parents[0]
+        if made.parents and _is_computed(made.parents[0]):
+            return made.place
+    return None
+
+
+def _is_computed(trace: Trace) -> bool:
+    """Whether numbers that require a gradient were computed from others, not given by the program."""
+    return trace.op.endswith("Backward") or any(parent.requires_grad for parent in trace.parents)
+
+
+def _target(call: Call) -> _facts.Tensor:
+    x, y, axis = call.x, call.y, _axis(call)
+    basis = _facts.Tensor(shape=tuple(y.shape), dtype=_dtype(y), graph=y.requires_grad)
+    if not y.numel() or axis >= x.dim():
+        return basis
+    if call.loss == "mse_loss" and _is_one_hot(call):
+        return basis.to(kind="one-hot", seen=call.target.back().op not in ("one_hot", "scatter"))
+    if call.loss in _BINARY and bool((y > 1).any()) and bool((y == y.round()).all()):
+        return basis.to(kind="indices", high=int(y.max()))
+    if call.loss not in _OF_CLASSES:
+        return basis
+    if y.shape == x.shape and x.shape[axis] > 1 and call.loss != "linear_cross_entropy":
+        return basis.to(**_of_rows(y, axis))
+    if y.is_floating_point():
+        return basis
+    return basis.to(kind="indices", **(_bounds(call) if tuple(y.shape) == _rows(call, axis) else {}))
+
+
+def _of_rows(y: Tensor, axis: int) -> dict[str, object]:
+    """Of a target with a number for each class: how many are 1, or what they sum to."""
+    ones = ones_per_row(y, axis)
+    if ones is not None:
+        return {"kind": "one-hot" if ones == 1 else "multi-hot"}
+    sums = y.double().sum(axis)
+    if not y.is_floating_point() or bool((sums == 0).all()):
+        return {}
+    return {"sums": float(sums.flatten()[(sums - 1).abs().argmax()])}
+
+
+def _bounds(call: Call) -> dict[str, int]:
+    """The least and the largest label that counts; the ignored one, if none does."""
+    counted = call.y[call.y != ignored_label(call)]
+    if not counted.numel():
+        return {"low": ignored_label(call), "high": ignored_label(call)}
+    return {"low": int(counted.min()), "high": int(counted.max())}
+
+
+def _is_one_hot(call: Call) -> bool:
+    """Whether rows of outputs are compared with rows with a single one."""
+    x, y = call.x, call.y
+    return x.shape == y.shape and x.dim() > 1 and x.shape[-1] > 1 and ones_per_row(y, y.dim() - 1) == 1
+
+
+def _dtype(tensor: Tensor) -> str:
+    return "float" if tensor.is_floating_point() else "bool" if tensor.dtype == torch.bool else "long"
