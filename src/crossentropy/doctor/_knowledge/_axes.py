@@ -48,6 +48,18 @@ def moved(operation: str, shape: Shape, given: Given) -> Moved | None:
         return None
 
 
+def classes_last(shape: Shape, target: Shape) -> bool:
+    """Whether a target has labels along all axes but the last, and cannot have them along all but the second."""
+    if len(shape) < 3 or len(target) != len(shape) - 1 or _differ(shape[:1], target[:1]):
+        return False
+    return target[1:] == shape[1:-1] and _differ(shape[2:], target[1:])
+
+
+def _differ(first: Shape, second: Shape) -> bool:
+    """Whether shapes of as many axes are certainly not the same."""
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first, second))
+
+
 def class_axis_of(operation: str, rank: int) -> int | None:
     """The axis on which an operation with weights puts its outputs; None where it has no such axis."""
     if operation.startswith("conv"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from crossentropy.doctor._knowledge._axes import classes_last
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
@@ -136,14 +137,16 @@ def axes(case: LossCall) -> Iterator[Found]:
             place=x.mixed,
         )
         return
-    if x.axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
+    told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
+    axis = -1 if told else x.axis
+    if axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
         return
-    if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
+    if axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",
             f"the input of {case.title} has shape {known(x.shape)} with its classes on axis "
-            f"{x.rank + x.axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
+            f"{x.rank + axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
             case.confidence,
         )
 

@@ -57,7 +57,6 @@ DEEPEST = 24
 MOST_LINES = 2000
 """Lines of one function that are followed for one file, over all its calls."""
 _DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "active", "lines", "cut")
-_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
 
 
 class Calls(Statements):
@@ -408,7 +407,7 @@ class Calls(Statements):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):
             return _loaders.make(last, name, call)
-        if last in _CONTAINERS and package.startswith("torch.nn"):
+        if last in _parts.CONTAINERS and package.startswith("torch.nn"):
             return _parts.container(name, last, call)
         if package == "torch.nn" and last in _losses.CLASSES:
             layer = Layer(name, call)

@@ -13,6 +13,7 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _parts,
     _registries,
     _shapes,
     _tables,
@@ -324,8 +325,7 @@ def _backward_of(run: Interpreter, arguments: Call) -> None:
 
 def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Value) -> None:
     if isinstance(owner, Layer):
-        owner.items.append(value)
-        owner.names.append(name)
+        _parts.kept(run.journal, owner, name, value)
     run.journal.store(owner.attributes, name, value)
 
 
@@ -347,8 +347,12 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         layer.items[at:at] = given
         layer.names = [str(i) for i in range(len(layer.items))]
         return None
+    if layer.kind in ("ModuleDict", "ParameterDict") and name == "update":
+        for key, value in _parts.entries(first):
+            _parts.kept(run.journal, layer, key, value)
+        return None
     if name in ("items", "named_children", "named_modules"):
-        return list(zip(layer.names, layer.items))
+        return _parts.pairs(layer)
     if name in ("values", "children", "modules"):
         return list(layer.items)
     if name == "keys":

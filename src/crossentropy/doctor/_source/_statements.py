@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain
 
-from crossentropy.doctor._source import _assignment
+from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
 from crossentropy.doctor._source._joins import doubtful
@@ -171,6 +171,8 @@ class Statements(Expressions):
                 rows[index] = value
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
+        elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
+            _parts.stored(self.journal, owner, index, value)
         elif isinstance(owner, Unknown) and isinstance(index, (str, int)):
             self.journal.store(owner.members, (index,), value)
         elif isinstance(owner, Instance) and (method := owner.cls.find("__setitem__")):
