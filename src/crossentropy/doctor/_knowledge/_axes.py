@@ -90,6 +90,12 @@ def _size(number: int, symbols: Counter[Size]) -> Size:
     return next(iter(symbols)) if number == 1 and symbols.total() == 1 else None
 
 
+def keeps_within(old: Shape, axis: int, new: Shape) -> bool:
+    """Whether a view keeps what is within one place of an axis in one place: whether an axis begins where it does."""
+    inner = _factors(old[axis % len(old) + 1 :])
+    return any(_factors(new[begin:]) == inner for begin in range(len(new) + 1))
+
+
 def _solved(old: Shape, new: Sequence[Size]) -> Shape:
     """The sizes with −1 replaced by what remains."""
     if list(new).count(-1) != 1:

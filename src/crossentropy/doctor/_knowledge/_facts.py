@@ -142,7 +142,8 @@ class Tensor:
     count: Dim | None = None
     """How many classes there are."""
     normal: int | None = None
-    """The axis that a softmax was taken over, counted from the end; from the front if the rank is not known."""
+    """The axis that a softmax was taken over, counted from the end; from the front if the rank is not known; beyond
+    all axes, if it is one with others now."""
     graph: bool | None = None
     """Whether parameters that are trained receive a gradient through it."""
     own: bool = False

@@ -88,7 +88,7 @@ def _takes_classes(x: Tensor, axis: Value) -> bool:
 
 def _is_axis(x: Tensor, axis: Value, other: int | None) -> bool:
     """Whether two axes are the same, as far as is known: the mean of a softmax over its own axis would say nothing."""
-    if type(axis) is not int or other is None:
+    if type(axis) is not int or other is None or (x.rank is not None and other < -x.rank):
         return False
     return axis == other if x.rank is None or not x.rank else axis % x.rank == other % x.rank
 
