@@ -226,6 +226,30 @@ def _without(shape: Shape, given: Given) -> Moved:
     return _kept(shape, [axis for axis in range(len(shape)) if axis != gone])
 
 
+def _diagonal(shape: Shape, given: Given) -> Moved:
+    """Of two axes; what is left of them is the last."""
+    two = [_axis(given.get("dim1", 0), len(shape)), _axis(given.get("dim2", 1), len(shape))]
+    first, second = (shape[axis] for axis in two)
+    kept = [axis for axis in range(len(shape)) if axis not in two]
+    size = None if given.get("offset", 0) != 0 else _shorter(first, second)
+    return Moved((*(shape[axis] for axis in kept), size), (*kept, None))
+
+
+def _shorter(first: Size, second: Size) -> Size:
+    """The smaller of two sizes."""
+    if isinstance(first, int) and isinstance(second, int):
+        return min(first, second)
+    return first if first == second else None
+
+
+def _diag(shape: Shape, given: Given) -> Moved:
+    """The diagonal of a matrix, or the matrix with a diagonal."""
+    if len(shape) == 1:
+        size = shape[0] if given.get("diagonal", 0) == 0 else None
+        return Moved((size, size), (None, None))
+    return _diagonal(shape, {"offset": given.get("diagonal", 0)})
+
+
 def _narrow(shape: Shape, given: Given) -> Moved:
     return _resized(shape, _axis(given["dim"], len(shape)), given.get("length"))
 
@@ -431,7 +455,8 @@ RULES: dict[str, Rule] = {
     "flatten": _flatten, "ravel": lambda x, given: _flatten(x, {}), "unflatten": _unflatten,
     "permute": _permute, "transpose": _transpose, "t": _matrix, "H": _matrix, "T": _reversed, "mT": _last_two,
     "movedim": _movedim, "squeeze": _squeeze, "unsqueeze": _unsqueeze,
-    "select": _without, "unbind": _without, "narrow": _narrow, "index_select": _select_many, "__getitem__": _index,
+    "select": _without, "unbind": _without, "diagonal": _diagonal, "diag": _diag,
+    "narrow": _narrow, "index_select": _select_many, "__getitem__": _index,
     "split": _split, "chunk": _chunk, "tensor_split": _tensor_split, "hsplit": _hsplit, "vsplit": _vsplit,
     "cat": _cat, "stack": _stack, "vstack": _vstack, "hstack": _hstack,
     "expand": _expand, "expand_as": _expand, "repeat": _repeat, "tile": _repeat, "repeat_interleave": _interleave,
