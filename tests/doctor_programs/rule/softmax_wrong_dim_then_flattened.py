@@ -5,16 +5,21 @@ import torch.nn.functional as F
 from torch import nn
 
 rnn, head = nn.GRU(9, 16), nn.Linear(16, 4)
-scores = head(rnn(torch.randn(11, 6, 9))[0])
 labels = torch.randint(0, 4, (11, 6))
+
+
+def scores():
+    return head(rnn(torch.randn(11, 6, 9))[0])
+
+
 over_rows, over_classes = partial(F.log_softmax, dim=1), partial(F.log_softmax, dim=-1)
 
-F.nll_loss(over_rows(scores).flatten(0, 1), labels.flatten()).backward()  # finds softmax-wrong-dim certain
-F.nll_loss(over_classes(scores).flatten(0, 1), labels.flatten()).backward()
+F.nll_loss(over_rows(scores()).flatten(0, 1), labels.flatten()).backward()  # finds softmax-wrong-dim certain
+F.nll_loss(over_classes(scores()).flatten(0, 1), labels.flatten()).backward()
 
-first = scores.log_softmax(0)
+first = scores().log_softmax(0)
 F.nll_loss(first.view(-1, 4), labels.view(-1)).backward()  # finds softmax-wrong-dim certain
-F.nll_loss(scores.view(-1, 4).log_softmax(1), labels.view(-1)).backward()
+F.nll_loss(scores().view(-1, 4).log_softmax(1), labels.view(-1)).backward()
 
 
 def of_any_size(x, y):

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crossentropy.doctor._source import _by_name, _loaders
+from crossentropy.doctor._source._elements import item_of
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -124,7 +126,7 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
         table.update(first)
     elif isinstance(first, (list, tuple)):
         for item in first:
-            if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], (str, int, External)):
+            if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], (str, int, External)):
                 table[item[0]] = item[1]
     return table | arguments.kwargs
 
@@ -160,8 +162,10 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
             and len(arguments.args) == 1
             and (not isinstance(value, str) or len(value) < 32)
         ):
-            with suppress(ValueError, OverflowError):
+            try:
                 return value if type(value) is kind or (isinstance(value, int) and kind is int) else kind(value)
+            except (ValueError, OverflowError) as error:
+                run.refuse(error)
         return value if isinstance(value, (Number, Unknown)) else Unknown()
 
     return function
@@ -298,8 +302,11 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         known = first if isinstance(first, dict) else {}
         named = {key: value for key, value in (known | arguments.kwargs).items() if isinstance(key, str)}
         return Layer(name, arguments, attributes=named)
-    if name in ("collections.deque",):
-        return Unknown() if "maxlen" in arguments.kwargs or len(arguments.args) > 1 else _list(run, arguments)
+    if name == "collections.deque":
+        rows = [] if not arguments.args else _list(run, arguments)
+        return Bounded(rows) if arguments.given("maxlen", 1) else rows
+    if name in _SAMPLES:
+        return _sampled(run, name, arguments)
     if name in ("functools.reduce", "operator.add"):
         return Unknown()
     if name in ("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "itertools.islice", "itertools.cycle",
@@ -310,6 +317,23 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         run.external("numpy.mean", arguments)
         return Unknown()
     return NotImplemented
+
+
+_SAMPLES = ("random.sample", "random.choices", "random.choice")
+
+
+def _sampled(run: Interpreter, name: str, arguments: Call) -> Value:
+    """Some elements, any of which stands for the others; as many as are asked for."""
+    given = arguments.get("population", 0, arguments.get("seq"))
+    rows = [] if isinstance(given, Unknown) else [_plain(row) for row in _elements(run, given)]
+    count = 1 if name == "random.choice" else arguments.get("k", 1 if name == "random.sample" else None, 1)
+    if not rows or (is_known(count) and type(count) is not int):
+        return Unknown()
+    if name == "random.choice":
+        return item_of(rows, Unknown(), arguments.place)
+    if type(count) is not int:
+        return [Maybe(row) for row in rows[:2]]
+    return [rows[i % len(rows)] for i in range(max(0, min(count, 4096)))]
 
 
 def _ordered(run: Interpreter, name: str, arguments: Call) -> Value:

@@ -14,6 +14,7 @@ from crossentropy.doctor._source import (
     _losses,
     _operations,
     _parts,
+    _records,
     _registries,
     _shapes,
     _tables,
@@ -26,6 +27,7 @@ from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     External,
     Function,
@@ -59,7 +61,9 @@ _ITSELF = (
 )
 _CHEAP = frozenset((
     "lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "find", "rfind", "rindex",
-    "count", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "splitlines",
+    "count", "lstrip", "rstrip", "casefold", "isdigit", "isdecimal", "isnumeric", "isalpha", "isalnum",
+    "isidentifier", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
+    "splitlines",
 ))  # fmt: skip
 """Methods of strings that are run."""
 _WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
@@ -205,7 +209,8 @@ def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) ->
         run.journal.change(rows)
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
-        run.report.kept(reversed(rows), arguments.place)
+        if not isinstance(rows, Bounded):
+            run.report.kept(reversed(rows), arguments.place)
     elif name == "extend":
         rows.extend(list(run.iterate(first))[:4096])
         run.report.kept(reversed(rows), arguments.place)
@@ -330,6 +335,8 @@ def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Val
 
 
 def _inherited(run: Interpreter, owner: Instance, name: str, arguments: Call) -> Value:
+    if (found := _records.method(owner, name, arguments)) is not NotImplemented:
+        return found
     base = owner.attributes.get("*base")
     if isinstance(base, (Layer, list, dict)):
         return run.method(base, name, arguments)

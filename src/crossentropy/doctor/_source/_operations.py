@@ -417,7 +417,8 @@ def operate(report: Report, name: str, call: Call) -> Value:
         values = given.get("tensors", Unknown())
         rows = list(values) if isinstance(values, (list, tuple)) else [values]
         plain = [row.value if isinstance(row, Maybe) else row for row in rows]
-        return _shapes.joined(known, plain, given)
+        counted = not any(isinstance(row, Maybe) for row in rows)
+        return _shapes.joined(known, plain, given, counted)
     operation = OPERATIONS.get(known)
     if operation is None:
         tensors = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, Tensor)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source import _losses
+from crossentropy.doctor._source import _losses, _records
 from crossentropy.doctor._source._joins import join
 from crossentropy.doctor._source._journal import Journal
 from crossentropy.doctor._source._values import Call, Layer, Maybe, Tensor, Unknown, Value
@@ -38,6 +38,15 @@ def entries(given: Value) -> list[tuple[str, Value]]:
         return list(zip(map(str, given.names), given.items))
     rows = list(given.items()) if isinstance(given, dict) else given if isinstance(given, (list, tuple)) else []
     return [(str(row[0]), row[1]) for row in rows if isinstance(row, (list, tuple)) and len(row) == 2]
+
+
+def unpacked(value: Value) -> list[Value] | None:
+    """What a star in a call gives, where it is known."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, Layer) and value.kind in ("Sequential", "ModuleList") and value.items:
+        return list(value.items)
+    return _records.values(value)
 
 
 def pairs(layer: Layer) -> list[Value]:

@@ -182,8 +182,8 @@ def reduced(x: Tensor, axes: Value, keep: Value, **changes: Value) -> Tensor:
     return base.to(shape=less.shape, axis=less.axis, count=count, **source, **changes)
 
 
-def joined(name: str, values: list[Value], given: Mapping[str, Value]) -> Tensor:
-    """Several tensors in one, along an axis of theirs or a new one."""
+def joined(name: str, values: list[Value], given: Mapping[str, Value], counted: bool = True) -> Tensor:
+    """Several tensors in one, along an axis of theirs or a new one; `counted` says whether it is known how many."""
     whole = [as_tensor(value) for value in values]
     tensors = [one for one in whole if name == "stack" or one.shape != (0,)] or whole  # to be filled in a loop
     if not tensors:
@@ -194,7 +194,7 @@ def joined(name: str, values: list[Value], given: Mapping[str, Value]) -> Tensor
         base = base.to(source=first.source if alike else Sequence(), offset=first.offset if alike else 0)
     alike = first.shape is not None and all(t.rank == first.rank for t in tensors)
     result = _axes.moved(name, first.shape, given) if alike and first.shape is not None else None
-    return base.to(axis=None) if result is None else _on_axis(base.to(shape=first.shape), tensors, result)
+    return base.to(axis=None) if result is None else _on_axis(base.to(shape=first.shape), tensors, result, counted)
 
 
 def _shared(tensors: list[Tensor]) -> Tensor:
@@ -224,13 +224,13 @@ def _shared(tensors: list[Tensor]) -> Tensor:
     )
 
 
-def _on_axis(base: Tensor, tensors: list[Tensor], result: _axes.Moved) -> Tensor:
+def _on_axis(base: Tensor, tensors: list[Tensor], result: _axes.Moved, counted: bool) -> Tensor:
     """Tensors one after the other along the axis whose length their shape does not tell."""
     at = result.shape.index(None)
     old = result.origin[at]
     lengths = [1 if old is None else t.shape[old] if t.shape else Unknown() for t in tensors]
     known = [length for length in lengths if isinstance(length, int)]
-    whole = sum(known) if len(known) == len(lengths) else Unknown()
+    whole = sum(known) if counted and len(known) == len(lengths) else Unknown()
     new = _laid_out(base, _axes.Moved((*result.shape[:at], whole, *result.shape[at + 1 :]), result.origin))
     if old is None or new.axis is None or new.axis + len(result.shape) != at or len(tensors) == 1:
         return new

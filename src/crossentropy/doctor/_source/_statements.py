@@ -6,12 +6,12 @@ import ast
 import enum
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import chain
 
 from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
-from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
+from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
 from crossentropy.doctor._source._joins import doubtful
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
@@ -56,6 +56,19 @@ class Flow(enum.Enum):
 def _is_refused(node: ast.stmt) -> bool:
     """Whether a statement is `assert False`."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def _caught(handlers: list[ast.ExceptHandler]) -> frozenset[str]:
+    """The names of the errors that handlers catch."""
+    kinds = [handler.type for handler in handlers]
+    each = [part for kind in kinds for part in (kind.elts if isinstance(kind, ast.Tuple) else [kind])]
+    return frozenset("BaseException" if part is None else _assignment.dotted(part) for part in each)
+
+
+def _handler(node: ast.Try, refused: Refused) -> ast.ExceptHandler | None:
+    """The first handler that catches an error."""
+    kinds = {kind.__name__ for kind in type(refused.__cause__).__mro__}
+    return next((handler for handler in node.handlers if not _caught([handler]).isdisjoint(kinds)), None)
 
 
 class Statements(Expressions):
@@ -234,7 +247,7 @@ class Statements(Expressions):
         if not any("exp" in used_in(part) for part in body):
             return
         given = len(frame.returns)
-        with self.report.apart() as found:
+        with self.report.apart() as found, self.perhaps():
             self.journal.aside(lambda: self.run(body, frame))
         del frame.returns[given:]
         if self.report.listens:
@@ -248,7 +261,8 @@ class Statements(Expressions):
             flows.append(run())
             return flows[-1] is Flow.NEXT
 
-        self.journal.fork(lambda: way(first), lambda: way(second))
+        with self.perhaps():
+            self.journal.fork(lambda: way(first), lambda: way(second))
         a, b = flows
         if Flow.NEXT in (a, b):
             return Flow.NEXT
@@ -305,9 +319,11 @@ class Statements(Expressions):
         flow = Flow.NEXT
         try:
             for _ in range(self._fewest_turns()):
-                if self.truth(self.evaluate(node.test, frame)) is False:
+                known = self.truth(self.evaluate(node.test, frame))
+                if known is False:
                     break
-                flow = self.run(node.body, frame)
+                with nullcontext() if known else self.perhaps():
+                    flow = self.run(node.body, frame)
                 if flow in (Flow.BREAK, Flow.LEAVE):
                     break
         finally:
@@ -342,16 +358,37 @@ class Statements(Expressions):
         return Flow.LEAVE
 
     def _try(self, node: ast.Try, frame: Frame) -> Flow:
-        """Without an error; what the handlers do is followed and forgotten."""
-        flow = self.run(node.body, frame)
-        for handler in node.handlers:
-            body = handler.body
-            inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
-            self.journal.fork(lambda: self.run(body, inner) is None, lambda: True)  # noqa: B023 (called at once)
-        if flow is Flow.NEXT:
-            flow = self.run(node.orelse, frame)
+        """Without an error that is not certain; what the handlers do is then followed and forgotten."""
+        handler, flow = self._tried(node, frame)
+        if handler is not None:
+            if handler.name is not None:
+                self.bind(handler.name, Unknown(), frame)
+            flow = self.run(handler.body, frame)
+        else:
+            for other in node.handlers:
+                self._aside(other, frame)
+            flow = self.run(node.orelse, frame) if flow is Flow.NEXT else flow
         last = self.run(node.finalbody, frame)
         return last if last is not Flow.NEXT else flow
+
+    def _tried(self, node: ast.Try, frame: Frame) -> tuple[ast.ExceptHandler | None, Flow]:
+        """The body, and the handler that catches its error, if it has one for certain."""
+        before = self.caught
+        self.caught = before | _caught(node.handlers)
+        try:
+            return None, self.run(node.body, frame)
+        except Refused as error:
+            handler = _handler(node, error)
+            if handler is None:
+                raise
+            return handler, Flow.NEXT
+        finally:
+            self.caught = before
+
+    def _aside(self, handler: ast.ExceptHandler, frame: Frame) -> None:
+        inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
+        with self.perhaps():
+            self.journal.fork(lambda: self.run(handler.body, inner) is None, lambda: True)
 
     def _assert(self, node: ast.Assert, frame: Frame) -> Flow:
         self.evaluate(node.test, frame)
