@@ -307,16 +307,49 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         return Bounded(rows) if arguments.given("maxlen", 1) else rows
     if name in _SAMPLES:
         return _sampled(run, name, arguments)
-    if name in ("functools.reduce", "operator.add"):
+    if name == "functools.reduce":
+        return _reduced(run, arguments)
+    if name == "operator.add":
         return Unknown()
+    if name == "operator.methodcaller" and isinstance(first, str):
+        return Partial(External("operator.methodcaller()"), Call([first, arguments.after()], {}, arguments.place))
+    if name == "operator.methodcaller()" and len(arguments.args) == 3:
+        method, given, owner = arguments.args
+        return run.call(run.attribute(owner, method), Call(given.args, given.kwargs, arguments.place, given.open))
+    if name == "itertools.chain":
+        return _chained(run, arguments.args)
+    if name == "itertools.chain.from_iterable":
+        return (
+            Unknown() if isinstance(first, Unknown) else _chained(run, [_plain(row) for row in _elements(run, first)])
+        )
     if name in ("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "itertools.islice", "itertools.cycle",
                 "tqdm.trange",
-                "tqdm.rich.tqdm", "rich.progress.track", "itertools.chain"):  # fmt: skip
+                "tqdm.rich.tqdm", "rich.progress.track"):  # fmt: skip
         return run.external("builtins.range", arguments) if name.endswith("trange") else first
     if name.startswith("statistics.") and name.endswith("mean"):
         run.external("numpy.mean", arguments)
         return Unknown()
     return NotImplemented
+
+
+def _reduced(run: Interpreter, arguments: Call) -> Value:
+    """functools.reduce(function, rows, start)."""
+    function, given = (*arguments.args, None, None)[:2]
+    rows = [] if isinstance(given, Unknown) else _elements(run, given)
+    rows = [arguments.args[2], *rows] if len(arguments.args) > 2 else rows
+    if not rows or len(rows) > 64 or any(isinstance(row, Maybe) for row in rows):
+        return Unknown()
+    result = rows[0]
+    for row in rows[1:]:
+        result = run.call(function, Call([result, row], {}, arguments.place))
+    return result
+
+
+def _chained(run: Interpreter, several: list[Value]) -> Value:
+    """The elements of several things, one after the other."""
+    if len(several) == 1:
+        return several[0]
+    return [row for rows in several for row in _elements(run, rows)]
 
 
 _SAMPLES = ("random.sample", "random.choices", "random.choice")

@@ -331,6 +331,8 @@ def _backward_of(run: Interpreter, arguments: Call) -> None:
 def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Value) -> None:
     if isinstance(owner, Layer):
         _parts.kept(run.journal, owner, name, value)
+    elif isinstance(base := owner.attributes.get("*base"), Layer) and base.kind in _parts.CONTAINERS:
+        _parts.kept(run.journal, base, name, value)
     run.journal.store(owner.attributes, name, value)
 
 

@@ -269,12 +269,39 @@ class Statements(Expressions):
         return a if a is b else Flow.CONTINUE if Flow.CONTINUE in (a, b) else Flow.BREAK
 
     def _match(self, node: ast.Match, frame: Frame) -> Flow:
-        self.evaluate(node.subject, frame)
-        flow = Flow.NEXT
+        subject = self.evaluate(node.subject, frame)
+        flow, open_ = Flow.NEXT, False
         for case in node.cases:
-            body = case.body
-            flow = self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)  # noqa: B023 (called at once)
+            known = self._matches(case, subject, frame)
+            if known and not open_:
+                return self._by_default(case.body, frame) if is_setting(subject) else self.run(case.body, frame)
+            if known is not False:
+                open_, body = True, case.body
+                flow = self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)  # noqa: B023 (called at once)
         return flow
+
+    def _matches(self, case: ast.match_case, subject: Value, frame: Frame) -> bool | None:
+        """Whether a case is the one, if that is known; a name that it gives the subject is bound."""
+        known = self._fits(case.pattern, subject, frame)
+        if known is False or case.guard is None:
+            return known
+        guard = self.truth(self.evaluate(case.guard, frame))
+        return False if guard is False else known if guard else None
+
+    def _fits(self, pattern: ast.pattern, subject: Value, frame: Frame) -> bool | None:
+        if isinstance(pattern, ast.MatchValue):
+            return self.truth(self._compare(ast.Eq(), subject, self.evaluate(pattern.value, frame)))
+        if isinstance(pattern, ast.MatchSingleton):
+            return self.truth(self._compare(ast.Is(), subject, pattern.value))
+        if isinstance(pattern, ast.MatchOr):
+            found = [self._fits(part, subject, frame) for part in pattern.patterns]
+            return True if True in found else None if None in found else False
+        if isinstance(pattern, ast.MatchAs):
+            known = True if pattern.pattern is None else self._fits(pattern.pattern, subject, frame)
+            if pattern.name is not None and known is not False:
+                self.bind(pattern.name, subject, frame)
+            return known
+        return None
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
         elements = _assignment.some(list(self.iterate(self.evaluate(node.iter, frame))), self._turns(node))
@@ -419,27 +446,31 @@ class Statements(Expressions):
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
         function = self.make_function(node, frame)
-        self._decorate(node, function, frame)
-        self.bind(node.name, function, frame)
+        wrapped = self._decorate(node, function, frame)
+        is_wrapped = isinstance(wrapped, Function) and len(node.decorator_list) == 1
+        self.bind(node.name, wrapped if is_wrapped else function, frame)
 
     def _decorate(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: Value, frame: Frame
-    ) -> None:
-        """Decorators that are read may register what they are given; it is taken to stay what it is."""
+    ) -> Value:
+        """Decorators that are read may register what they are given, or wrap it; what the first of them gives."""
+        result: Value = None
         for decorator in node.decorator_list:
             function = self.evaluate(decorator, frame)
             if isinstance(function, Layer) and function.name == "hydra.main" and isinstance(value, Function):
                 self.configured(value, function)
             if isinstance(function, (Function, Bound, Partial)):
-                self._briefly(function, Call([value], {}, self.place(node, frame)))
+                result = self._briefly(function, Call([value], {}, self.place(node, frame)))
+        return result
 
-    def _briefly(self, function: Value, call: Call) -> None:
+    def _briefly(self, function: Value, call: Call) -> Value:
         """Follow a decorator for a few steps: entries of a registry need no more."""
-        left = self.steps
+        left, result = self.steps, None
         self.steps = min(left, DECORATOR_STEPS)
         with suppress(Exhausted):
-            self.call(function, call)
+            result = self.call(function, call)
         self.steps = left - DECORATOR_STEPS + max(self.steps, 0) if left > DECORATOR_STEPS else self.steps
+        return result
 
     def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
         arguments = node.args
