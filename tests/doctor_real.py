@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._finding import Finding, Place
 from crossentropy.doctor._source import examine
 from crossentropy.doctor.rules import RULES
 
@@ -46,15 +46,16 @@ class Report:
     why: str = ""
 
     def found_by(self, finding: Finding, root: Path) -> bool:
-        """Whether a finding is this one."""
-        path = Path(finding.path).relative_to(root).as_posix()
-        places = [
-            (self.file, self.line),
-            *((file, int(line)) for file, _, line in (p.rpartition(":") for p in self.also)),
-        ]
+        """Whether a finding is this one: at one of the places that either names."""
         strong = finding.confidence != "info" or RULES[self.rule].harmless
-        near = any(path == file and abs(finding.line - line) <= SLACK for file, line in places)
-        return finding.rule == self.rule and strong and near
+        places = [finding.place, *finding.also, *([] if finding.cause is None else [finding.cause])]
+        return finding.rule == self.rule and strong and any(self._is_near(place, root) for place in places)
+
+    def _is_near(self, place: Place, root: Path) -> bool:
+        path = Path(place.path).relative_to(root).as_posix()
+        others = (other.rpartition(":") for other in self.also)
+        known = [(self.file, self.line), *((file, int(line)) for file, _, line in others)]
+        return any(path == file and abs(place.line - line) <= SLACK for file, line in known)
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def score(chosen: Sequence[Report], trees: Path) -> tuple[Score, list[str]]:
         root = tree(repository, commit, trees)
         examined = examine([root])
         files += examined.files
-        told = [finding for finding in examined.findings if finding.confidence != "info"]
+        told = list(_told(examined.findings))
         for report in (report for report in chosen if report.repository == repository):
             hits = [finding for finding in examined.findings if report.found_by(finding, root)]
             found += bool(hits)
@@ -132,6 +133,11 @@ def score(chosen: Sequence[Report], trees: Path) -> tuple[Score, list[str]]:
     return _counted(verdicts, found, len(chosen), files, time.process_time() - began), lines
 
 
+def _told(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """What counts for precision: claims that are not a matter of a keyword's name."""
+    return (f for f in findings if f.confidence != "info" and f.rule != "deprecated-reduce")
+
+
 def kept(trees: Path) -> tuple[Score, list[str]]:
     """What is found in well-kept repositories."""
     verdicts, judged, lines, files, began = Counter[str](), _read("judged.json"), list[str](), 0, time.process_time()
@@ -139,7 +145,7 @@ def kept(trees: Path) -> tuple[Score, list[str]]:
         root = tree(entry["repository"], entry["commit"], trees)
         examined = examine([root])
         files += examined.files
-        for finding in (finding for finding in examined.findings if finding.confidence != "info"):
+        for finding in _told(examined.findings):
             name = key(finding, entry["repository"], root)
             verdicts[judged.get(name, "unjudged")] += 1
             lines.append(f"{judged.get(name, 'unjudged'):<6} {finding.confidence} {name}")

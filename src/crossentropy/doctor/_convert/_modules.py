@@ -10,12 +10,19 @@ class Modules:
 
     def __init__(self, paths: Iterable[str]) -> None:
         self._paths = {_place(path).with_suffix("").parts: path for path in paths if path}
+        self._found: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+        self._missing: dict[tuple[str, str], str | None] = {}
 
     def find(self, name: str, importer: str) -> tuple[list[str], list[str]]:
         """The given files that a dotted name may be a module of, and what is left of the name.
 
         Python's path begins with some folder; which one is not known. Those around the importer come first.
         """
+        if (name, importer) not in self._found:
+            self._found[name, importer] = self._find(name, importer)
+        return self._found[name, importer]
+
+    def _find(self, name: str, importer: str) -> tuple[list[str], list[str]]:
         level, parts = _parse(name)
         for length in range(len(parts), -1 if level else 0, -1):
             module, rest = parts[:length], parts[length:]
@@ -30,6 +37,11 @@ class Modules:
 
         A relative import always names such a file.
         """
+        if (name, importer) not in self._missing:
+            self._missing[name, importer] = self._lacking(name, importer)
+        return self._missing[name, importer]
+
+    def _lacking(self, name: str, importer: str) -> str | None:
         level, parts = _parse(name)
         for length in range(len(parts), 0, -1):
             for at in _candidates(parts[:length], level, importer):

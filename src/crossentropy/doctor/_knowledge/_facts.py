@@ -105,6 +105,8 @@ class Sequence:
 
     padding: Dim | None = None
     """The index that an embedding treats as padding."""
+    predicted: bool = False
+    """Whether a loss compares each position with the next token."""
     rows: dict[Value, Sequence] = field(default_factory=dict)
 
     def row(self, index: Value) -> Sequence:

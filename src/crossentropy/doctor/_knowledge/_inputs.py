@@ -151,7 +151,7 @@ def binary(case: LossCall) -> Iterator[Found]:
             "softmax-before-bce",
             f"softmax{at(x)} feeds {case.title}: its {classes} outputs sum to 1, so that several labels of a "
             "row cannot all be likely",
-            case.confidence,
+            "info" if classes == 2 else case.confidence,  # against one-hot rows of two it is cross_entropy
             cause=x.made,
         )
     elif x.kind in ("sigmoid", "column") and takes_logits:
@@ -198,6 +198,13 @@ def divergence(case: LossCall) -> Iterator[Found]:
             f"log_softmax{at(x)} is taken over the rows and not over the classes that {case.title} compares",
             case.confidence,
             cause=x.made,
+        )
+    if case.y.kind == "log-probabilities" and case.settings.get("log_target", False) is False and not case.open:
+        yield Found(
+            "unnormalized-target",
+            f"the target of {case.title} is log_softmax{at(case.y)}, and probabilities are expected: log_target=True",
+            "likely" if case.y.likely else "certain",
+            cause=case.y.made,
         )
     yield from _logarithm(case)
     yield from _reduction(case)
@@ -249,10 +256,13 @@ def squared(case: LossCall) -> Iterator[Found]:
     x, y = (case.y, case.x) if case.x.kind == "one-hot" else (case.x, case.y)
     outputs = x.kind in ("probabilities", "logits", "sigmoid", "relu") or y.seen
     if y.kind == "one-hot" and outputs and x.graph:
+        why = "a score far on the right side costs as much as one on the wrong side"
+        if x.kind in ("probabilities", "sigmoid") or y.seen:
+            why = "the gradient vanishes where the model is wrong and certain"
         yield Found(
             "mse-on-one-hot",
-            f"{case.title} of class outputs{at(x)} against one-hot rows: the gradient vanishes where the model "
-            "is wrong and certain; cross_entropy on the logits does not",
+            f"{case.title} of class outputs{at(x)} against one-hot rows: {why}; "
+            "cross_entropy on the logits is not like that",
             "likely" if y.seen and x.kind != "probabilities" else case.confidence,
         )
 

@@ -229,7 +229,8 @@ def shift(case: LossCall) -> Iterator[Found]:
     if x.source is None or x.source is not y.source or not (x.graph or case.numbers):
         return
     by = minus(y.offset, x.offset)
-    if by in (0, 2):
+    x.source.predicted = x.source.predicted or by == 1
+    if by == 0 or (by == 2 and not x.source.predicted):  # beside the next token, the one after it may be predicted
         what = (
             "not shifted: position t is trained to copy token t"
             if by == 0

@@ -18,6 +18,7 @@ from crossentropy.doctor._source import (
     _methods,
     _operations,
     _parts,
+    _registries,
     _several,
     _tables,
     _tokenizers,
@@ -381,7 +382,7 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        for library in (_by_name.call, _configurations.call, _trainers.make, _libraries.make):
+        for library in (_by_name.call, _configurations.call, _registries.call, _trainers.make, _libraries.make):
             if (found := library(self, name, call)) is not NotImplemented:
                 return found
         if package == "builtins":

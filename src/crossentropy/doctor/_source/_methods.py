@@ -13,6 +13,7 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _registries,
     _shapes,
     _tables,
     _tokenizers,
@@ -354,8 +355,9 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return list(layer.names)
     if _tokenizers.fills_up(arguments):
         return _tokenizers.encoding()
-    if (found := _configurations.method(run, layer, name, arguments)) is not NotImplemented:
-        return found
+    for library in (_configurations.method, _registries.method):
+        if (found := library(run, layer, name, arguments)) is not NotImplemented:
+            return found
     if layer.kind == "ArgumentParser":
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:

@@ -26,8 +26,9 @@ def together(first: frozenset[Part], second: frozenset[Part]) -> frozenset[Part]
     return first if len(first) >= MOST_PARTS else first | second
 
 
-Findings: TypeAlias = "dict[tuple[str, int | None, int, str], Finding]"
-"""By path, cell, line and rule."""
+Key: TypeAlias = "tuple[str, int | None, int, str, tuple[str, int] | None]"
+"""Path, cell and line of a finding, its rule, and file and line of its cause."""
+Findings: TypeAlias = dict[Key, Finding]
 Root: TypeAlias = "tuple[Written | None, Written]"
 """A function that is followed although nothing calls it, and the class on whose object, if it is inherited."""
 
@@ -49,7 +50,7 @@ class Report:
         self._root: Root | None = None
         self.followed: set[Root] = set()
         """The functions that are followed although nothing calls them,"""
-        self.roots: dict[tuple[str, int | None, int, str], Root] = {}
+        self.roots: dict[Key, Root] = {}
         """and what is found from which of them, if from nowhere else."""
         self.unpaired: list[LossCall] = []
         """Losses whose input something unknown has made."""
@@ -69,7 +70,7 @@ class Report:
     def add(
         self, rule: str, place: Place, message: str, confidence: Confidence = "certain", cause: Place | None = None
     ) -> None:
-        """Add a finding, once for each rule and line; a certain one takes the place of a likely one."""
+        """Add a finding, once for each rule, line and cause; a certain one takes the place of a likely one."""
         if self.silent and self._apart is None:
             return
         if RULES[rule].harmless:
@@ -88,7 +89,8 @@ class Report:
 
     def _keep_finding(self, finding: Finding) -> None:
         findings = self.findings if self._apart is None else self._apart
-        key = (finding.path, finding.cell, finding.line, finding.rule)
+        cause = None if finding.cause is None else (finding.cause.path, finding.cause.line)
+        key = (finding.path, finding.cell, finding.line, finding.rule, cause)
         old = findings.get(key)
         if self._root is None:
             self.roots.pop(key, None)
@@ -190,10 +192,10 @@ class Report:
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
-        for part in mean.parts:
-            place = part.place
-            for findings in (self.findings, self._apart or {}):
-                findings.pop((place.path, place.cell, place.line, "kl-div-reduction"), None)
+        lines = {(part.place.path, part.place.cell, part.place.line, "kl-div-reduction") for part in mean.parts}
+        for findings in (self.findings, self._apart or {}):
+            for key in [key for key in findings if key[:4] in lines]:
+                del findings[key]
 
     # --- losses over time ---------------------------------------------------------------------------------------------
 

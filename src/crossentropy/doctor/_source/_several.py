@@ -91,8 +91,10 @@ def _is_likely(finding: Finding, several: Choice, arguments: Call) -> bool:
     place, x = arguments.place, as_tensor(arguments.get("input", 0))
     if (finding.path, finding.line) != (place.path, place.line) or not any(part in finding.rule for part in _OF_INPUTS):
         return False
-    right = _losses.RIGHT.get(x.kind, ())
-    return not x.likely and not any(_loss_of(option) in right for option in several.options)
+    losses = {_loss_of(option) for option in several.options}
+    if finding.rule == "softmax-before-bce" and "cross_entropy" in losses:
+        return False  # where a binary loss is the other choice, there are two classes: then both are the same
+    return not x.likely and losses.isdisjoint(_losses.RIGHT.get(x.kind, ()))
 
 
 def _loss_of(option: Value) -> str:

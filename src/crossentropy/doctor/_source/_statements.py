@@ -24,6 +24,7 @@ from crossentropy.doctor._source._values import (
     Instance,
     Layer,
     Maybe,
+    Partial,
     Scope,
     Tensor,
     Unknown,
@@ -390,7 +391,7 @@ class Statements(Expressions):
             function = self.evaluate(decorator, frame)
             if isinstance(function, Layer) and function.name == "hydra.main" and isinstance(value, Function):
                 self.configured(value, function)
-            if isinstance(function, (Function, Bound)):
+            if isinstance(function, (Function, Bound, Partial)):
                 self._briefly(function, Call([value], {}, self.place(node, frame)))
 
     def _briefly(self, function: Value, call: Call) -> None:
