@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from crossentropy.doctor._finding import Place
+from crossentropy.doctor._knowledge._axes import product
 
 Value: TypeAlias = Any
 """Any value of a program, or what is known of it."""
@@ -83,16 +84,8 @@ def minus(first: Dim, second: Dim) -> Dim:
 
 def times(sizes: Shape) -> Dim:
     """The product of lengths."""
-    result = 1
-    unknown: list[Unknown] = []
-    for size in sizes:
-        if isinstance(size, int):
-            result *= size
-        else:
-            unknown.append(size)
-    if not unknown:
-        return result
-    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
+    found = product(sizes)
+    return Unknown() if found is None else found
 
 
 Dim: TypeAlias = "int | Unknown"

@@ -431,7 +431,7 @@ def language_model(report: Report, layer: Layer, arguments: Call) -> Value:
                                         parts=frozenset({part}))  # fmt: skip
         case = LossCall("cross_entropy", logits, y, {}, arguments.place, "mean", layer.call.place)
         for found in padding(case):
-            report.add(found.rule, arguments.place, found.message, found.confidence)
+            report.tell(found, arguments.place)
         if causal and y.source is not None and y.source is logits.source and minus(y.offset, logits.offset) == 1:
             report.add(
                 "causal-shift",
