@@ -510,12 +510,14 @@ ORDER_ONLY = [
     "_, shown = torch.max(output, 1)",
     "_, shown = output.max(dim=1)",
     "shown = output.data.max(1, keepdim=True)[1]",
-    "shown = output.detach().cpu().topk(2)[1]",
+    "shown = output.detach().cpu().topk(2, dim=1)[1]",
     "shown = output.topk(2, 1).indices",
-    "shown = torch.argmax(output, dim=-1)",
+    "shown = torch.argmax(output, dim=1)",
     "shown = torch.tensor(output.shape)",
 ]
 VALUES = [
+    "shown = output.detach().cpu().topk(2)[1]",  # over another axis than the softmax, if there are more than two
+    "shown = torch.argmax(output, dim=-1)",
     "shown = output.max(dim=1).values",
     "shown = (output > 0.5).float()",
     "shown, _ = torch.max(output, 1)",

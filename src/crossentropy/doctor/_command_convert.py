@@ -87,7 +87,9 @@ def convert(
         raise UnusableInputError(f"{error.name} is missing — pip install 'crossentropy[doctor]'") from error
     texts: dict[Path, Text] = {}
     notes: list[str] = []
+    given: set[Path] = set()
     for path, is_given in _files(options.files, notes):
+        given |= {path} if is_given else set()
         try:
             texts[path] = Text.read(path)
             check(texts[path].text.removeprefix("\ufeff"), str(path))
@@ -95,20 +97,29 @@ def convert(
             if is_given:
                 raise UnusableInputError(str(error)) from error
             texts.pop(path, None)
-            notes.append(f"passed over: {error}")
+            notes.append(_passed_over(error))
     if not texts:
         raise UnusableInputError(f"there is no Python file in {', '.join(map(str, options.files))}")
-    try:
-        conversions = convert_files(
-            {str(path): text.text for path, text in texts.items()},
-            unsafe=options.unsafe,
-            to_linear=options.to_linear,
-            package=not options.keep_torch,
-            rules=rules,
-        )
-    except SourceError as error:
-        raise UnusableInputError(str(error)) from error
-    return texts, conversions, notes
+    while True:
+        try:
+            conversions = convert_files(
+                {str(path): text.text for path, text in texts.items()},
+                unsafe=options.unsafe,
+                to_linear=options.to_linear,
+                package=not options.keep_torch,
+                rules=rules,
+            )
+        except SourceError as error:  # noqa: PERF203 (as above)
+            if Path(error.path) in given or len(texts) == 1:
+                raise UnusableInputError(str(error)) from error
+            del texts[Path(error.path)]
+            notes.append(_passed_over(error))
+        else:
+            return texts, conversions, notes
+
+
+def _passed_over(error: Exception) -> str:
+    return f"passed over: {error}; what it does with the other files is not seen"
 
 
 def _files(paths: Sequence[Path], notes: list[str]) -> Iterator[tuple[Path, bool]]:

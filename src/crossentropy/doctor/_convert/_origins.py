@@ -11,7 +11,7 @@ from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
 from crossentropy.doctor._convert._models import called, tail
 from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping
+from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping, method_of
 from crossentropy.doctor._convert._sources import Source, before_names, source
 from crossentropy.doctor._convert._uses import Part, part_of
 
@@ -128,7 +128,10 @@ class Origins:
 
     def _lost_in(self, call: cst.Call, models: list[Flow]) -> None:
         text = self._script.brief(call.func)
-        if not models:
+        found = method_of(call)
+        if not models and found is not None and self._script.text(found[1]) != "self":
+            self._lost(call, f"{self._script.brief(found[1])} is not followed through .{found[0]}(...)")
+        elif not models:
             self._lost(call, f"it cannot be seen which object or function {text} is here")
         else:
             made = self._script.brief(models[0].made.func)

@@ -5,7 +5,12 @@ import libcst as cst
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._tree import is_literal, literal
 
-_RESHAPING = frozenset(["squeeze", "unsqueeze", "view", "reshape", "flatten"])
+_RESHAPING = frozenset(
+    [
+        *("squeeze", "unsqueeze", "view", "reshape", "flatten", "view_as", "reshape_as", "contiguous"),
+        *("transpose", "permute", "t", "expand", "expand_as"),
+    ]
+)
 _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
     "permute": ((0, 2, 1), (1, 2, 0), (0, 3, 1, 2), (0, 4, 1, 2, 3)),
     "movedim": ((-1, 1),),
