@@ -4,6 +4,7 @@ import argparse
 import gc
 import io
 import os
+import re
 import tempfile
 import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,10 @@ from crossentropy.doctor._source._files import discover
 
 if TYPE_CHECKING:
     from crossentropy.doctor._convert import Conversion
+
+
+_PLACE = re.compile(r"([^\s:(]+\.py):(\d+)")
+"""A place in a message: of a file whose path has no blanks."""
 
 
 @dataclass(frozen=True)
@@ -152,14 +157,16 @@ def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]
     reasons = Reasons({path: one.source for path, one in conversions.items()}) if findings else None
 
     def place(path: str, line: int) -> tuple[str, int]:
-        return path, line if written else conversions[path].line_before(line)
+        moved = not written and path in conversions
+        return path, conversions[path].line_before(line) if moved else line
 
     said: list[str] = []
     explained: set[tuple[str, int, str]] = set()
     for finding in findings:
         path, line = place(finding.path, finding.line)
         reason = None if reasons is None else reasons.of(finding.rule, finding.path, finding.line)
-        text = f"still to be mended: {replace(finding, line=line)}"
+        message = _PLACE.sub(lambda found: ":".join(map(str, place(found[1], int(found[2])))), finding.message)
+        text = f"still to be mended: {replace(finding, line=line, message=message)}"
         if reason is not None:
             made, number = reason.made
             explained.add((made, conversions[made].line_before(number), finding.rule))

@@ -8,7 +8,7 @@ from crossentropy.doctor._convert._activations import Activation, Kind, activati
 from crossentropy.doctor._convert._edits import Refused
 from crossentropy.doctor._convert._flow import Flow, Objects
 from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
-from crossentropy.doctor._convert._models import called, tail
+from crossentropy.doctor._convert._models import Tail, called, tail
 from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping, method_of
@@ -96,7 +96,7 @@ class Origins:
             return None
         models = called(self._script, self._objects, whole)
         ends = [tail(self._script, self._objects, model, part) for model in models]
-        if all(end is None or end.activation.kind != self._kind for end in ends):
+        if not any(map(self._is_end, ends)):
             self._lost_in(whole, models)
             return None
         for at, how in (problem for model in models for problem in model.mixed):
@@ -105,17 +105,24 @@ class Origins:
 
     def _one_of(self, name: cst.Name) -> Output | None:
         """What one of several assignments gives a name, if all give it what models end in."""
-        calls = [value for value in values(self._script, name) if isinstance(value, cst.Call)]
-        if len(calls) < 2 or len(calls) < len(values(self._script, name)):
+        given = values(self._script, name)
+        calls = [value for value in given if isinstance(value, cst.Call)]
+        if len(calls) < 2 or len(calls) < len(given):
             return None
-        models = [called(self._script, self._objects, call) for call in calls]
-        found = {model.made: model for some in models for model in some}
-        ends = [tail(self._script, self._objects, model) for model in found.values()]
-        if not all(models) or any(end is None or end.activation.kind != self._kind for end in ends):
-            return None
+        found: dict[cst.Call, Flow] = {}
+        for call in calls:
+            models = called(self._script, self._objects, call)
+            other = [model for model in models if not self._is_end(tail(self._script, self._objects, model))]
+            if other or not models:
+                self._lost_in(call, other)
+                return None
+            found |= {model.made: model for model in models}
         if any(model.mixed for model in found.values()):
             return None
         return Output(tuple(found.values()), None)
+
+    def _is_end(self, end: Tail | None) -> bool:
+        return end is not None and end.activation.kind == self._kind
 
     def _lost_at(self, value: cst.BaseExpression) -> None:
         if isinstance(value, cst.Name) and parameter(self._script, value) is not None:
@@ -129,7 +136,9 @@ class Origins:
     def _lost_in(self, call: cst.Call, models: list[Flow]) -> None:
         text = self._script.brief(call.func)
         found = method_of(call)
-        if not models and found is not None and self._script.text(found[1]) != "self":
+        if not models and self._script.imported(call.func) is not None:
+            self._lost(call, f"what {text} gives is not followed further back")
+        elif not models and found is not None and self._script.text(found[1]) != "self":
             self._lost(call, f"{self._script.brief(found[1])} is not followed through .{found[0]}(...)")
         elif not models:
             self._lost(call, f"it cannot be seen which object or function {text} is here")
