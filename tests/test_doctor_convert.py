@@ -1871,3 +1871,37 @@ def test_why_an_activation_is_not_in_sight():
     assert refusal.reason.endswith(
         "before this binary_cross_entropy: what torch.clip gives is not followed further back"
     )
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+def test_rows_of_an_output(dim):
+    text = NET.format(f"F.log_softmax(self.fc(x), dim={dim})") + (
+        "m = Net()\nmask = y > 1\nout = m(z)\nloss = F.nll_loss(out[mask], y[mask]) + F.nll_loss(out[:2], y[:2])\n"
+        "shown = torch.stack([out.argmax(1)[mask].float(), out[mask].max(1)[0]])\n"
+    )
+    assert converted(text, package=False).source == text
+    conversion = converted(text, package=False, unsafe=True)
+    assert "F.cross_entropy(out[mask], y[mask]) + F.cross_entropy(out[:2], y[:2])" in conversion.source
+    assert "with more than two axes, the classes may be another axis than now" in str(conversion.changes[0])
+    assert_same(text, conversion.source)
+    torch.testing.assert_close(shown(conversion.source), shown(text))
+
+
+def test_rows_of_a_sigmoid_and_of_a_parameter():
+    text = HEAD + (
+        "mask = b > 0\nloss = F.binary_cross_entropy(torch.sigmoid(s)[mask].view(-1, 1), b[mask].view(-1, 1))\n"
+        "def of(p, t):\n    return F.binary_cross_entropy(p, t)\n\n\n"
+        "loss = loss + of(torch.sigmoid(s * 2)[1:], b[1:])\n"
+    )
+    conversion = converted(text, package=False, unsafe=True)
+    assert "sigmoid" not in conversion.source
+    assert "of((s * 2)[1:], b[1:])" in conversion.source
+    assert_same(text, conversion.source)
+
+
+def test_an_element_of_an_output_is_not_rows_of_it():
+    text = HEAD + (
+        "class Net(nn.Module):\n    def forward(self, x):\n        return [F.softmax(x, 1), F.softmax(x * 2, 1)]\n\n\n"
+        "m = Net()\nout = m(z)\nloss = sum(F.cross_entropy(out[i], y) for i in range(2))\n"
+    )
+    assert converted(text, package=False, unsafe=True).source == text

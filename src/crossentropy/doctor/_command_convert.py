@@ -98,7 +98,7 @@ def convert(
         try:
             texts[path] = Text.read(path)
             check(texts[path].text.removeprefix("\ufeff"), str(path))
-        except (UnusableInputError, SourceError) as error:  # noqa: PERF203 (one file, not all)
+        except (UnusableInputError, SourceError) as error:
             if is_given:
                 raise UnusableInputError(str(error)) from error
             texts.pop(path, None)

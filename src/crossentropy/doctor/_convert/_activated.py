@@ -22,7 +22,7 @@ from crossentropy.doctor._convert._one_hot import one_hot
 from crossentropy.doctor._convert._origins import Applied, Origins, Output
 from crossentropy.doctor._convert._rewrites import REWRITES, Rewrite
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import before_laying_out, is_matrix, laid_out, reshaped, unflattened
+from crossentropy.doctor._convert._shapes import is_matrix, laid_out, reshaped, unflattened
 from crossentropy.doctor._convert._sources import Unwrapping, source
 from crossentropy.doctor._convert._uses import CLASSES, Axes, Part, needed, uses
 
@@ -85,7 +85,7 @@ class Group:
             self._require_no_others()
         edits = tuple(dict.fromkeys((*self._edits, *self._logits.edits(), *self._indices.edits())))
         safe, imports = rewrite.safe and not self._doubt, frozenset(self._imports)
-        doubt = f"; with {self._doubt} axes, the classes would be another axis than now" if self._doubt else ""
+        doubt = f"; with {self._doubt} axes, the classes may be another axis than now" if self._doubt else ""
         return Proposal(
             loss.made,
             rewrite.rule,
@@ -163,18 +163,20 @@ class Group:
             self._edits.append(edit)
             self._imports |= spelling.imports
 
-    def _check(self, found: Activation, site: Site, laid_out_before: bool) -> None:
+    def _check(self, found: Activation, site: Site, origin: Applied | Output) -> None:
         if not found.plain:
             raise Refused(found.call, f"the {found.kind} changes the dtype as well")
-        if not self._elementwise and (laid_out_before or before_laying_out(site.input) is not site.input):
+        if origin.laid_out:
             self._laid_out = True
             self._require_last_axis(found)
             return
         two_axes = unflattened(site.target) is not None or (found.operand is not None and is_matrix(found.operand))
-        self._suspect(found, two_axes)
+        if not require_class_axis(found) or origin.selected:
+            self._suspect(found, two_axes)
 
     def _suspect(self, found: Activation, two_axes: bool = False) -> None:
-        if not require_class_axis(found) and not two_axes:
+        """Doubt that an activation is over the axis that the loss reads its classes from."""
+        if not two_axes:
             self._doubt = "more than two" if "more" in self._doubt or found.dim is not None else "three"
 
     def _require_last_axis(self, found: Activation) -> None:
@@ -189,7 +191,7 @@ class Group:
         definition, applied = found.source.definition, found.activation
         if applied.operand is None:
             raise Refused(applied.call, f"it cannot be seen what this {applied.kind} is applied to")
-        self._check(applied, site, found.laid_out)
+        self._check(applied, site, found)
         if definition is None:
             self._logits.unwrap(applied.call, found.source, applied.operand)
             return
@@ -226,10 +228,11 @@ class Group:
         """Take the activation away from what models give, and put it back where their output is used otherwise."""
         ends = [(model, self._end(model, output.part)) for model in output.models]
         for model, end in ends:
-            self._check(end, site, output.laid_out)
+            self._check(end, site, output)
             if end.suffix != ends[0][1].suffix:
-                self._suspect(end)
-                self._suspect(ends[0][1])
+                for one in (end, ends[0][1]):
+                    if not require_class_axis(one):
+                        self._suspect(one)
             self._change_model(model, output.part)
         return ends[0][1]
 

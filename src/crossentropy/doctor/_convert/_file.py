@@ -54,7 +54,7 @@ class File:
         self._names: dict[cst.CSTNode, list[QualifiedName]] = {}
 
     def _require_same(self, source: bytes, read: bytes, path: str) -> None:
-        """Raise if places in what libcst read are not those of the text: it drops some comments, or blanks, at the end."""
+        """Raise if places in what libcst read are not those of the text, of which it drops some comments at the end."""
         spans = [self.spans[statement] for statement in self.module.body[-1:]]
         end = max((span.start + span.length for span in spans), default=0)
         if source[:end] != read[:end]:

@@ -258,7 +258,7 @@ class Follower:
             self._lose(attribute, f"{self._name(attribute)} changes its layers")
 
     def _is_taken_apart(self, attribute: cst.Attribute) -> bool:
-        """Whether the layers that an attribute gives are called without the object: one after another, or in a new one."""
+        """Whether the layers that an attribute gives are called without the object, by themselves or in another one."""
         around = (one.func for one in self._script.ancestors(attribute) if isinstance(one, cst.Call))
         made = ((self._script.imported(function) or "").startswith("torch.nn.") for function in around)
         return self._is_sequential() or any(made)

@@ -11,7 +11,7 @@ from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
 from crossentropy.doctor._convert._models import Tail, called, tail
 from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping, method_of
+from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping, is_laid_out, method_of
 from crossentropy.doctor._convert._sources import Source, before_names, source
 from crossentropy.doctor._convert._uses import Part, part_of
 
@@ -26,6 +26,8 @@ class Applied:
     source: Source
     laid_out: bool = False
     """Whether its axes are moved or laid together on the way to the loss."""
+    selected: bool = False
+    """Whether the loss is of rows of it."""
     through: tuple[Parameter, ...] = ()
     """The parameters through which it came."""
 
@@ -38,6 +40,7 @@ class Output:
     """Those that the call may be of."""
     part: Part
     laid_out: bool = False
+    selected: bool = False
     through: tuple[Parameter, ...] = ()
 
 
@@ -59,9 +62,10 @@ class Origins:
 
     def _of(self, argument: cst.BaseExpression, through: tuple[Parameter, ...]) -> list[Applied | Output]:
         named = self._within(argument)
-        laid_out = named is not argument
+        laid_out = is_laid_out(argument) and not self._elementwise
+        selected = named is not argument and not laid_out and not self._elementwise
         if (found := self._direct(named)) is not None:
-            return [replace(found, laid_out=laid_out and not self._elementwise, through=through)]
+            return [replace(found, laid_out=laid_out, selected=selected, through=through)]
         given = parameter(self._script, named)
         if given is None or given in through:
             return []
@@ -72,7 +76,11 @@ class Origins:
         origins = [self._of(value, (*through, given)) for value in values]
         if not all(origins):
             return []
-        return [replace(one, laid_out=one.laid_out or laid_out) for found in origins for one in found]
+        return [
+            replace(one, laid_out=one.laid_out or laid_out, selected=one.selected or selected)
+            for found in origins
+            for one in found
+        ]
 
     def _lost(self, at: cst.CSTNode, why: str) -> list[Applied | Output]:
         if self.obstacle is None:

@@ -128,7 +128,7 @@ def part_of(subscript: cst.Subscript) -> Part:
 
 
 def needed(script: Script, use: cst.BaseExpression, axes: Axes = CLASSES) -> Need:
-    """What is needed of an output where it is used: its form alone, which along `axes` is the largest, or the values."""
+    """What is needed of an output where it is used: its form, which along some axes are the largest, or the values."""
     parent = script.parent(use)
     if isinstance(parent, cst.Expr) or isinstance(script.around(use, cst.BaseSmallStatement), cst.Del):
         return "form"
