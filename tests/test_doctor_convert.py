@@ -1905,3 +1905,36 @@ def test_an_element_of_an_output_is_not_rows_of_it():
         "m = Net()\nout = m(z)\nloss = sum(F.cross_entropy(out[i], y) for i in range(2))\n"
     )
     assert converted(text, package=False, unsafe=True).source == text
+
+
+LAYERS = HEAD + (
+    "from collections import OrderedDict\n\n\n"
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "{}        self.out = nn.Sequential({})\n\n    def forward(self, x):\n        return self.out(x)\n\n\n"
+    "m = Net()\nloss = F.cross_entropy(m(z), y)\n"
+)
+ENTRIES = "        parts = OrderedDict()\n        parts['a'] = nn.Linear(5, 5)\n"
+
+
+def test_the_last_entry_of_an_ordered_dictionary_is_taken_away():
+    text = LAYERS.format(ENTRIES + "        parts['b'] = nn.Softmax(1)\n", "parts")
+    conversion = converted(text, package=False, unsafe=True)
+    assert conversion.source == text.replace("        parts['b'] = nn.Softmax(1)\n", "")
+
+
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [
+        (
+            ENTRIES.replace("['a']", "['b']") + "        parts['a'] = nn.ReLU()\n        parts['b'] = nn.Softmax(1)\n",
+            "parts",
+        ),
+        (
+            "        parts = [nn.Linear(5, 5), nn.Softmax(1)]\n",
+            "*parts)\n        self.more = nn.Sequential(*parts",
+        ),
+    ],
+)
+def test_layers_that_are_not_certain_to_be_the_last_of_one_model_stay(made, given):
+    text = LAYERS.format(made, given)
+    assert converted(text, package=False, unsafe=True).source == text

@@ -28,7 +28,7 @@ def selects_rows(node: cst.CSTNode) -> bool:
     if not isinstance(node, cst.Subscript) or len(node.slice) != 1:
         return False
     taken = node.slice[0].slice
-    return isinstance(taken, cst.Slice) or not is_literal(taken.value)
+    return isinstance(taken, cst.Slice) or (isinstance(taken, cst.Index) and not is_literal(taken.value))
 
 
 def reshaped(script: Script, node: cst.BaseExpression) -> cst.BaseExpression:
