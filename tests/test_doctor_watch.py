@@ -110,6 +110,10 @@ def weighed_mean(sizes: tuple[int, ...]) -> Tensor:
     return torch.stack([F.cross_entropy(logits(n, C), labels(n)) for n in sizes]).mean()
 
 
+class Weighed(nn.CrossEntropyLoss):
+    """A criterion of a program, which has a name of its own."""
+
+
 CE, NLL, BCE, BCEL = F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits
 
 # rule: (mistakes, look-alikes that are right)
@@ -174,8 +178,17 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: BCEL(logits(), logits().sigmoid().detach()), lambda: BCE(logits().sigmoid(), torch.rand(N, C))],
     ),
     "softmax-before-bce": (
-        [lambda: BCE(logits().softmax(1), one_hot().float())],
-        [lambda: BCE(logits(N, 2).softmax(1)[:, 1], torch.rand(N))],
+        [
+            lambda: BCE(logits().softmax(1), one_hot().float()),
+            lambda: BCE(logits().softmax(1)[:, 1:4], torch.rand(N, 3)),
+            lambda: BCE(logits(N, 1).softmax(1), torch.rand(N, 1)),
+        ],
+        [
+            lambda: BCE(logits(N, 2).softmax(1)[:, 1], torch.rand(N)),
+            lambda: BCE(logits(N, 2).softmax(1)[:, 1:], torch.rand(N, 1)),
+            lambda: BCE(logits(N, T, 2).softmax(-1)[..., [1]].flatten(1), torch.rand(N, T)),
+            lambda: BCE(nn.Conv2d(3, 2, 1)(torch.randn(2, 3, 4, 6)).softmax(1).chunk(2, 1)[1], torch.rand(2, 1, 4, 6)),
+        ],
     ),
     "logits-into-bce": (
         [lambda: BCE(3 * logits(), torch.rand(N, C))],
@@ -241,7 +254,14 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: F.kl_div(torch.randn(N, C).log_softmax(1), logits().softmax(1), reduction="batchmean"),
         ],
     ),
-    "padding-not-ignored": ([padded], [lambda: padded(ignore_index=0), lambda: padded(reduction="none")]),
+    "padding-not-ignored": (
+        [padded],
+        [
+            lambda: padded(ignore_index=0),
+            lambda: padded(reduction="none"),
+            lambda: padded(weight=(torch.arange(9) > 0).float()),
+        ],
+    ),
     "all-targets-ignored": (
         [lambda: CE(logits(), torch.full((N,), -100))],
         [lambda: CE(logits(), torch.tensor([-100] * 5 + [1]))],
@@ -284,8 +304,11 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: language_model(1), variational_autoencoder],
     ),
     "loss-constructor-call": (
-        [lambda: nn.CrossEntropyLoss(logits(), labels())],
-        [lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels())],
+        [lambda: nn.CrossEntropyLoss(logits(), labels()), lambda: Weighed(logits(), labels())],
+        [
+            lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels()),
+            lambda: Weighed(torch.rand(C))(logits(), labels()),
+        ],
     ),
     "detached-loss": (
         [

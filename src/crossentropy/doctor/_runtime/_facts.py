@@ -141,12 +141,13 @@ def _normal(call: Call, made: Source, rank: int) -> int | None:
 
 
 def _is_column(call: Call, made: Source) -> bool:
-    """Whether the input is one column of a softmax, so that each number of it stands alone."""
+    """Whether the input is one column of a softmax over several, so that each number of it stands alone."""
     shape, size = made.trace.shape, call.x.numel()
     if made.over is None or not shape:
         return 2 in shape and math.prod(shape) == 2 * size
-    gone = made.over not in [source(call.input, axis)[1] for axis in range(call.x.dim())]
-    return gone and math.prod(shape) == shape[made.over] * size
+    olds = [source(call.input, axis)[1] for axis in range(call.x.dim())]
+    alone = made.over not in olds or call.x.shape[olds.index(made.over)] == 1
+    return alone and shape[made.over] > 1 and math.prod(shape) == shape[made.over] * size
 
 
 def _clipped(log_softmax: Trace, axis: int) -> _facts.Place | None:

@@ -40,11 +40,12 @@ def was_filled(trace: Trace, padding: int, last: bool) -> bool:
 
 
 def is_weighed(call: Call, label: int) -> bool:
-    """Whether a class has a weight of its own, so that it counts on purpose."""
+    """Whether a class has a weight of its own, so that it counts on purpose; or the weight 0, and does not count."""
     weight = call.weight
     if not isinstance(weight, Tensor) or weight.shape != (num_classes(call),) or label >= len(weight):
         return False
-    return float(weight[label]) not in (0.0, float(weight.double().median())) and weight.unique().numel() == 2
+    own = float(weight[label])
+    return own == 0 or (own != float(weight.double().median()) and weight.unique().numel() == 2)
 
 
 def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
