@@ -57,6 +57,16 @@ def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
     return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
 
 
+def beside(y: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Labels in rows beside the tokens that were read, whether rows are the first axis or the second."""
+    if y.numel() < 8 or not ids.numel() or ids.device != y.device:
+        return
+    if y.numel() % ids.shape[0] == 0:
+        yield y.reshape(ids.shape[0], -1), ids
+    if y.numel() % ids.shape[1] == 0:
+        yield y.reshape(-1, ids.shape[1]).T, ids.T
+
+
 def is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:
     """Whether labels are the tokens, moved by some places; ignored ones fit anything."""
     length = min(rows.shape[1], ids.shape[1] - shift)
