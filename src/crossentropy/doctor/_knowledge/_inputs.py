@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
 
 from crossentropy.doctor._finding import Place
-from crossentropy.doctor._knowledge._facts import Dim, Tensor, times
+from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
 from crossentropy.doctor._knowledge._targets import soft
 from crossentropy.doctor.rules import UNDERFLOWS, Confidence
@@ -235,10 +234,11 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         return
     if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
+        entries, rows = times(x.shape or (Unknown(),)), times(((x.shape or (Unknown(),))[0], _positions(x)))
         yield Found(
             "kl-div-reduction",
-            f"{case.title} with reduction='mean' divides by all {_number(x.shape and times(x.shape))}entries and not by "
-            f"the {_number(x.shape and times((x.shape[0], _positions(x))))}rows: the divergence is {classes}× too small — reduction='batchmean'",
+            f"{case.title} with reduction='mean' divides by all {_number(entries)}entries and not by the "
+            f"{_number(rows)}rows: the divergence is {classes}× too small — reduction='batchmean'",
             case.confidence,
             cause=case.made,
         )
@@ -261,7 +261,7 @@ def _positions(x: Tensor) -> Dim:
     return entries // x.count if known else times((x.shape or ())[1:-1])
 
 
-def _number(count: Dim | Literal[()] | None) -> str:
+def _number(count: Dim) -> str:
     """How many there are, where that is known."""
     return f"{count} " if isinstance(count, int) else ""
 
