@@ -254,8 +254,9 @@ def _reduction(case: LossCall) -> Iterator[Found]:
 def _positions(x: Tensor) -> Dim:
     """How many distributions a sample has."""
     entries = times((x.shape or ())[1:])
-    known = isinstance(entries, int) and isinstance(x.count, int) and x.count and entries % x.count == 0
-    return entries // x.count if known else times((x.shape or ())[1:-1])
+    if isinstance(entries, int) and isinstance(x.count, int) and x.count and entries % x.count == 0:
+        return entries // x.count
+    return times((x.shape or ())[1:-1])
 
 
 def _number(count: Dim) -> str:
