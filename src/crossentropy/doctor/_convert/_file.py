@@ -57,7 +57,8 @@ class File:
         """Raise if places in what libcst read are not those of the text, of which it drops some comments at the end."""
         spans = [self.spans[statement] for statement in self.module.body[-1:]]
         end = max((span.start + span.length for span in spans), default=0)
-        if source[:end] != read[:end]:
+        rest = [line.strip() for line in source[end:].splitlines()]
+        if source != read and (source[:end] != read[:end] or any(line and not line.startswith(b"#") for line in rest)):
             raise SourceError(1, 1, "the line ends of this file would not survive", path)
 
     def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:
