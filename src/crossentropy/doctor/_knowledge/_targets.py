@@ -39,6 +39,13 @@ def _why_swapped(case: LossCall) -> str:
     scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
     if y.graph and x.graph is None and not x.kind and not y.parts and scores:
         return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
+    divergence = case.loss == "kl_div" and case.settings.get("log_target", False) is False and not case.open
+    student = y.graph or not x.graph  # whose log-probabilities the first argument should be
+    if divergence and x.kind in ("probabilities", "mixture") and y.kind == "log-probabilities" and student:
+        return (
+            f"the first argument of {case.title} is softmax{at(x)}, the target, and the second log_softmax{at(y)}, the "
+            "prediction: input first"
+        )
     backwards = y.graph and x.graph is False
     if backwards and case.loss != "kl_div":
         return (

@@ -263,27 +263,37 @@ def pad_sequence(call: Call) -> Tensor:
     rows, value = call.get("sequences", 0), call.get("padding_value", 2, 0)
     first = as_tensor(next(iter(rows), Unknown()) if isinstance(rows, (list, tuple)) else Unknown())
     tensors = [as_tensor(row) for row in rows] if isinstance(rows, (list, tuple)) else [first]
-    number = int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else None
-    integers = first.kind in ("indices", "range") or first.dtype == "long"
+    lengths = {t.shape[0] if t.shape else Unknown() for t in tensors}
+    length = next(iter(lengths)) if len(lengths) == 1 and len(tensors) > 1 else Unknown()
+    alike = isinstance(length, int)  # so that nothing is filled up
     unknown = not first.kind and not first.dtype  # which as labels are integers
-    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and (integers or unknown) else set())
-    fills |= {number} if number is not None and number < 0 else set()
-    fills |= {SomePadding()} if (integers or unknown) and _is_padding(value) else set()
+    integers = unknown or first.kind in ("indices", "range") or first.dtype == "long"
+    fills = first.fills if alike else first.fills | _padding(value, integers)
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
     count = len(rows) if isinstance(rows, (list, tuple)) and not any(isinstance(r, Maybe) for r in rows) else Unknown()
-    sizes = (count, Unknown(), *inner) if call.get("batch_first", 1, False) is True else (Unknown(), count, *inner)
+    sizes = (count, length, *inner) if call.get("batch_first", 1, False) is True else (length, count, *inner)
     return first.to(
         shape=sizes,
-        fills=frozenset(fills),
-        likely=first.likely or unknown,
+        fills=fills,
+        likely=first.likely or (unknown and not alike),
         source=Sequence(),
         offset=0,
         total=None,
         low=min(lows) if lows else None,
         high=max(highs) if highs else None,
     )
+
+
+def _padding(value: Value, integers: bool) -> frozenset[int]:
+    """What rows of different lengths are filled up with, if it may be a label."""
+    if not isinstance(value, (int, float)):
+        return frozenset({SomePadding()} if integers and _is_padding(value) else ())
+    if abs(value) >= 1e9:
+        return frozenset()
+    number = int(value)
+    return frozenset({number} if number < 0 else {Padding(number)} if integers else ())
 
 
 def _is_padding(value: Value) -> bool:

@@ -82,7 +82,8 @@ def scatter(report: Report, x: Tensor, call: Call) -> Tensor:
     index, value = as_tensor(call.get("index")), call.get("value", default=call.get("src"))
     if x.kind != "zeros" or value not in (1, 1.0):
         return x.to(kind="", low=None, high=None) if x.kind in ("zeros", "ones") else x
-    columns = index.shape[-1] if index.shape else None
-    if columns == 1 or columns is None:
-        return x.to(kind="one-hot", made=call.place, axis=-1, count=x.size(-1))
-    return x.to(kind="multi-hot", made=call.place, axis=-1, count=x.size(-1))
+    dim, rank = call.get("dim"), x.rank if x.rank is not None else index.rank
+    axis = dim if type(dim) is int and dim < 0 else dim - rank if type(dim) is int and rank is not None else -1
+    columns = index.shape[axis] if index.shape and -len(index.shape) <= axis else None
+    kind = "one-hot" if columns == 1 or columns is None else "multi-hot"
+    return x.to(kind=kind, made=call.place, axis=axis, count=x.size(axis))

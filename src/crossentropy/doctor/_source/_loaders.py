@@ -99,7 +99,8 @@ def _batch(run: Interpreter, loader: Layer, dataset: Value, size: Value) -> Valu
     item = sample(run, dataset)
     collate = loader.call.get("collate_fn")
     if collate is not None:
-        return run.call(collate, Call([[item, sample(run, dataset)]], {}, loader.call.place))
+        other = sample(run, dataset[::-1] if isinstance(dataset, (list, tuple)) else dataset)  # perhaps not as long
+        return run.call(collate, Call([[item, other]], {}, loader.call.place))
     return _collated(item, size)
 
 
