@@ -159,6 +159,8 @@ class Tensor:
     offset: Dim = 0
     banned: frozenset[int] = frozenset()
     """Classes whose logit is −inf."""
+    diagonal: bool = False
+    """Whether −inf was written over its diagonal, of scores that compare each of several things with each."""
     picked: bool = False
     """Whether it is one column of several, of which each has its own mean."""
     mixed: Place | None = None

@@ -19,6 +19,10 @@ from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, known
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
 
+_INDICES = ("indices", "range", "binary", "bits", "constant", "")
+"""What may be meant as class indices."""
+
+
 def swapped(case: LossCall) -> Iterator[Found]:
     """The target where the input belongs."""
     if why := _why_swapped(case):
@@ -72,7 +76,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
             case.confidence,
         )
         return
-    if y.kind in ("one-hot", "multi-hot", "bits"):
+    if y.kind in ("one-hot", "multi-hot") or (y.kind == "bits" and not _is_index(case)):
         yield from _hot(case)
     elif same and y.shape is not None and x.rank != 1 and y.kind not in _SOFT and _extra(case):
         yield Found(
@@ -81,7 +85,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
             f"too many — target.squeeze{_squeezed(y)}",
             case.confidence,
         )
-    elif y.dtype == "float" and y.kind in ("indices", "", "constant") and rows is not None and y.rank == len(rows):
+    elif y.dtype == "float" and y.kind in _INDICES and rows is not None and y.rank == len(rows):
         yield Found(
             "float-class-index",
             f"class indices have a floating dtype: {case.title} expects integers — target.long()",
@@ -93,6 +97,12 @@ def shapes(case: LossCall) -> Iterator[Found]:
             f"class indices are converted to floating point: {case.title} expects integers",
             "likely",
         )
+
+
+def _is_index(case: LossCall) -> bool:
+    """Whether a target of zeros and ones has one of them for each row, as far as is known."""
+    x, y = case.x, case.y
+    return y.rank == 1 if x.rank is None else y.rank is not None and y.rank != x.rank
 
 
 def _extra(case: LossCall) -> bool:
@@ -143,7 +153,8 @@ def axes(case: LossCall) -> Iterator[Found]:
             place=x.mixed,
         )
         return
-    if x.axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
+    soft = y.kind in _SOFT and not (y.kind == "bits" and _is_index(case))
+    if x.axis is None or x.rank is None or x.rank < 3 or soft:
         return
     if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
@@ -186,6 +197,14 @@ def masked(case: LossCall) -> Iterator[Found]:
             f"all but the largest logits of a row are −inf, and the class of {case.title} can be any: where it "
             "is not among them the loss is inf",
             "likely",
+        )
+        return
+    if case.x.diagonal and y.kind == "range" and y.low == 0 and y.rank == 1:
+        yield Found(
+            "masked-target-logit",
+            f"the diagonal of the logits is −inf, and the labels of {case.title} are that diagonal, 0, 1, 2 …: the "
+            "loss of each row is inf",
+            case.confidence,
         )
         return
     if not isinstance(y.low, int) or not isinstance(y.high, int) or y.kind != "indices":

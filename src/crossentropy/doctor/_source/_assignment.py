@@ -35,7 +35,7 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
             return x.to(kind=hot, made=place, axis=-1, count=x.size(-1))
         return x.to(kind="", low=None, high=None)
     mask = keys[0] if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].dtype == "bool" else None
-    if value == -math.inf and (mask is None or mask.kind != SMALLER):
+    if value == -math.inf and (mask is None or mask.kind not in (SMALLER, "identity")):
         last = keys[-1] if len(keys) == x.rank or whole else None
         classes = last if isinstance(last, (list, tuple, range)) else [last]
         return x.to(

@@ -38,6 +38,17 @@ def dtype_of(value: Value) -> str:
     return "bool" if "bool" in name else ""
 
 
+def is_floating(dtype: External) -> bool:
+    """dtype.is_floating_point."""
+    return dtype_of(dtype) == "float"
+
+
+def same_dtype(a: External, b: External) -> bool | None:
+    """Whether two are the same dtype; of a tensor's it is not known how many bits it has."""
+    known = dtype_of(a), dtype_of(b)
+    return a == b if "" in known or a == b or known[0] != known[1] else None
+
+
 def shape_of(values: list[Value]) -> Shape | None:
     """A shape that is given by numbers, or by one tuple."""
     values = dims(values)

@@ -15,6 +15,7 @@ from typing import TypeGuard
 
 from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _tokenizers
 from crossentropy.doctor._source._builtins import copied
+from crossentropy.doctor._source._creation import same_dtype
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -255,7 +256,7 @@ class Expressions(ABC):
             if isinstance(node.op, ast.UAdd):
                 return value
             negative = isinstance(node.op, ast.USub)
-            return _arithmetic.negate(value) if negative else value.plain(kind="binary", dtype="bool")
+            return _arithmetic.negate(value) if negative else _arithmetic.inverted(value)
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
             return -value
         return value if isinstance(node.op, ast.UAdd) else Unknown()
@@ -301,6 +302,9 @@ class Expressions(ABC):
             return Unknown() if contained is None else contained is isinstance(op, ast.In)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return _arithmetic.compare(type(op), left, right)
+        if isinstance(left, External) and isinstance(right, External) and isinstance(op, (ast.Eq, ast.NotEq)):
+            same = same_dtype(left, right)
+            return Unknown() if same is None else same is isinstance(op, ast.Eq)
         alike = isinstance(left, External) is isinstance(right, External)
         if type(op) in _COMPARE and alike and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
             with suppress(TypeError):

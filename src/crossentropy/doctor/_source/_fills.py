@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from crossentropy.doctor._source._arithmetic import SMALLER
+from crossentropy.doctor._source._arithmetic import SMALLER, broadcast
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Padding, Tensor, Unknown, Value
@@ -20,6 +20,8 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     """A tensor with some numbers replaced: labels that are filled in, and fills that are taken out."""
     if mask is not None and mask.kind == SMALLER and value == -math.inf:
         return x.to(masked=True)
+    if mask is not None and mask.kind == "identity":
+        return filled_diagonal(x, value)
     if (isinstance(value, Tensor) and value.kind == "constant") or (isinstance(value, float) and x.kind == "logits"):
         return x
     if not isinstance(value, int) or isinstance(value, bool):
@@ -52,6 +54,18 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     return x.to(kind=kind, fills=fills | {number}, **bounds)
 
 
+def filled_diagonal(x: Tensor, value: Value) -> Tensor:
+    """A tensor with another number all over its diagonal."""
+    if value == -math.inf:
+        return x.to(diagonal=True)
+    return x if x.kind in ("logits", "bits") else x.plain()
+
+
+def fill_diagonal(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Of the call x.fill_diagonal_(value)."""
+    return filled_diagonal(x, call.get("fill_value"))
+
+
 def where(report: Report, condition: Tensor, call: Call) -> Value:
     """Of the call torch.where(condition, input, other)."""
     a, b = call.get("input"), call.get("other")
@@ -66,7 +80,9 @@ def where(report: Report, condition: Tensor, call: Call) -> Value:
     if first.kind == "banned" and second.kind == "logits":
         return filled(second, condition, -math.inf)
     kind = first.kind if first.kind == second.kind else ""
-    return first.to(kind=kind, low=None, high=None, fills=first.fills | second.fills, source=None, total=None)
+    shape = broadcast(first.shape, second.shape)
+    shape = shape if condition.shape is None else broadcast(condition.shape, shape)
+    return first.to(kind=kind, shape=shape, low=None, high=None, fills=first.fills | second.fills, source=None, total=None)
 
 
 def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:

@@ -31,11 +31,21 @@ def index(x: Tensor, key: Value, place: Place) -> Tensor:
     """x[key]."""
     keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
     if x.shape is None:
-        return _of_unknown_rank(x, keys, place)
+        return _of_unknown_rank(x.to(diagonal=False), keys, place)
     moved = _axes.indexed(x.shape, [_plain(part) for part in keys])
     if moved is None:
         return Tensor(graph=x.graph, dtype=x.dtype, cut=x.cut)
-    return _cut(x, x.shape, keys, moved)
+    return _cut(x if all(map(_takes_all, keys)) else _of_some(x), x.shape, keys, moved)
+
+
+def _takes_all(part: Value) -> bool:
+    """Whether a part of an index leaves an axis as it is, or makes a new one."""
+    return part is None or part is Ellipsis or part == slice(None)
+
+
+def _of_some(x: Tensor) -> Tensor:
+    """What is true of some rows or columns too."""
+    return x.to(diagonal=False, low=None, high=None) if x.kind == "range" else x.to(diagonal=False)
 
 
 def _plain(part: Value) -> Value:

@@ -120,6 +120,8 @@ def layer_attribute(layer: Layer, name: str) -> Value:
         return layer.attributes.setdefault(name, Unknown())
     if name == "training":
         return True
+    if name == "dtype" and layer.kind == "parameters":
+        return External("torch.float32")
     if name in ("config", "hparams", "args") or _configurations.is_entry(layer, name):
         return layer.attributes.setdefault(name, Unknown())
     return Bound(layer, name)

@@ -14,7 +14,18 @@ from crossentropy.doctor._source import _arithmetic, _by_hand, _fills, _reductio
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, External, Maybe, Number, Padding, Sequence, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import (
+    Call,
+    External,
+    Layer,
+    Maybe,
+    Number,
+    Padding,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 Operation: TypeAlias = Callable[[Report, Tensor, Call], Value]
 
@@ -154,10 +165,10 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
 
 def _to(report: Report, x: Tensor, call: Call) -> Tensor:
     for value in (value for name, value in call.kwargs.items() if name != "input"):
-        if dtype := dtype_of(value):
+        if dtype := value.dtype if isinstance(value, Tensor) else dtype_of(value):
             return to_dtype(x, dtype)
-        if isinstance(value, Tensor) and value.dtype:
-            return to_dtype(x, value.dtype)
+        if isinstance(value, Layer) and value.kind == "parameters":
+            return to_dtype(x, "float")
     return x
 
 
@@ -250,7 +261,8 @@ def _selected(x: Tensor, axis: Value) -> Tensor:
 
 
 def _flip(report: Report, x: Tensor, call: Call) -> Tensor:
-    return x.to(source=Sequence(), total=None)
+    kind = "indices" if x.kind == "range" else x.kind
+    return x.to(kind=kind, source=Sequence(), total=None, diagonal=False)
 
 
 def _normalize(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -306,6 +318,10 @@ def _numel(report: Report, x: Tensor, call: Call) -> Value:
     return times(x.shape) if x.shape is not None else Unknown()
 
 
+def _is_floating(report: Report, x: Tensor, call: Call) -> Value:
+    return x.dtype == "float" if x.dtype else Unknown()
+
+
 def _moved(name: str) -> Operation:
     return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place)
 
@@ -321,7 +337,12 @@ def _like(name: str) -> Operation:
 
 
 def _without_sequence(name: str) -> Operation:
-    return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place).to(source=None)
+    def run(report: Report, x: Tensor, call: Call) -> Tensor:
+        kind = "indices" if x.kind == "range" else x.kind
+        source = None if x.source is None else Sequence()
+        return _shapes.moved(x, name, call.kwargs, call.place).to(kind=kind, source=source, diagonal=False)
+
+    return run
 
 
 def _view(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -359,13 +380,14 @@ _NAMED: dict[str, Operation] = {
     "sum": _reductions.total, "median": _with_places, "mode": _with_places,
     "all": _reductions.truths, "any": _reductions.truths,
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
+    "fill_diagonal": _fills.fill_diagonal,
     "pad": _padded, "gather": _gather("gather"), "take_along_dim": _gather("take_along_dim"),
     "split": _split, "chunk": _chunk, "tensor_split": _chunk, "unbind": _unbind,
     "vsplit": _along(_chunk, lambda rank: 0), "hsplit": _along(_chunk, lambda rank: 0 if rank == 1 else 1),
     "narrow": lambda r, x, c: _with_size(x, c.get("dim"), c.get("length")),
     "select": lambda r, x, c: _selected(x, c.get("dim")),
     **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
-    "size": _size, "numel": _numel, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
+    "size": _size, "numel": _numel, "is_floating_point": _is_floating, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
     "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view, "resize": _view,
     "rearrange": lambda r, x, c: _shapes.rearrange(x, c.get("pattern"), c.place),
     **{name: _moved(name) for name in ("flatten", "ravel", "unflatten", "permute", "transpose", "t", "T", "H", "mT")},
