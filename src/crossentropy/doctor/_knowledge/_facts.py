@@ -18,15 +18,17 @@ Value: TypeAlias = Any
 class Unknown:
     """A value that is not known; equal only to itself, and to itself plus a number."""
 
-    __slots__ = ("base", "foreign", "members", "owner", "plus")
+    __slots__ = ("base", "foreign", "members", "number", "owner", "plus")
 
-    def __init__(self, base: object = None, plus: int = 0, owner: Unknown | None = None) -> None:
+    def __init__(self, base: object = None, plus: int = 0, owner: Unknown | None = None, number: str = "") -> None:
         self.base = self if base is None else base
         self.plus = plus
         self.owner = owner
         """What it is an attribute or an item of."""
         self.foreign: bool = owner is not None and owner.foreign
         """Whether a library that is not read has made it."""
+        self.number = number
+        """Whether it is an integer: INTEGER, or DRAWN; empty where that is not known."""
         self.members: dict[Value, Value] = {}
         """Its attributes and items, so that one asked for twice is the same."""
 
@@ -36,11 +38,32 @@ class Unknown:
             self.members[key] = Unknown(owner=self)
         return self.members[key]
 
+    def moved(self, by: int, number: str = "") -> Unknown:
+        """It plus a number, or itself as an integer."""
+        return Unknown(self.base, self.plus + by, number=number or self.number)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unknown) and self.base is other.base and self.plus == other.plus
 
     def __hash__(self) -> int:
         return hash((id(self.base), self.plus))
+
+
+INTEGER = "integer"
+"""Of something unknown: an integer,"""
+DRAWN = "drawn"
+"""and one that is drawn anew each time, between bounds."""
+
+
+def integer(*values: Value) -> Unknown:
+    """An integer that is computed of others."""
+    drawn = any(isinstance(value, Unknown) and value.number == DRAWN for value in values)
+    return Unknown(number=DRAWN if drawn else INTEGER)
+
+
+def is_integer(value: Value) -> bool:
+    """Whether a value is an integer, known or not."""
+    return value.number != "" if isinstance(value, Unknown) else isinstance(value, int) and not isinstance(value, bool)
 
 
 class Padding(int):
@@ -66,10 +89,10 @@ def plus(first: Dim, second: Dim) -> Dim:
     if isinstance(first, int) and isinstance(second, int):
         return first + second
     if isinstance(first, Unknown) and isinstance(second, int):
-        return Unknown(first.base, first.plus + second)
+        return first.moved(second)
     if isinstance(second, Unknown) and isinstance(first, int):
-        return Unknown(second.base, second.plus + first)
-    return Unknown()
+        return second.moved(first)
+    return integer(first, second)
 
 
 def minus(first: Dim, second: Dim) -> Dim:
@@ -78,7 +101,7 @@ def minus(first: Dim, second: Dim) -> Dim:
         return plus(first, -second)
     if isinstance(first, Unknown) and first.base is second.base:
         return first.plus - second.plus
-    return Unknown()
+    return integer(first, second)
 
 
 def times(sizes: Shape) -> Dim:
@@ -92,7 +115,7 @@ def times(sizes: Shape) -> Dim:
             unknown.append(size)
     if not unknown:
         return result
-    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
+    return unknown[0] if result == 1 and len(unknown) == 1 else integer(*unknown)
 
 
 Dim: TypeAlias = "int | Unknown"

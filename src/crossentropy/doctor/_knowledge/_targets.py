@@ -91,7 +91,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
             f"class indices have a floating dtype: {case.title} expects integers — target.long()",
             case.confidence,
         )
-    elif y.dtype == "float" and y.kind == "indices" and y.rank is None:
+    elif y.dtype == "float" and y.kind == "indices" and (y.rank is None or (y.rank == 1 and x.rank is None)):
         yield Found(
             "float-class-index",
             f"class indices are converted to floating point: {case.title} expects integers",
@@ -331,6 +331,7 @@ def soft(case: LossCall) -> Iterator[Found]:
         "relu": "outputs of a ReLU", "tanh": "scores",
     }  # fmt: skip
     counts = y.kind == "indices" and y.dtype == "float" and x.rank is not None and x.rank == y.rank and x.rank > 1
+    counts = counts and isinstance(y.high, int) and y.high > 1  # zeros and ones may be one-hot rows
     counts = counts and y.shape is not None and x.shape is not None and y.shape[-1] == x.shape[-1] != 1
     fits = x.rank is None or y.rank is None or x.rank == y.rank
     scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names

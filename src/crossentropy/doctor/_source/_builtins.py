@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 
+from crossentropy.doctor._knowledge._facts import INTEGER
 from crossentropy.doctor._source import _by_name, _loaders
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
@@ -66,7 +67,9 @@ def _len(run: Interpreter, arguments: Call) -> Value:
     if isinstance(value, Layer) and value.items and value.kind in ("ModuleList", "Sequential", "ModuleDict"):
         return len(value.items)
     if isinstance(value, Unknown):
-        return value.member("len()")
+        length = value.member("len()")
+        length.number = length.number or INTEGER
+        return length
     return _loaders.length(run, value)
 
 
@@ -154,7 +157,9 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
     def function(run: Interpreter, arguments: Call) -> Value:
         value = _first(arguments)
         if isinstance(value, Tensor):
-            return Number(value.to(graph=False, cut=arguments.place), arguments.place) if value.parts else Unknown()
+            if value.parts:
+                return Number(value.to(graph=False, cut=arguments.place), arguments.place)
+            return read(value) if kind is int else Unknown()
         if (
             isinstance(value, (int, float, str))
             and len(arguments.args) == 1
@@ -162,6 +167,8 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
         ):
             with suppress(ValueError, OverflowError):
                 return value if type(value) is kind or (isinstance(value, int) and kind is int) else kind(value)
+        if kind is int and isinstance(value, Unknown):
+            return value.moved(0, value.number or INTEGER)
         return value if isinstance(value, (Number, Unknown)) else Unknown()
 
     return function

@@ -25,8 +25,8 @@ from crossentropy.doctor._source import (
     _trainers,
     _unknowns,
 )
-from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._creation import is_floating
+from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._joins import LIKELY, doubtful, join
 from crossentropy.doctor._source._names import canonical, constant

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from crossentropy.doctor._knowledge._facts import minus, plus
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._knowledge._facts import is_integer, minus, plus
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._shapes import dims
 from crossentropy.doctor._source._values import (
     Call,
@@ -51,11 +51,16 @@ def same_dtype(a: External, b: External) -> bool | None:
 
 def shape_of(values: list[Value]) -> Shape | None:
     """A shape that is given by numbers, or by one tuple."""
+    told = len(values) == 1 and isinstance(values[0], (list, tuple))
     values = dims(values)
-    if len(values) == 1 and isinstance(values[0], Unknown):
+    if len(values) == 1 and isinstance(values[0], Unknown) and not told and not is_integer(values[0]):
         return None
-    return tuple(v if isinstance(v, int) and not isinstance(v, bool) else v if isinstance(v, Unknown) else Unknown()
-                 for v in values)  # fmt: skip
+    return tuple(
+        v if isinstance(v, (int, Unknown)) and not isinstance(v, bool)
+        else read(v) if isinstance(v, Tensor)
+        else Unknown()
+        for v in values
+    )  # fmt: skip
 
 
 def _filled(call: Call, kind: str, dtype: str = "float", **facts: Value) -> Tensor:
@@ -198,7 +203,8 @@ def _of_integers(data: Value, leaves: list[Value], dtype: str, facts: dict[str, 
     if known and (hot := _hot(data)):
         return Tensor(kind=hot, dtype=dtype or "long", **facts)
     bounds = {"low": min(real), "high": max(real)} if real and whole else {"high": max(real)} if real else {}
-    kind, dtype = "indices" if numbers else "", dtype or ("long" if whole else "")
+    integers = whole or (all(map(is_integer, leaves)) and len(facts["shape"] or ()) == 1)
+    kind, dtype = "indices" if numbers or integers else "", dtype or ("long" if integers else "")
     return Tensor(kind=kind, dtype=dtype, fills=fills, source=Sequence(), **bounds, **facts)
 
 
@@ -229,7 +235,7 @@ def _shape_of_data(data: Value) -> Shape | None:
         return (len(data),)
     if not isinstance(data, (list, tuple)):
         return ()
-    if any(isinstance(item, Maybe) for item in data):
+    if any(isinstance(item, Maybe) or (isinstance(item, Unknown) and not is_integer(item)) for item in data):
         return None
     inner = _shape_of_data(data[0]) if data else ()
     size = Unknown() if any(isinstance(item, Unknown) for item in data) else len(data)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
+from crossentropy.doctor._knowledge._facts import integer, is_integer
 from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._creation import same_dtype
@@ -67,6 +68,8 @@ _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_, ast.BitAnd: operator.and_,
 }  # fmt: skip
+_WHOLE = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)
+"""Operations that make integers of integers."""
 _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge,
@@ -228,12 +231,15 @@ class Expressions(ABC):
         if isinstance(left, (Tensor, Number)) or isinstance(right, (Tensor, Number)):
             return _arithmetic.combine(self.report, type(op), left, right, place)
         if isinstance(left, Unknown) and type(right) is int and isinstance(op, (ast.Add, ast.Sub)):
-            return Unknown(left.base, left.plus + (right if isinstance(op, ast.Add) else -right))
+            return left.moved(right if isinstance(op, ast.Add) else -right)
         if isinstance(right, Unknown) and type(left) is int and isinstance(op, ast.Add):
-            return Unknown(right.base, right.plus + left)
+            return right.moved(left)
         if isinstance(op, ast.Mod) and isinstance(left, Unknown) and type(right) is int and right > 0:
             return Tensor(kind="indices", dtype="long", shape=(), graph=False, low=0, high=right - 1)
-        if isinstance(op, ast.Mult) and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+        unknown = isinstance(left, Unknown) or isinstance(right, Unknown)
+        if unknown and isinstance(op, _WHOLE) and is_integer(left) and is_integer(right):
+            return integer(left, right)
+        if unknown and isinstance(op, ast.Mult):
             return _repeated(left, right)
         if isinstance(op, ast.Add) and (isinstance(left, (list, tuple)) or isinstance(right, (list, tuple))):
             return _appended(left, right)

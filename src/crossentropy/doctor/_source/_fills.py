@@ -82,7 +82,8 @@ def where(report: Report, condition: Tensor, call: Call) -> Value:
     kind = first.kind if first.kind == second.kind else ""
     shape = broadcast(first.shape, second.shape)
     shape = shape if condition.shape is None else broadcast(condition.shape, shape)
-    return first.to(kind=kind, shape=shape, low=None, high=None, fills=first.fills | second.fills, source=None, total=None)
+    fills = first.fills | second.fills
+    return first.to(kind=kind, shape=shape, low=None, high=None, fills=fills, source=None, total=None)
 
 
 def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:

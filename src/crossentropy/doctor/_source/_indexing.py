@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, minus, plus
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, minus, plus
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
 
@@ -25,6 +25,13 @@ def as_tensor(value: Value) -> Tensor:
     if isinstance(value, float):
         return Tensor(kind="constant", dtype="float", shape=(), graph=False)
     return Tensor()
+
+
+def read(x: Tensor) -> Unknown:
+    """The integer that is read from a tensor: drawn anew, where it is one of several."""
+    whole = x.kind in ("indices", "range", "binary", "bits", "counts") and x.dtype != "float"
+    drawn = isinstance(x.low, int) and isinstance(x.high, int) and x.low < x.high
+    return Unknown(number=DRAWN if whole and drawn else INTEGER if whole else "")
 
 
 def index(x: Tensor, key: Value, place: Place) -> Tensor:

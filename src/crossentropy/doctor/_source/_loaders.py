@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crossentropy.doctor._knowledge._facts import is_integer
 from crossentropy.doctor._source import _assignment, _shapes
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
@@ -139,7 +140,7 @@ def _collated(item: Value, size: Value) -> Value:
         return {name: _with_source(_collated(part, size), part, shared) for name, part in item.items()}
     if isinstance(item, bool):
         return Tensor(kind="binary", dtype="bool", shape=(size,), graph=False)
-    if isinstance(item, int):
+    if is_integer(item):
         return Tensor(kind="indices", dtype="long", shape=(size,), graph=False)
     if isinstance(item, float):
         return Tensor(kind="constant", dtype="float", shape=(size,), graph=False, samples=True)

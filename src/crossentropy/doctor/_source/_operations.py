@@ -12,7 +12,7 @@ from crossentropy.doctor._knowledge._binding import bound
 from crossentropy.doctor._knowledge._facts import times
 from crossentropy.doctor._source import _arithmetic, _by_hand, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import (
     Call,
@@ -185,7 +185,7 @@ def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _item(report: Report, x: Tensor, call: Call) -> Value:
-    return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else Unknown()
+    return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else read(x)
 
 
 def _gather(name: str) -> Operation:
@@ -387,8 +387,9 @@ _NAMED: dict[str, Operation] = {
     "narrow": lambda r, x, c: _with_size(x, c.get("dim"), c.get("length")),
     "select": lambda r, x, c: _selected(x, c.get("dim")),
     **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
-    "size": _size, "numel": _numel, "is_floating_point": _is_floating, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
-    "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view, "resize": _view,
+    "size": _size, "numel": _numel, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
+    "is_floating_point": _is_floating, "matmul": _matmul, "linear": _linear,
+    "view": _view, "reshape": _view, "resize": _view,
     "rearrange": lambda r, x, c: _shapes.rearrange(x, c.get("pattern"), c.place),
     **{name: _moved(name) for name in ("flatten", "ravel", "unflatten", "permute", "transpose", "t", "T", "H", "mT")},
     **{name: _moved(name) for name in ("movedim", "squeeze", "unsqueeze", "as_strided", "expand", "repeat", "tile")},

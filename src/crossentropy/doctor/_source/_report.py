@@ -10,14 +10,16 @@ from itertools import chain, islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._knowledge._facts import DRAWN
 from crossentropy.doctor._knowledge._loss_call import LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
 VARYING = "over the labels that are not ignored, whose number varies,"
 """Of which losses it is not known that their numbers of rows differ."""
+DIFFERENT = "over numbers of rows that are drawn at random"
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -340,4 +342,6 @@ def _unequal(parts: frozenset[Part]) -> str:
             return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
         if len(same) > 1 and any(part.uneven for part in same):
             return VARYING
+        if len({part.rows for part in same if isinstance(part.rows, Unknown) and part.rows.number == DRAWN}) > 1:
+            return DIFFERENT
     return ""
