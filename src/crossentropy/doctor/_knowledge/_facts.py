@@ -198,6 +198,8 @@ class Tensor:
     """Of a sum or logsumexp: what was summed."""
     equals: Value = None
     """Of a comparison for equality: what was compared with; of one for difference: that, in a tuple."""
+    written: Value = None
+    """The place that a one was written to last."""
     likely: bool = False
     """Whether what is known holds on one of several ways only."""
     seen: bool = False

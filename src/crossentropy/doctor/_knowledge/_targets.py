@@ -328,7 +328,7 @@ def soft(case: LossCall) -> Iterator[Found]:
     names = {
         "logits": "logits", "normal": "random numbers of both signs", "sigmoid": "sigmoid scores",
         "uniform": "random numbers", "log-probabilities": "log-probabilities", "scores": "scores",
-        "relu": "outputs of a ReLU", "tanh": "scores",
+        "relu": "outputs of a ReLU", "tanh": "scores", "votes": "counts", "counts": "counts",
     }  # fmt: skip
     counts = y.kind == "indices" and y.dtype == "float" and x.rank is not None and x.rank == y.rank and x.rank > 1
     counts = counts and isinstance(y.high, int) and y.high > 1  # zeros and ones may be one-hot rows

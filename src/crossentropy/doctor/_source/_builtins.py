@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crossentropy.doctor._knowledge._facts import INTEGER
-from crossentropy.doctor._source import _by_name, _loaders
+from crossentropy.doctor._source import _by_name, _loaders, _random
 from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
@@ -297,6 +297,8 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
     first = _first(arguments)
     if name == "functools.partial" and arguments.args:
         return Partial(first, arguments.after())
+    if name.startswith("random."):
+        return _random.draw(name.removeprefix("random."), arguments)
     if name in ("copy.deepcopy", "copy.copy"):
         return copied(first)
     if name in ("collections.OrderedDict", "collections.defaultdict", "types.MappingProxyType"):

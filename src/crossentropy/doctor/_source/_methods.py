@@ -13,6 +13,7 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _random,
     _registries,
     _shapes,
     _tables,
@@ -364,6 +365,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:
         return CREATION[name](arguments)
+    if layer.name in _random.GENERATORS:
+        return Unknown() if (drawn := _random.draw(name, arguments)) is NotImplemented else drawn
     if layer.kind == "Scaler" or layer.kind == "GradScaler":
         return first if name == "scale" else run.report.step() if name == "step" else Unknown()
     if name == "sample" or name == "rsample":

@@ -158,7 +158,19 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
     if dtype == "float" or not dtype:
         return x.to(dtype=dtype or x.dtype)
     cut = {"graph": False, "cut": x.cut} if x.graph is not True else {"graph": False, "cut": x.made or x.cut}
-    if x.kind in ("indices", "one-hot", "multi-hot", "range", "binary", "bits", "zeros", "ones", "identity", "counts"):
+    if x.kind in (
+        "indices",
+        "one-hot",
+        "multi-hot",
+        "range",
+        "binary",
+        "bits",
+        "zeros",
+        "ones",
+        "identity",
+        "counts",
+        "votes",
+    ):
         return x.to(dtype=dtype, **cut)
     return x.plain(kind="indices" if dtype == "long" else "binary", dtype=dtype, axis=None, count=None, **cut)
 

@@ -105,8 +105,12 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         report.summed(x, call.place)
     if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
         return result.to(kind="mixture", axis=-1, count=x.count)
+    if x.kind == "one-hot" and axis == 0 and (x.rank is None or x.rank > 2):
+        return result.to(kind="votes", axis=-1, count=x.count)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
         return result.to(kind="multi-hot", axis=-1, count=x.count)
+    if x.kind in ("votes", "multi-hot"):
+        return result.to(total=x if keep is True else None)
     normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis
     return result.to(
         kind="logits" if x.kind == "logits" else "",
