@@ -272,7 +272,7 @@ def shift(case: LossCall) -> Iterator[Found]:
 def weights(case: LossCall) -> Iterator[Found]:
     """Class weights that are not one number for each class."""
     weight, classes = case.settings.get("weight"), case.classes
-    if _of_samples(weight, case.y):
+    if _of_samples(weight, case.y) or _of_rows(weight, case):
         yield Found(
             "class-weight-shape",
             f"weight comes in batches, as the target of {case.loss} at {case.place} does: one number for each "
@@ -303,6 +303,12 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
     parts = [value for key, value in batch.members.items() if isinstance(key, tuple) and type(key[0]) is int]
     labels = any(isinstance(part, Unknown) and part.members.get(AS_TENSOR) is y for part in parts)
     return labels and any(part is weight for part in parts)
+
+
+def _of_rows(weight: Value, case: LossCall) -> bool:
+    """Whether there are as many weights as labels, however many these are, and a number of classes that is known."""
+    same = isinstance(weight, Tensor) and weight.rank == 1 and weight.shape == case.y.shape
+    return same and isinstance(weight.size(0), Unknown) and isinstance(case.classes, int)
 
 
 def ignored(case: LossCall) -> Iterator[Found]:

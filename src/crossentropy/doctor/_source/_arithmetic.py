@@ -98,6 +98,7 @@ def _merged(a: Tensor, b: Tensor) -> Tensor:
     """What both sides leave in the result, whatever the operation."""
     graph = True if a.graph or b.graph else False if a.graph is False and b.graph is False else None
     larger = a if (a.rank or 0) >= (b.rank or 0) else b
+    samples = any(x.samples and (x.rank or 0) == (larger.rank or 0) for x in (a, b))
     main = a if a.source is not None and a.graph else b
     return Tensor(
         shape=broadcast(a.shape, b.shape),
@@ -115,6 +116,7 @@ def _merged(a: Tensor, b: Tensor) -> Tensor:
         parts=together(a.parts, b.parts),
         banned=a.banned | b.banned,
         diagonal=a.diagonal or b.diagonal,
+        samples=samples,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeGuard
 
 from crossentropy.doctor._knowledge._facts import integer, is_integer
-from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _tokenizers
+from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _loaders, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._creation import same_dtype
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
@@ -434,7 +434,7 @@ class Expressions(ABC):
     def _yield(self, node: ast.Yield, frame: Frame) -> Value:
         value = None if node.value is None else self.evaluate(node.value, frame)
         if frame.yields is not None and len(frame.yields) < LONGEST:
-            frame.yields.append(value)
+            frame.yields.append(_loaders.side_by_side(value))
         return Unknown()
 
     def _yield_from(self, node: ast.YieldFrom, frame: Frame) -> Value:

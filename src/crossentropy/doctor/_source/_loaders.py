@@ -127,6 +127,23 @@ def sample(run: Interpreter, dataset: Value) -> Value:
     return Unknown()
 
 
+def side_by_side(value: Value) -> Value:
+    """What a generator of batches gives: three tensors or more that are as long have one row for each sample."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    lengths = {tensor.shape[0] if tensor.shape else Unknown() for tensor in tensors}
+    if len(tensors) < 3 or len(lengths) > 1:
+        return value
+    if isinstance(value, dict):
+        return {name: _of_samples(part) for name, part in value.items()}
+    return type(value)(map(_of_samples, parts))
+
+
+def _of_samples(part: Value) -> Value:
+    numbers = isinstance(part, Tensor) and part.rank == 1 and part.dtype == "float" and not part.graph
+    return part.to(samples=True) if numbers else part
+
+
 def _collated(item: Value, size: Value) -> Value:
     """What the default collation makes of samples like this one."""
     shared: dict[int, Sequence] = {}

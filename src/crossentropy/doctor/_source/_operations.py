@@ -137,7 +137,7 @@ def _same(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _elementwise(report: Report, x: Tensor, call: Call) -> Tensor:
-    return x.plain()
+    return x.plain(samples=x.samples)
 
 
 def _tanh(report: Report, x: Tensor, call: Call) -> Tensor:

@@ -105,6 +105,8 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         report.summed(x, call.place)
     if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
         return result.to(kind="mixture", axis=-1, count=x.count)
+    if x.kind == "one-hot" and type(axis) is int and x.rank is not None and x.size(axis - x.rank * (axis >= 0)) == 1:
+        return result.to(kind="one-hot", axis=-1, count=x.count)
     if x.kind == "one-hot" and axis == 0 and (x.rank is None or x.rank > 2):
         return result.to(kind="votes", axis=-1, count=x.count)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
