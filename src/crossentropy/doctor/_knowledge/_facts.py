@@ -208,6 +208,10 @@ class Tensor:
     """The call of something unknown that made it, if it has only been reshaped since."""
     sums: float | None = None
     """What each row sums to."""
+    share: Value = None
+    """Of a number drawn at random: itself; of rows that are weighed by such: what they sum to, as multiples of it."""
+    weighed: bool = False
+    """Whether rows weighed by numbers drawn at random were added up, so that by these alone they sum to 1."""
     samples: bool = False
     """Whether its first axis is that of the samples of a batch."""
     packed: bool = False

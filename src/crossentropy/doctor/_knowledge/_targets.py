@@ -341,8 +341,14 @@ def soft(case: LossCall) -> Iterator[Found]:
     counts = counts and y.shape is not None and x.shape is not None and y.shape[-1] == x.shape[-1] != 1
     fits = x.rank is None or y.rank is None or x.rank == y.rank
     scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names
-    if ((y.kind in names or scaled) and fits and y.dtype != "long") or counts:
-        sums = f"rows that sum to {y.sums or 0:g}" if case.numbers is None else case.numbers.target_sums()
+    if ((y.kind in names or scaled or y.weighed) and fits and y.dtype != "long") or counts:
+        sums = (
+            "a mixture whose weights do not sum to 1"
+            if y.weighed
+            else f"rows that sum to {y.sums or 0:g}"
+            if case.numbers is None
+            else case.numbers.target_sums()
+        )
         what = "counts" if counts else names.get(y.kind, sums)
         yield Found(
             "unnormalized-target",

@@ -7,6 +7,7 @@ import math
 from typing import TypeGuard
 
 from crossentropy.doctor._knowledge._facts import plus
+from crossentropy.doctor._source import _shares
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
@@ -64,7 +65,13 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
         return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool")
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
-    return result.to(sums=_row_sum(op, a, b, left, right))
+    share = _shares.combined(op, a, b, left, right, (row_sum(a), row_sum(b)))
+    if share is None:
+        return result.to(sums=_row_sum(op, a, b, left, right))
+    total = _shares.constant(share)
+    if total is not None:
+        return result.to(sums=total)
+    return result.to(share=share, weighed=op in (ast.Add, ast.Sub) and not _shares.is_weight(result.to(share=share)))
 
 
 def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value) -> float | None:

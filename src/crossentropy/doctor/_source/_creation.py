@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from crossentropy.doctor._knowledge._facts import is_integer, minus, plus
+from crossentropy.doctor._source import _shares
 from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._shapes import dims
 from crossentropy.doctor._source._values import (
@@ -69,6 +70,17 @@ def _filled(call: Call, kind: str, dtype: str = "float", **facts: Value) -> Tens
     graph = call.kwargs.get("requires_grad") is True
     given = dtype_of(call.kwargs.get("dtype"))
     return Tensor(kind=kind, made=call.place, shape=shape_of(sizes), dtype=given or dtype, graph=graph, **facts)
+
+
+def _uniform(call: Call) -> Tensor:
+    """Numbers in [0, 1); one alone, or one for each row, may weigh others."""
+    x = _filled(call, "uniform")
+    return x.to(share=_shares.drawn()) if x.shape is not None and (not x.shape or x.shape[-1] == 1) else x
+
+
+def share(shape: Shape | None = ()) -> Tensor:
+    """Numbers in [0, 1] that weigh others, as of a beta distribution."""
+    return Tensor(kind="uniform", dtype="float", shape=shape, graph=False, share=_shares.drawn())
 
 
 def _like(kind: str, **facts: Value) -> Callable[[Call], Tensor]:
@@ -339,9 +351,10 @@ CREATION: dict[str, Callable[[Call], Value]] = {
     "randn": lambda call: _filled(call, "normal"),
     "standard_normal": lambda call: _filled(call, "normal"),
     "normal": _normal,
-    "rand": lambda call: _filled(call, "uniform"),
-    "random": lambda call: _filled(call, "uniform"),
-    "random_sample": lambda call: _filled(call, "uniform"),
+    "beta": lambda call: share(shape_of([call.get("size", 2, ())])),
+    "rand": _uniform,
+    "random": _uniform,
+    "random_sample": _uniform,
     "empty": lambda call: _filled(call, ""),
     "zeros": lambda call: _filled(call, "zeros", low=0, high=0),
     "ones": lambda call: _filled(call, "ones", low=1, high=1),

@@ -116,7 +116,7 @@ def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bo
         if x.kind in ("probabilities", "mixture") and x.axis is not None and shape[axis] != x.size(x.axis):
             result = result.to(kind="column" if shape[axis] == 1 else "")
     if x.axis is not None and axis is None:
-        result = result.to(sums=None)
+        result = result.to(sums=None, share=None, weighed=False)
     if advanced and x.kind == "identity":
         return result.to(kind="one-hot", axis=-1)
     if advanced and not shape:

@@ -19,7 +19,7 @@ from crossentropy.doctor._source import (
     _tables,
     _tokenizers,
 )
-from crossentropy.doctor._source._creation import CREATION
+from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._report import Report
@@ -370,13 +370,15 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
     if layer.kind == "Scaler" or layer.kind == "GradScaler":
         return first if name == "scale" else run.report.step() if name == "step" else Unknown()
     if name == "sample" or name == "rsample":
-        return _sampled(layer)
+        return _sampled(layer, arguments)
     if name == "log_prob" and layer.kind == "AdaptiveLogSoftmaxWithLoss":
         return Tensor(kind="log-probabilities", made=arguments.place, graph=True, axis=-1, normal=-1)
     return Unknown()
 
 
-def _sampled(layer: Layer) -> Tensor:
+def _sampled(layer: Layer, arguments: Call) -> Tensor:
+    if layer.kind == "Beta" and all(isinstance(number, (int, float)) for number in layer.call.args):
+        return share(shape_of([arguments.get("sample_shape", 0, ())]))
     kinds = {"Dirichlet": "soft", "Normal": "normal", "Uniform": "", "Categorical": "indices"}
     return Tensor(kind=kinds.get(layer.kind, ""), graph=False)
 

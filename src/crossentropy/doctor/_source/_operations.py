@@ -197,6 +197,8 @@ def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _item(report: Report, x: Tensor, call: Call) -> Value:
+    if x.share is not None:
+        return x.to(shape=())
     return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else read(x)
 
 

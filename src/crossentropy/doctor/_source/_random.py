@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crossentropy.doctor._knowledge._facts import DRAWN, INTEGER
+from crossentropy.doctor._source._creation import share
 from crossentropy.doctor._source._elements import item_of
 from crossentropy.doctor._source._values import Call, Maybe, Unknown, Value
 
@@ -13,6 +14,8 @@ def draw(name: str, call: Call) -> Value:
     """random.randint(…) and the like, by the last part of their names; NotImplemented for others."""
     if name in ("randint", "randrange"):
         return Unknown(number=DRAWN)
+    if name in ("random", "betavariate"):
+        return share()
     if name in ("sample", "choices"):
         return _several(call)
     return NotImplemented

@@ -34,7 +34,7 @@ from crossentropy.doctor._source._values import (
 )
 
 _T = TypeVar("_T")
-_FACTS = ("shape", "count", "low", "high", "offset", "source", "parts", "total", "equals", "caller", "written")
+_FACTS = ("shape", "count", "low", "high", "offset", "source", "parts", "total", "equals", "caller", "written", "share")
 """What a tensor is known by that may be made of something unknown."""
 
 
