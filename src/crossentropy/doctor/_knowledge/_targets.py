@@ -76,7 +76,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
             case.confidence,
         )
         return
-    if y.kind in ("one-hot", "multi-hot") or (y.kind == "bits" and not _is_index(case)):
+    if y.kind in ("one-hot", "multi-hot") or (_are_bits(case) and not _is_index(case)):
         yield from _hot(case)
     elif same and y.shape is not None and x.rank != 1 and y.kind not in _SOFT and _extra(case):
         yield Found(
@@ -97,6 +97,13 @@ def shapes(case: LossCall) -> Iterator[Found]:
             f"class indices are converted to floating point: {case.title} expects integers",
             "likely",
         )
+
+
+def _are_bits(case: LossCall) -> bool:
+    """Whether the target is rows of zeros and ones that do not hang on each other."""
+    y = case.y
+    drawn = y.kind == "indices" and y.dtype == "float" and (y.low, y.high) == (0, 1) and (y.rank or 0) > 1
+    return y.kind == "bits" or (drawn and case.numbers is None)
 
 
 def _is_index(case: LossCall) -> bool:

@@ -62,6 +62,8 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
         return _integers(op, b, left)
     if op is ast.Mod and type(right) is int and right > 0 and a.dtype == "long":
         return base.to(kind="indices", low=0, high=right - 1, source=Sequence(), offset=0)
+    if op is ast.BitOr and united(a, b):
+        return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
         return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool")
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
@@ -177,6 +179,11 @@ def _subtract(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
     if _is_number(right) and abs(right) < 1e-2:
         return _kept(a, base)
     return base
+
+
+def united(a: Tensor, b: Tensor) -> bool:
+    """Whether the ones of both make rows with several."""
+    return a is not b and all(x.kind in ("one-hot", "multi-hot") for x in (a, b)) and a.axis == b.axis
 
 
 def _beside_diagonal(a: Tensor, b: Tensor) -> bool:
@@ -340,6 +347,8 @@ def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
         return base.to(kind="identity", axis=-1)
     if a.kind == "identity" and (op, right) in ((ast.Eq, 0), (ast.NotEq, 1)):
         return base.to(kind=OFF_DIAGONAL)
+    if a.kind in ("multi-hot", "votes") and (op, right) in ((ast.Gt, 0), (ast.GtE, 1), (ast.NotEq, 0)):
+        return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     several = (op is ast.Eq and _each_with_each(a, b)) or (op in _ORDER and _thresholds(a, b, left, right))
     kind = "bits" if several else "binary"
     base = base.to(made=a.made or b.made) if several else base

@@ -39,6 +39,8 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
         return x.to(kind="", low=None, high=None)
     mask = keys[0] if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].dtype == "bool" else None
     if value == -math.inf and (mask is None or mask.kind not in (SMALLER, "identity")):
+        if len(keys) == 2 and _is_place_of_its_own(*keys):
+            return x.to(kind="" if x.kind == "zeros" else x.kind, low=None, high=None, diagonal=True)
         last = keys[-1] if len(keys) == x.rank or whole else None
         classes = last if isinstance(last, (list, tuple, range)) else [last]
         return x.to(
@@ -79,6 +81,12 @@ def _hot(keys: list[Value]) -> str:
     if classes.rank == 0 or (rows and classes.rank is None):
         return "one-hot"
     return "" if rows else "multi-hot"
+
+
+def _is_place_of_its_own(row: Value, column: Value) -> bool:
+    """Whether an index is on the diagonal."""
+    ranges = all(isinstance(key, Tensor) and key.kind == "range" and key.low == 0 for key in (row, column))
+    return ranges or (isinstance(row, (int, range, Unknown)) and row == column)
 
 
 def _again(written: Value, keys: list[Value]) -> bool:

@@ -89,7 +89,7 @@ def _exp(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
-    if x.kind in ("probabilities", "sigmoid", "mixture", "column"):
+    if x.kind in ("probabilities", "sigmoid", "mixture", "column", "multi-hot"):
         return x
     low, high = call.get("min"), call.get("max")
     if x.kind == "logits" and low == 0:
@@ -138,6 +138,16 @@ def _same(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def _elementwise(report: Report, x: Tensor, call: Call) -> Tensor:
     return x.plain(samples=x.samples)
+
+
+def _maximum(report: Report, x: Tensor, call: Call) -> Tensor:
+    other = as_tensor(call.get("other"))
+    return x.to(kind="multi-hot") if _arithmetic.united(x, other) else x.plain(samples=x.samples)
+
+
+def _bernoulli(report: Report, x: Tensor, call: Call) -> Tensor:
+    several = (x.rank or 0) > 1 and x.size(-1) != 1
+    return x.plain(kind="bits" if several else "binary", made=call.place, graph=False)
 
 
 def _tanh(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -200,6 +210,11 @@ def _item(report: Report, x: Tensor, call: Call) -> Value:
     if x.share is not None:
         return x.to(shape=())
     return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else read(x)
+
+
+def _listed(report: Report, x: Tensor, call: Call) -> Value:
+    size = x.size(0) if x.rank == 1 else None
+    return [read(x) for _ in range(size)] if isinstance(size, int) and size <= 64 else Unknown()
 
 
 def _gather(name: str) -> Operation:
@@ -377,7 +392,8 @@ _DOING: dict[str, Operation] = {
 }  # fmt: skip
 """What operations of one kind do."""
 _NAMED: dict[str, Operation] = {
-    "softmax": softmax, "log_softmax": log_softmax, "tanh": _tanh, "normalize": _normalize,
+    "softmax": softmax, "log_softmax": log_softmax, "tanh": _tanh, "bernoulli": _bernoulli, "maximum": _maximum,
+     "normalize": _normalize,
     "threshold": _threshold, "hardtanh": _hardtanh, "clamp": _clamp, "log": _log, "exp": _exp,
     "logsumexp": _reductions.logsumexp,
     "pow": _pow, "add": _binary(ast.Add), "sub": _binary(ast.Sub), "mul": _binary(ast.Mult), "div": _binary(ast.Div),
@@ -389,8 +405,9 @@ _NAMED: dict[str, Operation] = {
     **dict.fromkeys(("float", "double", "half", "bfloat16"), cast("float")), "bool": cast("bool"),
     **dict.fromkeys(("long", "int", "short", "byte"), cast("long")),
     **dict.fromkeys(("to", "type", "type_as", "astype"), _to),
-    "item": _item, "tolist": lambda r, x, c: Unknown(),
+    "item": _item, "tolist": _listed,
     "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
+    "amax": _reductions.amax,
     "sum": _reductions.total, "median": _with_places, "mode": _with_places,
     "all": _reductions.truths, "any": _reductions.truths,
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
