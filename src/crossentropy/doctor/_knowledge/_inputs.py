@@ -9,9 +9,11 @@ import math
 from collections.abc import Iterator
 
 from crossentropy.doctor._finding import Place
-from crossentropy.doctor._knowledge._facts import Dim, Tensor, times
+from crossentropy.doctor._knowledge._composed import log_of_softmax
+from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
-from crossentropy.doctor.rules import UNDERFLOWS, Confidence
+from crossentropy.doctor._knowledge._targets import soft
+from crossentropy.doctor.rules import Confidence
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -91,12 +93,8 @@ def _before_log_softmax(case: LossCall) -> Iterator[Found]:
 def _logarithm(case: LossCall) -> Iterator[Found]:
     """The logarithm of a softmax in two steps, on its way to a loss."""
     if case.x.logs is not None and case.x.graph is not False:
-        yield Found(
-            "log-of-softmax",
-            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: {UNDERFLOWS}",
-            case.confidence,
-            place=case.x.logs,
-        )
+        where = f"on its way to {case.loss} at {case.place}"
+        yield log_of_softmax(where, case.confidence)._replace(place=case.x.logs)
 
 
 def nll(case: LossCall) -> Iterator[Found]:
@@ -202,15 +200,23 @@ def divergence(case: LossCall) -> Iterator[Found]:
             case.confidence,
             cause=x.made,
         )
-    if case.y.kind == "log-probabilities" and case.settings.get("log_target", False) is False and not case.open:
+    if case.settings.get("log_target", False) is False and not case.open:
+        yield from _no_probabilities(case)
+    yield from _logarithm(case)
+    yield from _reduction(case)
+
+
+def _no_probabilities(case: LossCall) -> Iterator[Found]:
+    """A target of kl_div that is no distribution."""
+    if case.y.kind == "log-probabilities":
         yield Found(
             "unnormalized-target",
             f"the target of {case.title} is log_softmax{at(case.y)}, and probabilities are expected: log_target=True",
             "likely" if case.y.likely else "certain",
             cause=case.y.made,
         )
-    yield from _logarithm(case)
-    yield from _reduction(case)
+    else:
+        yield from soft(case)
 
 
 def of_distributions(case: LossCall) -> bool:
@@ -225,15 +231,16 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         return
     if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
+        entries, rows = times(x.shape or (Unknown(),)), times(((x.shape or (Unknown(),))[0], _positions(x)))
         yield Found(
             "kl-div-reduction",
-            f"{case.title} with reduction='mean' divides by all {_number(x.shape)}entries and not by the "
-            f"{_number(x.shape and x.shape[:-1])}rows: the divergence is {classes}× too small — reduction='batchmean'",
+            f"{case.title} with reduction='mean' divides by all {_number(entries)}entries and not by the "
+            f"{_number(rows)}rows: the divergence is {classes}× too small — reduction='batchmean'",
             case.confidence,
             cause=case.made,
         )
-    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and times(x.shape[1:-1]) != 1:
-        positions = times(x.shape[1:-1])
+    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and _positions(x) != 1:
+        positions = _positions(x)
         times_too_large = f"{positions}×" if isinstance(positions, int) else "as many times"
         yield Found(
             "kl-div-reduction",
@@ -244,9 +251,16 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         )
 
 
-def _number(shape: tuple[Dim, ...] | None) -> str:
-    """How many entries a shape has, where that is known."""
-    count = None if shape is None else times(shape)
+def _positions(x: Tensor) -> Dim:
+    """How many distributions a sample has."""
+    entries = times((x.shape or ())[1:])
+    if isinstance(entries, int) and isinstance(x.count, int) and x.count and entries % x.count == 0:
+        return entries // x.count
+    return times((x.shape or ())[1:-1])
+
+
+def _number(count: Dim) -> str:
+    """How many there are, where that is known."""
     return f"{count} " if isinstance(count, int) else ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from crossentropy.doctor._knowledge._axes import classes_last
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
@@ -43,12 +44,11 @@ def _why_swapped(case: LossCall) -> str:
     scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
     if y.graph and x.graph is None and not x.kind and not y.parts and scores:
         return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
-    divergence = case.loss == "kl_div" and case.settings.get("log_target", False) is False and not case.open
-    student = y.graph or not x.graph  # whose log-probabilities the first argument should be
-    if divergence and x.kind in ("probabilities", "mixture") and y.kind == "log-probabilities" and student:
+    logs = x.kind in ("probabilities", "mixture") and y.kind == "log-probabilities" and not (x.graph and not y.graph)
+    if case.loss == "kl_div" and logs and case.settings.get("log_target", False) is False:
         return (
-            f"the first argument of {case.title} is softmax{at(x)}, the target, and the second log_softmax{at(y)}, the "
-            "prediction: input first"
+            f"the first argument of {case.title} is probabilities{at(x)} and the second log-probabilities{at(y)}: "
+            "log-probabilities first"
         )
     backwards = y.graph and x.graph is False
     if backwards and case.loss != "kl_div":
@@ -160,15 +160,17 @@ def axes(case: LossCall) -> Iterator[Found]:
             place=x.mixed,
         )
         return
+    told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
+    axis = -1 if told else x.axis
     soft = y.kind in _SOFT and not (y.kind == "bits" and _is_index(case))
-    if x.axis is None or x.rank is None or x.rank < 3 or soft:
+    if axis is None or x.rank is None or x.rank < 3 or soft:
         return
-    if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
+    if axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",
             f"the input of {case.title} has shape {known(x.shape)} with its classes on axis "
-            f"{x.rank + x.axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
+            f"{x.rank + axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
             case.confidence,
         )
 

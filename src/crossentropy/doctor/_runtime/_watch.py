@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 from typing import Any
@@ -62,7 +62,7 @@ class Report:
 
     def add(self, found: Found, place: Place | None) -> None:
         """Add a finding, once for each rule and place; a certain one takes the place of a likely one."""
-        at = found.place or place or Place("", 0)
+        at, cause = found.place or place or Place("", 0), found.cause
         finding = Finding(
             _relative(at.path, self._folder),
             at.line,
@@ -71,6 +71,8 @@ class Report:
             "info" if RULES[found.rule].harmless else found.confidence,
             found.message,
             RULES[found.rule].remedy,
+            cause=cause
+            and replace(cause, path=_relative(cause.path, self._folder), column=_column(cause, self._folder)),
         )
         same = [
             old for old in self.findings if (old.rule, old.path, old.line) == (finding.rule, finding.path, finding.line)
@@ -216,7 +218,7 @@ class watch:  # noqa: N801 (used like a function)
             self.on_end()
 
     def _end(self, *, leaving: bool = False) -> None:
-        for found in self._mode.history.logs_of_softmax():
+        for found in self._mode.history.held():
             self.add(found, found.place)
         self._mode.forget()
         self._threads.forget()
@@ -296,7 +298,7 @@ class _Mode(TorchFunctionMode):
             self._calls[call.place] += 1
             self._owner.step_is_over(self._calls[call.place])
         elif func is Tensor.backward:
-            for found in self.history.logs_of_softmax():
+            for found in self.history.held():
                 self._owner.add(found, found.place)
             for found in idle_terms(self._traces[args[0]]):
                 self._owner.add(found, found.place)

@@ -13,6 +13,7 @@ from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -127,7 +128,7 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
         table.update(first)
     elif isinstance(first, (list, tuple)):
         for item in first:
-            if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], (str, int, External)):
+            if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], (str, int, External)):
                 table[item[0]] = item[1]
     return table | arguments.kwargs
 
@@ -165,8 +166,10 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
             and len(arguments.args) == 1
             and (not isinstance(value, str) or len(value) < 32)
         ):
-            with suppress(ValueError, OverflowError):
+            try:
                 return value if type(value) is kind or (isinstance(value, int) and kind is int) else kind(value)
+            except (ValueError, OverflowError) as error:
+                run.refuse(error)
         if kind is int and isinstance(value, Unknown):
             return value.moved(0, value.number or INTEGER)
         return value if isinstance(value, (Number, Unknown)) else Unknown()
@@ -298,7 +301,7 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
     if name == "functools.partial" and arguments.args:
         return Partial(first, arguments.after())
     if name.startswith("random."):
-        return _random.draw(name.removeprefix("random."), arguments)
+        return _random.draw(run, name.removeprefix("random."), arguments)
     if name in ("copy.deepcopy", "copy.copy"):
         return copied(first)
     if name in ("collections.OrderedDict", "collections.defaultdict", "types.MappingProxyType"):
@@ -307,18 +310,52 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         known = first if isinstance(first, dict) else {}
         named = {key: value for key, value in (known | arguments.kwargs).items() if isinstance(key, str)}
         return Layer(name, arguments, attributes=named)
-    if name in ("collections.deque",):
-        return Unknown() if "maxlen" in arguments.kwargs or len(arguments.args) > 1 else _list(run, arguments)
-    if name in ("functools.reduce", "operator.add"):
+    if name == "collections.deque":
+        rows = [] if not arguments.args else _list(run, arguments)
+        return Bounded(rows) if arguments.given("maxlen", 1) else rows
+    if name == "functools.reduce":
+        return _reduced(run, arguments)
+    if name == "operator.add":
         return Unknown()
+    if name == "operator.methodcaller" and isinstance(first, str):
+        return Partial(External("operator.methodcaller()"), Call([first, arguments.after()], {}, arguments.place))
+    if name == "operator.methodcaller()" and len(arguments.args) == 3:
+        method, given, owner = arguments.args
+        return run.call(run.attribute(owner, method), Call(given.args, given.kwargs, arguments.place, given.open))
+    if name == "itertools.chain":
+        return _chained(run, arguments.args)
+    if name == "itertools.chain.from_iterable":
+        return (
+            Unknown() if isinstance(first, Unknown) else _chained(run, [_plain(row) for row in _elements(run, first)])
+        )
     if name in ("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "itertools.islice", "itertools.cycle",
                 "tqdm.trange",
-                "tqdm.rich.tqdm", "rich.progress.track", "itertools.chain"):  # fmt: skip
+                "tqdm.rich.tqdm", "rich.progress.track"):  # fmt: skip
         return run.external("builtins.range", arguments) if name.endswith("trange") else first
     if name.startswith("statistics.") and name.endswith("mean"):
         run.external("numpy.mean", arguments)
         return Unknown()
     return NotImplemented
+
+
+def _reduced(run: Interpreter, arguments: Call) -> Value:
+    """functools.reduce(function, rows, start)."""
+    function, given = (*arguments.args, None, None)[:2]
+    rows = [] if isinstance(given, Unknown) else _elements(run, given)
+    rows = [arguments.args[2], *rows] if len(arguments.args) > 2 else rows
+    if not rows or len(rows) > 64 or any(isinstance(row, Maybe) for row in rows):
+        return Unknown()
+    result = rows[0]
+    for row in rows[1:]:
+        result = run.call(function, Call([result, row], {}, arguments.place))
+    return result
+
+
+def _chained(run: Interpreter, several: list[Value]) -> Value:
+    """The elements of several things, one after the other."""
+    if len(several) == 1:
+        return several[0]
+    return [row for rows in several for row in _elements(run, rows)]
 
 
 def _ordered(run: Interpreter, name: str, arguments: Call) -> Value:

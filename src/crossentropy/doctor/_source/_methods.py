@@ -13,7 +13,9 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _parts,
     _random,
+    _records,
     _registries,
     _shapes,
     _tables,
@@ -26,6 +28,7 @@ from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     External,
     Function,
@@ -59,7 +62,9 @@ _ITSELF = (
 )
 _CHEAP = frozenset((
     "lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "find", "rfind", "rindex",
-    "count", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "splitlines",
+    "count", "lstrip", "rstrip", "casefold", "isdigit", "isdecimal", "isnumeric", "isalpha", "isalnum",
+    "isidentifier", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
+    "splitlines",
 ))  # fmt: skip
 """Methods of strings that are run."""
 _WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
@@ -207,7 +212,8 @@ def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) ->
         run.journal.change(rows)
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
-        run.report.kept(reversed(rows), arguments.place)
+        if not isinstance(rows, Bounded):
+            run.report.kept(reversed(rows), arguments.place)
     elif name == "extend":
         rows.extend(list(run.iterate(first))[:4096])
         run.report.kept(reversed(rows), arguments.place)
@@ -327,12 +333,15 @@ def _backward_of(run: Interpreter, arguments: Call) -> None:
 
 def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Value) -> None:
     if isinstance(owner, Layer):
-        owner.items.append(value)
-        owner.names.append(name)
+        _parts.kept(run.journal, owner, name, value)
+    elif isinstance(base := owner.attributes.get("*base"), Layer) and base.kind in _parts.CONTAINERS:
+        _parts.kept(run.journal, base, name, value)
     run.journal.store(owner.attributes, name, value)
 
 
 def _inherited(run: Interpreter, owner: Instance, name: str, arguments: Call) -> Value:
+    if (found := _records.method(owner, name, arguments)) is not NotImplemented:
+        return found
     base = owner.attributes.get("*base")
     if isinstance(base, (Layer, list, dict)):
         return run.method(base, name, arguments)
@@ -350,8 +359,12 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         layer.items[at:at] = given
         layer.names = [str(i) for i in range(len(layer.items))]
         return None
+    if layer.kind in ("ModuleDict", "ParameterDict") and name == "update":
+        for key, value in _parts.entries(first):
+            _parts.kept(run.journal, layer, key, value)
+        return None
     if name in ("items", "named_children", "named_modules"):
-        return list(zip(layer.names, layer.items))
+        return _parts.pairs(layer)
     if name in ("values", "children", "modules"):
         return list(layer.items)
     if name == "keys":
@@ -366,7 +379,7 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:
         return CREATION[name](arguments)
     if layer.name in _random.GENERATORS:
-        return Unknown() if (drawn := _random.draw(name, arguments)) is NotImplemented else drawn
+        return Unknown() if (drawn := _random.draw(run, name, arguments)) is NotImplemented else drawn
     if layer.kind == "Scaler" or layer.kind == "GradScaler":
         return first if name == "scale" else run.report.step() if name == "step" else Unknown()
     if name == "sample" or name == "rsample":
@@ -425,7 +438,7 @@ def language_model(report: Report, layer: Layer, arguments: Call) -> Value:
                                         parts=frozenset({part}))  # fmt: skip
         case = LossCall("cross_entropy", logits, y, {}, arguments.place, "mean", layer.call.place)
         for found in padding(case):
-            report.add(found.rule, arguments.place, found.message, found.confidence)
+            report.tell(found, arguments.place)
         if causal and y.source is not None and y.source is logits.source and minus(y.offset, logits.offset) == 1:
             report.add(
                 "causal-shift",
