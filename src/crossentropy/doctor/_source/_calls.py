@@ -26,6 +26,7 @@ from crossentropy.doctor._source import (
     _trainers,
     _unknowns,
 )
+from crossentropy.doctor._source._creation import is_floating
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._joins import LIKELY, doubtful, join
@@ -96,7 +97,7 @@ class Calls(Statements):
         if isinstance(owner, Module):
             return dict(owner.scope) if name == "__dict__" else self.member(owner, name)
         if isinstance(owner, External):
-            return constant(f"{owner.name}.{name}")
+            return is_floating(owner) if name == "is_floating_point" else constant(f"{owner.name}.{name}")
         if isinstance(owner, Tensor):
             return _methods.tensor_attribute(owner, name)
         if isinstance(owner, Layer):

@@ -205,7 +205,7 @@ def _shared(tensors: list[Tensor]) -> Tensor:
     high = [t.high for t in tensors if isinstance(t.high, int)]
     whole = len(low) == len(high) == len(tensors)
     return Tensor(
-        kind=first.kind if alike else "",
+        kind=("indices" if first.kind == "range" and len(tensors) > 1 else first.kind) if alike else "",
         made=first.made,
         dtype=first.dtype,
         graph=True if any(t.graph for t in tensors) else first.graph,
