@@ -142,9 +142,10 @@ def axes(case: LossCall) -> Iterator[Found]:
             place=x.mixed,
         )
         return
-    if x.axis is None or x.rank is None or x.rank < 3 or y.kind in _SOFT:
+    if x.axis is None or x.rank is None or x.rank < 3:
         return
-    if x.axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
+    beside = y.dtype == "float" and y.rank == x.rank and y.axis == x.axis and y.kind in ("one-hot", "soft")
+    if x.axis != case.class_axis and (beside or (y.kind not in _SOFT and y.rank in (None, x.rank - 1))):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",

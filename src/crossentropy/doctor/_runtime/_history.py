@@ -33,9 +33,12 @@ from crossentropy.doctor._runtime._rows import (
     beside,
     by_rows,
     end_alike,
+    fillings,
     is_by_position,
     is_shifted,
     is_weighed,
+    runs,
+    turned,
     was_filled,
 )
 from crossentropy.doctor._runtime._trace import Place, Trace, called_by_user
@@ -68,6 +71,8 @@ class Read(NamedTuple):
     ids: Tensor
     embedded: Trace
     tokens: Sequence
+    fillings: set[int]
+    """Numbers that its rows seem to be filled up with."""
 
 
 class Remembered(NamedTuple):
@@ -75,6 +80,8 @@ class Remembered(NamedTuple):
 
     padding: frozenset[Padding] = frozenset()
     """The numbers that rows were filled up with;"""
+    seems: bool = False
+    """whether that is told by their places alone;"""
     shift: int | None = None
     """and by how much they are shifted against the tokens that the model has read."""
     tokens: Sequence | None = None
@@ -159,7 +166,8 @@ class History:
             ids = one_sample(ids)
             if is_readable(ids) and ids.dim() == 2:
                 same = (read.tokens for read in self._read if read.ids.device == ids.device and read.ids.equal(ids))
-                self._read = [*self._read[-3:], Read(ids, trace, next(same, Sequence()))]
+                filled = fillings(ids) if ids.numel() else set[int]()
+                self._read = [*self._read[-3:], Read(ids, trace, next(same, Sequence()), filled)]
 
     def _add_share(self, trace: Trace) -> Iterator[Found]:
         """A loss, or a sum of losses, divided by a number."""
@@ -194,13 +202,14 @@ class History:
         if call.loss not in ("cross_entropy", "nll_loss", "linear_cross_entropy") or y.is_floating_point():
             return Remembered()
         counts = call.reduction != "none" and y.numel()  # of rows alone it is not known what becomes of them
-        return Remembered(frozenset(self._padding_of(call)) if counts else frozenset(), *self._shift_of(call))
+        padding = frozenset(self._padding_of(call)) if counts else frozenset[Padding]()
+        return Remembered(padding, not padding & self._padding, *self._shift_of(call))
 
     # --- padding ------------------------------------------------------------------------------------------------------
 
     def _padding_of(self, call: Call) -> Iterator[Padding]:
-        """Labels that are a padding index, at the ends of rows."""
-        for padding in self._padding:
+        """Labels that are a padding index, or look like one, at the ends of rows."""
+        for padding in self._padding.union(*(read.fillings for read in self._read)):
             if bool((call.y == padding).any()) and self._fills_ends(call, padding) and not is_weighed(call, padding):
                 yield Padding(padding)
 
@@ -209,12 +218,14 @@ class History:
         rows = by_rows(call)
         if rows is None:
             return False
-        is_padding = rows == padding
-        ends = is_padding.long().flip(-1).cumprod(-1).flip(-1).sum(-1)
-        if not bool(ends.any()) or float(is_padding.sum()) > 1.05 * float(ends.sum()):
-            return False
         last = padding == num_classes(call) - 1  # such as that of no object
-        return was_filled(call.target, padding, last) or any(end_alike(ends, read.ids, padding) for read in self._read)
+        for way, labels in enumerate(turned(rows)):
+            ends = runs(labels, padding)
+            if bool(ends.any()) and int((labels == padding).sum()) <= 1.05 * float(ends.sum()):
+                filled = way == 0 and was_filled(call.target, padding, last)
+                if filled or any(end_alike(ends, turned(read.ids)[way], padding) for read in self._read):
+                    return True
+        return False
 
     # --- shifts -------------------------------------------------------------------------------------------------------
 
