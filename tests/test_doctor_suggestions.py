@@ -1,6 +1,8 @@
 """One cause is one finding, with all its places; and the user's own line, as it is and as it would be."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,11 @@ CHANGES = {
     ),
     "listed-layer": (
         "layers = [model, nn.ReLU()]", "layers = [model]", "loss = F.cross_entropy(nn.Sequential(*layers)(x), y)",
+    ),
+    "negative-axis": ("z = model(x).softmax(-1)", "z = model(x)", "loss = F.cross_entropy(z, y)"),
+    "method-of-its-own": (
+        "def softmax(z): return torch.softmax(z, 1)", "def softmax(z): return z",
+        "loss = F.cross_entropy(softmax(model(x)), y)",
     ),
     "logarithm": ("z = model(x).log_softmax(1)", "z = model(x)", "loss = F.cross_entropy(z, y)"),
     "nll": ("p = torch.softmax(model(x), 1)", "p = torch.log_softmax(model(x), 1)", "loss = F.nll_loss(p, y)"),
@@ -182,3 +189,31 @@ def test_a_sum_of_losses_and_where_it_is_kept_are_one_finding() -> None:
     change = suggestion(found)
     assert change is not None
     assert change.new == "total += loss.item()  # finds loss-graph-retained certain"
+
+
+def test_at_run_time_the_line_is_that_of_the_call(tmp_path: Path) -> None:
+    program = f"""{HEAD}{MODEL}class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc, self.softmax = nn.Linear(3, 4), nn.Softmax(dim=1)
+
+    def forward(self, x):
+        x = self.softmax(self.fc(x))
+        return x
+
+
+net, criterion = Net(), nn.CrossEntropyLoss()
+for _ in range(3):
+    criterion(net(x), y).backward()
+    criterion(net(x), y)
+"""
+    (tmp_path / "train.py").write_text(program, "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "crossentropy", "doctor", "--run", "train.py"],
+        cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count("softmax-before-cross-entropy (certain)") == 1
+    assert "also at line 20" in done.stdout
+    assert "- x = self.softmax(self.fc(x))" in done.stdout
+    assert "+ x = self.fc(x)" in done.stdout

@@ -20,6 +20,7 @@ from torch.overrides import _get_current_function_mode_stack
 
 import crossentropy
 from crossentropy import doctor
+from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._runtime import _run
 from crossentropy.doctor.rules import RULES
 
@@ -704,7 +705,8 @@ def test_the_report_is_json(tmp_path: Path) -> None:
     done = script(tmp_path, "step()")
     (finding,) = done.findings
     data = json.loads(json.dumps(finding.to_dict()))
-    assert set(data) == {"rule", "path", "line", "column", "confidence", "message", "fix"}
+    assert set(data) == {"rule", "path", "line", "column", "confidence", "message", "fix", "cause"}
+    assert Finding.from_dict(data) == finding
 
 
 def test_the_child_is_a_module() -> None:

@@ -136,12 +136,17 @@ def _without(*names: str) -> _Change:
             return
         if _name(node)[0].isupper():
             yield _without_layer(node, source)
+        elif node.args and not _is_number(node.args[0]):
+            yield _span(node), _text(source, node.args[0])  # F.softmax(x, 1), self.softmax(x)
         elif isinstance(node.func, ast.Attribute) and not _is_module(node.func.value):
             yield _span(node), _text(source, node.func.value)  # x.softmax(1)
-        elif node.args:
-            yield _span(node), _text(source, node.args[0])  # F.softmax(x, 1)
 
     return change
+
+
+def _is_number(node: ast.AST) -> bool:
+    """Whether an argument is an axis."""
+    return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
 
 
 def _is_module(owner: ast.AST) -> bool:

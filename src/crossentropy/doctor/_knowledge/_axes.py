@@ -48,6 +48,18 @@ def moved(operation: str, shape: Shape, given: Given) -> Moved | None:
         return None
 
 
+def classes_last(shape: Shape, target: Shape) -> bool:
+    """Whether a target has labels along all axes but the last, and cannot have them along all but the second."""
+    if len(shape) < 3 or len(target) != len(shape) - 1 or _differ(shape[:1], target[:1]):
+        return False
+    return target[1:] == shape[1:-1] and _differ(shape[2:], target[1:])
+
+
+def _differ(first: Shape, second: Shape) -> bool:
+    """Whether shapes of as many axes are certainly not the same."""
+    return any(isinstance(a, int) and isinstance(b, int) and a != b for a, b in zip(first, second))
+
+
 def class_axis_of(operation: str, rank: int) -> int | None:
     """The axis on which an operation with weights puts its outputs; None where it has no such axis."""
     if operation.startswith("conv"):
@@ -76,6 +88,12 @@ def _size(number: int, symbols: Counter[Size]) -> Size:
     if not symbols:
         return number
     return next(iter(symbols)) if number == 1 and symbols.total() == 1 else None
+
+
+def keeps_within(old: Shape, axis: int, new: Shape) -> bool:
+    """Whether a view keeps what is within one place of an axis in one place: whether an axis begins where it does."""
+    inner = _factors(old[axis % len(old) + 1 :])
+    return any(_factors(new[begin:]) == inner for begin in range(len(new) + 1))
 
 
 def _solved(old: Shape, new: Sequence[Size]) -> Shape:
@@ -206,6 +224,30 @@ def _unsqueeze(shape: Shape, given: Given) -> Moved:
 def _without(shape: Shape, given: Given) -> Moved:
     gone = _axis(given.get("dim", 0), len(shape))
     return _kept(shape, [axis for axis in range(len(shape)) if axis != gone])
+
+
+def _diagonal(shape: Shape, given: Given) -> Moved:
+    """Of two axes; what is left of them is the last."""
+    two = [_axis(given.get("dim1", 0), len(shape)), _axis(given.get("dim2", 1), len(shape))]
+    first, second = (shape[axis] for axis in two)
+    kept = [axis for axis in range(len(shape)) if axis not in two]
+    size = None if given.get("offset", 0) != 0 else _shorter(first, second)
+    return Moved((*(shape[axis] for axis in kept), size), (*kept, None))
+
+
+def _shorter(first: Size, second: Size) -> Size:
+    """The smaller of two sizes."""
+    if isinstance(first, int) and isinstance(second, int):
+        return min(first, second)
+    return first if first == second else None
+
+
+def _diag(shape: Shape, given: Given) -> Moved:
+    """The diagonal of a matrix, or the matrix with a diagonal."""
+    if len(shape) == 1:
+        size = shape[0] if given.get("diagonal", 0) == 0 else None
+        return Moved((size, size), (None, None))
+    return _diagonal(shape, {"offset": given.get("diagonal", 0)})
 
 
 def _narrow(shape: Shape, given: Given) -> Moved:
@@ -413,7 +455,8 @@ RULES: dict[str, Rule] = {
     "flatten": _flatten, "ravel": lambda x, given: _flatten(x, {}), "unflatten": _unflatten,
     "permute": _permute, "transpose": _transpose, "t": _matrix, "H": _matrix, "T": _reversed, "mT": _last_two,
     "movedim": _movedim, "squeeze": _squeeze, "unsqueeze": _unsqueeze,
-    "select": _without, "unbind": _without, "narrow": _narrow, "index_select": _select_many, "__getitem__": _index,
+    "select": _without, "unbind": _without, "diagonal": _diagonal, "diag": _diag,
+    "narrow": _narrow, "index_select": _select_many, "__getitem__": _index,
     "split": _split, "chunk": _chunk, "tensor_split": _tensor_split, "hsplit": _hsplit, "vsplit": _vsplit,
     "cat": _cat, "stack": _stack, "vstack": _vstack, "hstack": _hstack,
     "expand": _expand, "expand_as": _expand, "repeat": _repeat, "tile": _repeat, "repeat_interleave": _interleave,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from crossentropy.doctor._finding import Place
+from crossentropy.doctor._knowledge._axes import product
 
 Value: TypeAlias = Any
 """Any value of a program, or what is known of it."""
@@ -83,16 +84,8 @@ def minus(first: Dim, second: Dim) -> Dim:
 
 def times(sizes: Shape) -> Dim:
     """The product of lengths."""
-    result = 1
-    unknown: list[Unknown] = []
-    for size in sizes:
-        if isinstance(size, int):
-            result *= size
-        else:
-            unknown.append(size)
-    if not unknown:
-        return result
-    return unknown[0] if result == 1 and len(unknown) == 1 else Unknown()
+    found = product(sizes)
+    return Unknown() if found is None else found
 
 
 Dim: TypeAlias = "int | Unknown"
@@ -142,7 +135,8 @@ class Tensor:
     count: Dim | None = None
     """How many classes there are."""
     normal: int | None = None
-    """The axis that a softmax was taken over, counted from the end; from the front if the rank is not known."""
+    """The axis that a softmax was taken over, counted from the end; from the front if the rank is not known; beyond
+    all axes, if it is one with others now."""
     graph: bool | None = None
     """Whether parameters that are trained receive a gradient through it."""
     own: bool = False

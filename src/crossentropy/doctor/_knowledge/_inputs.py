@@ -9,10 +9,11 @@ import math
 from collections.abc import Iterator
 
 from crossentropy.doctor._finding import Place
+from crossentropy.doctor._knowledge._composed import log_of_softmax
 from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
 from crossentropy.doctor._knowledge._targets import soft
-from crossentropy.doctor.rules import UNDERFLOWS, Confidence
+from crossentropy.doctor.rules import Confidence
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -94,12 +95,8 @@ def _before_log_softmax(case: LossCall) -> Iterator[Found]:
 def _logarithm(case: LossCall) -> Iterator[Found]:
     """The logarithm of a softmax in two steps, on its way to a loss."""
     if case.x.logs is not None and case.x.graph is not False:
-        yield Found(
-            "log-of-softmax",
-            f"the logarithm of a softmax, in two steps, on its way to {case.loss} at {case.place}: {UNDERFLOWS}",
-            case.confidence,
-            place=case.x.logs,
-        )
+        where = f"on its way to {case.loss} at {case.place}"
+        yield log_of_softmax(where, case.confidence)._replace(place=case.x.logs)
 
 
 def nll(case: LossCall) -> Iterator[Found]:

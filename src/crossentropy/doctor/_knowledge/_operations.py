@@ -24,7 +24,7 @@ moves: permute transpose=swapaxes=swapdims t T H mT=adjoint=mH
 moves: movedim=moveaxis squeeze unsqueeze=expand_dims as_strided expand=broadcast_to expand_as
 moves: flip fliplr flipud roll rearrange
 chooses: __getitem__ select narrow index_select masked_select gather take take_along_dim unbind=__iter__
-chooses: split=split_with_sizes chunk tensor_split hsplit vsplit
+chooses: diagonal diag split=split_with_sizes chunk tensor_split hsplit vsplit
 joins: cat=concat=concatenate stack vstack=row_stack hstack
 repeats: repeat tile repeat_interleave
 keeps: contiguous clone dropout dropout1d dropout2d dropout3d alpha_dropout feature_alpha_dropout
@@ -47,6 +47,7 @@ compares: eq=__eq__ ne=__ne__=not_equal gt=__gt__=greater ge=__ge__=greater_equa
 fills: masked_fill where one_hot scatter pad
 scores: linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d bilinear addmm
 scores: matmul=__matmul__=mm=bmm=dot
+contracts: einsum
 normalises: batch_norm layer_norm instance_norm group_norm
 maps: gelu silu elu celu selu leaky_relu softplus mish hardswish hardsigmoid logsigmoid abs=absolute sqrt rsqrt square
 maps: sin cos round floor ceil sign log1p expm1 log2 log10 fill bernoulli erf logit cumsum cumprod normal uniform

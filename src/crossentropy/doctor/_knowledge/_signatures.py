@@ -62,11 +62,14 @@ TABLE: dict[str, str] = {
         cumsum input dim * dtype
         detach input
         detach_ input
+        diag input diagonal
+        diagonal input offset dim1 dim2
         div input other * rounding_mode
         divide input other * rounding_mode
         dot input tensor
         dropout input p train
         dropout_ input p train
+        einsum *args
         embedding weight indices padding_idx scale_grad_by_freq sparse
         eq input other
         erf input

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from crossentropy.doctor._knowledge._axes import classes_last
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
@@ -142,15 +143,17 @@ def axes(case: LossCall) -> Iterator[Found]:
             place=x.mixed,
         )
         return
-    if x.axis is None or x.rank is None or x.rank < 3:
+    told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
+    axis = -1 if told else x.axis
+    if axis is None or x.rank is None or x.rank < 3:
         return
-    beside = y.dtype == "float" and y.rank == x.rank and y.axis == x.axis and y.kind in ("one-hot", "soft")
-    if x.axis != case.class_axis and (beside or (y.kind not in _SOFT and y.rank in (None, x.rank - 1))):
+    beside = y.dtype == "float" and y.rank == x.rank and y.axis == axis and y.kind in ("one-hot", "soft")
+    if axis != case.class_axis and (beside or (y.kind not in _SOFT and y.rank in (None, x.rank - 1))):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",
             f"the input of {case.title} has shape {known(x.shape)} with its classes on axis "
-            f"{x.rank + x.axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
+            f"{x.rank + axis}{at(x)}, and classes are read along axis 1 — input.{mend}",
             case.confidence,
         )
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._facts import Part
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._call import place_of
 from crossentropy.doctor._runtime._sources import distribution_axis, made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
-from crossentropy.doctor.rules import UNDERFLOWS
 
 
 def is_entropy(product: Trace, log: Trace) -> bool:
@@ -23,8 +24,7 @@ def focal(weighing: Trace) -> Iterator[Found]:
         loss = _through(inner.parents[0], "neg", "mul", "clamp") if inner.op == "exp" and inner.parents else inner
         rows = loss.arguments.get("rows", 0)
         if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
-            message = f"the focal factor is computed from the mean over {rows} rows: one number weighs the whole batch"
-            yield Found("focal-on-reduced-loss", message, place=weighing.place)
+            yield _composed.focal("mean", rows)._replace(place=weighing.place)
 
 
 def focal_of_log(product: Trace) -> Iterator[Found]:
@@ -37,10 +37,7 @@ def focal_of_log(product: Trace) -> Iterator[Found]:
         logged = any(log.op == "log" and log.parents and log.parents[0].back() is loss for log in logs)
         rows = loss.arguments.get("rows", 0)
         if logged and rest is not loss and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
-            message = (
-                f"1 − CE and log CE are computed from the mean over {rows} rows: one number weighs the whole batch"
-            )
-            yield Found("focal-on-reduced-loss", message, place=product.place)
+            yield _composed.focal("mean", rows)._replace(place=product.place)
 
 
 def mean_of_classes(mean: Trace) -> Iterator[tuple[Found, int]]:
@@ -54,11 +51,7 @@ def mean_of_classes(mean: Trace) -> Iterator[tuple[Found, int]]:
     axis = distribution_axis(divergence.parents[0], rank) if divergence.parents else rank - 1
     classes = terms.shape[axis] if rank > 1 else 1
     if classes > 1 and any(isinstance(at, int) and at % rank == axis for at in given):
-        message = (
-            f"this mean divides the terms of kl_div{place_of(divergence)} by the {classes} classes too: the divergence "
-            f"is {classes}× too small — .sum(-1) first, then the mean over the rows"
-        )
-        yield Found("kl-div-reduction", message, place=mean.place), classes
+        yield _composed.mean_of_classes(place_of(divergence), classes)._replace(place=mean.place), classes
 
 
 def _through(trace: Trace, *operations: str) -> Trace:
@@ -91,10 +84,11 @@ def mean_of_means(mean: Trace) -> Iterator[Found]:
 
 
 def unequal(losses: list[Trace], place: Place | None) -> Iterator[Found]:
-    rows = [loss.arguments["rows"] for loss in losses]
-    if len(set(rows)) > 1:
-        message = f"means over {', '.join(map(str, rows))} rows are averaged with equal weight"
-        yield Found("mean-of-means", message, place=place)
+    """Means that are averaged, if they are over different numbers of rows."""
+    at = place or Place("", 0)
+    parts = [Part(at, number, loss.arguments["rows"], uneven=False) for number, loss in enumerate(losses)]
+    if why := _composed.unequal(parts):
+        yield _composed.mean_of_means(why)._replace(place=place)
 
 
 def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiated: bool = False) -> list[Trace]:
@@ -123,8 +117,7 @@ def running_sum(total: Trace) -> Iterator[Found]:
     """A sum over steps of losses with their graph."""
     steps = {loss.arguments["step"] for loss in summands(total, _LINEAR, differentiated=True)}
     if len(steps) > 1:
-        message = f"losses of {len(steps)} steps are added up with their graphs: memory grows each step"
-        yield Found("loss-graph-retained", message, place=total.place)
+        yield _composed.kept(f", of {len(steps)} steps,")._replace(place=total.place)
 
 
 def made_anew(tensor: Trace) -> Iterator[Found]:
@@ -154,8 +147,7 @@ def idle_terms(differentiated: Trace) -> Iterator[Found]:
         cuts = term.op in ("detach", "data") and any(parent.requires_grad for parent in term.parents)
         lost = summands(term.parents[0], _LINEAR) if cuts else []
         if lost and not any(loss in trained for loss in lost):
-            message = "this term of the loss loses its graph here: it changes the value of the loss, and trains nothing"
-            yield Found("detached-loss", message, place=term.place)
+            yield _composed.idle_term("")._replace(place=term.place)
         terms += term.parents if term.op in (*_LINEAR, *MOVES) and not cuts else ()
 
 
@@ -163,5 +155,5 @@ def log_of_softmax(log: Trace) -> Iterator[Found]:
     """A logarithm of a softmax that is differentiated, wherever it goes."""
     made = made_by(log, max(len(log.shape) - 1, 0))
     if made.op == "log of softmax":
-        message = f"the logarithm of the softmax{place_of(made.softmax or made.trace)}: {UNDERFLOWS}"
-        yield Found("log-of-softmax", message, place=log.place)
+        where = f"after the softmax{place_of(made.softmax or made.trace)}"
+        yield _composed.log_of_softmax(where)._replace(place=log.place)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from crossentropy.doctor._knowledge import _facts
-from crossentropy.doctor._knowledge._axes import class_axis_of
+from crossentropy.doctor._knowledge._axes import class_axis_of, classes_last
 from crossentropy.doctor._knowledge._loss_call import LossCall, reduction
 from crossentropy.doctor._knowledge._operations import doing
 from crossentropy.doctor._runtime._axes import layer, mixing_view, part_of, source, whole_axes
@@ -87,7 +87,7 @@ def _home(call: Call, axis: int) -> int | None:
     is still the layer's.
     """
     x, rows = call.x, _rows(call, axis)
-    if x.dim() > 2 and tuple(call.y.shape) == tuple(x.shape[:-1]) != rows:
+    if classes_last(tuple(x.shape), tuple(call.y.shape)):
         return -1
     made, _ = layer(call.input, axis)
     home = class_axis_of(made.op, len(made.shape))

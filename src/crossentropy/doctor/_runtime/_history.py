@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
+from crossentropy.doctor._knowledge._composed import kept
 from crossentropy.doctor._knowledge._facts import Padding, Sequence
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
@@ -283,11 +284,10 @@ class History:
         yield from self._accumulated()
         self._losses = [loss for loss in self._losses if loss.value() is not None]
         graphs = [loss for loss in self._losses if (value := loss.value()) is not None and value.grad_fn is not None]
-        kept = Counter(loss.place for loss in graphs if loss.step < step - 1)
-        for place, count in kept.items():
+        places = Counter(loss.place for loss in graphs if loss.step < step - 1)
+        for place, count in places.items():
             if step >= 3:
-                message = f"{count + 1} losses of earlier steps are alive with their graph: memory grows each step"
-                yield Found("loss-graph-retained", message, place=place)
+                yield kept(f", {count + 1} of them,")._replace(place=place)
 
 
 def _rows(call: Call) -> int:

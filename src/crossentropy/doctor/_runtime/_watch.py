@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 from typing import Any
@@ -62,7 +62,7 @@ class Report:
 
     def add(self, found: Found, place: Place | None) -> None:
         """Add a finding, once for each rule and place; a certain one takes the place of a likely one."""
-        at = found.place or place or Place("", 0)
+        at, cause = found.place or place or Place("", 0), found.cause
         finding = Finding(
             _relative(at.path, self._folder),
             at.line,
@@ -71,6 +71,8 @@ class Report:
             "info" if RULES[found.rule].harmless else found.confidence,
             found.message,
             RULES[found.rule].remedy,
+            cause=cause
+            and replace(cause, path=_relative(cause.path, self._folder), column=_column(cause, self._folder)),
         )
         same = [
             old for old in self.findings if (old.rule, old.path, old.line) == (finding.rule, finding.path, finding.line)

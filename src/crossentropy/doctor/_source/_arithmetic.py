@@ -28,10 +28,14 @@ TERMS = "terms"
 """The kind of p · log q, the terms of a cross entropy written by hand; `axis` is that of the classes of p."""
 WEIGHTED = "weighted"
 """The kind of rows that sum to 1, weighed by a softmax over another axis, which is `normal`."""
+CHOSEN = "chosen"
+"""The kind of probabilities times one-hot rows, whose sums are the probabilities of the labels; `normal` as of them."""
 NOISE = "noise"
 """The kind of random numbers on a scale that is trained, as in variational autoencoders."""
 DIVERGENCE = "divergence"
 """The kind of the terms of a Kullback-Leibler divergence, one for each class."""
+_ADDED = ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned", "zeros", "ones")
+"""Kinds of numbers that leave logits what they are when they are added."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
 
 
@@ -44,7 +48,7 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     a, b = as_tensor(left), as_tensor(right)
     if op is ast.Pow:
         return _power(report, a, b, right, place)
-    base = _merged(a, b)
+    base = merged(a, b)
     if a.parts or b.parts:
         return _of_losses(report, op, a, b, left, right, base, place)
     kinds: dict[type[ast.operator], Value] = {
@@ -89,7 +93,7 @@ def row_sum(x: Tensor) -> float | None:
     return 1.0 if x.kind in ("one-hot", "probabilities", "soft") else x.sums
 
 
-def _merged(a: Tensor, b: Tensor) -> Tensor:
+def merged(a: Tensor, b: Tensor) -> Tensor:
     """What both sides leave in the result, whatever the operation."""
     graph = True if a.graph or b.graph else False if a.graph is False and b.graph is False else None
     larger = a if (a.rank or 0) >= (b.rank or 0) else b
@@ -137,7 +141,7 @@ def _add(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: P
             return _kept(x, base)
         if y.kind == NOISE:
             return _kept(x, base).to(source=Sequence())
-        if x.kind == "logits" and y.kind in ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned"):
+        if x.kind == "logits" and y.kind in _ADDED:
             return _kept(x, base)
         if x.kind == "exp" and other in (1, 1.0):
             return base.to(kind=ONE_AND_EXP)
@@ -171,13 +175,21 @@ def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         entropy = x.logs is not None and y.kind == "probabilities"
         if x.kind == "log-probabilities" and not entropy and (class_axis(y) is not None or not y.kind):
             return base.to(kind=TERMS, made=x.made, axis=class_axis(y), normal=x.normal)
-        if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and not x.graph:
+        if x.kind == "probabilities" and _marks_labels(y, x.normal):
+            return base.to(kind=CHOSEN, made=x.made, axis=x.axis, normal=x.normal)
+        apart = not x.graph or y.size(-1) == 1
+        if class_axis(x) == -1 and y.kind == "probabilities" and y.normal not in (None, -1) and apart:
             return base.to(kind=WEIGHTED, made=y.made, axis=-1, normal=y.normal, count=x.count)
         if x.kind == "normal" and x.graph is False and y.graph:
             return base.to(kind=NOISE, source=Sequence())
         if x.kind == "uniform" and _is_number(other):
             return base.to(kind="uniform" if abs(other) <= 1 else "scores")
     return base
+
+
+def _marks_labels(y: Tensor, axis: int | None) -> bool:
+    """Whether numbers are 1 at one place along an axis, and 0 elsewhere."""
+    return axis is not None and (y.kind == "identity" or (y.kind == "one-hot" and y.axis == axis))
 
 
 def _divide(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
@@ -315,24 +327,26 @@ def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
     return base.to(kind=kind, equals=right if op is ast.Eq else (right,) if op is ast.NotEq else None)
 
 
+def product_kind(a: Tensor, b: Tensor) -> str:
+    """What sums of products are: scores, unless one side is normalised."""
+    normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
+    if a.kind in normalised or b.kind in normalised:
+        return ""
+    if a.graph or b.graph or "logits" in (a.kind, b.kind):
+        return "logits"
+    return "normal" if a.graph is False and b.graph is False else ""
+
+
 def product(a: Tensor, b: Tensor, place: Place) -> Tensor:
     """A @ b."""
     shape = None
     if a.shape and b.shape:
         shape = (*a.shape[:-1], b.shape[-1]) if len(b.shape) > 1 else a.shape[:-1]
-    normalised = ("probabilities", "mixture", "column", "log-probabilities", "sigmoid")
-    raw = a.kind not in normalised and b.kind not in normalised
-    base = _merged(a, b)
+    base = merged(a, b)
     mixes = a.kind in ("probabilities", "mixture") and (a.normal in (None, -1) or a.rank is None)
-    if mixes and class_axis(b) == -1 and not b.graph:
+    if mixes and class_axis(b) == -1 and (not b.graph or a.normal == -1):
         return base.to(kind="mixture", made=a.made, shape=shape, axis=-1, count=b.count, dtype="float")
-    kind = (
-        "logits"
-        if raw and (base.graph or "logits" in (a.kind, b.kind))
-        else "normal"
-        if raw and base.graph is False
-        else ""
-    )
+    kind = product_kind(a, b)
     count = shape[-1] if shape else None
     source = a.source if a.source is not None and a.graph else None
     return base.to(

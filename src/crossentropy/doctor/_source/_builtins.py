@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from crossentropy.doctor._source import _by_name, _loaders
+from crossentropy.doctor._source._elements import item_of
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -124,7 +126,7 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
         table.update(first)
     elif isinstance(first, (list, tuple)):
         for item in first:
-            if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], (str, int, External)):
+            if isinstance(item, (tuple, list)) and len(item) == 2 and isinstance(item[0], (str, int, External)):
                 table[item[0]] = item[1]
     return table | arguments.kwargs
 
@@ -160,8 +162,10 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
             and len(arguments.args) == 1
             and (not isinstance(value, str) or len(value) < 32)
         ):
-            with suppress(ValueError, OverflowError):
+            try:
                 return value if type(value) is kind or (isinstance(value, int) and kind is int) else kind(value)
+            except (ValueError, OverflowError) as error:
+                run.refuse(error)
         return value if isinstance(value, (Number, Unknown)) else Unknown()
 
     return function
@@ -298,18 +302,71 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
         known = first if isinstance(first, dict) else {}
         named = {key: value for key, value in (known | arguments.kwargs).items() if isinstance(key, str)}
         return Layer(name, arguments, attributes=named)
-    if name in ("collections.deque",):
-        return Unknown() if "maxlen" in arguments.kwargs or len(arguments.args) > 1 else _list(run, arguments)
-    if name in ("functools.reduce", "operator.add"):
+    if name == "collections.deque":
+        rows = [] if not arguments.args else _list(run, arguments)
+        return Bounded(rows) if arguments.given("maxlen", 1) else rows
+    if name in _SAMPLES:
+        return _sampled(run, name, arguments)
+    if name == "functools.reduce":
+        return _reduced(run, arguments)
+    if name == "operator.add":
         return Unknown()
+    if name == "operator.methodcaller" and isinstance(first, str):
+        return Partial(External("operator.methodcaller()"), Call([first, arguments.after()], {}, arguments.place))
+    if name == "operator.methodcaller()" and len(arguments.args) == 3:
+        method, given, owner = arguments.args
+        return run.call(run.attribute(owner, method), Call(given.args, given.kwargs, arguments.place, given.open))
+    if name == "itertools.chain":
+        return _chained(run, arguments.args)
+    if name == "itertools.chain.from_iterable":
+        return (
+            Unknown() if isinstance(first, Unknown) else _chained(run, [_plain(row) for row in _elements(run, first)])
+        )
     if name in ("tqdm.tqdm", "tqdm.auto.tqdm", "tqdm.notebook.tqdm", "itertools.islice", "itertools.cycle",
                 "tqdm.trange",
-                "tqdm.rich.tqdm", "rich.progress.track", "itertools.chain"):  # fmt: skip
+                "tqdm.rich.tqdm", "rich.progress.track"):  # fmt: skip
         return run.external("builtins.range", arguments) if name.endswith("trange") else first
     if name.startswith("statistics.") and name.endswith("mean"):
         run.external("numpy.mean", arguments)
         return Unknown()
     return NotImplemented
+
+
+def _reduced(run: Interpreter, arguments: Call) -> Value:
+    """functools.reduce(function, rows, start)."""
+    function, given = (*arguments.args, None, None)[:2]
+    rows = [] if isinstance(given, Unknown) else _elements(run, given)
+    rows = [arguments.args[2], *rows] if len(arguments.args) > 2 else rows
+    if not rows or len(rows) > 64 or any(isinstance(row, Maybe) for row in rows):
+        return Unknown()
+    result = rows[0]
+    for row in rows[1:]:
+        result = run.call(function, Call([result, row], {}, arguments.place))
+    return result
+
+
+def _chained(run: Interpreter, several: list[Value]) -> Value:
+    """The elements of several things, one after the other."""
+    if len(several) == 1:
+        return several[0]
+    return [row for rows in several for row in _elements(run, rows)]
+
+
+_SAMPLES = ("random.sample", "random.choices", "random.choice")
+
+
+def _sampled(run: Interpreter, name: str, arguments: Call) -> Value:
+    """Some elements, any of which stands for the others; as many as are asked for."""
+    given = arguments.get("population", 0, arguments.get("seq"))
+    rows = [] if isinstance(given, Unknown) else [_plain(row) for row in _elements(run, given)]
+    count = 1 if name == "random.choice" else arguments.get("k", 1 if name == "random.sample" else None, 1)
+    if not rows or (is_known(count) and type(count) is not int):
+        return Unknown()
+    if name == "random.choice":
+        return item_of(rows, Unknown(), arguments.place)
+    if type(count) is not int:
+        return [Maybe(row) for row in rows[:2]]
+    return [rows[i % len(rows)] for i in range(max(0, min(count, 4096)))]
 
 
 def _ordered(run: Interpreter, name: str, arguments: Call) -> Value:

@@ -18,6 +18,7 @@ from crossentropy.doctor._source import (
     _methods,
     _operations,
     _parts,
+    _records,
     _registries,
     _several,
     _tables,
@@ -56,8 +57,7 @@ DEEPEST = 24
 """Calls within calls."""
 MOST_LINES = 2000
 """Lines of one function that are followed for one file, over all its calls."""
-_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "active", "lines", "cut")
-_CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "caught", "active", "lines", "cut")
 
 
 class Calls(Statements):
@@ -77,7 +77,7 @@ class Calls(Statements):
         """Begin something that is followed for itself; gives back what was being done, for `vars(self).update`."""
         before = {name: value for name, value in vars(self).items() if name in _DOING}
         self.steps, self.deadline, self.inside = steps, deadline, inside
-        self.depth, self.loops, self.no_grad = 0, 0, None
+        self.depth, self.loops, self.no_grad, self.caught = 0, 0, None, frozenset()
         self.active: dict[int, int] = {}
         """How often a function is being followed, by its node;"""
         self.lines: dict[int, int] = {}
@@ -265,7 +265,9 @@ class Calls(Statements):
         try:
             frame = Frame(Scope(function.scope), function.module, function, call.args[0] if call.args else None)
             self._bind(function, call, frame)
-            return self._result(function, frame) if before[2] is function.module else self._elsewhere(function, frame)
+            with self.perhaps():
+                near = before[2] is function.module
+                return self._result(function, frame) if near else self._elsewhere(function, frame)
         finally:
             self.depth -= 1
             self.active[key] -= 1
@@ -382,7 +384,14 @@ class Calls(Statements):
         name = canonical(name)
         package, _, last = name.rpartition(".")
         root = name.partition(".")[0]
-        for library in (_by_name.call, _configurations.call, _registries.call, _trainers.make, _libraries.make):
+        for library in (
+            _records.make,
+            _by_name.call,
+            _configurations.call,
+            _registries.call,
+            _trainers.make,
+            _libraries.make,
+        ):
             if (found := library(self, name, call)) is not NotImplemented:
                 return found
         if package == "builtins":
@@ -408,7 +417,7 @@ class Calls(Statements):
             return Layer(name, call)
         if last in ("random_split", "DataLoader", "TensorDataset", "Subset", "ConcatDataset", "from_numpy"):
             return _loaders.make(last, name, call)
-        if last in _CONTAINERS and package.startswith("torch.nn"):
+        if last in _parts.CONTAINERS and package.startswith("torch.nn"):
             return _parts.container(name, last, call)
         if package == "torch.nn" and last in _losses.CLASSES:
             layer = Layer(name, call)
@@ -507,7 +516,8 @@ class Calls(Statements):
                 else value.items or [Unknown(), Unknown()]
             )
         if isinstance(value, Instance):
-            return self._iterate_instance(value)
+            held = _records.values(value)
+            return self._iterate_instance(value) if held is None else held
         return [Unknown(), Unknown()]
 
     def _iterate_instance(self, value: Instance) -> Iterable[Value]:

@@ -5,13 +5,14 @@ YAML and JSON are parsed, never executed; what a file says is a default, as that
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 from collections.abc import Callable
 from typing import TypeAlias
 
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._values import Call, Layer, Unknown, Value, is_known, setting
+from crossentropy.doctor._source._values import Call, Layer, Unknown, Value, is_known, is_setting, setting
 
 LARGEST = 65_536
 """Bytes of a file; and of what it holds at most so many entries, of which aliases could make very many:"""
@@ -35,6 +36,8 @@ def call(run: Interpreter, name: str, arguments: Call) -> Value:
     first = arguments.args[0] if arguments.args else None
     if name in ("builtins.open", "hydra.main"):
         return Layer(name, arguments)
+    if name in _OF_TEXT and isinstance(first, str) and os.path.splitext(first)[1].lower() not in _BY_SUFFIX:
+        return _of_text(run, _OF_TEXT[name], first)
     if name in _LOADERS:
         return _loaded(run, _path(first))
     if name in _TABLES:
@@ -115,11 +118,22 @@ def _loaded(run: Interpreter, path: str | None) -> Value:
         return Unknown()
 
 
+def _of_text(run: Interpreter, load: _Loader, text: str) -> Value:
+    """What a text of the program says; of a text that is a default, defaults."""
+    if len(text) > LARGEST:
+        return Unknown()
+    try:
+        return _Reading(sure=not is_setting(text)).value(load(text.encode()), _DEEPEST)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError, ImportError) as error:
+        run.refuse(error)
+        return Unknown()
+
+
 class _Reading:
     """Makes values of what a file holds, up to a number of them."""
 
-    def __init__(self) -> None:
-        self._left = _MOST
+    def __init__(self, sure: bool = False) -> None:
+        self._left, self._sure = _MOST, sure
 
     def value(self, data: Value, deep: int) -> Value:
         """Defaults; what refers to another entry is not known."""
@@ -132,7 +146,7 @@ class _Reading:
             return [self.value(item, deep - 1) for item in data]
         if not is_known(data) or (isinstance(data, str) and "${" in data):
             return Unknown()
-        return setting(data)
+        return data if self._sure else setting(data)
 
 
 def _of_yaml(data: bytes) -> Value:
@@ -145,3 +159,8 @@ def _of_yaml(data: bytes) -> Value:
 
 
 _BY_SUFFIX: dict[str, _Loader] = {".yaml": _of_yaml, ".yml": _of_yaml, ".json": json.loads}
+_OF_TEXT: dict[str, _Loader] = {
+    "json.loads": json.loads, "yaml.safe_load": _of_yaml, "yaml.load": _of_yaml, "yaml.full_load": _of_yaml,
+    "ast.literal_eval": lambda data: ast.literal_eval(data.decode().strip()),
+}  # fmt: skip
+"""Functions that take a text."""

@@ -8,12 +8,12 @@ import math
 import operator
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _tokenizers
+from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _parts, _records, _tokenizers
 from crossentropy.doctor._source._builtins import copied
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
@@ -43,6 +43,10 @@ from crossentropy.doctor._source._values import (
 
 LONGEST = 4096
 """Elements of a list that is built, characters of a string."""
+
+
+class Refused(Exception):  # noqa: N818 (not ours: an error of the program)
+    """The program certainly fails here, and catches the error in the same function."""
 
 
 class Exhausted(Exception):  # noqa: N818 (no error: a limit)
@@ -81,6 +85,8 @@ class Expressions(ABC):
         self.steps = 0
         self.deadline = math.inf
         """Of the processor's time."""
+        self.caught: frozenset[str] = frozenset()
+        """Names of the errors that are caught where it is certain that this is executed."""
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -131,6 +137,20 @@ class Expressions(ABC):
     def place(self, node: ast.AST, frame: Frame) -> Place:
         """Where a node is."""
         return frame.module.source.place(node)
+
+    def refuse(self, error: Exception) -> None:
+        """An operation that certainly fails: goes on where the error is caught, if it is in the same function."""
+        if not self.caught.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+            raise Refused from error
+
+    @contextmanager
+    def perhaps(self) -> Iterator[None]:
+        """Follow something that may not be executed, or is not at this place: its errors are none of this place."""
+        before, self.caught = self.caught, frozenset()
+        try:
+            yield
+        finally:
+            self.caught = before
 
     def truth(self, value: Value) -> bool | None:
         """Whether a condition holds, if that is known."""
@@ -203,8 +223,8 @@ class Expressions(ABC):
             value = self.evaluate(argument, frame)
             if not isinstance(argument, ast.Starred):
                 call.args.append(value)
-            elif isinstance(value, (list, tuple)):
-                call.args.extend(value)
+            elif (rows := _parts.unpacked(value)) is not None:
+                call.args.extend(rows)
             else:
                 call.open = True
         for keyword in node.keywords:
@@ -266,7 +286,8 @@ class Expressions(ABC):
         possible: list[Value] = []
         passed: Value = None
         for index, part in enumerate(node.values):
-            value = self.evaluate(part, frame)
+            with self.perhaps() if possible else nullcontext():
+                value = self.evaluate(part, frame)
             known = self.truth(value)
             if known is (not stops) and index < len(node.values) - 1:
                 passed = value if is_setting(value) else passed
@@ -313,7 +334,8 @@ class Expressions(ABC):
         if known is not None:
             result = self.evaluate(node.body if known else node.orelse, frame)
             return doubtful(result) if is_setting(test) else result
-        return join(self.evaluate(node.body, frame), self.evaluate(node.orelse, frame))
+        with self.perhaps():
+            return join(self.evaluate(node.body, frame), self.evaluate(node.orelse, frame))
 
     def _subscript(self, node: ast.Subscript, frame: Frame) -> Value:
         return self.item(self.evaluate(node.value, frame), self.evaluate(node.slice, frame), self.place(node, frame))
@@ -321,7 +343,9 @@ class Expressions(ABC):
     def item(self, owner: Value, index: Value, place: Place) -> Value:
         """An element of something."""
         if isinstance(owner, Instance):
-            method = owner.cls.find("__getitem__")
+            method, held = owner.cls.find("__getitem__"), _records.values(owner)
+            if held is not None and method is None:
+                return item_of(tuple(held), index, place)
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)
@@ -399,8 +423,10 @@ class Expressions(ABC):
         inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
         for element in self.iterate(self.evaluate(first.iter, frame)):
             self.assign(first.target, element, inner)
-            if all(self.truth(self.evaluate(test, inner)) is not False for test in first.ifs):
-                self._generate(others, inner, body)
+            passes = [self.truth(self.evaluate(test, inner)) for test in first.ifs]
+            if False not in passes:
+                with self.perhaps() if None in passes else nullcontext():
+                    self._generate(others, inner, body)
 
     def _text(self, node: ast.JoinedStr, frame: Frame) -> Value:
         parts: list[str] = []

@@ -103,7 +103,7 @@ def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bo
     if advanced and x.kind == "identity":
         return result.to(kind="one-hot", axis=-1)
     if advanced and not shape:
-        return result.to(kind="")
+        return result.to(kind="column" if x.kind == "probabilities" else "")
     if rows:
         return result.to(fills=frozenset(), source=None)
     if x.axis is not None and axis is None and x.kind in ("probabilities", "mixture", "one-hot", "multi-hot"):

@@ -47,6 +47,10 @@ class Interpreter(Protocol):
         """Where a function is defined."""
         ...
 
+    def refuse(self, error: Exception) -> None:
+        """An operation that certainly fails: what would catch the error is followed, if it is in the same function."""
+        ...
+
     def find_module(self, name: str) -> Value:
         """A module by its whole name, as what is followed would import it."""
         ...

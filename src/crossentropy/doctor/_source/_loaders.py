@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source import _assignment, _shapes
+from crossentropy.doctor._source import _assignment, _records, _shapes
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
@@ -61,6 +61,8 @@ def length(run: Interpreter, dataset: Value) -> Value:
         if dataset.kind == "DataLoader":
             return _batch_count(run, dataset)
         return len(dataset.items) if dataset.items else Unknown()
+    if (held := _records.values(dataset)) is not None:
+        return len(held)
     method = dataset.cls.find("__len__") if isinstance(dataset, Instance) else None
     if isinstance(method, Function):
         value = run.call_function(method, Call([dataset], {}, run.report_place(method)))

@@ -118,7 +118,7 @@ def _settings(report: Report, arguments: dict[str, Value], call: Call) -> None:
 
 def _tell(report: Report, found: Iterable[Found], place: Place) -> None:
     for one in found:
-        report.add(one.rule, one.place or place, one.message, one.confidence, cause=one.cause)
+        report.tell(one, place)
 
 
 def apply(report: Report, layer: Layer, call: Call) -> Value:

@@ -13,6 +13,8 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _parts,
+    _records,
     _registries,
     _shapes,
     _tables,
@@ -25,6 +27,7 @@ from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     External,
     Function,
@@ -58,7 +61,9 @@ _ITSELF = (
 )
 _CHEAP = frozenset((
     "lower", "upper", "strip", "split", "startswith", "endswith", "replace", "join", "index", "find", "rfind", "rindex",
-    "count", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix", "splitlines",
+    "count", "lstrip", "rstrip", "casefold", "isdigit", "isdecimal", "isnumeric", "isalpha", "isalnum",
+    "isidentifier", "title", "capitalize", "rsplit", "partition", "rpartition", "removeprefix", "removesuffix",
+    "splitlines",
 ))  # fmt: skip
 """Methods of strings that are run."""
 _WRITES = ("append", "extend", "insert", "add", "clear", "pop", "reverse", "remove", "sort", "appendleft")
@@ -204,7 +209,8 @@ def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) ->
         run.journal.change(rows)
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
-        run.report.kept(reversed(rows), arguments.place)
+        if not isinstance(rows, Bounded):
+            run.report.kept(reversed(rows), arguments.place)
     elif name == "extend":
         rows.extend(list(run.iterate(first))[:4096])
         run.report.kept(reversed(rows), arguments.place)
@@ -324,12 +330,15 @@ def _backward_of(run: Interpreter, arguments: Call) -> None:
 
 def _registered(run: Interpreter, owner: Layer | Instance, name: str, value: Value) -> None:
     if isinstance(owner, Layer):
-        owner.items.append(value)
-        owner.names.append(name)
+        _parts.kept(run.journal, owner, name, value)
+    elif isinstance(base := owner.attributes.get("*base"), Layer) and base.kind in _parts.CONTAINERS:
+        _parts.kept(run.journal, base, name, value)
     run.journal.store(owner.attributes, name, value)
 
 
 def _inherited(run: Interpreter, owner: Instance, name: str, arguments: Call) -> Value:
+    if (found := _records.method(owner, name, arguments)) is not NotImplemented:
+        return found
     base = owner.attributes.get("*base")
     if isinstance(base, (Layer, list, dict)):
         return run.method(base, name, arguments)
@@ -347,8 +356,12 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         layer.items[at:at] = given
         layer.names = [str(i) for i in range(len(layer.items))]
         return None
+    if layer.kind in ("ModuleDict", "ParameterDict") and name == "update":
+        for key, value in _parts.entries(first):
+            _parts.kept(run.journal, layer, key, value)
+        return None
     if name in ("items", "named_children", "named_modules"):
-        return list(zip(layer.names, layer.items))
+        return _parts.pairs(layer)
     if name in ("values", "children", "modules"):
         return list(layer.items)
     if name == "keys":
@@ -418,7 +431,7 @@ def language_model(report: Report, layer: Layer, arguments: Call) -> Value:
                                         parts=frozenset({part}))  # fmt: skip
         case = LossCall("cross_entropy", logits, y, {}, arguments.place, "mean", layer.call.place)
         for found in padding(case):
-            report.add(found.rule, arguments.place, found.message, found.confidence)
+            report.tell(found, arguments.place)
         if causal and y.source is not None and y.source is logits.source and minus(y.offset, logits.offset) == 1:
             report.add(
                 "causal-shift",

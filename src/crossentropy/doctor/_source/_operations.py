@@ -10,7 +10,7 @@ from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge import _operations as _table
 from crossentropy.doctor._knowledge._binding import bound
 from crossentropy.doctor._knowledge._facts import times
-from crossentropy.doctor._source import _arithmetic, _by_hand, _fills, _reductions, _shapes
+from crossentropy.doctor._source import _arithmetic, _by_hand, _einsum, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
@@ -192,6 +192,20 @@ def _gather(name: str) -> Operation:
     return run
 
 
+def _diagonal(name: str) -> Operation:
+    """Of each row one number; of a vector, the matrix that has it as its diagonal."""
+
+    def run(report: Report, x: Tensor, call: Call) -> Tensor:
+        new = _shapes.moved(x, name, call.kwargs)
+        if x.kind == "logits":
+            return new.to(source=None)
+        vector = name == "diag" and x.rank in (1, None)
+        kind = "column" if x.kind == "probabilities" and not vector else ""
+        return new.plain(kind=kind, made=x.made, axis=None, count=None, source=None)
+
+    return run
+
+
 def _embedding(report: Report, x: Tensor, call: Call) -> Tensor:
     return embedded(x, as_tensor(call.get("weight")).size(-1), call.get("padding_idx"))
 
@@ -359,6 +373,7 @@ _NAMED: dict[str, Operation] = {
     "sum": _reductions.total, "median": _with_places, "mode": _with_places,
     "all": _reductions.truths, "any": _reductions.truths,
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
+    **{name: _diagonal(name) for name in ("diagonal", "diag")}, "einsum": _einsum.contracted,
     "pad": _padded, "gather": _gather("gather"), "take_along_dim": _gather("take_along_dim"),
     "split": _split, "chunk": _chunk, "tensor_split": _chunk, "unbind": _unbind,
     "vsplit": _along(_chunk, lambda rank: 0), "hsplit": _along(_chunk, lambda rank: 0 if rank == 1 else 1),
@@ -402,7 +417,8 @@ def operate(report: Report, name: str, call: Call) -> Value:
         values = given.get("tensors", Unknown())
         rows = list(values) if isinstance(values, (list, tuple)) else [values]
         plain = [row.value if isinstance(row, Maybe) else row for row in rows]
-        return _shapes.joined(known, plain, given)
+        counted = not any(isinstance(row, Maybe) for row in rows)
+        return _shapes.joined(known, plain, given, counted)
     operation = OPERATIONS.get(known)
     if operation is None:
         tensors = [value for value in (*call.args, *call.kwargs.values()) if isinstance(value, Tensor)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source import _losses
+from crossentropy.doctor._source import _losses, _records
 from crossentropy.doctor._source._joins import join
-from crossentropy.doctor._source._values import Call, Layer, Tensor, Unknown, Value
+from crossentropy.doctor._source._journal import Journal
+from crossentropy.doctor._source._values import Call, Layer, Maybe, Tensor, Unknown, Value
 
 
 def layer_place(layer: Value, call: Call) -> Value:
@@ -12,19 +13,69 @@ def layer_place(layer: Value, call: Call) -> Value:
     return layer.call.place if isinstance(layer, Layer) and layer.kind not in _losses.CLASSES else call.place
 
 
+CONTAINERS = ("Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict")
+
+
 def container(name: str, last: str, call: Call) -> Layer:
     """A container of layers, with what it is made of."""
     layer = Layer(name, call)
     given: Value = call.args[0] if call.args else call.kwargs.get("modules", [])
-    if isinstance(given, dict):
-        layer.items, layer.names = list(given.values()), [str(key) for key in given]
-    elif isinstance(given, (list, tuple)) and len(call.args) == 1:
-        layer.items = [item[1] if last == "ModuleDict" and isinstance(item, tuple) else item for item in given]
+    rows = entries(given) if last.endswith("Dict") or isinstance(given, dict) else []
+    if rows:
+        layer.names, layer.items = [name for name, _ in rows], [value for _, value in rows]
+    elif isinstance(given, (list, tuple)) and len(call.args) < 2:
+        layer.items = list(given)
     else:
         layer.items = list(call.args)
     layer.items = layer.items + ([Unknown()] if call.open else [])
     layer.names = layer.names or [str(i) for i in range(len(layer.items))]
     return layer
+
+
+def entries(given: Value) -> list[tuple[str, Value]]:
+    """The names and parts of a dictionary, of pairs, or of another container."""
+    if isinstance(given, Layer):
+        return list(zip(map(str, given.names), given.items))
+    rows = list(given.items()) if isinstance(given, dict) else given if isinstance(given, (list, tuple)) else []
+    return [(str(row[0]), row[1]) for row in rows if isinstance(row, (list, tuple)) and len(row) == 2]
+
+
+def unpacked(value: Value) -> list[Value] | None:
+    """What a star in a call gives, where it is known."""
+    if isinstance(value, (list, tuple)):
+        return list(value)
+    if isinstance(value, Layer) and value.kind in ("Sequential", "ModuleList") and value.items:
+        return list(value.items)
+    return _records.values(value)
+
+
+def pairs(layer: Layer) -> list[Value]:
+    """The names of a container's parts, each with the part."""
+    return [
+        Maybe((_plain(name), item.value)) if isinstance(item, Maybe) else (_plain(name), item)
+        for name, item in zip(layer.names, layer.items)
+    ]
+
+
+def _plain(name: Value) -> Value:
+    return name.value if isinstance(name, Maybe) else name
+
+
+def kept(journal: Journal, layer: Layer, name: str, value: Value) -> None:
+    """A part of a container under a name, in the place of what had that name."""
+    if name in layer.names:
+        journal.change(layer.items)[layer.names.index(name)] = value
+        return
+    journal.change(layer.items).append(value)
+    journal.change(layer.names).append(name)
+
+
+def stored(journal: Journal, layer: Layer, index: Value, value: Value) -> None:
+    """container[index] = value."""
+    if type(index) is int and -len(layer.items) <= index < len(layer.items):
+        journal.change(layer.items)[index] = value
+    elif isinstance(index, str):
+        kept(journal, layer, index, value)
 
 
 def frozen(result: Value) -> Value:

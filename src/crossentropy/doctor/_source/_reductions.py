@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crossentropy.doctor._source import _shapes
-from crossentropy.doctor._source._arithmetic import DIVERGENCE, RANKED, TERMS, WEIGHTED
+from crossentropy.doctor._source._arithmetic import CHOSEN, DIVERGENCE, RANKED, TERMS, WEIGHTED
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
@@ -88,7 +88,7 @@ def _takes_classes(x: Tensor, axis: Value) -> bool:
 
 def _is_axis(x: Tensor, axis: Value, other: int | None) -> bool:
     """Whether two axes are the same, as far as is known: the mean of a softmax over its own axis would say nothing."""
-    if type(axis) is not int or other is None:
+    if type(axis) is not int or other is None or (x.rank is not None and other < -x.rank):
         return False
     return axis == other if x.rank is None or not x.rank else axis % x.rank == other % x.rank
 
@@ -105,6 +105,8 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         report.summed(x, call.place)
     if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
         return result.to(kind="mixture", axis=-1, count=x.count)
+    if x.kind == CHOSEN and _is_axis(x, axis, x.normal):
+        return result.to(kind="column", normal=None)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
         return result.to(kind="multi-hot", axis=-1, count=x.count)
     normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis

@@ -10,14 +10,13 @@ from itertools import chain, islice
 from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._knowledge._loss_call import LossCall, at
+from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
-from crossentropy.doctor.rules import RULES, UNDERFLOWS, Confidence
+from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
-VARYING = "over the labels that are not ignored, whose number varies,"
-"""Of which losses it is not known that their numbers of rows differ."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -78,13 +77,17 @@ class Report:
             confidence = "info"
         if confidence == "likely":
             message += self.aside
-        self._tell(
+        self._keep_finding(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
         )
 
-    def _tell(self, finding: Finding) -> None:
+    def tell(self, found: Found, place: Place) -> None:
+        """Add what a check has found, at its own place or the one that was checked."""
+        self.add(found.rule, found.place or place, found.message, found.confidence, cause=found.cause)
+
+    def _keep_finding(self, finding: Finding) -> None:
         findings = self.findings if self._apart is None else self._apart
         cause = None if finding.cause is None else (finding.cause.path, finding.cause.line)
         key = (finding.path, finding.cell, finding.line, finding.rule, cause)
@@ -137,9 +140,9 @@ class Report:
         """What is found on all of several ways, and what of the rest is worth being called likely."""
         for key, finding in (item for way in ways for item in way.items()):
             if all(key in way for way in ways):
-                self._tell(finding)
+                self._keep_finding(finding)
             elif is_likely(finding):
-                self._tell(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
+                self._keep_finding(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""
@@ -165,24 +168,12 @@ class Report:
     def focal(self, factor: Tensor, place: Place) -> None:
         """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
-            self.add(
-                "focal-on-reduced-loss",
-                place,
-                "the focal factor is computed from a loss that was already reduced to its "
-                f"{factor.reduction}{_losses(factor.parts)}: one number weighs the whole batch — "
-                "reduction='none'",
-            )
+            self.tell(_composed.focal(factor.reduction, parts=factor.parts), place)
 
-    def mean_of_classes(self, divergence: Tensor, place: Place) -> None:
+    def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
-        classes = f"{divergence.count}" if isinstance(divergence.count, int) else "C"
-        self.add(
-            "kl-div-reduction",
-            place,
-            f"this mean divides the terms of kl_div{at(divergence)} by the number of classes too: the divergence is "
-            f"{classes}× too small — .sum(-1) first, then the mean over the rows",
-            "likely" if divergence.likely else "certain",
-        )
+        confidence = "likely" if terms.likely else "certain"
+        self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
         """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
@@ -197,12 +188,7 @@ class Report:
     def summed(self, terms: Tensor, place: Place) -> None:
         """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
         if terms.logs is not None and terms.graph is None:
-            self.add(
-                "log-of-softmax",
-                terms.logs,
-                f"the logarithm of a softmax, in two steps, in the cross entropy of {place}: {UNDERFLOWS}",
-                "likely",
-            )
+            self.tell(_composed.log_of_softmax(f"in the cross entropy of {place}", "likely"), terms.logs)
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
@@ -244,19 +230,9 @@ class Report:
         self._backward.append((loss.parts, self.number))
         self._since_step.append((loss, place))
         if loss.logs is not None:
-            self.add(
-                "log-of-softmax",
-                loss.logs,
-                f"the logarithm of a softmax, in two steps, in the loss of {place}: {UNDERFLOWS}",
-            )
+            self.tell(_composed.log_of_softmax(f"in the loss of {place}"), loss.logs)
         for cut in loss.idle if loss.graph is not False else ():
-            self.add(
-                "detached-loss",
-                cut,
-                f"this term of the loss of {place} loses its graph here: it changes the value of the loss, and trains "
-                "nothing",
-                "certain" if loss.graph else "likely",
-            )
+            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph else "likely"), cut)
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
@@ -272,22 +248,22 @@ class Report:
         accumulated, self._since_step = self._since_step, []
         parts = frozenset(part for loss, _ in accumulated for part in loss.parts)
         divided = all(loss.reduction == "averaged" for loss, _ in accumulated)
-        if len(accumulated) > 1 and divided and (why := _unequal(parts)):
+        if len(accumulated) > 1 and divided and (why := _composed.unequal(parts)):
             self._means(why, accumulated[-1][1])
 
     def divided(self, sum_of_losses: Tensor, place: Place) -> None:
         """A sum of losses was divided, or their mean taken."""
-        if sum_of_losses.reduction == "mean" and (why := _unequal(sum_of_losses.parts)):
+        if sum_of_losses.reduction == "mean" and (why := _composed.unequal(sum_of_losses.parts)):
             self._means(why, place)
 
     def averaged(self, sum_of_numbers: Tensor, place: Place) -> None:
         """A sum of numbers read from losses was divided: what trains is right, and only what is shown is off."""
-        if sum_of_numbers.reduction == "mean" and (why := _unequal(sum_of_numbers.parts)):
+        if sum_of_numbers.reduction == "mean" and (why := _composed.unequal(sum_of_numbers.parts)):
             trained = any(done & sum_of_numbers.parts for done, _ in self._backward)
-            self._means(why, place, "info" if trained or why == VARYING else "certain")
+            self._means(why, place, "info" if trained or why == _composed.VARYING else "certain")
 
     def _means(self, why: str, place: Place, confidence: Confidence = "certain") -> None:
-        self.add("mean-of-means", place, f"means {why} are averaged with equal weight", confidence)
+        self.tell(_composed.mean_of_means(why, confidence), place)
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
@@ -295,12 +271,7 @@ class Report:
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)
             if len(stepped) > 1 and not together:
-                self.add(
-                    "loss-graph-retained",
-                    place,
-                    f"losses of earlier steps{_losses(parts)} are kept here with their graph: memory grows each step",
-                    cause=self._sums.get(place),
-                )
+                self.tell(_composed.kept(_composed.places(parts), self._sums.get(place)), place)
 
 
 def _held(value: Value) -> Iterable[Value]:
@@ -308,11 +279,6 @@ def _held(value: Value) -> Iterable[Value]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
-
-
-def _losses(parts: frozenset[Part]) -> str:
-    places = sorted({str(part.place) for part in parts})
-    return f" (at {', '.join(places[:2])})" if places else ""
 
 
 def _has_graph(loss: Tensor) -> bool:
@@ -329,15 +295,3 @@ def _at_once(part: Part, parts: frozenset[Part], done: frozenset[Part], until: i
     """Whether the gradient of a loss was taken alone, and before the next loss of that place was computed."""
     alone = part in done and sum(other.place == part.place for other in done) == 1
     return alone and not any(other.place == part.place and part.number < other.number <= until for other in parts)
-
-
-def _unequal(parts: frozenset[Part]) -> str:
-    """In which way the means that a sum consists of are over different numbers of rows; empty if they are not."""
-    for place in {part.place for part in parts}:
-        same = [part for part in parts if part.place == place]
-        rows = {part.rows for part in same if isinstance(part.rows, int)}
-        if len(rows) > 1:
-            return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
-        if len(same) > 1 and any(part.uneven for part in same):
-            return VARYING
-    return ""

@@ -33,7 +33,14 @@ def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None 
     if result is None:
         return lost(x)
     new = _laid_out(x, result)
-    return _mixed(x, new, place) if name in _VIEWS and x.axis is not None and new.axis is None else new
+    if name not in _VIEWS or x.axis is None:
+        return new
+    new = _merged(x, new)
+    if new.axis is not None or x.kind in ("", "indices", "one-hot"):
+        return new
+    if x.axis != -1 and result.origin[-1:] == (None,) and not _axes.keeps_within(shape, x.axis, new.shape or ()):
+        return _across(x, new, place)
+    return _mixed(x, new, place)
 
 
 _VIEWS = ("view", "reshape", "view_as", "reshape_as", "flatten", "ravel", "unflatten")
@@ -49,10 +56,20 @@ def _laid_out(x: Tensor, result: _axes.Moved) -> Tensor:
     """A tensor whose axes are others."""
     rank = x.rank or 0
     axis, normal = (None if at is None else after(result, at + rank) for at in (x.axis, x.normal))
+    if x.normal is not None and x.normal < -rank:
+        normal = -len(result.origin) - 1
     shape = tuple(size if isinstance(size, (int, Unknown)) else Unknown() for size in result.shape)
     count = x.count if x.axis is None else None if axis is None else shape[axis]
     count = x.count if isinstance(count, Unknown) and x.count is not None else count
     return x.to(shape=shape, axis=axis, normal=normal, count=count, total=None)
+
+
+def _merged(x: Tensor, new: Tensor) -> Tensor:
+    """A view that may have made one axis of that of a softmax and others."""
+    lost = x.normal is not None and new.normal is None and x.size(x.normal) != 1
+    if not lost or new.axis is None or x.axis in (None, x.normal) or (new.rank or 0) >= (x.rank or 0):
+        return new
+    return new.to(normal=-(new.rank or 0) - 1)
 
 
 def after(result: _axes.Moved, axis: int) -> int | None:
@@ -66,16 +83,29 @@ def _with_classes(x: Tensor, shape: Shape, new: list[Dim]) -> Shape:
     return (*shape[:-1], new[-1]) if told else shape
 
 
-def _mixed(x: Tensor, new: Tensor, place: Place | None) -> Tensor:
-    """A view that makes an axis of classes out of numbers that lie elsewhere, or not."""
-    if x.shape is None or x.axis is None or not new.shape or x.kind in ("", "indices", "one-hot"):
+def _across(x: Tensor, new: Tensor, place: Place | None) -> Tensor:
+    """A view whose last axis, of as many numbers as there are classes or anchors have, holds neighbours in space."""
+    if x.shape is None or x.axis is None or not new.shape:
         return new
-    count = x.shape[x.axis]
-    reads = 1 if len(new.shape) > 1 else 0
+    outputs, classes = x.shape[x.axis], new.shape[-1]
+    if not isinstance(outputs, int) or not isinstance(classes, int) or classes < 2 or outputs % classes:
+        return _mixed(x, new, place)
+    return _mixing(x, new, place, -1, classes)
+
+
+def _mixed(x: Tensor, new: Tensor, place: Place | None) -> Tensor:
+    """A view that makes the axis that a loss reads out of numbers that lie elsewhere, or not."""
+    if x.shape is None or x.axis is None or not new.shape:
+        return new
+    count, reads = x.shape[x.axis], 1 if len(new.shape) > 1 else 0
     if new.shape[reads] == count and isinstance(count, int) and count > 1:
-        sure = x.axis == -1 or all(isinstance(size, int) for size in x.shape[x.axis :])
-        return new.to(mixed=place, axis=reads - len(new.shape), count=count, likely=x.likely or not sure)
+        return _mixing(x, new, place, reads - len(new.shape), count)
     return new
+
+
+def _mixing(x: Tensor, new: Tensor, place: Place | None, axis: int, count: int) -> Tensor:
+    sure = x.axis == -1 or all(isinstance(size, int) for size in (x.shape or ())[x.axis :])
+    return new.to(mixed=place, axis=axis, count=count, likely=x.likely or not sure)
 
 
 def _of_unknown_rank(x: Tensor, name: str, given: Mapping[str, Value]) -> Tensor:
@@ -152,8 +182,8 @@ def reduced(x: Tensor, axes: Value, keep: Value, **changes: Value) -> Tensor:
     return base.to(shape=less.shape, axis=less.axis, count=count, **source, **changes)
 
 
-def joined(name: str, values: list[Value], given: Mapping[str, Value]) -> Tensor:
-    """Several tensors in one, along an axis of theirs or a new one."""
+def joined(name: str, values: list[Value], given: Mapping[str, Value], counted: bool = True) -> Tensor:
+    """Several tensors in one, along an axis of theirs or a new one; `counted` says whether it is known how many."""
     whole = [as_tensor(value) for value in values]
     tensors = [one for one in whole if name == "stack" or one.shape != (0,)] or whole  # to be filled in a loop
     if not tensors:
@@ -164,7 +194,7 @@ def joined(name: str, values: list[Value], given: Mapping[str, Value]) -> Tensor
         base = base.to(source=first.source if alike else Sequence(), offset=first.offset if alike else 0)
     alike = first.shape is not None and all(t.rank == first.rank for t in tensors)
     result = _axes.moved(name, first.shape, given) if alike and first.shape is not None else None
-    return base.to(axis=None) if result is None else _on_axis(base.to(shape=first.shape), tensors, result)
+    return base.to(axis=None) if result is None else _on_axis(base.to(shape=first.shape), tensors, result, counted)
 
 
 def _shared(tensors: list[Tensor]) -> Tensor:
@@ -189,17 +219,18 @@ def _shared(tensors: list[Tensor]) -> Tensor:
         axis=first.axis if alike else None,
         count=first.count,
         normal=first.normal,
+        mixed=next((t.mixed for t in tensors if t.mixed is not None), None) if alike else None,
         likely=any(t.likely for t in tensors),
     )
 
 
-def _on_axis(base: Tensor, tensors: list[Tensor], result: _axes.Moved) -> Tensor:
+def _on_axis(base: Tensor, tensors: list[Tensor], result: _axes.Moved, counted: bool) -> Tensor:
     """Tensors one after the other along the axis whose length their shape does not tell."""
     at = result.shape.index(None)
     old = result.origin[at]
     lengths = [1 if old is None else t.shape[old] if t.shape else Unknown() for t in tensors]
     known = [length for length in lengths if isinstance(length, int)]
-    whole = sum(known) if len(known) == len(lengths) else Unknown()
+    whole = sum(known) if counted and len(known) == len(lengths) else Unknown()
     new = _laid_out(base, _axes.Moved((*result.shape[:at], whole, *result.shape[at + 1 :]), result.origin))
     if old is None or new.axis is None or new.axis + len(result.shape) != at or len(tensors) == 1:
         return new

@@ -6,12 +6,12 @@ import ast
 import enum
 from abc import abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import chain
 
-from crossentropy.doctor._source import _assignment
+from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
-from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame
+from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
 from crossentropy.doctor._source._joins import doubtful
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
@@ -56,6 +56,19 @@ class Flow(enum.Enum):
 def _is_refused(node: ast.stmt) -> bool:
     """Whether a statement is `assert False`."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def _caught(handlers: list[ast.ExceptHandler]) -> frozenset[str]:
+    """The names of the errors that handlers catch."""
+    kinds = [handler.type for handler in handlers]
+    each = [part for kind in kinds for part in (kind.elts if isinstance(kind, ast.Tuple) else [kind])]
+    return frozenset("BaseException" if part is None else _assignment.dotted(part) for part in each)
+
+
+def _handler(node: ast.Try, refused: Refused) -> ast.ExceptHandler | None:
+    """The first handler that catches an error."""
+    kinds = {kind.__name__ for kind in type(refused.__cause__).__mro__}
+    return next((handler for handler in node.handlers if not _caught([handler]).isdisjoint(kinds)), None)
 
 
 class Statements(Expressions):
@@ -171,6 +184,8 @@ class Statements(Expressions):
                 rows[index] = value
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
+        elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
+            _parts.stored(self.journal, owner, index, value)
         elif isinstance(owner, Unknown) and isinstance(index, (str, int)):
             self.journal.store(owner.members, (index,), value)
         elif isinstance(owner, Instance) and (method := owner.cls.find("__setitem__")):
@@ -232,7 +247,7 @@ class Statements(Expressions):
         if not any("exp" in used_in(part) for part in body):
             return
         given = len(frame.returns)
-        with self.report.apart() as found:
+        with self.report.apart() as found, self.perhaps():
             self.journal.aside(lambda: self.run(body, frame))
         del frame.returns[given:]
         if self.report.listens:
@@ -246,19 +261,47 @@ class Statements(Expressions):
             flows.append(run())
             return flows[-1] is Flow.NEXT
 
-        self.journal.fork(lambda: way(first), lambda: way(second))
+        with self.perhaps():
+            self.journal.fork(lambda: way(first), lambda: way(second))
         a, b = flows
         if Flow.NEXT in (a, b):
             return Flow.NEXT
         return a if a is b else Flow.CONTINUE if Flow.CONTINUE in (a, b) else Flow.BREAK
 
     def _match(self, node: ast.Match, frame: Frame) -> Flow:
-        self.evaluate(node.subject, frame)
-        flow = Flow.NEXT
+        subject = self.evaluate(node.subject, frame)
+        flow, open_ = Flow.NEXT, False
         for case in node.cases:
-            body = case.body
-            flow = self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)  # noqa: B023 (called at once)
+            known = self._matches(case, subject, frame)
+            if known and not open_:
+                return self._by_default(case.body, frame) if is_setting(subject) else self.run(case.body, frame)
+            if known is not False:
+                open_, body = True, case.body
+                flow = self._both(lambda: self.run(body, frame), lambda: Flow.NEXT)  # noqa: B023 (called at once)
         return flow
+
+    def _matches(self, case: ast.match_case, subject: Value, frame: Frame) -> bool | None:
+        """Whether a case is the one, if that is known; a name that it gives the subject is bound."""
+        known = self._fits(case.pattern, subject, frame)
+        if known is False or case.guard is None:
+            return known
+        guard = self.truth(self.evaluate(case.guard, frame))
+        return False if guard is False else known if guard else None
+
+    def _fits(self, pattern: ast.pattern, subject: Value, frame: Frame) -> bool | None:
+        if isinstance(pattern, ast.MatchValue):
+            return self.truth(self._compare(ast.Eq(), subject, self.evaluate(pattern.value, frame)))
+        if isinstance(pattern, ast.MatchSingleton):
+            return self.truth(self._compare(ast.Is(), subject, pattern.value))
+        if isinstance(pattern, ast.MatchOr):
+            found = [self._fits(part, subject, frame) for part in pattern.patterns]
+            return True if True in found else None if None in found else False
+        if isinstance(pattern, ast.MatchAs):
+            known = True if pattern.pattern is None else self._fits(pattern.pattern, subject, frame)
+            if pattern.name is not None and known is not False:
+                self.bind(pattern.name, subject, frame)
+            return known
+        return None
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
         elements = _assignment.some(list(self.iterate(self.evaluate(node.iter, frame))), self._turns(node))
@@ -303,9 +346,11 @@ class Statements(Expressions):
         flow = Flow.NEXT
         try:
             for _ in range(self._fewest_turns()):
-                if self.truth(self.evaluate(node.test, frame)) is False:
+                known = self.truth(self.evaluate(node.test, frame))
+                if known is False:
                     break
-                flow = self.run(node.body, frame)
+                with nullcontext() if known else self.perhaps():
+                    flow = self.run(node.body, frame)
                 if flow in (Flow.BREAK, Flow.LEAVE):
                     break
         finally:
@@ -340,16 +385,37 @@ class Statements(Expressions):
         return Flow.LEAVE
 
     def _try(self, node: ast.Try, frame: Frame) -> Flow:
-        """Without an error; what the handlers do is followed and forgotten."""
-        flow = self.run(node.body, frame)
-        for handler in node.handlers:
-            body = handler.body
-            inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
-            self.journal.fork(lambda: self.run(body, inner) is None, lambda: True)  # noqa: B023 (called at once)
-        if flow is Flow.NEXT:
-            flow = self.run(node.orelse, frame)
+        """Without an error that is not certain; what the handlers do is then followed and forgotten."""
+        handler, flow = self._tried(node, frame)
+        if handler is not None:
+            if handler.name is not None:
+                self.bind(handler.name, Unknown(), frame)
+            flow = self.run(handler.body, frame)
+        else:
+            for other in node.handlers:
+                self._aside(other, frame)
+            flow = self.run(node.orelse, frame) if flow is Flow.NEXT else flow
         last = self.run(node.finalbody, frame)
         return last if last is not Flow.NEXT else flow
+
+    def _tried(self, node: ast.Try, frame: Frame) -> tuple[ast.ExceptHandler | None, Flow]:
+        """The body, and the handler that catches its error, if it has one for certain."""
+        before = self.caught
+        self.caught = before | _caught(node.handlers)
+        try:
+            return None, self.run(node.body, frame)
+        except Refused as error:
+            handler = _handler(node, error)
+            if handler is None:
+                raise
+            return handler, Flow.NEXT
+        finally:
+            self.caught = before
+
+    def _aside(self, handler: ast.ExceptHandler, frame: Frame) -> None:
+        inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
+        with self.perhaps():
+            self.journal.fork(lambda: self.run(handler.body, inner) is None, lambda: True)
 
     def _assert(self, node: ast.Assert, frame: Frame) -> Flow:
         self.evaluate(node.test, frame)
@@ -380,27 +446,31 @@ class Statements(Expressions):
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef, frame: Frame) -> None:
         function = self.make_function(node, frame)
-        self._decorate(node, function, frame)
-        self.bind(node.name, function, frame)
+        wrapped = self._decorate(node, function, frame)
+        is_wrapped = isinstance(wrapped, Function) and len(node.decorator_list) == 1
+        self.bind(node.name, wrapped if is_wrapped else function, frame)
 
     def _decorate(
         self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, value: Value, frame: Frame
-    ) -> None:
-        """Decorators that are read may register what they are given; it is taken to stay what it is."""
+    ) -> Value:
+        """Decorators that are read may register what they are given, or wrap it; what the first of them gives."""
+        result: Value = None
         for decorator in node.decorator_list:
             function = self.evaluate(decorator, frame)
             if isinstance(function, Layer) and function.name == "hydra.main" and isinstance(value, Function):
                 self.configured(value, function)
             if isinstance(function, (Function, Bound, Partial)):
-                self._briefly(function, Call([value], {}, self.place(node, frame)))
+                result = self._briefly(function, Call([value], {}, self.place(node, frame)))
+        return result
 
-    def _briefly(self, function: Value, call: Call) -> None:
+    def _briefly(self, function: Value, call: Call) -> Value:
         """Follow a decorator for a few steps: entries of a registry need no more."""
-        left = self.steps
+        left, result = self.steps, None
         self.steps = min(left, DECORATOR_STEPS)
         with suppress(Exhausted):
-            self.call(function, call)
+            result = self.call(function, call)
         self.steps = left - DECORATOR_STEPS + max(self.steps, 0) if left > DECORATOR_STEPS else self.steps
+        return result
 
     def make_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, frame: Frame) -> Value:
         arguments = node.args

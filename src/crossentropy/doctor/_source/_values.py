@@ -130,6 +130,10 @@ class Layer:
         return self.name.rpartition(".")[2]
 
 
+class Bounded(list[Value]):
+    """A list that holds the last few of what is put into it."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Maybe:
     """An element of a list that is there on one of several ways only."""
