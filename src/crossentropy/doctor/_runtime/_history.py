@@ -18,6 +18,7 @@ from crossentropy.doctor._knowledge._facts import Padding, Sequence
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
+    LINEAR,
     focal,
     focal_of_log,
     log_of_softmax,
@@ -114,6 +115,8 @@ class History:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
     ) -> Iterator[Found]:
         """Remember another operation; some are mistakes in themselves."""
+        if trace.op in LINEAR and result.dim() == 0 and result.requires_grad:
+            self._add_total(result, trace)
         if name == "embedding":
             self._add_embedding(args, kwargs, trace)
         elif name in _FILLING:
@@ -132,10 +135,17 @@ class History:
         elif trace.op == "div":
             self._held.product(trace)
             yield from self._add_share(trace)
+        elif trace.op == "square":
+            yield from focal(trace)
         elif trace.op == "add" and result.requires_grad:
             yield from running_sum(trace)
         elif trace.op == "tensor" and result.requires_grad:
             yield from made_anew(trace)
+
+    def _add_total(self, total: Tensor, trace: Trace) -> None:
+        """Remember a sum of losses and other terms as what it is, a loss."""
+        for loss in summands(trace, LINEAR, differentiated=True)[:1]:
+            self._losses.append(Loss(weakref.ref(total), self.step, loss.place))
 
     def _add_filling(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
@@ -284,9 +294,9 @@ class History:
         yield from self._accumulated()
         self._losses = [loss for loss in self._losses if loss.value() is not None]
         graphs = [loss for loss in self._losses if (value := loss.value()) is not None and value.grad_fn is not None]
-        places = Counter(loss.place for loss in graphs if loss.step < step - 1)
+        places = Counter(place for place, _ in {(loss.place, loss.step) for loss in graphs if loss.step < step - 1})
         for place, count in places.items():
-            if step >= 3:
+            if count > 1:  # one may be kept to be compared with the next
                 yield kept(f", {count + 1} of them,")._replace(place=place)
 
 
