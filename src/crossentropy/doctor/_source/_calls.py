@@ -50,6 +50,7 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     Written,
+    is_known,
     setting,
 )
 
@@ -112,6 +113,8 @@ class Calls(Statements):
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
+        if name == "value" and is_known(owner):  # of a member of an enumeration
+            return owner
         return Bound(owner, name)
 
     @abstractmethod
@@ -146,6 +149,8 @@ class Calls(Statements):
         base = owner.attributes.get("*base")
         if isinstance(base, Layer) and name in base.attributes:
             return base.attributes[name]
+        if isinstance(base, dict) and name in base:
+            return base[name] if owner.cls.find("__getattr__") is not None else Bound(owner, name)
         if owner.cls.external() or name.startswith("__"):
             return Bound(owner, name)
         return self._missing(owner, name)
@@ -339,8 +344,8 @@ class Calls(Statements):
             self.call_function(init, call.before(instance))
         elif cls.records:
             self._record(instance, cls, call)
-        elif base.rpartition(".")[2] == "Enum":
-            return Unknown()
+        elif cls.enumerates:
+            return _records.member(cls, call)
         elif base:
             instance.attributes["*base"] = self.external(base, call)
         post = cls.find("__post_init__")
