@@ -58,7 +58,20 @@ DEEPEST = 24
 """Calls within calls."""
 MOST_LINES = 2000
 """Lines of one function that are followed for one file, over all its calls."""
-_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "caught", "active", "lines", "cut")
+_DOING = (
+    "steps",
+    "deadline",
+    "inside",
+    "depth",
+    "loops",
+    "no_grad",
+    "caught",
+    "endless",
+    "uncounted",
+    "active",
+    "lines",
+    "cut",
+)
 
 
 class Calls(Statements):
@@ -79,6 +92,7 @@ class Calls(Statements):
         before = {name: value for name, value in vars(self).items() if name in _DOING}
         self.steps, self.deadline, self.inside = steps, deadline, inside
         self.depth, self.loops, self.no_grad, self.caught = 0, 0, None, frozenset()
+        self.endless, self.uncounted = 0, {}
         self.active: dict[int, int] = {}
         """How often a function is being followed, by its node;"""
         self.lines: dict[int, int] = {}
