@@ -508,12 +508,14 @@ ORDER_ONLY = [
     "_, shown = torch.max(output, 1)",
     "_, shown = output.max(dim=1)",
     "shown = output.data.max(1, keepdim=True)[1]",
-    "shown = output.detach().cpu().topk(2)[1]",
+    "shown = output.detach().cpu().topk(2, dim=1)[1]",
     "shown = output.topk(2, 1).indices",
-    "shown = torch.argmax(output, dim=-1)",
+    "shown = torch.argmax(output, dim=1)",
     "shown = torch.tensor(output.shape)",
 ]
 VALUES = [
+    "shown = output.detach().cpu().topk(2)[1]",  # over another axis than the softmax, if there are more than two
+    "shown = torch.argmax(output, dim=-1)",
     "shown = output.max(dim=1).values",
     "shown = (output > 0.5).float()",
     "shown, _ = torch.max(output, 1)",
@@ -1738,3 +1740,180 @@ def test_divergences_are_averaged_over_rows(before):
     loss, _ = run(conversion.source)
     rows = torch.nn.functional.kl_div(tensors()["z"].log_softmax(1), torch.ones(6, 5) / 5, reduction="none").sum(1)
     torch.testing.assert_close(loss, rows.mean().detach(), **CLOSE)
+
+
+# Models and losses that real programs use in ways that a rewrite must not overlook
+
+NET = HEAD + (
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(5, 5)\n\n"
+    "    def forward(self, x):\n        return {}\n\n\n"
+)
+SEQUENTIAL = HEAD + "m = nn.Sequential(nn.Linear(5, 5), nn.Softmax(1))\n"
+TRAINED = "m = Net()\nloss = F.cross_entropy(m(z), y)\n"
+SOFTMAX = NET.format("F.softmax(self.fc(x), dim=1)")
+
+
+def test_the_largest_along_another_axis_is_of_the_probabilities():
+    text = HEAD + (
+        "class Net(nn.Module):\n    def forward(self, x):\n        return F.softmax(x, dim=-1)\n\n\nm = Net()\n"
+        "p = m(seq)\nloss = F.cross_entropy(p.view(-1, 5), y)\nshown = p.argmax(1)\nlast = p.argmax(-1)\n"
+    )
+    conversion = converted(text, package=False, unsafe=True)
+    assert "shown = p.softmax(dim=-1).argmax(1)\nlast = p.argmax(-1)\n" in conversion.source
+    torch.testing.assert_close(shown(conversion.source), shown(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (SEQUENTIAL + "m.append(nn.Linear(5, 5))\nloss = F.cross_entropy(m(z), y)\n", "m.append changes its layers"),
+        (
+            SEQUENTIAL + "body = nn.Sequential(*list(m.children())[:-1])\nloss = F.cross_entropy(m(z), y)\n",
+            "m.children gives its layers away",
+        ),
+        (SOFTMAX + TRAINED + "body = nn.Sequential(*m.children())\n", "m.children gives its layers away"),
+    ],
+)
+def test_models_that_are_taken_apart_stay(text, reason):
+    conversion = converted(text, package=False, unsafe=True)
+    assert conversion.source == text
+    assert reason in conversion.refusals[0].reason
+
+
+@pytest.mark.parametrize(
+    ("other", "stays"),
+    [
+        ("import importlib\nnet = importlib.import_module('model').Net()\nprint(net(x))\n", True),
+        ("import importlib\nnet = getattr(importlib.import_module('nets.' + name), 'Net')()\nprint(net(x))\n", False),
+        ("import importlib\nnet = getattr(importlib.import_module(name), 'Net')()\nprint(net(x))\n", True),
+        ("import importlib\nimportlib.import_module('model')\n", False),
+        ("from model import *\nnet = eval(name)()\nprint(net(x))\n", True),
+        ("from model import Net\nmade = eval(name)\nnet = made()\nprint(net(x))\n", True),
+        ("from model import Net\nprint(eval(name))\n", False),
+        ("from model import Net\nnet = globals()[name]()\nprint(net(x))\n", True),
+    ],
+)
+def test_models_that_are_looked_up_by_a_text_stay(other, stays):
+    sources = {"model.py": SOFTMAX, "train.py": HEAD + f"from model import Net\n{TRAINED}", "infer.py": other}
+    found = convert_files(sources, unsafe=True, package=False)
+    assert (found["model.py"].source == SOFTMAX) is stays
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@torch.jit.script\ndef f(z, y):\n    return F.cross_entropy(z, y)\n",
+        "class Loss(nn.Module):\n    def forward(self, z, y):\n        return F.cross_entropy(z, y)\n\n\n"
+        "loss = torch.jit.script(Loss())\n",
+        "loss = torch.jit.script(nn.CrossEntropyLoss())\n",
+        "from torch.nn.functional import cross_entropy\n\n\n"
+        "@torch.jit.script\ndef f(z, y):\n    return cross_entropy(z, y)\n",
+    ],
+)
+def test_losses_that_are_compiled_stay_torchs(text):
+    conversion = converted(HEAD + text)
+    assert conversion.source == HEAD + text
+    assert "torch.jit.script" in conversion.refusals[0].reason
+
+
+def test_an_output_of_several_ways_is_taken_away_with_its_assignment():
+    body = "z = self.fc(x)\n        if len(x) > 1:\n            z = z * 2\n        p = F.softmax(z, dim=1)\n"
+    text = NET.replace("return {}", body + "        return z, p") + "m = Net()\nloss = F.cross_entropy(m(z)[1], y)\n"
+    conversion = converted(text, package=False, unsafe=True)
+    assert "            z = z * 2\n        return z, z\n" in conversion.source
+
+
+def test_a_loss_with_other_arguments_is_no_matter_of_convert():
+    text = HEAD + "loss_fn = nn.CrossEntropyLoss()\n\n\ndef step(p, y, more):\n    return loss_fn(p, y, more)\n"
+    assert not converted(text, package=False, unsafe=True).refusals
+
+
+@pytest.mark.parametrize("end", ["\r\n\r\n\r\n           ", "\n #   self.x\n #           = 1\n"])
+def test_what_libcst_drops_at_the_end_of_a_file_stays(end):
+    text = HEAD + "class Net:\n    def f(self):\n        return F.cross_entropy(z, y, size_average=True)" + end
+    assert converted(text, package=False).source == text.replace("size_average=True", 'reduction="mean"')
+
+
+def test_a_class_that_is_called_from_a_name_of_a_function():
+    assert not converted(HEAD + "def nets():\n    return {}\n\n\nloss = nets['a'](x)\n").refusals
+
+
+@pytest.mark.parametrize(("dim", "axes"), [("", "three axes"), (", dim=-1", "more than two axes"), (", dim=1", None)])
+def test_with_how_many_axes_the_classes_would_be_another_axis(dim, axes):
+    conversion = converted(HEAD + f"loss = F.cross_entropy(F.softmax(z{dim}), y)\n", package=False, unsafe=True)
+    assert (f"; with {axes}, the classes" in str(conversion.changes[0])) if axes else "axes" not in str(conversion)
+
+
+def test_why_an_activation_is_not_in_sight():
+    text = HEAD + "loss = F.binary_cross_entropy(torch.clip(torch.sigmoid(s), 0.1, 0.9), b)\n"
+    (refusal,) = converted(text, package=False).refusals
+    assert refusal.reason.endswith(
+        "before this binary_cross_entropy: what torch.clip gives is not followed further back"
+    )
+
+
+@pytest.mark.parametrize("dim", [1, -1])
+def test_rows_of_an_output(dim):
+    text = NET.format(f"F.log_softmax(self.fc(x), dim={dim})") + (
+        "m = Net()\nmask = y > 1\nout = m(z)\nloss = F.nll_loss(out[mask], y[mask]) + F.nll_loss(out[:2], y[:2])\n"
+        "shown = torch.stack([out.argmax(1)[mask].float(), out[mask].max(1)[0]])\n"
+    )
+    assert converted(text, package=False).source == text
+    conversion = converted(text, package=False, unsafe=True)
+    assert "F.cross_entropy(out[mask], y[mask]) + F.cross_entropy(out[:2], y[:2])" in conversion.source
+    assert "with more than two axes, the classes may be another axis than now" in str(conversion.changes[0])
+    assert_same(text, conversion.source)
+    torch.testing.assert_close(shown(conversion.source), shown(text))
+
+
+def test_rows_of_a_sigmoid_and_of_a_parameter():
+    text = HEAD + (
+        "mask = b > 0\nloss = F.binary_cross_entropy(torch.sigmoid(s)[mask].view(-1, 1), b[mask].view(-1, 1))\n"
+        "def of(p, t):\n    return F.binary_cross_entropy(p, t)\n\n\n"
+        "loss = loss + of(torch.sigmoid(s * 2)[1:], b[1:])\n"
+    )
+    conversion = converted(text, package=False, unsafe=True)
+    assert "sigmoid" not in conversion.source
+    assert "of((s * 2)[1:], b[1:])" in conversion.source
+    assert_same(text, conversion.source)
+
+
+def test_an_element_of_an_output_is_not_rows_of_it():
+    text = HEAD + (
+        "class Net(nn.Module):\n    def forward(self, x):\n        return [F.softmax(x, 1), F.softmax(x * 2, 1)]\n\n\n"
+        "m = Net()\nout = m(z)\nloss = sum(F.cross_entropy(out[i], y) for i in range(2))\n"
+    )
+    assert converted(text, package=False, unsafe=True).source == text
+
+
+LAYERS = HEAD + (
+    "from collections import OrderedDict\n\n\n"
+    "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    "{}        self.out = nn.Sequential({})\n\n    def forward(self, x):\n        return self.out(x)\n\n\n"
+    "m = Net()\nloss = F.cross_entropy(m(z), y)\n"
+)
+ENTRIES = "        parts = OrderedDict()\n        parts['a'] = nn.Linear(5, 5)\n"
+
+
+def test_the_last_entry_of_an_ordered_dictionary_is_taken_away():
+    text = LAYERS.format(ENTRIES + "        parts['b'] = nn.Softmax(1)\n", "parts")
+    conversion = converted(text, package=False, unsafe=True)
+    assert conversion.source == text.replace("        parts['b'] = nn.Softmax(1)\n", "")
+
+
+@pytest.mark.parametrize(
+    ("made", "given"),
+    [
+        (
+            ENTRIES.replace("['a']", "['b']") + "        parts['a'] = nn.ReLU()\n        parts['b'] = nn.Softmax(1)\n",
+            "parts",
+        ),
+        (
+            "        parts = [nn.Linear(5, 5), nn.Softmax(1)]\n",
+            "*parts)\n        self.more = nn.Sequential(*parts",
+        ),
+    ],
+)
+def test_layers_that_are_not_certain_to_be_the_last_of_one_model_stay(made, given):
+    text = LAYERS.format(made, given)
+    assert converted(text, package=False, unsafe=True).source == text

@@ -13,6 +13,7 @@ import pytest
 import crossentropy
 from crossentropy.cli import main
 from crossentropy.doctor import _command_convert
+from crossentropy.doctor._convert import SourceError, _file
 
 MODEL = """\
 import torch.nn as nn
@@ -310,3 +311,30 @@ def test_the_doctor_offers_what_convert_can_mend(project: Path, capsys: pytest.C
     assert main(["doctor", "--fix", "."]) == 0
     assert "there is nothing to mend" in capsys.readouterr().err
     assert main(["doctor", "--fix", "--output-format", "json"]) == 2
+
+
+def test_lines_in_messages_are_those_of_the_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = TRAIN.replace("optimizer = torch", "import plugins\nplugins.register(model)\noptimizer = torch")
+    (project / "train.py").write_text(text, "utf-8")
+    for more, line in (["--unsafe"], 10), (["--unsafe", "--write"], 11):
+        assert main(["convert", "train.py", "model.py", *more]) == 0
+        assert f"feeds cross_entropy (made at train.py:{line})" in capsys.readouterr().err
+
+
+def test_a_file_that_is_passed_over_is_one_whose_uses_are_not_seen(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "odd.py").write_text("x = 1\n", "utf-8")
+    real = _file.File.__init__
+
+    def read(self: _file.File, source: str, path: str) -> None:
+        if path == "odd.py":
+            raise SourceError(1, 1, "libcst cannot read this syntax", path)
+        real(self, source, path)
+
+    monkeypatch.setattr(_file.File, "__init__", read)
+    assert main(["convert", ".", "--unsafe"]) == 0
+    printed = capsys.readouterr()
+    assert "passed over: odd.py: line 1, column 1: libcst cannot read this syntax; what it does" in printed.err
+    assert "+++ b/model.py" in printed.out
+    assert main(["convert", "odd.py", "model.py"]) == 2

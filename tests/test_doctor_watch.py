@@ -76,6 +76,18 @@ def terms_of_kl(*shape: int) -> Tensor:
     return F.kl_div(logits(*shape).log_softmax(-1), logits(*shape).softmax(-1), reduction="none")
 
 
+def mean_of_kl(*shape: int, temperature: float = 1.0, classes: int = C, reduction: str = "mean") -> Tensor:
+    """Of logits over a temperature."""
+    shape = shape or (N, classes)
+    student, teacher = logits(*shape) / temperature, logits(*shape).detach() / temperature
+    return F.kl_div(student.log_softmax(-1), teacher.softmax(-1), reduction=reduction)
+
+
+def terms_of_kl_of_pixels() -> Tensor:
+    student, teacher = (nn.Conv2d(3, C, 1)(torch.randn(2, 3, 4, 6)) for _ in range(2))
+    return F.kl_div(student.log_softmax(1), teacher.softmax(1).detach(), reduction="none")
+
+
 def focal(reduction: str) -> Tensor:
     ce = F.cross_entropy(logits(), labels(), reduction=reduction)
     return ((1 - torch.exp(-ce)) ** 2 * ce).mean()
@@ -107,8 +119,26 @@ def language_model(shift: int) -> Tensor:
     return F.cross_entropy(out[:, :end].transpose(1, 2), tokens[:, shift:])
 
 
+def two_tokens(*shifts: int) -> None:
+    """A head for the next token, and one for the token after it."""
+    tokens = torch.randint(30, (4, 12))
+    hidden = nn.Embedding(30, 4)(tokens)
+    losses = [CE(nn.Linear(4, 30)(hidden)[:, :-n].transpose(1, 2), tokens[:, n:]) for n in shifts]
+    (losses[0] + 0.3 * losses[1]).backward()
+
+
+def time_first(shift: int) -> None:
+    tokens = torch.randint(30, (12, 4))
+    out = nn.Linear(8, 30)(nn.GRU(4, 8)(nn.Embedding(30, 4)(tokens))[0])
+    CE(out[:-shift].flatten(0, 1), tokens[shift:].flatten()).backward()
+
+
 def weighed_mean(sizes: tuple[int, ...]) -> Tensor:
     return torch.stack([F.cross_entropy(logits(n, C), labels(n)) for n in sizes]).mean()
+
+
+class Weighed(nn.CrossEntropyLoss):
+    """A criterion of a program, which has a name of its own."""
 
 
 CE, NLL, BCE, BCEL = F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits
@@ -175,8 +205,17 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: BCEL(logits(), logits().sigmoid().detach()), lambda: BCE(logits().sigmoid(), torch.rand(N, C))],
     ),
     "softmax-before-bce": (
-        [lambda: BCE(logits().softmax(1), one_hot().float())],
-        [lambda: BCE(logits(N, 2).softmax(1)[:, 1], torch.rand(N))],
+        [
+            lambda: BCE(logits().softmax(1), one_hot().float()),
+            lambda: BCE(logits().softmax(1)[:, 1:4], torch.rand(N, 3)),
+            lambda: BCE(logits(N, 1).softmax(1), torch.rand(N, 1)),
+        ],
+        [
+            lambda: BCE(logits(N, 2).softmax(1)[:, 1], torch.rand(N)),
+            lambda: BCE(logits(N, 2).softmax(1)[:, 1:], torch.rand(N, 1)),
+            lambda: BCE(logits(N, T, 2).softmax(-1)[..., [1]].flatten(1), torch.rand(N, T)),
+            lambda: BCE(nn.Conv2d(3, 2, 1)(torch.randn(2, 3, 4, 6)).softmax(1).chunk(2, 1)[1], torch.rand(2, 1, 4, 6)),
+        ],
     ),
     "logits-into-bce": (
         [lambda: BCE(3 * logits(), torch.rand(N, C))],
@@ -220,8 +259,18 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: CE(logits(), (torch.arange(C) < 2).float().expand(N, C) / 2)],
     ),
     "unnormalized-target": (
-        [lambda: CE(logits(), logits().detach()), lambda: CE(logits(), torch.rand(N, C) * 3)],
-        [lambda: CE(logits(), logits().softmax(1).detach())],
+        [
+            lambda: CE(logits(), logits().detach()),
+            lambda: CE(logits(), torch.rand(N, C) * 3),
+            lambda: F.kl_div(logits().log_softmax(1), logits().log_softmax(1).detach(), reduction="batchmean"),
+            lambda: F.kl_div(logits().log_softmax(1), logits().detach(), reduction="batchmean"),
+            lambda: F.kl_div(logits().log_softmax(1), one_hot() + 0.1, reduction="batchmean"),
+        ],
+        [
+            lambda: CE(logits(), logits().softmax(1).detach()),
+            lambda: CE(logits(), logits().softmax(1).detach() * (torch.arange(N) < 4)[:, None]),
+            lambda: F.kl_div(logits().log_softmax(1), 0.9 * one_hot() + 0.1 / C, reduction="batchmean"),
+        ],
     ),
     "label-out-of-range": (
         [lambda: CE(logits(), labels() + 1 - labels().min() + C), lambda: CE(logits(), torch.full((N,), 255))],
@@ -236,13 +285,23 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: CE(labels(), logits()),
             lambda: BCE(torch.rand(N, C), logits().sigmoid()),
             lambda: CE(torch.randn(N, C).softmax(1), logits()),
+            lambda: F.kl_div(torch.randn(N, C).softmax(1), logits().log_softmax(1), reduction="batchmean"),
+            lambda: F.kl_div(logits().softmax(1).detach(), logits().log_softmax(1), reduction="batchmean"),
         ],
         [
             lambda: CE(input=logits(), target=torch.randn(N, C).softmax(1)),
             lambda: F.kl_div(torch.randn(N, C).log_softmax(1), logits().softmax(1), reduction="batchmean"),
+            lambda: F.kl_div(logits().log_softmax(1), logits().log_softmax(1), reduction="batchmean", log_target=True),
         ],
     ),
-    "padding-not-ignored": ([padded], [lambda: padded(ignore_index=0), lambda: padded(reduction="none")]),
+    "padding-not-ignored": (
+        [padded],
+        [
+            lambda: padded(ignore_index=0),
+            lambda: padded(reduction="none"),
+            lambda: padded(weight=(torch.arange(9) > 0).float()),
+        ],
+    ),
     "all-targets-ignored": (
         [lambda: CE(logits(), torch.full((N,), -100))],
         [lambda: CE(logits(), torch.tensor([-100] * 5 + [1]))],
@@ -273,20 +332,31 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: terms_of_kl().mean(),
             lambda: (terms_of_kl() * 4).mean(1).mean(),
             lambda: terms_of_kl(N, T, C).mean((-1, -2)).mean(),
+            lambda: (mean_of_kl(temperature=2.0, classes=4) * 2.0**2).backward(),
+            lambda: terms_of_kl_of_pixels().mean(),
         ],
         [
             lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="sum"),
             lambda: F.kl_div(logits(N, 1, C).log_softmax(2), logits(N, 1, C).softmax(2), reduction="batchmean"),
             lambda: terms_of_kl().sum(1).mean() + terms_of_kl().mean(0).sum(),
+            lambda: (3.0**2 * mean_of_kl(temperature=3.0) * C).backward(),
+            lambda: (mean_of_kl(temperature=3.0) * (9 * C)).backward(),
+            lambda: (mean_of_kl() * (N * C) / N).backward(),
+            lambda: (mean_of_kl(N, T, C, reduction="batchmean") / T).backward(),
+            lambda: (terms_of_kl().mean() * C).backward(),
+            lambda: terms_of_kl_of_pixels().mean((2, 3)).sum(1).mean(),
         ],
     ),
     "causal-shift": (
-        [lambda: language_model(0), lambda: language_model(2)],
-        [lambda: language_model(1), variational_autoencoder],
+        [lambda: language_model(0), lambda: language_model(2), lambda: time_first(2)],
+        [lambda: language_model(1), variational_autoencoder, lambda: two_tokens(1, 2), lambda: two_tokens(2, 1)],
     ),
     "loss-constructor-call": (
-        [lambda: nn.CrossEntropyLoss(logits(), labels())],
-        [lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels())],
+        [lambda: nn.CrossEntropyLoss(logits(), labels()), lambda: Weighed(logits(), labels())],
+        [
+            lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels()),
+            lambda: Weighed(torch.rand(C))(logits(), labels()),
+        ],
     ),
     "detached-loss": (
         [

@@ -4,6 +4,7 @@ import argparse
 import gc
 import io
 import os
+import re
 import tempfile
 import tokenize
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,10 @@ from crossentropy.doctor._source._files import discover
 
 if TYPE_CHECKING:
     from crossentropy.doctor._convert import Conversion
+
+
+_PLACE = re.compile(r"([^\s:(]+\.py):(\d+)")
+"""A place in a message: of a file whose path has no blanks."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +92,39 @@ def convert(
         raise UnusableInputError(f"{error.name} is missing — pip install 'crossentropy[doctor]'") from error
     texts: dict[Path, Text] = {}
     notes: list[str] = []
+    given: set[Path] = set()
     for path, is_given in _files(options.files, notes):
+        given |= {path} if is_given else set()
         try:
             texts[path] = Text.read(path)
             check(texts[path].text.removeprefix("\ufeff"), str(path))
-        except (UnusableInputError, SourceError) as error:  # noqa: PERF203 (one file, not all)
+        except (UnusableInputError, SourceError) as error:
             if is_given:
                 raise UnusableInputError(str(error)) from error
             texts.pop(path, None)
-            notes.append(f"passed over: {error}")
+            notes.append(_passed_over(error))
     if not texts:
         raise UnusableInputError(f"there is no Python file in {', '.join(map(str, options.files))}")
-    try:
-        conversions = convert_files(
-            {str(path): text.text for path, text in texts.items()},
-            unsafe=options.unsafe,
-            to_linear=options.to_linear,
-            package=not options.keep_torch,
-            rules=rules,
-        )
-    except SourceError as error:
-        raise UnusableInputError(str(error)) from error
-    return texts, conversions, notes
+    while True:
+        try:
+            conversions = convert_files(
+                {str(path): text.text for path, text in texts.items()},
+                unsafe=options.unsafe,
+                to_linear=options.to_linear,
+                package=not options.keep_torch,
+                rules=rules,
+            )
+        except SourceError as error:  # noqa: PERF203 (as above)
+            if Path(error.path) in given or len(texts) == 1:
+                raise UnusableInputError(str(error)) from error
+            del texts[Path(error.path)]
+            notes.append(_passed_over(error))
+        else:
+            return texts, conversions, notes
+
+
+def _passed_over(error: Exception) -> str:
+    return f"passed over: {error}; what it does with the other files is not seen"
 
 
 def _files(paths: Sequence[Path], notes: list[str]) -> Iterator[tuple[Path, bool]]:
@@ -141,14 +157,16 @@ def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]
     reasons = Reasons({path: one.source for path, one in conversions.items()}) if findings else None
 
     def place(path: str, line: int) -> tuple[str, int]:
-        return path, line if written else conversions[path].line_before(line)
+        moved = not written and path in conversions
+        return path, conversions[path].line_before(line) if moved else line
 
     said: list[str] = []
     explained: set[tuple[str, int, str]] = set()
     for finding in findings:
         path, line = place(finding.path, finding.line)
         reason = None if reasons is None else reasons.of(finding.rule, finding.path, finding.line)
-        text = f"still to be mended: {replace(finding, line=line)}"
+        message = _PLACE.sub(lambda found: ":".join(map(str, place(found[1], int(found[2])))), finding.message)
+        text = f"still to be mended: {replace(finding, line=line, message=message)}"
         if reason is not None:
             made, number = reason.made
             explained.add((made, conversions[made].line_before(number), finding.rule))

@@ -5,6 +5,7 @@ A group begins with one loss and gathers what hangs on it, or is refused as a wh
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import libcst as cst
@@ -14,16 +15,16 @@ from crossentropy.doctor._convert._edits import Edit, Proposal, Refused, attempt
 from crossentropy.doctor._convert._flow import Flow, Objects
 from crossentropy.doctor._convert._givers import Parameter, given_to
 from crossentropy.doctor._convert._imports import rename
-from crossentropy.doctor._convert._losses import Loss, Site, losses, losses_at, setting, settings, sites
+from crossentropy.doctor._convert._losses import Loss, Site, losses, losses_at, readable_sites, setting, settings, sites
 from crossentropy.doctor._convert._losses import site as site_of
 from crossentropy.doctor._convert._models import outputs, tail
 from crossentropy.doctor._convert._one_hot import one_hot
 from crossentropy.doctor._convert._origins import Applied, Origins, Output
 from crossentropy.doctor._convert._rewrites import REWRITES, Rewrite
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import before_laying_out, is_matrix, laid_out, reshaped, unflattened
+from crossentropy.doctor._convert._shapes import is_matrix, laid_out, reshaped, unflattened
 from crossentropy.doctor._convert._sources import Unwrapping, source
-from crossentropy.doctor._convert._uses import Part, needed, uses
+from crossentropy.doctor._convert._uses import CLASSES, Axes, Part, needed, uses
 
 
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
@@ -38,10 +39,7 @@ def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
                 found += [(loss, one) for one in attempt(partial(group.propose, loss), rewrite.rule, loss.made)]
             done |= group.members
             if rewrite.expected and loss.calls:
-                reason = f"no {rewrite.kind} is in sight before this {loss.short}"
-                refused = Refused(loss.made, reason, f"Is what it is given a {rewrite.kind}, and of what?")
-                refused.rule = rewrite.rule
-                wanting.setdefault(loss.made, refused)
+                wanting.setdefault(loss.made, group.wanting(loss))
     handled = {loss.made for loss, _ in found}
     yield from (one for _, one in found)
     yield from (refused for made, refused in wanting.items() if made not in handled)
@@ -58,12 +56,15 @@ class Group:
         self._rewrite = rewrite
         self._elementwise = rewrite.kind == "sigmoid"
         self._origins = Origins(script, objects, rewrite.kind)
-        self._sure = True
+        self._doubt = ""
+        """With how many axes the activation is over others than the loss."""
+        self._laid_out = False
         self._logits = Unwrapping(script, "logits")
         self._indices = Unwrapping(script, "indices")
         self._pending: list[Loss] = []
         self._edits: list[Edit] = []
         self._imports: set[Edit] = set()
+        self._used: list[tuple[cst.BaseExpression, Activation]] = []
         self._restored: list[cst.BaseExpression] = []
         self._saved: list[cst.CSTNode] = []
         self._parameters: set[tuple[cst.FunctionDef, str]] = set()
@@ -73,16 +74,18 @@ class Group:
     def propose(self, loss: Loss) -> Proposal | None:
         """The proposal that begins with a loss; None if there is nothing to take away."""
         rewrite = self._rewrite
-        if not any(self._origins.of(site.input) for site in sites(self._script, loss)):
+        if not any(self._origins.of(site.input) for site in readable_sites(self._script, loss)):
             return None
         self._add(loss)
         while self._pending:
             self._change(self._pending.pop())
+        for use, removed in self._used:
+            self._put_back(use, removed)
         if rewrite.safe:
             self._require_no_others()
         edits = tuple(dict.fromkeys((*self._edits, *self._logits.edits(), *self._indices.edits())))
-        safe, imports = rewrite.safe and self._sure, frozenset(self._imports)
-        doubt = "" if self._sure else "; with more than two axes, the classes would be another axis than now"
+        safe, imports = rewrite.safe and not self._doubt, frozenset(self._imports)
+        doubt = f"; with {self._doubt} axes, the classes may be another axis than now" if self._doubt else ""
         return Proposal(
             loss.made,
             rewrite.rule,
@@ -93,6 +96,20 @@ class Group:
             tuple(self._restored),
             tuple(dict.fromkeys(self._saved)),
         )
+
+    def wanting(self, loss: Loss) -> Refused:
+        """That the activation a loss wants is not in sight, and where its input can be followed back no further."""
+        for call in loss.calls:
+            with suppress(Refused):
+                at, why = self.obstacle(call) or (loss.made, "")
+                break
+        else:
+            at, why = loss.made, ""
+        reason = f"no {self._rewrite.kind} is in sight before this {loss.short}"
+        question = f"Is what it is given a {self._rewrite.kind}, and of what?"
+        refused = Refused(at, f"{reason}: {why}" if why else reason, question)
+        refused.rule, refused.loss = self._rewrite.rule, loss.made
+        return refused
 
     def obstacle(self, call: cst.Call) -> tuple[cst.CSTNode, str] | None:
         """Where the input of a call of a loss can be followed back no further, and why."""
@@ -146,14 +163,21 @@ class Group:
             self._edits.append(edit)
             self._imports |= spelling.imports
 
-    def _check(self, found: Activation, site: Site, laid_out_before: bool) -> None:
+    def _check(self, found: Activation, site: Site, origin: Applied | Output) -> None:
         if not found.plain:
             raise Refused(found.call, f"the {found.kind} changes the dtype as well")
-        if not self._elementwise and (laid_out_before or before_laying_out(site.input) is not site.input):
+        if origin.laid_out:
+            self._laid_out = True
             self._require_last_axis(found)
             return
         two_axes = unflattened(site.target) is not None or (found.operand is not None and is_matrix(found.operand))
-        self._sure &= require_class_axis(found) or two_axes
+        if not require_class_axis(found) or origin.selected:
+            self._suspect(found, two_axes)
+
+    def _suspect(self, found: Activation, two_axes: bool = False) -> None:
+        """Doubt that an activation is over the axis that the loss reads its classes from."""
+        if not two_axes:
+            self._doubt = "more than two" if "more" in self._doubt or found.dim is not None else "three"
 
     def _require_last_axis(self, found: Activation) -> None:
         """Of an activation whose last axis is then brought to where the loss reads its classes."""
@@ -167,7 +191,7 @@ class Group:
         definition, applied = found.source.definition, found.activation
         if applied.operand is None:
             raise Refused(applied.call, f"it cannot be seen what this {applied.kind} is applied to")
-        self._check(applied, site, found.laid_out)
+        self._check(applied, site, found)
         if definition is None:
             self._logits.unwrap(applied.call, found.source, applied.operand)
             return
@@ -204,9 +228,11 @@ class Group:
         """Take the activation away from what models give, and put it back where their output is used otherwise."""
         ends = [(model, self._end(model, output.part)) for model in output.models]
         for model, end in ends:
-            self._check(end, site, output.laid_out)
+            self._check(end, site, output)
             if end.suffix != ends[0][1].suffix:
-                self._sure &= require_class_axis(end) and require_class_axis(ends[0][1])
+                for one in (end, ends[0][1]):
+                    if not require_class_axis(one):
+                        self._suspect(one)
             self._change_model(model, output.part)
         return ends[0][1]
 
@@ -253,31 +279,38 @@ class Group:
                 self._change_use(read, removed)
 
     def _change_use(self, use: cst.BaseExpression, removed: Activation) -> None:
-        if found := self._losses_of(use):
-            for loss in found:
-                self._add(loss)
+        found = self._losses_of(use)
+        for loss in found:
+            self._add(loss)
+        if not found:
+            self._used.append((use, removed))
+
+    def _put_back(self, use: cst.BaseExpression, removed: Activation) -> None:
+        """Put an activation behind a use of the logits that needs more than their order."""
+        if not self._is_needed(use, self._ordered(removed)):
             return
-        if not self._is_needed(use):
-            return
-        self._edits.append(self._put_back(use, removed))
+        end = self._script.span(use)[1]
+        self._edits.append(Edit(end, end, removed.suffix))
         if use not in self._restored:
             self._restored.append(use)
 
-    def _is_needed(self, use: cst.BaseExpression) -> bool:
+    def _ordered(self, removed: Activation) -> Axes:
+        """The axes over which the largest logits are where the largest results were."""
+        if self._elementwise or (removed.dim != "1" and not self._laid_out):
+            return CLASSES
+        return (1,) if removed.dim == "1" else (-1,)
+
+    def _is_needed(self, use: cst.BaseExpression, axes: Axes) -> bool:
         """Whether the values of an output are needed, also where a function of these files is given it."""
-        if needed(self._script, use) != "value":
+        if needed(self._script, use, axes) != "value":
             return False
         through = given_to(self._script, self._objects, self._script.parent(use))
         if through is None or (through.function, through.name) in self._open:
             return True
         self._open.append((through.function, through.name))
-        inside = any(self._is_needed(read) for read in through.reads)
+        inside = any(self._is_needed(read, axes) for read in through.reads)
         self._open.pop()
         return inside
-
-    def _put_back(self, use: cst.BaseExpression, removed: Activation) -> Edit:
-        end = self._script.span(use)[1]
-        return Edit(end, end, removed.suffix)
 
     def _change_target(self, target: cst.BaseExpression) -> None:
         found = source(self._script, target)

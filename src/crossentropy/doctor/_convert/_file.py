@@ -38,8 +38,7 @@ class File:
             raise SourceError(*where, "libcst cannot read this syntax", path) from error
         except RecursionError:
             raise SourceError(1, 1, _TOO_DEEP, path) from None
-        if self.module.code != source:
-            raise SourceError(1, 1, "the line ends of this file would not survive", path)
+        self._require_same(source.encode(), self.module.code.encode(), path)
         self.path = path
         self.source = source.encode()
         self.nodes = tuple(walk(self.module))
@@ -53,6 +52,13 @@ class File:
         self.fresh: dict[tuple[str, str], str] = {}
         """Names that were invented, by what they are for."""
         self._names: dict[cst.CSTNode, list[QualifiedName]] = {}
+
+    def _require_same(self, source: bytes, read: bytes, path: str) -> None:
+        """Raise if places in what libcst read are not those of the text, of which it drops some comments at the end."""
+        spans = [self.spans[statement] for statement in self.module.body[-1:]]
+        end = max((span.start + span.length for span in spans), default=0)
+        if source[:end] != read[:end]:
+            raise SourceError(1, 1, "the line ends of this file would not survive", path)
 
     def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:
         """A node and all that it consists of: they follow each other among all nodes."""

@@ -19,6 +19,10 @@ _CALLING = frozenset(["forward", "__call__"])
 """Methods that are a call of the module."""
 _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward_hook"])
 """Attributes of a module through which its output is seen."""
+_TAKING_APART = frozenset(["children", "named_children", "_modules"])
+"""Attributes of a module through which its layers are seen."""
+_BUILDING = frozenset(["append", "extend", "insert", "pop", "add_module", "register_module"])
+"""Methods of a Sequential that change what its last layer is."""
 WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
 _COPYING = frozenset(["copy.copy", "copy.deepcopy", "torch.jit.script", "torch.jit.trace"])
 """Functions that return what computes the same."""
@@ -128,7 +132,8 @@ class Objects:
             bound = [
                 one for variable in self.script.variables(function.value) for one in self.script.bindings(variable)
             ]
-            statement = self.script.parent(self.script.parent(bound[0])) if len(bound) == 1 else None
+            target = self.script.parent(bound[0]) if len(bound) == 1 else None
+            statement = self.script.parent(target) if isinstance(target, cst.AssignTarget) else None
             entries = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
         if not isinstance(entries, cst.Dict) or not entries.elements:
             return None
@@ -234,7 +239,7 @@ class Follower:
             self._visit_result(holder, index)
         elif isinstance(holder, cst.AssignTarget):
             self._mix(node, f"{self._name(node)} may also hold something else")
-        elif not isinstance(parent, cst.Expr | cst.Del | cst.Comparison | cst.If | cst.Assert):
+        elif not isinstance(holder, cst.Del | cst.Expr | cst.Comparison | cst.If | cst.Assert):
             self._lose(node, f"{self._name(node)} is put where its use cannot be seen")
 
     def _visit_attribute(self, attribute: cst.Attribute) -> None:
@@ -247,6 +252,19 @@ class Follower:
             self._visit(attribute)
         elif attribute.attr.value in _SEEING:
             self._lose(attribute, f"{self._name(attribute)} gives its output away")
+        elif attribute.attr.value in _TAKING_APART and self._is_taken_apart(attribute):
+            self._lose(attribute, f"{self._name(attribute)} gives its layers away")
+        elif attribute.attr.value in _BUILDING and self._is_sequential():
+            self._lose(attribute, f"{self._name(attribute)} changes its layers")
+
+    def _is_taken_apart(self, attribute: cst.Attribute) -> bool:
+        """Whether the layers that an attribute gives are called without the object, by themselves or in another one."""
+        around = (one.func for one in self._script.ancestors(attribute) if isinstance(one, cst.Call))
+        made = ((self._script.imported(function) or "").startswith("torch.nn.") for function in around)
+        return self._is_sequential() or any(made)
+
+    def _is_sequential(self) -> bool:
+        return self._script.imported(self._flow.made.func) == "torch.nn.Sequential"
 
     def _visit_argument(self, argument: cst.Arg) -> None:
         call = self._script.parent(argument)

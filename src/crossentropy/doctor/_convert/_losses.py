@@ -1,6 +1,7 @@
 """Losses of a script, functions and modules alike: what they are given, and how they are set."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import libcst as cst
@@ -73,6 +74,13 @@ def site(script: Script, loss: Loss, call: cst.Call) -> Site:
 def sites(script: Script, loss: Loss) -> list[Site]:
     """All computations of a loss."""
     return [site(script, loss, call) for call in loss.calls]
+
+
+def readable_sites(script: Script, loss: Loss) -> Iterator[Site]:
+    """The computations of a loss of which it can be seen what they are given."""
+    for call in loss.calls:
+        with suppress(Refused):
+            yield site(script, loss, call)
 
 
 def settings(script: Script, loss: Loss) -> dict[str, cst.Arg]:

@@ -117,7 +117,16 @@ def _given_whole(script: Script, argument: cst.Arg) -> cst.BaseExpression | None
     if not argument.star and isinstance(value, cst.Call):
         is_ordered = script.imported(value.func) == "collections.OrderedDict" and len(value.args) == 1
         return value.args[0].value if is_ordered else None
-    return value if argument.star == "*" else None
+    return value if argument.star == "*" or _is_ordered(script, value) else None
+
+
+def _is_ordered(script: Script, value: cst.BaseExpression) -> bool:
+    """Whether a name holds an ordered dictionary, whose entries are put in by themselves."""
+    bound = [node for variable in script.variables(value) for node in script.bindings(variable)]
+    target = script.parent(bound[0]) if isinstance(value, cst.Name) and len(bound) == 1 else None
+    statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
+    made = statement.value if isinstance(statement, cst.Assign) else None
+    return isinstance(made, cst.Call) and script.imported(made.func) == "collections.OrderedDict"
 
 
 def _last_element(script: Script, objects: Objects, given: cst.BaseExpression) -> Tail | None:
@@ -141,6 +150,9 @@ def _last_appended(script: Script, objects: Objects, name: cst.Name) -> Tail | N
     body = () if function is None or not isinstance(function.body, cst.IndentedBlock) else function.body.body
     if line is None or line not in body:
         return None
+    after = (node for one in body[body.index(line) :] for node in script.inside(one))
+    if any(isinstance(node, cst.Name) and node is not name and node.value == name.value for node in after):
+        return None
     for before in reversed(body[: body.index(line)]):
         named = [one for one in script.inside(before) if isinstance(one, cst.Name) and one.value == name.value]
         if not named:
@@ -155,6 +167,12 @@ def _put_last(
 ) -> Tail | None:
     if len(named) != 1:
         return None
+    entry = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+    if isinstance(statement, cst.Assign) and isinstance(entry, cst.Subscript):
+        around = script.inside(script.around(statement, cst.FunctionDef) or statement)
+        alike = [one for one in around if isinstance(one, cst.Subscript) and one.deep_equals(entry)]
+        edit = without_statement(script, statement)
+        return _of_layer(script, objects, statement.value, edit) if alike == [entry] else None
     if isinstance(statement, cst.Assign | cst.AugAssign):
         return _last_element(script, objects, statement.value) if not isinstance(statement.value, cst.Name) else None
     call = statement.value if isinstance(statement, cst.Expr) else None

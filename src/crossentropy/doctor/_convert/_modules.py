@@ -1,8 +1,11 @@
 """Which file an import names: among those that are given, or beside them on the disk."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
+
+import libcst as cst
 
 
 class Modules:
@@ -21,6 +24,11 @@ class Modules:
         if (name, importer) not in self._found:
             self._found[name, importer] = self._find(name, importer)
         return self._found[name, importer]
+
+    def named_by(self, text: cst.BaseExpression) -> list[str]:
+        """The given files that may be the module whose name is this text, of which only the beginning may be known."""
+        known = _beginning(text)
+        return [path for at, path in self._paths.items() if f".{known}" in f".{'.'.join(at)}."]
 
     def _find(self, name: str, importer: str) -> tuple[list[str], list[str]]:
         level, parts = _parse(name)
@@ -50,6 +58,20 @@ class Modules:
                     return None if at in self._paths else str(path)
         module = [*parts[:-1]] or parts
         return str(Path(_place(importer).parent, *[".."] * (level - 1), *module).with_suffix(".py")) if level else None
+
+
+def _beginning(text: cst.BaseExpression) -> str:
+    """What a text certainly begins with: whole parts of a dotted name."""
+    if isinstance(text, cst.SimpleString):
+        return f"{text.raw_value}."
+    while isinstance(text, cst.BinaryOperation):
+        text = text.left
+    if isinstance(text, cst.Call) and isinstance(text.func, cst.Attribute) and text.func.attr.value == "format":
+        text = text.func.value
+    first = text.parts[0] if isinstance(text, cst.FormattedString) and text.parts else text
+    value = first.raw_value if isinstance(first, cst.SimpleString) else ""
+    value = first.value if isinstance(first, cst.FormattedStringText) else value
+    return "".join(re.findall(r"\w+\.", re.split(r"[^\w.]", value)[0]))
 
 
 def _place(path: str) -> PurePath:

@@ -8,7 +8,7 @@ import libcst as cst
 
 from crossentropy.doctor._convert._edits import Proposal, Refused, attempt
 from crossentropy.doctor._convert._flow import Objects
-from crossentropy.doctor._convert._losses import Loss, Site, losses, settings, site
+from crossentropy.doctor._convert._losses import Loss, Site, losses, readable_sites, settings
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._shapes import is_matrix, method_of, moves_classes
 from crossentropy.doctor._convert._sources import Unwrapping, source
@@ -35,12 +35,11 @@ class OneHot:
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
     """The rewrites of all targets of a cross entropy."""
     for loss in losses(script, objects, *_NAMES):
-        for call in loss.calls:
-            yield from attempt(partial(_proposal, script, loss, call), "one-hot-target")
+        for at in readable_sites(script, loss):
+            yield from attempt(partial(_proposal, script, loss, at), "one-hot-target")
 
 
-def _proposal(script: Script, loss: Loss, call: cst.Call) -> Proposal | None:
-    at = site(script, loss, call)
+def _proposal(script: Script, loss: Loss, at: Site) -> Proposal | None:
     return _from_one_hot(script, loss, at) or _from_column(script, at)
 
 

@@ -8,10 +8,10 @@ from crossentropy.doctor._convert._activations import Activation, Kind, activati
 from crossentropy.doctor._convert._edits import Refused
 from crossentropy.doctor._convert._flow import Flow, Objects
 from crossentropy.doctor._convert._givers import Parameter, arguments, parameter
-from crossentropy.doctor._convert._models import called, tail
+from crossentropy.doctor._convert._models import Tail, called, tail
 from crossentropy.doctor._convert._reach import unpacked, values
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping
+from crossentropy.doctor._convert._shapes import before_laying_out, before_reshaping, is_laid_out, method_of
 from crossentropy.doctor._convert._sources import Source, before_names, source
 from crossentropy.doctor._convert._uses import Part, part_of
 
@@ -26,6 +26,8 @@ class Applied:
     source: Source
     laid_out: bool = False
     """Whether its axes are moved or laid together on the way to the loss."""
+    selected: bool = False
+    """Whether the loss is of rows of it."""
     through: tuple[Parameter, ...] = ()
     """The parameters through which it came."""
 
@@ -38,6 +40,7 @@ class Output:
     """Those that the call may be of."""
     part: Part
     laid_out: bool = False
+    selected: bool = False
     through: tuple[Parameter, ...] = ()
 
 
@@ -59,9 +62,10 @@ class Origins:
 
     def _of(self, argument: cst.BaseExpression, through: tuple[Parameter, ...]) -> list[Applied | Output]:
         named = self._within(argument)
-        laid_out = named is not argument
+        laid_out = is_laid_out(argument) and not self._elementwise
+        selected = named is not argument and not laid_out and not self._elementwise
         if (found := self._direct(named)) is not None:
-            return [replace(found, laid_out=laid_out and not self._elementwise, through=through)]
+            return [replace(found, laid_out=laid_out, selected=selected, through=through)]
         given = parameter(self._script, named)
         if given is None or given in through:
             return []
@@ -72,7 +76,11 @@ class Origins:
         origins = [self._of(value, (*through, given)) for value in values]
         if not all(origins):
             return []
-        return [replace(one, laid_out=one.laid_out or laid_out) for found in origins for one in found]
+        return [
+            replace(one, laid_out=one.laid_out or laid_out, selected=one.selected or selected)
+            for found in origins
+            for one in found
+        ]
 
     def _lost(self, at: cst.CSTNode, why: str) -> list[Applied | Output]:
         if self.obstacle is None:
@@ -96,7 +104,7 @@ class Origins:
             return None
         models = called(self._script, self._objects, whole)
         ends = [tail(self._script, self._objects, model, part) for model in models]
-        if all(end is None or end.activation.kind != self._kind for end in ends):
+        if not any(map(self._is_end, ends)):
             self._lost_in(whole, models)
             return None
         for at, how in (problem for model in models for problem in model.mixed):
@@ -105,17 +113,24 @@ class Origins:
 
     def _one_of(self, name: cst.Name) -> Output | None:
         """What one of several assignments gives a name, if all give it what models end in."""
-        calls = [value for value in values(self._script, name) if isinstance(value, cst.Call)]
-        if len(calls) < 2 or len(calls) < len(values(self._script, name)):
+        given = values(self._script, name)
+        calls = [value for value in given if isinstance(value, cst.Call)]
+        if len(calls) < 2 or len(calls) < len(given):
             return None
-        models = [called(self._script, self._objects, call) for call in calls]
-        found = {model.made: model for some in models for model in some}
-        ends = [tail(self._script, self._objects, model) for model in found.values()]
-        if not all(models) or any(end is None or end.activation.kind != self._kind for end in ends):
-            return None
+        found: dict[cst.Call, Flow] = {}
+        for call in calls:
+            models = called(self._script, self._objects, call)
+            other = [model for model in models if not self._is_end(tail(self._script, self._objects, model))]
+            if other or not models:
+                self._lost_in(call, other)
+                return None
+            found |= {model.made: model for model in models}
         if any(model.mixed for model in found.values()):
             return None
         return Output(tuple(found.values()), None)
+
+    def _is_end(self, end: Tail | None) -> bool:
+        return end is not None and end.activation.kind == self._kind
 
     def _lost_at(self, value: cst.BaseExpression) -> None:
         if isinstance(value, cst.Name) and parameter(self._script, value) is not None:
@@ -128,7 +143,12 @@ class Origins:
 
     def _lost_in(self, call: cst.Call, models: list[Flow]) -> None:
         text = self._script.brief(call.func)
-        if not models:
+        found = method_of(call)
+        if not models and self._script.imported(call.func) is not None:
+            self._lost(call, f"what {text} gives is not followed further back")
+        elif not models and found is not None and self._script.text(found[1]) != "self":
+            self._lost(call, f"{self._script.brief(found[1])} is not followed through .{found[0]}(...)")
+        elif not models:
             self._lost(call, f"it cannot be seen which object or function {text} is here")
         else:
             made = self._script.brief(models[0].made.func)

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import libcst as cst
@@ -148,7 +149,7 @@ class Script(Tree):
     def _starred(self, name: str, file: File, seen: frozenset[File] = frozenset()) -> set[Variable]:
         """The variable that a file has by this name from what it imports by *: from the last that has it."""
         for statement in reversed(self._stars.get(file, ())):
-            paths = self._star_files(statement, file)
+            paths = self._files_of(statement, file)
             if not paths or name.startswith("_"):
                 return set()
             for other in paths:
@@ -161,8 +162,8 @@ class Script(Tree):
                     return found
         return set()
 
-    def _star_files(self, statement: cst.ImportFrom, file: File) -> list[File]:
-        """The given files that a statement imports all names of."""
+    def _files_of(self, statement: cst.ImportFrom, file: File) -> list[File]:
+        """The given files that a statement imports names of."""
         module = "" if statement.module is None else get_full_name_for_node(statement.module)
         paths, rest = self._modules.find(f"{'.' * len(statement.relative)}{module}", file.path)
         return [] if rest else [self._by_path[path] for path in paths]
@@ -181,6 +182,28 @@ class Script(Tree):
             for node in file.unbound:
                 for variable in self._starred(node.value, file):
                     self._reads[variable].append(node)
+
+        for call in self.find(cst.Call):
+            for other in self._looked_up(call):
+                self._leak_all(call, other)
+
+    def _looked_up(self, call: cst.Call) -> list[File]:
+        """The files that a call gives away: modules named by a text, or its own, of which a text names something."""
+        function = call.func.value if isinstance(call.func, cst.Name) else self.imported(call.func)
+        if function in ("importlib.import_module", "import_module", "__import__"):
+            used = bool(call.args) and not isinstance(self.parent(call), cst.Expr)
+            return [self._by_path[path] for path in self._modules.named_by(call.args[0].value)] if used else []
+        if function == "globals" or (function == "eval" and self._is_called_somewhere(call)):
+            imports = [one for one in self.find(cst.ImportFrom) if self.file(one) is self.file(call)]
+            return [self.file(call), *chain.from_iterable(self._files_of(one, self.file(call)) for one in imports)]
+        return []
+
+    def _is_called_somewhere(self, call: cst.Call) -> bool:
+        """Whether what a call gives is called, at once or by the name that it is assigned to."""
+        statement = self.parent(call)
+        target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
+        reads = [] if not isinstance(target, cst.Name) else self.reads(Variable(self.scope(target), target.value))
+        return any(self.called(one) is not None for one in (call, *reads))
 
     def _is_imported(self, node: cst.CSTNode) -> bool:
         return self.around(node, cst.Import) is not None or self.around(node, cst.ImportFrom) is not None
@@ -203,7 +226,7 @@ class Script(Tree):
         """A file is given away, with those whose names it has by *."""
         if node not in self._leaks[file.globals]:
             self._leaks[file.globals].append(node)
-            for other in (one for statement in self._stars.get(file, ()) for one in self._star_files(statement, file)):
+            for other in (one for statement in self._stars.get(file, ()) for one in self._files_of(statement, file)):
                 self._leak_all(node, other)
 
 

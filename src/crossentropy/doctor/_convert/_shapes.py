@@ -1,11 +1,19 @@
 """What can be told of shapes from the methods that make them."""
 
+from collections.abc import Callable
+
 import libcst as cst
 
 from crossentropy.doctor._convert._script import Script
 from crossentropy.doctor._convert._tree import is_literal, literal
 
-_RESHAPING = frozenset(["squeeze", "unsqueeze", "view", "reshape", "flatten"])
+_Moves = Callable[[cst.BaseExpression], bool]
+_RESHAPING = frozenset(
+    [
+        *("squeeze", "unsqueeze", "view", "reshape", "flatten", "view_as", "reshape_as", "contiguous"),
+        *("transpose", "permute", "t", "expand", "expand_as"),
+    ]
+)
 _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
     "permute": ((0, 2, 1), (1, 2, 0), (0, 3, 1, 2), (0, 4, 1, 2, 3)),
     "movedim": ((-1, 1),),
@@ -15,32 +23,66 @@ _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
 """Methods that move the classes to axis 1. transpose does so for three axes, the only number for which it can."""
 
 
+def selects_rows(node: cst.CSTNode) -> bool:
+    """Whether an expression takes some of the first axis: by a slice, a mask, or indices."""
+    if not isinstance(node, cst.Subscript) or len(node.slice) != 1:
+        return False
+    taken = node.slice[0].slice
+    return isinstance(taken, cst.Slice) or (isinstance(taken, cst.Index) and not is_literal(taken.value))
+
+
 def reshaped(script: Script, node: cst.BaseExpression) -> cst.BaseExpression:
-    """The outermost expression that changes the shape of one and none of its values."""
-    while (method := script.method_call(node)) is not None and method[0] in _RESHAPING:
-        node = method[1]
-    return node
+    """The outermost expression that changes the shape of one, or takes rows of it, and changes none of its values."""
+    return _outermost(script, node, _reshapes)
 
 
 def before_reshaping(node: cst.BaseExpression) -> cst.BaseExpression:
-    """The innermost expression of which another changes the shape and none of its values."""
-    while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _RESHAPING:
-        node = node.func.value
-    return node
+    """The innermost expression of which another is the same with another shape, or rows of it."""
+    return _innermost(node, _reshapes)
 
 
 def laid_out(script: Script, node: cst.BaseExpression) -> cst.BaseExpression:
-    """The outermost expression that brings the last axis of one to where a loss reads its classes."""
-    while (method := script.method_call(node)) is not None and _lays_out(method[1]):
-        node = method[1]
-    return node
+    """The outermost expression that brings the last axis of one, or of its rows, to where a loss reads its classes."""
+    return _outermost(script, node, _lays_out)
 
 
 def before_laying_out(node: cst.BaseExpression) -> cst.BaseExpression:
     """The innermost expression of which another brings the last axis to where a loss reads its classes."""
-    while isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and _lays_out(node):
-        node = node.func.value
-    return node
+    return _innermost(node, _lays_out)
+
+
+def _outermost(script: Script, node: cst.BaseExpression, moves: _Moves) -> cst.BaseExpression:
+    while True:
+        method, parent = script.method_call(node), script.parent(node)
+        if method is not None and moves(method[1]):
+            node = method[1]
+        elif isinstance(parent, cst.Subscript) and parent.value is node and selects_rows(parent):
+            node = parent
+        else:
+            return node
+
+
+def _innermost(node: cst.BaseExpression, moves: _Moves) -> cst.BaseExpression:
+    while True:
+        if isinstance(node, cst.Subscript) and selects_rows(node):
+            node = node.value
+        elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and moves(node):
+            node = node.func.value
+        else:
+            return node
+
+
+def is_laid_out(node: cst.BaseExpression) -> bool:
+    """Whether an expression moves axes of another, or lays them together, and does not only take rows of it."""
+    inner = before_laying_out(node)
+    while isinstance(node, cst.Subscript) and node is not inner:
+        node = node.value
+    return node is not inner
+
+
+def _reshapes(node: cst.BaseExpression) -> bool:
+    found = method_of(node)
+    return found is not None and found[0] in _RESHAPING
 
 
 def _lays_out(node: cst.BaseExpression) -> bool:

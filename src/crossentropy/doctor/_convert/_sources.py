@@ -55,7 +55,8 @@ class Unwrapping:
         if found.definition is None:
             self._direct.append(self._script.replace(argument, inner))
         elif isinstance(argument, cst.Name):
-            self._defined.setdefault(found.definition, (inner, []))[1].append(argument)
+            uses = self._defined.setdefault(found.definition, (inner, []))[1]
+            uses += [argument] * (argument not in uses)
 
     def others(self) -> Iterable[cst.Name]:
         """The uses of the defined names that were not unwrapped."""

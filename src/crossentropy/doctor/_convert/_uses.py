@@ -1,6 +1,6 @@
 """What is done with the output of a model, or with one part of it: which expressions are it, and what each needs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import Literal, TypeAlias
 
@@ -13,12 +13,16 @@ from crossentropy.doctor._convert._shapes import reshaped
 from crossentropy.doctor._convert._tree import is_literal, literal
 
 Need: TypeAlias = Literal["form", "order", "value"]
+Axes: TypeAlias = Collection[object]
+"""The axes over which an activation keeps the order of what it is applied to."""
 Part: TypeAlias = "int | str | None"
 """Which element or entry of an output; None for the whole."""
 
 _SAME_ORDER = frozenset(["detach", "cpu", "cuda", "numpy", "clone", "float", "double", "to", "contiguous"])
 _BY_SHAPE = frozenset(["size", "dim", "numel"])
 _FORMS = frozenset(["shape", "dtype", "device", "ndim"])
+CLASSES: Axes = (1, -1)
+"""The axis of the classes, by its two names for a matrix."""
 
 
 def uses(script: Script, output: cst.Call, part: Part, elementwise: bool) -> list[cst.BaseExpression]:
@@ -123,8 +127,8 @@ def part_of(subscript: cst.Subscript) -> Part:
     return found if isinstance(found, int | str) else None
 
 
-def needed(script: Script, use: cst.BaseExpression) -> Need:
-    """What is needed of an output where it is used: its form alone, which of a row is the largest, or the values."""
+def needed(script: Script, use: cst.BaseExpression, axes: Axes = CLASSES) -> Need:
+    """What is needed of an output where it is used: its form, which along some axes are the largest, or the values."""
     parent = script.parent(use)
     if isinstance(parent, cst.Expr) or isinstance(script.around(use, cst.BaseSmallStatement), cst.Del):
         return "form"
@@ -132,34 +136,34 @@ def needed(script: Script, use: cst.BaseExpression) -> Need:
         if parent.attr.value in _FORMS:
             return "form"
         if parent.attr.value == "data":
-            return needed(script, parent)
+            return needed(script, parent, axes)
     method = script.method_call(use)
     if method is None:
-        return "order" if _is_ranking_function(script, parent) else "value"
+        return "order" if _is_ranking_function(script, parent, axes) else "value"
     name, call = method
     if name in _SAME_ORDER:
-        return needed(script, call)
+        return needed(script, call, axes)
     if name in _BY_SHAPE:
         return "form"
-    return "order" if _is_ranking(name, call.args) and _indices_only(script, name, call) else "value"
+    return "order" if _is_ranking(name, call.args, axes) and _indices_only(script, name, call) else "value"
 
 
-def _is_ranking_function(script: Script, argument: cst.CSTNode) -> bool:
+def _is_ranking_function(script: Script, argument: cst.CSTNode, axes: Axes) -> bool:
     call = script.parent(argument)
     if not isinstance(argument, cst.Arg) or not isinstance(call, cst.Call) or call.args[0] is not argument:
         return False
     module, _, name = (script.imported(call.func) or "").rpartition(".")
-    return module == "torch" and _is_ranking(name, call.args[1:]) and _indices_only(script, name, call)
+    return module == "torch" and _is_ranking(name, call.args[1:], axes) and _indices_only(script, name, call)
 
 
-def _is_ranking(name: str, arguments: Sequence[cst.Arg]) -> bool:
-    """Whether a function, given these arguments beside the tensor, finds the largest of each row."""
+def _is_ranking(name: str, arguments: Sequence[cst.Arg], axes: Axes) -> bool:
+    """Whether a function, given these arguments beside the tensor, finds the largest along one of some axes."""
     parameters = {"argmax": ("dim",), "max": ("dim",), "topk": ("k", "dim")}.get(name, ())
     names = [arg.keyword.value if arg.keyword else at for arg, at in zip_longest(arguments, parameters) if arg]
     axis = next((arg.value for arg, at in zip(arguments, names) if at in ("dim", "axis")), None)
     if axis is None:
-        return name == "topk"
-    return bool(parameters) and is_literal(axis) and literal(axis) in (1, -1)
+        return name == "topk" and -1 in axes
+    return bool(parameters) and is_literal(axis) and literal(axis) in axes
 
 
 def _indices_only(script: Script, name: str, call: cst.Call) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 
 from crossentropy.doctor._finding import Place
 from crossentropy.doctor._knowledge._composed import log_of_softmax
-from crossentropy.doctor._knowledge._facts import Dim, Tensor, times
+from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
+from crossentropy.doctor._knowledge._targets import soft
 from crossentropy.doctor.rules import Confidence
 
 _PROBABILITIES = ("probabilities", "mixture")
@@ -199,15 +200,23 @@ def divergence(case: LossCall) -> Iterator[Found]:
             case.confidence,
             cause=x.made,
         )
-    if case.y.kind == "log-probabilities" and case.settings.get("log_target", False) is False and not case.open:
+    if case.settings.get("log_target", False) is False and not case.open:
+        yield from _no_probabilities(case)
+    yield from _logarithm(case)
+    yield from _reduction(case)
+
+
+def _no_probabilities(case: LossCall) -> Iterator[Found]:
+    """A target of kl_div that is no distribution."""
+    if case.y.kind == "log-probabilities":
         yield Found(
             "unnormalized-target",
             f"the target of {case.title} is log_softmax{at(case.y)}, and probabilities are expected: log_target=True",
             "likely" if case.y.likely else "certain",
             cause=case.y.made,
         )
-    yield from _logarithm(case)
-    yield from _reduction(case)
+    else:
+        yield from soft(case)
 
 
 def of_distributions(case: LossCall) -> bool:
@@ -222,15 +231,16 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         return
     if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
+        entries, rows = times(x.shape or (Unknown(),)), times(((x.shape or (Unknown(),))[0], _positions(x)))
         yield Found(
             "kl-div-reduction",
-            f"{case.title} with reduction='mean' divides by all {_number(x.shape)}entries and not by the "
-            f"{_number(x.shape and x.shape[:-1])}rows: the divergence is {classes}× too small — reduction='batchmean'",
+            f"{case.title} with reduction='mean' divides by all {_number(entries)}entries and not by the "
+            f"{_number(rows)}rows: the divergence is {classes}× too small — reduction='batchmean'",
             case.confidence,
             cause=case.made,
         )
-    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and times(x.shape[1:-1]) != 1:
-        positions = times(x.shape[1:-1])
+    elif case.reduction == "batchmean" and x.shape and len(x.shape) > 2 and _positions(x) != 1:
+        positions = _positions(x)
         times_too_large = f"{positions}×" if isinstance(positions, int) else "as many times"
         yield Found(
             "kl-div-reduction",
@@ -241,9 +251,16 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         )
 
 
-def _number(shape: tuple[Dim, ...] | None) -> str:
-    """How many entries a shape has, where that is known."""
-    count = None if shape is None else times(shape)
+def _positions(x: Tensor) -> Dim:
+    """How many distributions a sample has."""
+    entries = times((x.shape or ())[1:])
+    if isinstance(entries, int) and isinstance(x.count, int) and x.count and entries % x.count == 0:
+        return entries // x.count
+    return times((x.shape or ())[1:-1])
+
+
+def _number(count: Dim) -> str:
+    """How many there are, where that is known."""
     return f"{count} " if isinstance(count, int) else ""
 
 

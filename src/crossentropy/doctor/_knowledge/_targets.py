@@ -40,6 +40,12 @@ def _why_swapped(case: LossCall) -> str:
     scores = (case.loss == "binary_cross_entropy" and y.kind == "sigmoid") or y.kind in ("logits", "relu")
     if y.graph and x.graph is None and not x.kind and not y.parts and scores:
         return f"the second argument of {case.title} is the model's output{at(y)}, which belongs first"
+    logs = x.kind in ("probabilities", "mixture") and y.kind == "log-probabilities" and not (x.graph and not y.graph)
+    if case.loss == "kl_div" and logs and case.settings.get("log_target", False) is False:
+        return (
+            f"the first argument of {case.title} is probabilities{at(x)} and the second log-probabilities{at(y)}: "
+            "log-probabilities first"
+        )
     backwards = y.graph and x.graph is False
     if backwards and case.loss != "kl_div":
         return (

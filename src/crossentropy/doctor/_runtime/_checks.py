@@ -16,5 +16,6 @@ def check(call: Call, history: History) -> list[Found]:
     if not isinstance(call.arguments.get("input"), Tensor) or not isinstance(call.arguments.get("target"), Tensor):
         return []
     with torch.no_grad():
-        case = facts(call, history.remembered(call))
-        return [*_checks.check(case), *deprecated(call.arguments), *history.check(call)]
+        remembered = history.remembered(call)
+        found = list(_checks.check(facts(call, remembered)))
+        return [*history.told(call, remembered, found), *deprecated(call.arguments), *history.check(call)]

@@ -7,7 +7,7 @@ from crossentropy.doctor._knowledge._facts import Part
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._call import place_of
-from crossentropy.doctor._runtime._sources import made_by
+from crossentropy.doctor._runtime._sources import distribution_axis, made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
 
 
@@ -40,17 +40,18 @@ def focal_of_log(product: Trace) -> Iterator[Found]:
             yield _composed.focal("mean", rows)._replace(place=product.place)
 
 
-def mean_of_classes(mean: Trace) -> Iterator[Found]:
-    """A mean over the terms of kl_div with reduction="none", of which a row has one for each class."""
+def mean_of_classes(mean: Trace) -> Iterator[tuple[Found, int]]:
+    """A mean over the terms of kl_div with reduction="none", of which a row has one for each class; how many."""
     terms = mean.parents[0] if mean.parents else mean
     divergence = _through(terms, "mul", "div")
-    classes = divergence.shape[-1] if divergence.shape else 1
     if divergence.op != "loss" or divergence.arguments["name"] != "kl_div" or terms.shape != divergence.shape:
         return
-    axes = mean.arguments.get("dim")
-    given = axes if isinstance(axes, (tuple, list)) else range(len(terms.shape)) if axes is None else [axes]
-    if classes > 1 and len(terms.shape) > 1 and any(axis in (-1, len(terms.shape) - 1) for axis in given):
-        yield _composed.mean_of_classes(place_of(divergence), classes)._replace(place=mean.place)
+    rank, over = len(terms.shape), mean.arguments.get("dim")
+    given = over if isinstance(over, (tuple, list)) else range(rank) if over is None else [over]
+    axis = distribution_axis(divergence.parents[0], rank) if divergence.parents else rank - 1
+    classes = terms.shape[axis] if rank > 1 else 1
+    if classes > 1 and any(isinstance(at, int) and at % rank == axis for at in given):
+        yield _composed.mean_of_classes(place_of(divergence), classes)._replace(place=mean.place), classes
 
 
 def _through(trace: Trace, *operations: str) -> Trace:
@@ -59,6 +60,19 @@ def _through(trace: Trace, *operations: str) -> Trace:
     while trace.op in operations and trace.parents:
         trace = trace.parents[0].back()
     return trace
+
+
+def factors(product: Trace) -> Iterator[tuple[Trace, tuple[float, ...]]]:
+    """Each tensor that has become a product with numbers, or a quotient, and the numbers that it met since."""
+    numbers: tuple[float, ...] = ()
+    trace = product.back()
+    while trace.op in ("mul", "div") and len(trace.parents) == 1:
+        given = [n for n in trace.arguments.values() if isinstance(n, (int, float)) and not isinstance(n, bool)]
+        if len(given) != 1 or given[0] == 0:
+            return
+        numbers = (given[0] if trace.op == "mul" else 1 / given[0], *numbers)
+        trace = trace.parents[0].back()
+        yield trace, numbers
 
 
 def mean_of_means(mean: Trace) -> Iterator[Found]:

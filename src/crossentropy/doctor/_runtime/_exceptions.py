@@ -65,4 +65,4 @@ def _in_a_constructor(error: BaseException) -> bool:
 
 
 def _is_loss(kind: type) -> bool:
-    return kind.__name__.endswith("Loss") and issubclass(kind, torch.nn.Module)
+    return issubclass(kind, torch.nn.modules.loss._Loss) or kind.__name__.endswith("Loss")

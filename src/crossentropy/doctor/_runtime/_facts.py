@@ -13,7 +13,7 @@ from crossentropy.doctor._runtime._axes import mixing_view, source
 from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes
 from crossentropy.doctor._runtime._history import Remembered
 from crossentropy.doctor._runtime._numbers import Measured, looks_like_probabilities, ones_per_row
-from crossentropy.doctor._runtime._sources import Source, made_by
+from crossentropy.doctor._runtime._sources import Source, distribution_axis, made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
 
 _KINDS = {"softmax": "probabilities", "log_softmax": "log-probabilities", "log of softmax": "log-probabilities",
@@ -30,8 +30,7 @@ def facts(call: Call, remembered: Remembered) -> LossCall:
     settings = {name: _setting(value) for name, value in call.arguments.items() if name not in ("input", "target")}
     x, y = _input(call, place), _target(call).to(fills=remembered.padding)
     if remembered.shift is not None:
-        tokens = _facts.Sequence()
-        x, y = x.to(source=tokens), y.to(source=tokens, offset=remembered.shift)
+        x, y = x.to(source=remembered.tokens), y.to(source=remembered.tokens, offset=remembered.shift)
     return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call))
 
 
@@ -40,7 +39,9 @@ def _setting(value: object) -> object:
 
 
 def _axis(call: Call) -> int:
-    """The axis of the input along which a loss reads classes, or outputs."""
+    """The axis of the input along which a loss reads classes, or outputs; that of a distribution, if several fit."""
+    if call.loss == "kl_div":
+        return distribution_axis(call.input, call.x.dim())
     return class_axis(call) if call.loss in _OF_CLASSES else call.x.dim() - 1
 
 
@@ -141,12 +142,13 @@ def _normal(call: Call, made: Source, rank: int) -> int | None:
 
 
 def _is_column(call: Call, made: Source) -> bool:
-    """Whether the input is one column of a softmax, so that each number of it stands alone."""
+    """Whether the input is one column of a softmax over several, so that each number of it stands alone."""
     shape, size = made.trace.shape, call.x.numel()
     if made.over is None or not shape:
         return 2 in shape and math.prod(shape) == 2 * size
-    gone = made.over not in [source(call.input, axis)[1] for axis in range(call.x.dim())]
-    return gone and math.prod(shape) == shape[made.over] * size
+    olds = [source(call.input, axis)[1] for axis in range(call.x.dim())]
+    alone = made.over not in olds or call.x.shape[olds.index(made.over)] == 1
+    return alone and shape[made.over] > 1 and math.prod(shape) == shape[made.over] * size
 
 
 def _clipped(log_softmax: Trace, axis: int) -> _facts.Place | None:
@@ -180,6 +182,8 @@ def _target(call: Call) -> _facts.Tensor:
         return basis.to(kind="one-hot", seen=call.target.back().op not in ("one_hot", "scatter"))
     if call.loss in _BINARY and bool((y > 1).any()) and bool((y == y.round()).all()):
         return basis.to(kind="indices", high=int(y.max()))
+    if call.loss == "kl_div":
+        return basis.to(**_of_distributions(call, axis))
     if call.loss not in _OF_CLASSES:
         return basis
     if y.shape == x.shape and x.shape[axis] > 1 and call.loss != "linear_cross_entropy":
@@ -193,11 +197,27 @@ def _of_rows(y: Tensor, axis: int) -> dict[str, object]:
     """Of a target with a number for each class: how many are 1, or what they sum to."""
     ones = ones_per_row(y, axis)
     if ones is not None:
-        return {"kind": "one-hot" if ones == 1 else "multi-hot"}
-    sums = y.double().sum(axis)
-    if not y.is_floating_point() or bool((sums == 0).all()):
+        return {"kind": "one-hot" if int(y.sum(axis).max()) == 1 else "multi-hot"}
+    return {"sums": _sums(y, axis)} if y.is_floating_point() else {}
+
+
+def _sums(y: Tensor, axis: int) -> float | None:
+    """What the row sums to that is furthest from 1; rows of zeros do not count in a loss."""
+    sums = y.double().sum(axis)[(y != 0).any(axis)]
+    return float(sums[(sums - 1).abs().argmax()]) if sums.numel() else None
+
+
+def _of_distributions(call: Call, axis: int) -> dict[str, object]:
+    """Of the target of kl_div: what made it, and if the input is whole distributions what its rows sum to."""
+    x, y, made = call.x, call.y, made_by(call.target, axis)
+    kind = _KINDS.get(made.op, "logits" if made.op in _SCORES else "")
+    if kind:
+        return {"kind": kind, "made": made.trace.place}
+    student = made_by(call.input, axis)
+    whole = student.op in ("log_softmax", "log of softmax") and student.over is not None and student.over == student.at
+    if not whole or y.shape != x.shape or x.dim() < 2 or x.shape[axis] != student.trace.shape[student.over or 0]:
         return {}
-    return {"sums": float(sums.flatten()[(sums - 1).abs().argmax()])}
+    return {"sums": _sums(y, axis)}
 
 
 def _bounds(call: Call) -> dict[str, int]:

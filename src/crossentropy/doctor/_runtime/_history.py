@@ -7,20 +7,19 @@ with, the tokens that embeddings have read, and class weights.
 import inspect
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy.doctor._knowledge._composed import kept
-from crossentropy.doctor._knowledge._facts import Padding
+from crossentropy.doctor._knowledge._facts import Padding, Sequence
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
     focal,
     focal_of_log,
-    is_entropy,
     log_of_softmax,
     made_anew,
     mean_of_classes,
@@ -29,8 +28,10 @@ from crossentropy.doctor._runtime._composed import (
     summands,
     unequal,
 )
+from crossentropy.doctor._runtime._held import Held
 from crossentropy.doctor._runtime._rows import (
     ancestors,
+    beside,
     by_rows,
     end_alike,
     is_by_position,
@@ -67,6 +68,7 @@ class Read(NamedTuple):
 
     ids: Tensor
     embedded: Trace
+    tokens: Sequence
 
 
 class Remembered(NamedTuple):
@@ -76,6 +78,8 @@ class Remembered(NamedTuple):
     """The numbers that rows were filled up with;"""
     shift: int | None = None
     """and by how much they are shifted against the tokens that the model has read."""
+    tokens: Sequence | None = None
+    """Those tokens."""
 
 
 class History:
@@ -87,7 +91,7 @@ class History:
         self._shares: list[Share] = []
         self._padding: set[int] = set()
         self._read: list[Read] = []
-        self._logs: list[tuple[Trace, Found]] = []
+        self._held = Held()
         self._weights: dict[Place | None, Tensor] = {}
 
     def add_loss(self, call: Call, result: Tensor, trace: Trace) -> None:
@@ -97,6 +101,7 @@ class History:
             "name": call.loss, "reduced": result.dim() == 0, "rows": _rows(call), "step": self.step,
         }  # fmt: skip
         self._losses.append(Loss(weakref.ref(result), self.step, call.place))
+        self._held.made(trace)
 
     def add(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
@@ -109,14 +114,16 @@ class History:
         elif trace.op in ("pow", "mul"):
             yield from focal(trace)
             yield from focal_of_log(trace)
-            self._logs = [log for log in self._logs if not is_entropy(trace, log[0])]
+            self._held.product(trace)
             yield from self._add_share(trace)
         elif trace.op == "mean":
             yield from mean_of_means(trace)
-            yield from mean_of_classes(trace)
+            for found, classes in mean_of_classes(trace):
+                self._held.mean(found, trace, classes)
         elif trace.op == "log" and result.requires_grad and called_by_user():
             yield from self._add_log(trace)
         elif trace.op == "div":
+            self._held.product(trace)
             yield from self._add_share(trace)
         elif trace.op == "add" and result.requires_grad:
             yield from running_sum(trace)
@@ -135,14 +142,14 @@ class History:
         """One of a softmax is a mistake; but kept from 0 by a small number it is none in an entropy, seen later."""
         inner = trace.parents[0].back() if trace.parents else trace
         if inner.op in ("add", "clamp"):
-            self._logs += [(trace, found) for found in log_of_softmax(trace)]
+            for found in log_of_softmax(trace):
+                self._held.log(trace, found)
         else:
             yield from log_of_softmax(trace)
 
-    def logs_of_softmax(self) -> Iterator[Found]:
-        """The logarithms that are in no entropy, at the time of the backward pass or at the end."""
-        yield from (found for _, found in self._logs)
-        self._logs.clear()
+    def held(self) -> Iterator[Found]:
+        """What was held back and has not proved right, at the time of the backward pass or at the end."""
+        return self._held.told()
 
     def _add_embedding(self, args: tuple[Any, ...], kwargs: dict[str, Any], trace: Trace) -> None:
         bound = inspect.signature(F.embedding).bind_partial(*args, **kwargs).arguments
@@ -152,7 +159,8 @@ class History:
         if isinstance(ids, Tensor):
             ids = one_sample(ids)
             if is_readable(ids) and ids.dim() == 2:
-                self._read = [*self._read[-3:], Read(ids, trace)]
+                same = (read.tokens for read in self._read if read.ids.device == ids.device and read.ids.equal(ids))
+                self._read = [*self._read[-3:], Read(ids, trace, next(same, Sequence()))]
 
     def _add_share(self, trace: Trace) -> Iterator[Found]:
         """A loss, or a sum of losses, divided by a number."""
@@ -169,9 +177,17 @@ class History:
     def check(self, call: Call) -> Iterator[Found]:
         """What earlier operations say of a call."""
         yield from self._weighed(call)
-        behind = set(ancestors(call.input)) if self._logs else set()
-        yield from (found for trace, found in self._logs if trace in behind)
-        self._logs = [log for log in self._logs if log[0] not in behind]
+        yield from self._held.logs_before(call)
+
+    def told(self, call: Call, remembered: Remembered, findings: Iterable[Found]) -> Iterator[Found]:
+        """What is wrong with a call whatever follows; the rest is held back."""
+        for found in findings:
+            if found.rule == "kl-div-reduction":
+                self._held.divergence(found, call)
+            elif found.rule == "causal-shift" and remembered.shift == 2 and remembered.tokens is not None:
+                self._held.shift(found._replace(place=found.place or call.place), remembered.tokens)
+            else:
+                yield found
 
     def remembered(self, call: Call) -> Remembered:
         """What earlier operations tell of the labels of a call."""
@@ -179,7 +195,7 @@ class History:
         if call.loss not in ("cross_entropy", "nll_loss", "linear_cross_entropy") or y.is_floating_point():
             return Remembered()
         counts = call.reduction != "none" and y.numel()  # of rows alone it is not known what becomes of them
-        return Remembered(frozenset(self._padding_of(call)) if counts else frozenset(), self._shift_of(call))
+        return Remembered(frozenset(self._padding_of(call)) if counts else frozenset(), *self._shift_of(call))
 
     # --- padding ------------------------------------------------------------------------------------------------------
 
@@ -203,22 +219,18 @@ class History:
 
     # --- shifts -------------------------------------------------------------------------------------------------------
 
-    def _shift_of(self, call: Call) -> int | None:
+    def _shift_of(self, call: Call) -> tuple[int | None, Sequence | None]:
         """By how much the targets are shifted against the tokens that the model has read; None if they are others."""
-        y = call.y
-        fitting = [
-            (y.reshape(ids.shape[0], -1), ids, embedded)
-            for ids, embedded in self._read
-            if y.numel() >= 8 and ids.device == y.device and ids.numel() and y.numel() % ids.shape[0] == 0
-        ]
-        if any(is_shifted(rows, ids, 1) for rows, ids, _ in fitting):
-            return 1
-        for rows, ids, embedded in fitting:
-            if is_by_position(call.input, embedded, ids):
+        fitting = [(rows, ids, read) for read in self._read for rows, ids in beside(call.y, read.ids)]
+        for rows, ids, read in fitting:
+            if is_shifted(rows, ids, 1):
+                return 1, read.tokens
+        for rows, ids, read in fitting:
+            if is_by_position(call.input, read.embedded, ids):
                 for shift in (0, 2):
                     if is_shifted(rows, ids, shift):
-                        return shift
-        return None
+                        return shift, read.tokens
+        return None, None
 
     # --- weights ------------------------------------------------------------------------------------------------------
 
@@ -257,7 +269,7 @@ class History:
     def after_step(self, step: int) -> Iterator[Found]:
         """After a step of an optimizer: losses of earlier steps that are kept with their graph."""
         self.step = step
-        yield from self.logs_of_softmax()
+        yield from self.held()
         yield from self._accumulated()
         self._losses = [loss for loss in self._losses if loss.value() is not None]
         graphs = [loss for loss in self._losses if (value := loss.value()) is not None and value.grad_fn is not None]

@@ -40,11 +40,12 @@ def was_filled(trace: Trace, padding: int, last: bool) -> bool:
 
 
 def is_weighed(call: Call, label: int) -> bool:
-    """Whether a class has a weight of its own, so that it counts on purpose."""
+    """Whether a class has a weight of its own, so that it counts on purpose; or the weight 0, and does not count."""
     weight = call.weight
     if not isinstance(weight, Tensor) or weight.shape != (num_classes(call),) or label >= len(weight):
         return False
-    return float(weight[label]) not in (0.0, float(weight.double().median())) and weight.unique().numel() == 2
+    own = float(weight[label])
+    return own == 0 or (own != float(weight.double().median()) and weight.unique().numel() == 2)
 
 
 def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
@@ -54,6 +55,16 @@ def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
     read = (ids == padding).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
     apart = ends - read
     return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
+
+
+def beside(y: Tensor, ids: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Labels in rows beside the tokens that were read, whether rows are the first axis or the second."""
+    if y.numel() < 8 or not ids.numel() or ids.device != y.device:
+        return
+    if y.numel() % ids.shape[0] == 0:
+        yield y.reshape(ids.shape[0], -1), ids
+    if y.numel() % ids.shape[1] == 0:
+        yield y.reshape(-1, ids.shape[1]).T, ids.T
 
 
 def is_shifted(rows: Tensor, ids: Tensor, shift: int) -> bool:

@@ -47,6 +47,15 @@ def made_by(trace: Trace, axis: int) -> Source:
     return Source(made.op, made)
 
 
+def distribution_axis(trace: Trace, rank: int) -> int:
+    """The axis along which log-probabilities are those of one distribution; the last, where that is not known."""
+    made = made_by(trace, rank - 1)
+    if rank < 3 or made.over is None or made.op != "log_softmax":
+        return rank - 1
+    olds = [source(trace, axis)[1] for axis in range(rank)]
+    return olds.index(made.over) if made.over in olds else rank - 1
+
+
 _LIMITS = doing("limits")
 
 

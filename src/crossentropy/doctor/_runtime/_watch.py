@@ -218,7 +218,7 @@ class watch:  # noqa: N801 (used like a function)
             self.on_end()
 
     def _end(self, *, leaving: bool = False) -> None:
-        for found in self._mode.history.logs_of_softmax():
+        for found in self._mode.history.held():
             self.add(found, found.place)
         self._mode.forget()
         self._threads.forget()
@@ -298,7 +298,7 @@ class _Mode(TorchFunctionMode):
             self._calls[call.place] += 1
             self._owner.step_is_over(self._calls[call.place])
         elif func is Tensor.backward:
-            for found in self.history.logs_of_softmax():
+            for found in self.history.held():
                 self._owner.add(found, found.place)
             for found in idle_terms(self._traces[args[0]]):
                 self._owner.add(found, found.place)
