@@ -33,6 +33,10 @@ def logits(*shape: int) -> Tensor:
     return model(torch.randn(*(shape or (N, C))[:-1], 4))
 
 
+def pixels(classes: int) -> Tensor:
+    return nn.Conv2d(3, classes, 1)(torch.randn(2, 3, 4, 6))
+
+
 def labels(*shape: int, classes: int = C) -> Tensor:
     return torch.randint(classes, shape or (N,))
 
@@ -105,11 +109,24 @@ def kept(detach: bool) -> None:
         history.append(loss.detach() if detach else loss)
 
 
-def padded(**keywords: Any) -> Tensor:
+def padded(*, batch_first: bool = True, left: bool = False, **keywords: Any) -> Tensor:
     rows = [torch.randint(1, 9, (n,)) for n in (3, 7, 5)]
     tokens = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=0)
-    hidden = nn.Embedding(9, 4, padding_idx=0)(tokens[:, :-1])
-    return F.cross_entropy(nn.Linear(4, 9)(hidden).flatten(0, 1), tokens[:, 1:].flatten(), **keywords)
+    tokens = tokens.flip(1) if left else tokens
+    read, said = (tokens[:, :-1], tokens[:, 1:]) if batch_first else (tokens.T[:-1], tokens.T[1:])
+    hidden = nn.Embedding(9, 4, padding_idx=0)(read)
+    return F.cross_entropy(nn.Linear(4, 9)(hidden).flatten(0, 1), said.flatten(), **keywords)
+
+
+def language_model_of(rows: list[list[int]], **keywords: Any) -> dict[str, str]:
+    """What is found where a model reads rows, and is trained on what comes next."""
+    tokens = torch.tensor(rows)
+
+    def program() -> None:
+        out = nn.Linear(4, 9)(nn.Embedding(9, 4)(tokens[:, :-1]))
+        CE(out.mT, tokens[:, 1:], **keywords).backward()
+
+    return found(program)
 
 
 def language_model(shift: int) -> Tensor:
@@ -162,22 +179,39 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "sigmoid-before-cross-entropy": (
-        [lambda: CE(logits().sigmoid(), labels()), lambda: CE(nn.Sigmoid()(logits()).view(N, C), labels())],
-        [lambda: CE(nn.Linear(C, C)(logits().sigmoid()), labels())],
+        [
+            lambda: CE(logits().sigmoid(), labels()),
+            lambda: CE(nn.Sigmoid()(logits()).view(N, C), labels()),
+            lambda: CE(torch.cat([1 - (p := logits(N, 1).sigmoid()), p], 1), labels(classes=2)),
+            lambda: CE(nn.Conv2d(3, C, 1)(torch.randn(2, 3, 4, 6)).sigmoid().mean((2, 3)), labels(2)),
+            lambda: CE(F.logsigmoid(logits()).exp(), labels()),
+        ],
+        [lambda: CE(nn.Linear(C, C)(logits().sigmoid()), labels()), lambda: CE(F.silu(logits()), labels())],
     ),
     "log-softmax-before-cross-entropy": (
-        [lambda: CE(logits().log_softmax(1), labels())],
-        [lambda: CE(logits(), labels())],
+        [
+            lambda: CE(logits().log_softmax(1), labels()),
+            lambda: CE((z := logits()) - z.exp().sum(1, keepdim=True).log(), labels()),
+        ],
+        [lambda: CE(logits(), labels()), lambda: CE((z := logits()) - z.exp().sum(0, keepdim=True).sqrt(), labels())],
     ),
     "relu-before-cross-entropy": (
         [
             lambda: CE(logits().relu(), labels()),
             lambda: CE(logits().clamp(min=0), labels()),
             lambda: NLL(logits().relu().log_softmax(1), labels()),
+            lambda: CE(logits().relu() / 2.0, labels()),
+            lambda: CE(torch.max(z := logits(), torch.zeros_like(z)), labels()),
+            lambda: CE((z := logits()) * (z > 0), labels()),
+            lambda: CE(torch.where((z := logits()) > 0, z, 0.0), labels()),
         ],
         [
             lambda: CE(nn.Linear(C, C)(logits().relu()), labels()),
             lambda: CE(logits().clamp(-50, 50), labels()),
+            lambda: CE(-logits().relu(), labels()),
+            lambda: CE(logits().relu() / -2.0, labels()),
+            lambda: CE(torch.maximum(logits(), logits()), labels()),
+            lambda: CE(logits() * (logits() > 0).float().mean(), labels()),
             lambda: NLL(nn.Linear(C, C)(logits().relu()).log_softmax(1), labels()),
         ],
     ),
@@ -190,7 +224,11 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
     ),
     "logits-into-nll": (
         [lambda: NLL(logits(), labels()), lambda: nn.NLLLoss()(logits(N, T, C).transpose(1, 2), labels(N, T))],
-        [lambda: NLL((logits().softmax(1) * 0.5 + 0.1).log(), labels())],
+        [
+            lambda: NLL((logits().softmax(1) * 0.5 + 0.1).log(), labels()),
+            lambda: NLL((1 - (log := logits().log_softmax(1)).exp()) ** 2 * log, labels()),
+            lambda: NLL(logits().log_softmax(1) * torch.rand(C), labels()),
+        ],
     ),
     "log-of-softmax": (
         [
@@ -201,7 +239,12 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: NLL((0.9 * logits().softmax(1) + 0.1 / C).log(), labels())],
     ),
     "sigmoid-before-bce-with-logits": (
-        [lambda: BCEL(logits().sigmoid(), labels(N, C, classes=2).float())],
+        [
+            lambda: BCEL(logits().sigmoid(), labels(N, C, classes=2).float()),
+            lambda: BCEL(1 - logits(N, 1).sigmoid(), torch.rand(N, 1)),
+            lambda: BCEL(F.interpolate(logits(2, 1, 4, 6).sigmoid(), scale_factor=2), torch.rand(2, 1, 8, 12)),
+            lambda: BCEL(logits(N, 2).softmax(1)[:, 1:], torch.rand(N, 1)),
+        ],
         [lambda: BCEL(logits(), logits().sigmoid().detach()), lambda: BCE(logits().sigmoid(), torch.rand(N, C))],
     ),
     "softmax-before-bce": (
@@ -233,12 +276,43 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "class-axis-not-one": (
-        [lambda: CE(logits(N, T, C), labels(N, T)), lambda: CE(logits(N, C, C), labels(N, C))],
-        [lambda: CE(logits(N, C, C).transpose(1, 2), labels(N, C)), lambda: CE(logits(N, T, C).mT, labels(N, T))],
+        [
+            lambda: CE(logits(N, T, C), labels(N, T)),
+            lambda: CE(logits(N, C, C), labels(N, C)),
+            lambda: CE(logits(N, C, C) / 2, labels(N, C)),
+            lambda: CE(nn.LayerNorm(C)(logits(N, C, C)), labels(N, C)),
+            lambda: CE(torch.stack([logits() for _ in range(C)], 1), labels(N, C)),
+            lambda: NLL(logits(N, C, C).log_softmax(-1), labels(N, C)),
+            lambda: NLL(logits(N, T, C).log_softmax(-1), labels(N, T)),
+            lambda: CE(logits(N, T, C), F.one_hot(labels(N, T), C).float()),
+            lambda: CE(logits(N, T, C), torch.randn(N, T, C).softmax(-1)),
+        ],
+        [
+            lambda: CE(logits(N, C, C).transpose(1, 2), labels(N, C)),
+            lambda: CE(logits(N, T, C).mT, labels(N, T)),
+            lambda: CE(torch.stack([logits() for _ in range(C)], 2), labels(N, C)),
+            lambda: CE(logits(N, T, C).mT, torch.randn(N, T, C).softmax(-1).mT),
+            lambda: CE(logits(N, T, C), torch.randn(N, T, C).softmax(1)),
+        ],
     ),
     "view-instead-of-permute": (
-        [lambda: CE(nn.Conv2d(3, C, 1)(torch.randn(2, 3, C, C)).view(-1, C), labels(2 * C * C))],
         [
+            lambda: CE(nn.Conv2d(3, C, 1)(torch.randn(2, 3, C, C)).view(-1, C), labels(2 * C * C)),
+            lambda: NLL(pixels(C).log_softmax(1).view(-1, C), labels(48)),
+            lambda: CE((pixels(C) / 2).view(-1, C), labels(48)),
+            lambda: CE(F.interpolate(pixels(C), size=(8, 12)).view(-1, C), labels(192)),
+            lambda: CE(pixels(2 * C).view(2, -1, C).flatten(0, 1), labels(96)),
+            lambda: CE(torch.cat([pixels(2 * C).view(2, -1, C) for _ in range(2)], 1).mT, labels(2, 96)),
+            lambda: CE(logits(N, T, 2 * C).mT.reshape(-1, C), labels(2 * N * T)),
+        ],
+        [
+            lambda: CE(pixels(2 * C).view(2, 2, C, 4, 6).permute(0, 1, 3, 4, 2).reshape(-1, C), labels(96)),
+            lambda: CE(pixels(2 * C).permute(0, 2, 3, 1).reshape(2, -1, C).mT, labels(2, 48)),
+            lambda: CE(pixels(2 * C).view(2, 2 * C, -1).mT.reshape(-1, C), labels(96)),
+            lambda: CE(pixels(2 * C).view(4, C, 4, 6), labels(4, 4, 6)),
+            lambda: CE(pixels(24).flatten(2).flatten(0, 1), labels(48, classes=24)),
+            lambda: CE(pixels(48).flatten(2).flatten(0, 1), labels(96, classes=24)),
+            lambda: CE(logits(N, 2 * C).view(N, C, 2), labels(N, 2)),
             lambda: CE(nn.Conv2d(3, C, 1)(torch.randn(2, 3, 4, 4)).permute(0, 2, 3, 1).reshape(-1, C), labels(32)),
             lambda: CE(logits(N, T, C)[:, :-1].reshape(-1, C), labels(N * (T - 1))),
             lambda: CE(nn.Conv2d(3, C, 1)(torch.randn(2, 3, 4, 4)).flatten(2), labels(2, 16)),
@@ -295,8 +369,9 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "padding-not-ignored": (
-        [padded],
+        [padded, lambda: padded(batch_first=False), lambda: padded(left=True)],
         [
+            lambda: padded(left=True, ignore_index=0),
             lambda: padded(ignore_index=0),
             lambda: padded(reduction="none"),
             lambda: padded(weight=(torch.arange(9) > 0).float()),
@@ -697,6 +772,15 @@ def test_the_background_of_a_detector_is_no_padding():
         F.cross_entropy(logits(3, T, C).transpose(1, 2), target)
 
     assert not found(program)
+
+
+def test_rows_that_are_filled_up_out_of_sight():
+    filled = [[1, 2, 3, 0, 0, 0, 0], [4, 6, 5, 7, 8, 2, 0], [3, 5, 4, 6, 0, 0, 0]]
+    assert language_model_of(filled) == {"padding-not-ignored": "likely"}
+    assert language_model_of(filled, ignore_index=0) == {}
+    assert language_model_of(filled, weight=(torch.arange(9) > 0).float()) == {}
+    assert language_model_of([sorted(row) for row in filled]) == {}  # such as where a model learns to sort
+    assert language_model_of([[1, 2, 3, 4, 0], [4, 6, 5, 7, 0], [3, 5, 4, 6, 0]]) == {}  # an end that is learnt
 
 
 def test_an_autoencoder_is_no_language_model():

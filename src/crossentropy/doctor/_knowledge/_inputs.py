@@ -39,6 +39,8 @@ def _looks(case: LossCall) -> Confidence:
 def activation(case: LossCall) -> Iterator[Found]:
     """A softmax, sigmoid, relu or logarithm before cross_entropy."""
     x, n = case.x, case.numbers
+    if case.classes == 1:  # whose softmax is 1, whatever it is
+        return
     loss = n.loss() if n is not None and x.kind in (*_PROBABILITIES, "sigmoid") else ""
     if x.kind in _PROBABILITIES:
         gradient = "" if n is None else n.gradient()
@@ -131,7 +133,9 @@ def _wrong_dim(case: LossCall) -> list[Found]:
         sure = case.y.rank is not None and case.y.kind in ("", "indices", "range") and case.y.dtype != "float"
         over, shown = f"axis {x.normal}", "1"
     else:
-        wrong, sure = x.normal != axis and x.rank > 1, True
+        # over the classes, but these are on another axis than the loss reads: then that is the mistake
+        moved = x.normal == x.axis and x.rank > 2 and case.y.rank in (None, x.rank - 1)
+        wrong, sure = x.normal != axis and x.rank > 1 and not moved, True
         over = f"axis {x.normal + x.rank}" if x.normal >= -x.rank else "an axis that is gone"
         shown = str(axis + x.rank)
     sums = "" if case.numbers is None or not wrong else f", they sum to {case.numbers.row_sums()} instead of 1"

@@ -163,9 +163,10 @@ def axes(case: LossCall) -> Iterator[Found]:
     told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
     axis = -1 if told else x.axis
     soft = y.kind in _SOFT and not (y.kind == "bits" and _is_index(case))
-    if axis is None or x.rank is None or x.rank < 3 or soft:
+    if axis is None or x.rank is None or x.rank < 3:
         return
-    if axis != case.class_axis and (y.rank is None or y.rank == x.rank - 1):
+    beside = y.dtype == "float" and y.rank == x.rank and y.axis == axis and y.kind in ("one-hot", "soft")
+    if axis != case.class_axis and (beside or (not soft and y.rank in (None, x.rank - 1))):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",

@@ -1,21 +1,21 @@
 """Following one axis of a tensor back through the operations that moved it."""
 
 import math
+from typing import NamedTuple
 
-from crossentropy.doctor._knowledge._axes import moved
-from crossentropy.doctor._knowledge._operations import MOVES
+from crossentropy.doctor._knowledge._axes import class_axis_of, moved
+from crossentropy.doctor._knowledge._operations import MOVES, doing
 from crossentropy.doctor._runtime._trace import Trace
 
 
-def source(trace: Trace, axis: int) -> tuple[Trace, int | None]:
+def source(trace: Trace, axis: int | None) -> tuple[Trace, int | None]:
     """The operation that made the numbers, and the axis of its result that `axis` was; None if it is none."""
-    at: int | None = axis
     while trace.op in MOVES and trace.parents:
         parent = viewed(trace)
-        if at is not None:
-            at = before(trace, parent, at)
+        if axis is not None:
+            axis = before(trace, parent, axis)
         trace = parent
-    return trace, at
+    return trace, axis
 
 
 VIEWS = ("view", "reshape", "resize", "flatten", "unflatten", "ravel", "view_as", "reshape_as")
@@ -41,17 +41,66 @@ def before(trace: Trace, parent: Trace, axis: int) -> int | None:
     return None if result is None or axis >= len(result.origin) else result.origin[axis]
 
 
-def mixing_view(trace: Trace, axis: int) -> Trace | None:
-    """The view in which an axis ceases to be one, or becomes another; None where another operation does that."""
-    found: Trace | None = None
-    while trace.op in MOVES and trace.parents:
+POOLS = ("avg_pool", "max_pool", "lp_pool", "adaptive_avg_pool", "adaptive_max_pool", "interpolate", "upsample")
+_KEEP_AXES = doing("softmax", "sigmoid", "relu", "limits", "maps", "arithmetic") | {"layer_norm"}
+
+
+def layer(trace: Trace, axis: int | None) -> tuple[Trace, int | None]:
+    """As `source`, and back through what changes numbers but leaves axes what they are: a layer, if there is one."""
+    made, at = source(trace, axis)
+    while class_axis_of(made.op, len(made.shape)) is None and (inner := _within(made)) is not None:
+        made, at = source(inner, at)
+    return made, at
+
+
+def _within(trace: Trace) -> Trace | None:
+    """What an operation changed number by number, or pooled; other tensors may be there for all rows."""
+    if not trace.parents or not trace.shape or not (trace.op in _KEEP_AXES or trace.op.startswith(POOLS)):
+        return None
+    whole, *others = sorted(trace.parents, key=lambda parent: -len(parent.shape))
+    same = len(whole.shape) == len(trace.shape)
+    return whole if same and all(len(other.shape) < 2 for other in others) else None
+
+
+class MixingView(NamedTuple):
+    """A view in which an axis ceases to be one, or becomes another."""
+
+    view: Trace
+    of: Trace
+    """What it is a view of."""
+    axis: int
+    """The axis of the view."""
+
+
+def mixing_view(trace: Trace, axis: int) -> MixingView | None:
+    """The view that made an axis; None where another operation did that."""
+    found: MixingView | None = None
+    while trace.parents and (trace.op in MOVES or _within(trace) is not None):
+        if trace.op not in MOVES:
+            trace = _within(trace) or trace
+            continue
         parent = viewed(trace)
         at = before(trace, parent, axis)
         if trace.op in VIEWS and parent.shape != trace.shape:
-            found = found or trace
+            found = found or MixingView(trace, parent, axis)
             if at is None:
-                return trace
+                return MixingView(trace, parent, axis)
         if at is None:
             return None
         trace, axis = parent, at
     return found
+
+
+def part_of(view: MixingView, axis: int) -> bool:
+    """Whether an axis of a view is part of one axis of what it is a view of."""
+    size, inner = view.view.shape[view.axis], math.prod(view.view.shape[view.axis + 1 :])
+    whole, within = view.of.shape[axis], math.prod(view.of.shape[axis + 1 :])
+    return inner % within == 0 and (whole * within) % (inner * size) == 0
+
+
+def whole_axes(view: MixingView, several: int) -> bool:
+    """Whether an axis of a view is made of whole axes, at least so many."""
+    size, inner = view.view.shape[view.axis], math.prod(view.view.shape[view.axis + 1 :])
+    shape = view.of.shape
+    runs = ((i, j) for j in range(len(shape)) for i in range(j + 2 - several) if math.prod(shape[j + 1 :]) == inner)
+    return any(math.prod(shape[i : j + 1]) == size for i, j in runs)

@@ -22,8 +22,8 @@ def focal(weighing: Trace) -> Iterator[Found]:
     """(1 − exp(−CE))^γ of a mean, or (1 − exp(−CE)) · CE."""
     for inner in [_through(trace, "rsub", "sub", "add", "neg", "clamp") for trace in weighing.parents]:
         loss = _through(inner.parents[0], "neg", "mul", "clamp") if inner.op == "exp" and inner.parents else inner
-        rows = loss.arguments.get("rows", 0)
-        if inner.op == "exp" and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
+        rows = _rows_of_mean(loss)
+        if inner.op == "exp" and rows > 1:
             yield _composed.focal("mean", rows)._replace(place=weighing.place)
 
 
@@ -35,9 +35,16 @@ def focal_of_log(product: Trace) -> Iterator[Found]:
         rest = power.parents[0].back()
         loss = _through(rest, "rsub", "sub", "add", "neg")
         logged = any(log.op == "log" and log.parents and log.parents[0].back() is loss for log in logs)
-        rows = loss.arguments.get("rows", 0)
-        if logged and rest is not loss and loss.op == "loss" and loss.arguments["reduced"] and rows > 1:
+        rows = _rows_of_mean(loss)
+        if logged and rest is not loss and rows > 1:
             yield _composed.focal("mean", rows)._replace(place=product.place)
+
+
+def _rows_of_mean(trace: Trace) -> int:
+    """How many rows are in a loss that is one number; 0 for what is none."""
+    loss = trace.parents[0].back() if trace.op in ("mean", "sum") and trace.parents and not trace.shape else trace
+    reduced = loss.op == "loss" and (loss is not trace or loss.arguments["reduced"])
+    return loss.arguments["rows"] if reduced else 0
 
 
 def mean_of_classes(mean: Trace) -> Iterator[tuple[Found, int]]:
@@ -91,7 +98,7 @@ def unequal(losses: list[Trace], place: Place | None) -> Iterator[Found]:
         yield _composed.mean_of_means(why)._replace(place=place)
 
 
-def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiated: bool = False) -> list[Trace]:
+def summands(trace: Trace, through: tuple[str, ...] = ("add", "sum"), *, differentiated: bool = False) -> list[Trace]:
     """The losses that a sum consists of; of long sums the last ones, and if asked for those with a graph."""
     losses, sums = list[Trace](), [trace]
     for _ in range(1024):
@@ -102,20 +109,20 @@ def summands(trace: Trace, through: tuple[str, ...] = ("add",), *, differentiate
             continue
         if made.op == "loss":
             losses.append(made)
-        elif made.op in through:
+        elif made.op in (*through, "stack", "cat"):
             sums += made.parents
         elif made.op in MOVES:
             sums += made.parents[:1]
     return losses[::-1]
 
 
-_LINEAR = ("add", "mul", "div")
+LINEAR = ("add", "mul", "div")
 """Operations that losses are put together by."""
 
 
 def running_sum(total: Trace) -> Iterator[Found]:
     """A sum over steps of losses with their graph."""
-    steps = {loss.arguments["step"] for loss in summands(total, _LINEAR, differentiated=True)}
+    steps = {loss.arguments["step"] for loss in summands(total, LINEAR, differentiated=True)}
     if len(steps) > 1:
         yield _composed.kept(f", of {len(steps)} steps,")._replace(place=total.place)
 
@@ -140,15 +147,17 @@ def trained_nothing(differentiated: Trace, is_leaf: bool) -> Iterator[Found]:
 
 def idle_terms(differentiated: Trace) -> Iterator[Found]:
     """Terms of a sum of losses that were cut from their graph; l + l.detach() is added on purpose."""
-    trained = summands(differentiated, _LINEAR, differentiated=True)
+    trained = summands(differentiated, LINEAR, differentiated=True)
     terms, at = [differentiated], 0
     while at < min(len(terms), 1024):
         term, at = terms[at], at + 1
         cuts = term.op in ("detach", "data") and any(parent.requires_grad for parent in term.parents)
-        lost = summands(term.parents[0], _LINEAR) if cuts else []
+        lost = summands(term.parents[0], LINEAR) if cuts else []
         if lost and not any(loss in trained for loss in lost):
             yield _composed.idle_term("")._replace(place=term.place)
-        terms += term.parents if term.op in (*_LINEAR, *MOVES) and not cuts else ()
+        if term.op in (*LINEAR, *MOVES) and not cuts:
+            weighed = term.op in ("mul", "div") and len(term.parents) > 1  # a detached factor is a weight
+            terms += [parent for parent in term.parents if parent.requires_grad or not weighed]
 
 
 def log_of_softmax(log: Trace) -> Iterator[Found]:

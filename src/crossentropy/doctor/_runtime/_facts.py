@@ -9,7 +9,7 @@ from crossentropy.doctor._knowledge import _facts
 from crossentropy.doctor._knowledge._axes import class_axis_of, classes_last
 from crossentropy.doctor._knowledge._loss_call import LossCall, reduction
 from crossentropy.doctor._knowledge._operations import doing
-from crossentropy.doctor._runtime._axes import mixing_view, source
+from crossentropy.doctor._runtime._axes import layer, mixing_view, part_of, source, whole_axes
 from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes
 from crossentropy.doctor._runtime._history import Remembered
 from crossentropy.doctor._runtime._numbers import Measured, looks_like_probabilities, ones_per_row
@@ -29,6 +29,8 @@ def facts(call: Call, remembered: Remembered) -> LossCall:
     place = call.place or Place("", 0)
     settings = {name: _setting(value) for name, value in call.arguments.items() if name not in ("input", "target")}
     x, y = _input(call, place), _target(call).to(fills=remembered.padding)
+    if remembered.padding and remembered.seems:
+        y = y.to(likely=True)
     if remembered.shift is not None:
         x, y = x.to(source=remembered.tokens), y.to(source=remembered.tokens, offset=remembered.shift)
     return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call))
@@ -87,23 +89,38 @@ def _home(call: Call, axis: int) -> int | None:
     x, rows = call.x, _rows(call, axis)
     if classes_last(tuple(x.shape), tuple(call.y.shape)):
         return -1
-    made, at = source(call.input, axis)
+    made, _ = layer(call.input, axis)
     home = class_axis_of(made.op, len(made.shape))
+    if x.shape == call.y.shape and _is_last(call, axis):
+        return -1 if home is not None and _now(call.input, made, home) == x.dim() - 1 else None
     fits = x.dim() > 2 and tuple(call.y.shape) == rows and home is not None and made.shape[home] == x.shape[axis]
-    if at is None or not fits or made.shape[-1] != x.shape[-1]:
+    if home is None or not fits or made.shape[-1] != x.shape[-1]:
         return None
-    olds = [source(call.input, other)[1] for other in range(x.dim())]
-    return olds.index(home) - x.dim() if home in olds else None
+    now = _now(call.input, made, home)
+    return None if now is None else now - x.dim()
+
+
+def _now(trace: Trace, made: Trace, home: int) -> int | None:
+    """The axis that an axis of a layer has become."""
+    olds = (layer(trace, axis) for axis in range(len(trace.shape)))
+    return next((axis for axis, old in enumerate(olds) if old == (made, home)), None)
 
 
 def _mixed(call: Call, axis: int) -> _facts.Place | None:
-    """The view that mixed a layer's outputs with the rows, where it has made as many classes of them."""
-    made, at = source(call.input, axis)
-    home = class_axis_of(made.op, len(made.shape))
-    if home is None or at == home or made.shape[home] != call.x.shape[axis] or _home(call, axis) is not None:
+    """The view that mixed a layer's outputs with the rows, where it has made as many classes of them, or a part."""
+    view, classes = mixing_view(call.input, axis), call.x.shape[axis]
+    if view is None or classes < 2 or _home(call, axis) is not None:
         return None
-    view = mixing_view(call.input, axis)
-    return None if view is None else view.place
+    made, at = layer(call.input, axis)
+    home = class_axis_of(made.op, len(made.shape))
+    if home is None or made.shape[home] % classes or at == home:
+        return None
+    if made.shape[home] > classes:  # several predictors of so many classes
+        now = _now(view.of, made, home)
+        mixed = now is not None and not part_of(view, now) and not whole_axes(view, 1)
+    else:
+        mixed = not whole_axes(view, 2)
+    return view.view.place if mixed else None
 
 
 def _banned(call: Call, axis: int) -> frozenset[int]:
@@ -125,12 +142,24 @@ def _kind_by_numbers(call: Call, operation: str, axis: int) -> str:
         return "logits" if outside else ""
     if operation != "log" and looks_like_probabilities(x, axis):
         return "probabilities"
-    return "logits" if call.loss == "nll_loss" and operation != "log" and not _are_logs(x, axis) else ""
+    return "logits" if call.loss == "nll_loss" and operation != "log" and not _are_logs(call, axis) else ""
 
 
-def _are_logs(x: Tensor, axis: int) -> bool:
-    """Whether rows are log-probabilities; masked or weighted ones sum to at most 1."""
-    return bool((x.double().exp().sum(axis) < 1 + 1e-2).all()) and bool((x <= 1e-6).all())
+_WEIGHINGS = doing("arithmetic", "limits")
+
+
+def _are_logs(call: Call, axis: int) -> bool:
+    """Whether rows are log-probabilities; masked ones sum to at most 1, and weighted ones come of logarithms."""
+    x = call.x
+    if not bool((x <= 1e-6).all()):
+        return False
+    weighed = [call.input.back()]
+    for trace in weighed:
+        if trace.op in ("log_softmax", "log", "logsumexp"):
+            return True
+        if trace.op in _WEIGHINGS and len(weighed) < 64:
+            weighed += [parent.back() for parent in trace.parents]
+    return bool((x.double().exp().sum(axis) < 1 + 1e-2).all())
 
 
 def _normal(call: Call, made: Source, rank: int) -> int | None:
@@ -186,11 +215,27 @@ def _target(call: Call) -> _facts.Tensor:
         return basis.to(**_of_distributions(call, axis))
     if call.loss not in _OF_CLASSES:
         return basis
+    if _is_last(call, axis):
+        return basis.to(axis=-1, kind="one-hot" if ones_per_row(y, y.dim() - 1) is not None else "soft")
     if y.shape == x.shape and x.shape[axis] > 1 and call.loss != "linear_cross_entropy":
         return basis.to(**_of_rows(y, axis))
     if y.is_floating_point():
         return basis
     return basis.to(kind="indices", **(_bounds(call) if tuple(y.shape) == _rows(call, axis) else {}))
+
+
+def _is_last(call: Call, axis: int) -> bool:
+    """Whether a target has a distribution over the classes along its last axis, and none where the loss reads it."""
+    x, y = call.x, call.y
+    if y.dim() != x.dim() or x.dim() < 3 or call.loss == "linear_cross_entropy":
+        return False
+    if y.shape != x.shape and y.shape[-1] != x.shape[axis]:
+        return False
+
+    def fits(at: int) -> bool:
+        return bool((y >= 0).all()) and bool(((y.double().sum(at) - 1).abs() < 1e-3).all())
+
+    return fits(-1) and not (y.shape == x.shape and fits(axis))
 
 
 def _of_rows(y: Tensor, axis: int) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """Findings that what follows may prove right: they are held back until the backward pass, a step, or the end.
 
-The mean of kl_div over the classes too may be made good by a factor; the logarithm of a softmax may be in an entropy
-p · log(p + ε); and beside a loss of the token after the next there may be one of the next.
+The mean of kl_div over the classes too may be made good by a factor; the logarithm of a softmax may belong to an
+entropy p · log(p + ε); and beside a loss of the token after the next there may be one of the next.
 """
 
 import math

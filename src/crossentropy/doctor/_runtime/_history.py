@@ -18,6 +18,7 @@ from crossentropy.doctor._knowledge._facts import Padding, Sequence
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._runtime._call import Call, ignored_label, num_classes
 from crossentropy.doctor._runtime._composed import (
+    LINEAR,
     focal,
     focal_of_log,
     log_of_softmax,
@@ -34,9 +35,12 @@ from crossentropy.doctor._runtime._rows import (
     beside,
     by_rows,
     end_alike,
+    fillings,
     is_by_position,
     is_shifted,
     is_weighed,
+    runs,
+    turned,
     was_filled,
 )
 from crossentropy.doctor._runtime._trace import Place, Trace, called_by_user
@@ -69,6 +73,8 @@ class Read(NamedTuple):
     ids: Tensor
     embedded: Trace
     tokens: Sequence
+    fillings: set[int]
+    """Numbers that its rows seem to be filled up with."""
 
 
 class Remembered(NamedTuple):
@@ -76,6 +82,8 @@ class Remembered(NamedTuple):
 
     padding: frozenset[Padding] = frozenset()
     """The numbers that rows were filled up with;"""
+    seems: bool = False
+    """whether that is told by their places alone;"""
     shift: int | None = None
     """and by how much they are shifted against the tokens that the model has read."""
     tokens: Sequence | None = None
@@ -107,6 +115,8 @@ class History:
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
     ) -> Iterator[Found]:
         """Remember another operation; some are mistakes in themselves."""
+        if trace.op in LINEAR and result.dim() == 0 and result.requires_grad:
+            self._add_total(result, trace)
         if name == "embedding":
             self._add_embedding(args, kwargs, trace)
         elif name in _FILLING:
@@ -125,10 +135,17 @@ class History:
         elif trace.op == "div":
             self._held.product(trace)
             yield from self._add_share(trace)
+        elif trace.op == "square":
+            yield from focal(trace)
         elif trace.op == "add" and result.requires_grad:
             yield from running_sum(trace)
         elif trace.op == "tensor" and result.requires_grad:
             yield from made_anew(trace)
+
+    def _add_total(self, total: Tensor, trace: Trace) -> None:
+        """Remember a sum of losses and other terms as what it is, a loss."""
+        for loss in summands(trace, LINEAR, differentiated=True)[:1]:
+            self._losses.append(Loss(weakref.ref(total), self.step, loss.place))
 
     def _add_filling(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
@@ -160,7 +177,8 @@ class History:
             ids = one_sample(ids)
             if is_readable(ids) and ids.dim() == 2:
                 same = (read.tokens for read in self._read if read.ids.device == ids.device and read.ids.equal(ids))
-                self._read = [*self._read[-3:], Read(ids, trace, next(same, Sequence()))]
+                filled = fillings(ids) if ids.numel() else set[int]()
+                self._read = [*self._read[-3:], Read(ids, trace, next(same, Sequence()), filled)]
 
     def _add_share(self, trace: Trace) -> Iterator[Found]:
         """A loss, or a sum of losses, divided by a number."""
@@ -195,13 +213,14 @@ class History:
         if call.loss not in ("cross_entropy", "nll_loss", "linear_cross_entropy") or y.is_floating_point():
             return Remembered()
         counts = call.reduction != "none" and y.numel()  # of rows alone it is not known what becomes of them
-        return Remembered(frozenset(self._padding_of(call)) if counts else frozenset(), *self._shift_of(call))
+        padding = frozenset(self._padding_of(call)) if counts else frozenset[Padding]()
+        return Remembered(padding, not padding & self._padding, *self._shift_of(call))
 
     # --- padding ------------------------------------------------------------------------------------------------------
 
     def _padding_of(self, call: Call) -> Iterator[Padding]:
-        """Labels that are a padding index, at the ends of rows."""
-        for padding in self._padding:
+        """Labels that are a padding index, or look like one, at the ends of rows."""
+        for padding in self._padding.union(*(read.fillings for read in self._read)):
             if bool((call.y == padding).any()) and self._fills_ends(call, padding) and not is_weighed(call, padding):
                 yield Padding(padding)
 
@@ -210,12 +229,14 @@ class History:
         rows = by_rows(call)
         if rows is None:
             return False
-        is_padding = rows == padding
-        ends = is_padding.long().flip(-1).cumprod(-1).flip(-1).sum(-1)
-        if not bool(ends.any()) or float(is_padding.sum()) > 1.05 * float(ends.sum()):
-            return False
         last = padding == num_classes(call) - 1  # such as that of no object
-        return was_filled(call.target, padding, last) or any(end_alike(ends, read.ids, padding) for read in self._read)
+        for way, labels in enumerate(turned(rows)):
+            ends = runs(labels, padding)
+            if bool(ends.any()) and int((labels == padding).sum()) <= 1.05 * float(ends.sum()):
+                filled = way == 0 and was_filled(call.target, padding, last)
+                if filled or any(end_alike(ends, turned(read.ids)[way], padding) for read in self._read):
+                    return True
+        return False
 
     # --- shifts -------------------------------------------------------------------------------------------------------
 
@@ -273,9 +294,9 @@ class History:
         yield from self._accumulated()
         self._losses = [loss for loss in self._losses if loss.value() is not None]
         graphs = [loss for loss in self._losses if (value := loss.value()) is not None and value.grad_fn is not None]
-        places = Counter(loss.place for loss in graphs if loss.step < step - 1)
+        places = Counter(place for place, _ in {(loss.place, loss.step) for loss in graphs if loss.step < step - 1})
         for place, count in places.items():
-            if step >= 3:
+            if count > 1:  # one may be kept to be compared with the next
                 yield kept(f", {count + 1} of them,")._replace(place=place)
 
 

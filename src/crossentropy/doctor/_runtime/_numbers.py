@@ -124,10 +124,12 @@ def _shrinkage(call: Call) -> float:
 
 
 def looks_like_probabilities(x: Tensor, axis: int) -> bool:
-    """Whether rows sum to 1 and no number is negative."""
+    """Whether rows sum to 1 and no number is negative; one-hot rows are labels."""
     if not x.dim() or x.shape[axis] < 2 or x.numel() == 0 or not x.is_floating_point():
         return False
-    return bool((x >= 0).all()) and bool(((x.double().sum(axis) - 1).abs() < 1e-3).all())
+    if not bool((x >= 0).all()) or not bool(((x.double().sum(axis) - 1).abs() < 1e-3).all()):
+        return False
+    return ones_per_row(x, axis) is None
 
 
 def ones_per_row(y: Tensor, axis: int) -> float | None:

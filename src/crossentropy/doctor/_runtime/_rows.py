@@ -48,11 +48,41 @@ def is_weighed(call: Call, label: int) -> bool:
     return own == 0 or (own != float(weight.double().median()) and weight.unique().numel() == 2)
 
 
+def turned(rows: Tensor) -> tuple[Tensor, ...]:
+    """Rows, and columns, to be read from the front and from the back."""
+    return rows, rows.flip(1), rows.T, rows.T.flip(1)
+
+
+def runs(rows: Tensor, label: int) -> Tensor:
+    """How many of the last labels of each row are one number."""
+    return (rows == label).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
+
+
+def fillings(ids: Tensor) -> set[int]:
+    """Numbers that rows of tokens seem to be filled up with.
+
+    Such a number stands at the end of most rows, in some more often than in others, and nowhere else; and what is
+    before it is in no order, in which it could be the last.
+    """
+    return {number for rows in turned(ids) for number in _filling(rows)}
+
+
+def _filling(rows: Tensor) -> Iterator[int]:
+    last = int(rows[:, -1].mode().values)
+    ends, places = runs(rows, last), rows == last
+    most = int((ends > 0).sum()) >= max(2, 0.6 * len(rows))
+    if not most or int(ends.sum()) < 4 or int(ends.min()) == int(ends.max()) or int(ends.max()) < 2:
+        return
+    steps = rows.diff(dim=1)[~(places[:, 1:] | places[:, :-1])]
+    if int(places.sum()) == int(ends.sum()) and bool((steps > 0).any()) and bool((steps < 0).any()):
+        yield last
+
+
 def end_alike(ends: Tensor, ids: Tensor, padding: int) -> bool:
     """Whether the tokens that were read end in as much padding, give or take the one of a shift."""
     if ids.shape[0] != ends.shape[0] or ids.device != ends.device:
         return False
-    read = (ids == padding).long().flip(-1).cumprod(-1).flip(-1).sum(-1)
+    read = runs(ids, padding)
     apart = ends - read
     return bool(read.any()) and int(apart.max() - apart.min()) <= 1 and int(apart.abs().max()) <= 1
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from crossentropy.doctor._knowledge._operations import doing
-from crossentropy.doctor._runtime._axes import source
+from crossentropy.doctor._runtime._axes import POOLS, source
 from crossentropy.doctor._runtime._trace import Trace
 
 
@@ -31,6 +31,10 @@ def made_by(trace: Trace, axis: int) -> Source:
         return Source("softmax", made)
     if made.op in ("reciprocal", "__rtruediv__", "div") and _logistic(made):
         return Source("sigmoid", made)
+    if _of_sigmoids(made):
+        return Source("sigmoid", made)
+    if _positive_part(made):
+        return Source("relu", made)
     if made.op == "log" and made.parents:
         inner = made_by(_through_epsilon(made.parents[0]), at if at is not None else axis)
         if inner.op == "softmax":
@@ -81,8 +85,12 @@ def _minus_normaliser(difference: Trace) -> Trace | None:
     if len(difference.parents) != 2:
         return None
     scores, normaliser = (parent.back() for parent in difference.parents)
-    same = normaliser.op == "logsumexp" and normaliser.parents[:1] and normaliser.parents[0].back() is scores
-    return normaliser if same else None
+    if normaliser.op == "logsumexp":
+        return normaliser if normaliser.parents[:1] and normaliser.parents[0].back() is scores else None
+    total = normaliser.parents[0].back() if normaliser.op == "log" and normaliser.parents else normaliser
+    power = total.parents[0].back() if total.op == "sum" and total.parents else total
+    same = power.op == "exp" and power.parents[:1] and power.parents[0].back() is scores
+    return total if same else None
 
 
 def _normalised(division: Trace) -> bool:
@@ -100,6 +108,35 @@ def _logistic(quotient: Trace) -> bool:
         return False
     power = below.parents[0].back()
     return power.op == "exp" and bool(power.parents) and power.parents[0].back().op in ("neg", "mul")
+
+
+def _of_sigmoids(made: Trace) -> bool:
+    """Whether numbers are 1 − sigmoid(z), products, means or maxima of sigmoids, or exp(logsigmoid(z))."""
+    if made.op == "exp":
+        return bool(made.parents) and made.parents[0].back().op in ("logsigmoid", "log_sigmoid")
+    complement = made.op == "rsub" and len(made.parents) == 1 and 1 in made.arguments.values()
+    between = made.op in ("mul", "mean", "max", "amax", "prod") or made.op.startswith(POOLS)
+    one = made.op != "mul" or len(made.parents) == 2
+    return (complement or (between and one)) and bool(made.parents) and all(map(_is_sigmoid, made.parents))
+
+
+def _positive_part(made: Trace) -> bool:
+    """Whether numbers are max(z, 0), z · [z > 0] or a relu times a number."""
+    parents = [parent.back() for parent in made.parents]
+    if made.op in ("mul", "div") and len(parents) == 1:
+        numbers = [n for n in made.arguments.values() if isinstance(n, (int, float))]
+        return numbers[0] > 0 and (parents[0].op == "relu" or _positive_part(parents[0])) if numbers else False
+    if made.op in ("maximum", "max") and len(parents) == 2:
+        return any(parent.op in ("zeros", "zeros_like", "new_zeros") for parent in parents)
+    if made.op not in ("mul", "where") or len(parents) not in (2, 3):
+        return False
+    masks = [parent for parent in parents if parent.op in ("gt", "ge") and 0 in parent.arguments.values()]
+    return bool(masks) and masks[0].parents[:1] != () and masks[0].parents[0].back() in parents
+
+
+def _is_sigmoid(trace: Trace) -> bool:
+    made = trace.back()
+    return made.op == "sigmoid" or _of_sigmoids(made)
 
 
 def _through_epsilon(trace: Trace) -> Trace:

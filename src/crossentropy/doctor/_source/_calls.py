@@ -51,6 +51,7 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     Written,
+    is_known,
     setting,
 )
 
@@ -58,7 +59,20 @@ DEEPEST = 24
 """Calls within calls."""
 MOST_LINES = 2000
 """Lines of one function that are followed for one file, over all its calls."""
-_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "caught", "active", "lines", "cut")
+_DOING = (
+    "steps",
+    "deadline",
+    "inside",
+    "depth",
+    "loops",
+    "no_grad",
+    "caught",
+    "endless",
+    "uncounted",
+    "active",
+    "lines",
+    "cut",
+)
 
 
 class Calls(Statements):
@@ -79,6 +93,7 @@ class Calls(Statements):
         before = {name: value for name, value in vars(self).items() if name in _DOING}
         self.steps, self.deadline, self.inside = steps, deadline, inside
         self.depth, self.loops, self.no_grad, self.caught = 0, 0, None, frozenset()
+        self.endless, self.uncounted = 0, {}
         self.active: dict[int, int] = {}
         """How often a function is being followed, by its node;"""
         self.lines: dict[int, int] = {}
@@ -113,6 +128,8 @@ class Calls(Statements):
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
+        if name == "value" and is_known(owner):  # of a member of an enumeration
+            return owner
         return Bound(owner, name)
 
     @abstractmethod
@@ -147,6 +164,8 @@ class Calls(Statements):
         base = owner.attributes.get("*base")
         if isinstance(base, Layer) and name in base.attributes:
             return base.attributes[name]
+        if isinstance(base, dict) and name in base:
+            return base[name] if owner.cls.find("__getattr__") is not None else Bound(owner, name)
         if owner.cls.external() or name.startswith("__"):
             return Bound(owner, name)
         return self._missing(owner, name)
@@ -340,8 +359,8 @@ class Calls(Statements):
             self.call_function(init, call.before(instance))
         elif cls.records:
             self._record(instance, cls, call)
-        elif base.rpartition(".")[2] == "Enum":
-            return Unknown()
+        elif cls.enumerates:
+            return _records.member(cls, call)
         elif base:
             instance.attributes["*base"] = self.external(base, call)
         post = cls.find("__post_init__")

@@ -365,6 +365,8 @@ class Expressions(ABC):
             method, held = owner.cls.find("__getitem__"), _records.values(owner)
             if held is not None and method is None:
                 return item_of(tuple(held), index, place)
+            if method is None and isinstance(base := owner.attributes.get("*base"), (dict, list)):
+                return item_of(base, index, place)
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)

@@ -110,7 +110,7 @@ def _axes_taken(part: Value) -> int:
 def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bool, advanced: bool) -> Tensor:
     axis = _follow(x.axis, x.rank or 0, origin)
     normal = _follow(x.normal, x.rank or 0, origin)
-    result = x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None)
+    result = beyond(x, x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None))
     if axis is not None:
         result = result.to(count=shape[axis])
         if x.kind in ("probabilities", "mixture") and x.axis is not None and shape[axis] != x.size(x.axis):
@@ -126,6 +126,15 @@ def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bo
     if x.axis is not None and axis is None and x.kind in ("probabilities", "mixture", "one-hot", "multi-hot"):
         return result.to(kind={"probabilities": "column", "mixture": "sigmoid"}.get(x.kind, "binary"))
     return result
+
+
+def beyond(x: Tensor, new: Tensor) -> Tensor:
+    """Log-probabilities whose axis is taken away, or is one with others now, and that of the classes is there."""
+    if x.kind != "log-probabilities" or x.normal is None or x.axis in (None, x.normal) or x.size(x.normal) == 1:
+        return new
+    if new.normal is not None or new.axis is None or new.rank is None or new.rank >= (x.rank or 0):
+        return new
+    return new.to(normal=-new.rank - 1)
 
 
 def _follow(axis: int | None, rank: int, origin: _axes.Origin) -> int | None:

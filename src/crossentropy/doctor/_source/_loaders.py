@@ -8,6 +8,7 @@ from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Function,
     Instance,
@@ -50,6 +51,8 @@ def make(last: str, name: str, call: Call) -> Value:
 
 def length(run: Interpreter, dataset: Value) -> Value:
     """How many samples a dataset has."""
+    if isinstance(dataset, Bounded) or id(dataset) in run.uncounted:
+        return Unknown()
     if isinstance(dataset, (list, tuple, dict, str, range)):
         return len(dataset) if not any(isinstance(item, Maybe) for item in dataset) else Unknown()
     if isinstance(dataset, Tensor):

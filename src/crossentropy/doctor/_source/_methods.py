@@ -210,6 +210,8 @@ def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) ->
     first = arguments.args[0] if arguments.args else None
     if name in _WRITES:
         run.journal.change(rows)
+        if run.endless:
+            run.uncounted[id(rows)] = rows
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
         if not isinstance(rows, Bounded):
