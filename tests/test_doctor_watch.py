@@ -97,6 +97,24 @@ def focal(reduction: str) -> Tensor:
     return ((1 - torch.exp(-ce)) ** 2 * ce).mean()
 
 
+def focal_of_rows(reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    ce = reduce(CE(logits(), labels(), reduction="none"))
+    return ((1 - torch.exp(-ce)).square() * ce).mean()
+
+
+def kept_totals(keep: Callable[[list[Tensor], Tensor], Any]) -> None:
+    """What is kept of a loss with a penalty."""
+    model = nn.Linear(4, C)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    history: list[Tensor] = []
+    for _ in range(6):
+        loss = F.cross_entropy(model(torch.randn(N, 4)), labels()) + 0.1 * model.weight.pow(2).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        keep(history, loss)
+
+
 def kept(detach: bool) -> None:
     model = nn.Linear(4, C)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -158,6 +176,10 @@ class Weighed(nn.CrossEntropyLoss):
     """A criterion of a program, which has a name of its own."""
 
 
+def stacked_sum(sizes: tuple[int, ...]) -> Tensor:
+    return torch.stack([F.cross_entropy(logits(n, C), labels(n)) for n in sizes]).sum()
+
+
 CE, NLL, BCE, BCEL = F.cross_entropy, F.nll_loss, F.binary_cross_entropy, F.binary_cross_entropy_with_logits
 
 # rule: (mistakes, look-alikes that are right)
@@ -216,7 +238,10 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "softmax-before-nll": (
-        [lambda: NLL(logits().softmax(1), labels())],
+        [
+            lambda: NLL(logits().softmax(1), labels()),
+            lambda: NLL((logits(N, 1, 3).softmax(2) @ logits(N, 3, C).softmax(2)).squeeze(1), labels()),
+        ],
         [
             lambda: NLL(logits().log_softmax(1), labels()),
             lambda: NLL(crossentropy.functional.log_softmax(logits(), 1), labels()),
@@ -392,10 +417,18 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "focal-on-reduced-loss": (
-        [lambda: focal("mean"), lambda: focal_of_log("mean")],
-        [lambda: focal("none"), lambda: focal_of_log("none"), lambda: torch.exp(CE(logits(), labels()))],
+        [lambda: focal("mean"), lambda: focal_of_log("mean"), lambda: focal_of_rows(Tensor.mean)],
+        [
+            lambda: focal("none"),
+            lambda: focal_of_log("none"),
+            lambda: focal_of_rows(Tensor.clone),
+            lambda: torch.exp(CE(logits(), labels())),
+        ],
     ),
-    "mean-of-means": ([lambda: weighed_mean((2, 4, 1))], [lambda: weighed_mean((3, 3))]),
+    "mean-of-means": (
+        [lambda: weighed_mean((2, 4, 1)), lambda: stacked_sum((6, 3)) / 2],
+        [lambda: weighed_mean((3, 3)), lambda: stacked_sum((6, 3)) / 9],
+    ),
     "kl-div-on-probabilities": (
         [lambda: F.kl_div(logits().softmax(1), logits().softmax(1), reduction="batchmean")],
         [lambda: F.kl_div(logits().log_softmax(1), logits().softmax(1), reduction="batchmean")],
@@ -439,15 +472,26 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
             lambda: CE(logits().detach(), labels()).backward(),
             lambda: BCEL(logits().argmax(1).float().requires_grad_(), torch.rand(N)).backward(),
             lambda: (CE(logits(), labels()) + 0.5 * BCEL(logits(), torch.rand(N, C)).detach()).backward(),
+            lambda: (CE(logits(), labels()) + F.smooth_l1_loss(2 * logits().data, torch.rand(N, C))).backward(),
+            lambda: CE(F.one_hot(logits().argmax(1), C).float().requires_grad_(), labels()).backward(),
         ],
         [
             lambda: CE(logits(), labels()).backward(),
             lambda: with_value_of(CE(logits(), labels()), BCEL(logits(), torch.rand(N, C))).backward(),
             lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(torch.randn(N, 4), labels(classes=9)).loss.backward(),
             lambda: CE(torch.randn(N, C, requires_grad=True), labels()).backward(),
+            lambda: (CE(logits(), labels()) * BCEL(logits(), torch.rand(N, C)).detach()).backward(),
+            lambda: (CE(z := logits(), labels()) + F.mse_loss(z, logits().detach())).backward(),
         ],
     ),
-    "loss-graph-retained": ([lambda: kept(False)], [lambda: kept(True)]),
+    "loss-graph-retained": (
+        [lambda: kept(False), lambda: kept_totals(lambda history, loss: history.append(loss))],
+        [
+            lambda: kept(True),
+            lambda: kept_totals(lambda history, loss: history.append(loss.detach())),
+            lambda: kept_totals(lambda history, loss: history.__setitem__(slice(None), [loss])),
+        ],
+    ),
     "mse-on-one-hot": (
         [lambda: F.mse_loss(logits().softmax(1), one_hot().float())],
         [

@@ -7,6 +7,7 @@ from crossentropy.doctor._knowledge._facts import Part
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor._knowledge._operations import MOVES
 from crossentropy.doctor._runtime._call import place_of
+from crossentropy.doctor._runtime._rows import ancestors
 from crossentropy.doctor._runtime._sources import distribution_axis, made_by
 from crossentropy.doctor._runtime._trace import Place, Trace
 
@@ -155,9 +156,19 @@ def idle_terms(differentiated: Trace) -> Iterator[Found]:
         lost = summands(term.parents[0], LINEAR) if cuts else []
         if lost and not any(loss in trained for loss in lost):
             yield _composed.idle_term("")._replace(place=term.place)
+        if trained and (term.op == "loss" or term.op.endswith("_loss")):
+            yield from (_composed.idle_term("")._replace(place=cut.place) for cut in _cut_before(term))
         if term.op in (*LINEAR, *MOVES) and not cuts:
             weighed = term.op in ("mul", "div") and len(term.parents) > 1  # a detached factor is a weight
             terms += [parent for parent in term.parents if parent.requires_grad or not weighed]
+
+
+def _cut_before(loss: Trace) -> list[Trace]:
+    """Where what a loss is computed from was cut from its graph, if the loss has none."""
+    if loss.requires_grad:
+        return []
+    cuts = (trace for trace in ancestors(loss) if trace.op in ("detach", "data"))
+    return [cut for cut in cuts if any(parent.requires_grad for parent in cut.parents)][:1]
 
 
 def log_of_softmax(log: Trace) -> Iterator[Found]:

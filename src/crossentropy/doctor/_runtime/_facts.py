@@ -56,6 +56,8 @@ def _input(call: Call, place: Place) -> _facts.Tensor:
         return basis.to(kind="logits", shape=(*shape[:-1], num_classes(call)), count=num_classes(call))
     made = made_by(call.input, axis)
     kind = _KINDS.get(made.op, "logits" if made.op in _SCORES else "")
+    if made.op == "matmul" and looks_like_probabilities(call.x, axis):  # a mixture
+        kind = ""
     seen = "" if kind else _kind_by_numbers(call, made.op, axis)
     if kind == "probabilities" and call.loss in _BINARY and _is_column(call, made):
         kind = "column"
@@ -71,7 +73,7 @@ def _input(call: Call, place: Place) -> _facts.Tensor:
         clipped=_clipped(made.trace, axis) if made.op == "log_softmax" else None,
         mixed=_mixed(call, axis) if call.loss in _OF_CLASSES else None,
         banned=_banned(call, axis) if call.loss in _OF_CLASSES else frozenset(),
-        likely=bool(seen) and made.op in ("", "logsigmoid"),
+        likely=bool(seen) and not made.op,
     )
 
 
@@ -155,7 +157,7 @@ def _are_logs(call: Call, axis: int) -> bool:
         return False
     weighed = [call.input.back()]
     for trace in weighed:
-        if trace.op in ("log_softmax", "log", "logsumexp"):
+        if trace.op in ("log_softmax", "log", "logsumexp", "logsigmoid", "log_sigmoid"):
             return True
         if trace.op in _WEIGHINGS and len(weighed) < 64:
             weighed += [parent.back() for parent in trace.parents]

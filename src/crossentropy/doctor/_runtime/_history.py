@@ -144,8 +144,10 @@ class History:
 
     def _add_total(self, total: Tensor, trace: Trace) -> None:
         """Remember a sum of losses and other terms as what it is, a loss."""
-        for loss in summands(trace, LINEAR, differentiated=True)[:1]:
-            self._losses.append(Loss(weakref.ref(total), self.step, loss.place))
+        losses = summands(trace, LINEAR, differentiated=True)
+        of_one_step = len({loss.arguments["step"] for loss in losses}) == 1  # others are found as running sums
+        if of_one_step and not any(old.value() is total for old in self._losses):
+            self._losses.append(Loss(weakref.ref(total), self.step, losses[0].place))
 
     def _add_filling(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Tensor, trace: Trace
