@@ -167,7 +167,7 @@ def _of_toml(data: bytes) -> Value:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
-        import tomli as tomllib
+        import tomli as tomllib  # pyright: ignore[reportMissingImports]
     return tomllib.loads(data.decode())
 
 
