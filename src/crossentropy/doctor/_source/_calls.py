@@ -277,7 +277,8 @@ class Calls(Statements):
 
     def _follow(self, function: Function, call: Call, no_grad: Place | None) -> Value:
         key = id(function.node)
-        before = self.no_grad, self.loops, self.inside
+        before = self.no_grad, self.loops, self.inside, self.caught
+        self.caught = frozenset()  # errors are followed within one function
         self.no_grad, self.loops, self.inside = no_grad, min(self.loops, 1), function.module
         self.depth += 1
         self.active[key] = self.active.get(key, 0) + 1
@@ -285,13 +286,11 @@ class Calls(Statements):
         try:
             frame = Frame(Scope(function.scope), function.module, function, call.args[0] if call.args else None)
             self._bind(function, call, frame)
-            with self.perhaps():
-                near = before[2] is function.module
-                return self._result(function, frame) if near else self._elsewhere(function, frame)
+            return self._result(function, frame) if before[2] is function.module else self._elsewhere(function, frame)
         finally:
             self.depth -= 1
             self.active[key] -= 1
-            self.no_grad, self.loops, self.inside = before
+            self.no_grad, self.loops, self.inside, self.caught = before
 
     def _elsewhere(self, function: Function, frame: Frame) -> Value:
         """A function of another file may take half of the steps that are left; if they do not do, it is not known."""

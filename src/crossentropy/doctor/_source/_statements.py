@@ -262,8 +262,11 @@ class Statements(Expressions):
             flows.append(run())
             return flows[-1] is Flow.NEXT
 
-        with self.perhaps():
+        before, self.caught = self.caught, frozenset()
+        try:
             self.journal.fork(lambda: way(first), lambda: way(second))
+        finally:
+            self.caught = before
         a, b = flows
         if Flow.NEXT in (a, b):
             return Flow.NEXT
