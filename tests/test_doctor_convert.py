@@ -1744,13 +1744,13 @@ def test_divergences_are_averaged_over_rows(before):
 
 # Models and losses that real programs use in ways that a rewrite must not overlook
 
-NET = HEAD + (
+FORWARD = HEAD + (
     "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(5, 5)\n\n"
     "    def forward(self, x):\n        return {}\n\n\n"
 )
-SEQUENTIAL = HEAD + "m = nn.Sequential(nn.Linear(5, 5), nn.Softmax(1))\n"
+IN_SEQUENCE = HEAD + "m = nn.Sequential(nn.Linear(5, 5), nn.Softmax(1))\n"
 TRAINED = "m = Net()\nloss = F.cross_entropy(m(z), y)\n"
-SOFTMAX = NET.format("F.softmax(self.fc(x), dim=1)")
+SOFTMAX = FORWARD.format("F.softmax(self.fc(x), dim=1)")
 
 
 def test_the_largest_along_another_axis_is_of_the_probabilities():
@@ -1766,9 +1766,9 @@ def test_the_largest_along_another_axis_is_of_the_probabilities():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (SEQUENTIAL + "m.append(nn.Linear(5, 5))\nloss = F.cross_entropy(m(z), y)\n", "m.append changes its layers"),
+        (IN_SEQUENCE + "m.append(nn.Linear(5, 5))\nloss = F.cross_entropy(m(z), y)\n", "m.append changes its layers"),
         (
-            SEQUENTIAL + "body = nn.Sequential(*list(m.children())[:-1])\nloss = F.cross_entropy(m(z), y)\n",
+            IN_SEQUENCE + "body = nn.Sequential(*list(m.children())[:-1])\nloss = F.cross_entropy(m(z), y)\n",
             "m.children gives its layers away",
         ),
         (SOFTMAX + TRAINED + "body = nn.Sequential(*m.children())\n", "m.children gives its layers away"),
@@ -1818,7 +1818,9 @@ def test_losses_that_are_compiled_stay_torchs(text):
 
 def test_an_output_of_several_ways_is_taken_away_with_its_assignment():
     body = "z = self.fc(x)\n        if len(x) > 1:\n            z = z * 2\n        p = F.softmax(z, dim=1)\n"
-    text = NET.replace("return {}", body + "        return z, p") + "m = Net()\nloss = F.cross_entropy(m(z)[1], y)\n"
+    text = (
+        FORWARD.replace("return {}", body + "        return z, p") + "m = Net()\nloss = F.cross_entropy(m(z)[1], y)\n"
+    )
     conversion = converted(text, package=False, unsafe=True)
     assert "            z = z * 2\n        return z, z\n" in conversion.source
 
@@ -1854,7 +1856,7 @@ def test_why_an_activation_is_not_in_sight():
 
 @pytest.mark.parametrize("dim", [1, -1])
 def test_rows_of_an_output(dim):
-    text = NET.format(f"F.log_softmax(self.fc(x), dim={dim})") + (
+    text = FORWARD.format(f"F.log_softmax(self.fc(x), dim={dim})") + (
         "m = Net()\nmask = y > 1\nout = m(z)\nloss = F.nll_loss(out[mask], y[mask]) + F.nll_loss(out[:2], y[:2])\n"
         "shown = torch.stack([out.argmax(1)[mask].float(), out[mask].max(1)[0]])\n"
     )

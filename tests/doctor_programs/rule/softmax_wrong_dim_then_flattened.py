@@ -30,3 +30,11 @@ def of_any_size(x, y):
 lone = head(torch.randn(11, 1, 16)).log_softmax(2)
 F.nll_loss(lone.squeeze(1), labels[:, 0]).backward()
 F.nll_loss(head(torch.randn(6, 16)).log_softmax(1).view(-1, 4), labels[0]).backward()
+
+last = scores().log_softmax(1)[:, -1]
+F.nll_loss(last, labels[:, -1]).backward()  # finds softmax-wrong-dim certain
+some = torch.rand(11, 6) > 0.5
+F.nll_loss(scores().log_softmax(0)[some], labels[some]).backward()  # finds softmax-wrong-dim certain
+F.nll_loss(scores().log_softmax(2)[some], labels[some]).backward()
+F.nll_loss(scores()[:, -1].log_softmax(1), labels[:, -1]).backward()
+F.nll_loss(scores().log_softmax(-1)[:, 0], labels[:, 0]).backward()

@@ -1,6 +1,7 @@
 """A file that has been read: its syntax tree, and what libcst knows of the nodes."""
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
@@ -20,6 +21,8 @@ from crossentropy.doctor._convert._conversion import SourceError
 
 _DEEPEST = 400
 """Of nesting that is read: libcst's parser has been seen to overflow its stack at 5000."""
+_LONE_RETURN = re.compile(rb"\r(?!\n)")
+"""The line end of old Macintoshes, after which nothing here looks."""
 _TOO_DEEP = "expressions or blocks are nested too deeply to be read"
 
 
@@ -57,7 +60,9 @@ class File:
         """Raise if places in what libcst read are not those of the text, of which it drops some comments at the end."""
         spans = [self.spans[statement] for statement in self.module.body[-1:]]
         end = max((span.start + span.length for span in spans), default=0)
-        if source[:end] != read[:end]:
+        rest = [line.strip() for line in source[end:].splitlines()]
+        is_code = any(line and not line.startswith(b"#") for line in rest)
+        if source != read and (source[:end] != read[:end] or is_code or _LONE_RETURN.search(source)):
             raise SourceError(1, 1, "the line ends of this file would not survive", path)
 
     def inside(self, node: cst.CSTNode) -> Sequence[cst.CSTNode]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from crossentropy.doctor._finding import Place
-from crossentropy.doctor._knowledge._facts import Dim, Part
+from crossentropy.doctor._knowledge._facts import DRAWN, Dim, Part, Unknown
 from crossentropy.doctor._knowledge._loss_call import Found
 from crossentropy.doctor.rules import UNDERFLOWS, Confidence
 
+DIFFERENT = "over numbers of rows that are drawn at random"
 VARYING = "over the labels that are not ignored, whose number varies,"
 """Of which losses it is not known that their numbers of rows differ."""
 
@@ -49,6 +50,8 @@ def unequal(parts: Iterable[Part]) -> str:
             return f"over {' and '.join(map(str, sorted(rows, reverse=True)))} rows"
         if len(same) > 1 and any(part.uneven for part in same):
             return VARYING
+        if len({part.rows for part in same if isinstance(part.rows, Unknown) and part.rows.number == DRAWN}) > 1:
+            return DIFFERENT
     return ""
 
 

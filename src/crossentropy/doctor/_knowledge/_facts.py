@@ -19,15 +19,17 @@ Value: TypeAlias = Any
 class Unknown:
     """A value that is not known; equal only to itself, and to itself plus a number."""
 
-    __slots__ = ("base", "foreign", "members", "owner", "plus")
+    __slots__ = ("base", "foreign", "members", "number", "owner", "plus")
 
-    def __init__(self, base: object = None, plus: int = 0, owner: Unknown | None = None) -> None:
+    def __init__(self, base: object = None, plus: int = 0, owner: Unknown | None = None, number: str = "") -> None:
         self.base = self if base is None else base
         self.plus = plus
         self.owner = owner
         """What it is an attribute or an item of."""
         self.foreign: bool = owner is not None and owner.foreign
         """Whether a library that is not read has made it."""
+        self.number = number
+        """Whether it is an integer: INTEGER, or DRAWN; empty where that is not known."""
         self.members: dict[Value, Value] = {}
         """Its attributes and items, so that one asked for twice is the same."""
 
@@ -37,11 +39,32 @@ class Unknown:
             self.members[key] = Unknown(owner=self)
         return self.members[key]
 
+    def moved(self, by: int, number: str = "") -> Unknown:
+        """It plus a number, or itself as an integer."""
+        return Unknown(self.base, self.plus + by, number=number or self.number)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Unknown) and self.base is other.base and self.plus == other.plus
 
     def __hash__(self) -> int:
         return hash((id(self.base), self.plus))
+
+
+INTEGER = "integer"
+"""Of something unknown: an integer,"""
+DRAWN = "drawn"
+"""and one that is drawn anew each time, between bounds."""
+
+
+def integer(*values: Value) -> Unknown:
+    """An integer that is computed of others."""
+    drawn = any(isinstance(value, Unknown) and value.number == DRAWN for value in values)
+    return Unknown(number=DRAWN if drawn else INTEGER)
+
+
+def is_integer(value: Value) -> bool:
+    """Whether a value is an integer, known or not."""
+    return value.number != "" if isinstance(value, Unknown) else isinstance(value, int) and not isinstance(value, bool)
 
 
 class Padding(int):
@@ -67,10 +90,10 @@ def plus(first: Dim, second: Dim) -> Dim:
     if isinstance(first, int) and isinstance(second, int):
         return first + second
     if isinstance(first, Unknown) and isinstance(second, int):
-        return Unknown(first.base, first.plus + second)
+        return first.moved(second)
     if isinstance(second, Unknown) and isinstance(first, int):
-        return Unknown(second.base, second.plus + first)
-    return Unknown()
+        return second.moved(first)
+    return integer(first, second)
 
 
 def minus(first: Dim, second: Dim) -> Dim:
@@ -79,13 +102,13 @@ def minus(first: Dim, second: Dim) -> Dim:
         return plus(first, -second)
     if isinstance(first, Unknown) and first.base is second.base:
         return first.plus - second.plus
-    return Unknown()
+    return integer(first, second)
 
 
 def times(sizes: Shape) -> Dim:
     """The product of lengths."""
     found = product(sizes)
-    return Unknown() if found is None else found
+    return integer(*(size for size in sizes if isinstance(size, Unknown))) if found is None else found
 
 
 Dim: TypeAlias = "int | Unknown"
@@ -153,6 +176,8 @@ class Tensor:
     offset: Dim = 0
     banned: frozenset[int] = frozenset()
     """Classes whose logit is −inf."""
+    diagonal: bool = False
+    """Whether −inf was written over its diagonal, of scores that compare each of several things with each."""
     picked: bool = False
     """Whether it is one column of several, of which each has its own mean."""
     mixed: Place | None = None
@@ -167,6 +192,8 @@ class Tensor:
     """Of a sum or logsumexp: what was summed."""
     equals: Value = None
     """Of a comparison for equality: what was compared with; of one for difference: that, in a tuple."""
+    written: Value = None
+    """The place that a one was written to last."""
     likely: bool = False
     """Whether what is known holds on one of several ways only."""
     seen: bool = False
@@ -175,6 +202,10 @@ class Tensor:
     """The call of something unknown that made it, if it has only been reshaped since."""
     sums: float | None = None
     """What each row sums to."""
+    share: Value = None
+    """Of a number drawn at random: itself; of rows that are weighed by such: what they sum to, as multiples of it."""
+    weighed: bool = False
+    """Whether rows weighed by numbers drawn at random were added up, so that by these alone they sum to 1."""
     samples: bool = False
     """Whether its first axis is that of the samples of a batch."""
     packed: bool = False

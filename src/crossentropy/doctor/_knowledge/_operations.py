@@ -44,7 +44,7 @@ arithmetic: add=__add__=__radd__=__iadd__ sub=subtract=__sub__=__isub__ rsub=__r
 arithmetic: mul=multiply=__mul__=__rmul__=__imul__ div=divide=true_divide=__truediv__=__itruediv__
 arithmetic: __rtruediv__=__rdiv__ pow=__pow__=__ipow__ neg=negative=__neg__ fmod remainder=__mod__
 compares: eq=__eq__ ne=__ne__=not_equal gt=__gt__=greater ge=__ge__=greater_equal lt=__lt__=less le=__le__=less_equal
-fills: masked_fill where one_hot scatter pad
+fills: masked_fill where one_hot scatter pad fill_diagonal
 scores: linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d bilinear addmm
 scores: matmul=__matmul__=mm=bmm=dot
 contracts: einsum
@@ -58,7 +58,7 @@ reduces: max min quantile
 sorts: topk kthvalue sort
 counts: bucketize=digitize
 embeds: embedding
-measures: size numel=nelement dim=ndimension
+measures: size numel=nelement dim=ndimension is_floating_point
 """
 
 

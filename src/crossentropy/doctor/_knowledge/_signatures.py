@@ -104,6 +104,7 @@ TABLE: dict[str, str] = {
         index_fill input dim index value
         index_select input dim index
         instance_norm input weight bias running_mean running_var use_input_stats momentum eps cudnn_enabled
+        is_floating_point input
         kthvalue input k dim keepdim
         layer_norm input normalized_shape weight bias eps cudnn_enable
         le input other
@@ -273,6 +274,7 @@ TABLE: dict[str, str] = {
         eq_ input other
         expand input size * implicit | input *size * implicit
         expand_as input other
+        fill_diagonal_ input fill_value wrap
         flip input dims | input *dims
         float input
         fmod_ input other

@@ -20,6 +20,10 @@ from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, known
 _SOFT = ("probabilities", "mixture", "soft", "one-hot", "multi-hot", "bits", "uniform", "normal", "logits", "sigmoid")
 
 
+_INDICES = ("indices", "range", "binary", "bits", "constant", "")
+"""What may be meant as class indices."""
+
+
 def swapped(case: LossCall) -> Iterator[Found]:
     """The target where the input belongs."""
     if why := _why_swapped(case):
@@ -72,7 +76,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
             case.confidence,
         )
         return
-    if y.kind in ("one-hot", "multi-hot", "bits"):
+    if y.kind in ("one-hot", "multi-hot") or (_are_bits(case) and not _is_index(case)):
         yield from _hot(case)
     elif same and y.shape is not None and x.rank != 1 and y.kind not in _SOFT and _extra(case):
         yield Found(
@@ -81,18 +85,31 @@ def shapes(case: LossCall) -> Iterator[Found]:
             f"too many — target.squeeze{_squeezed(y)}",
             case.confidence,
         )
-    elif y.dtype == "float" and y.kind in ("indices", "", "constant") and rows is not None and y.rank == len(rows):
+    elif y.dtype == "float" and y.kind in _INDICES and rows is not None and y.rank == len(rows):
         yield Found(
             "float-class-index",
             f"class indices have a floating dtype: {case.title} expects integers — target.long()",
             case.confidence,
         )
-    elif y.dtype == "float" and y.kind == "indices" and y.rank is None:
+    elif y.dtype == "float" and y.kind == "indices" and (y.rank is None or (y.rank == 1 and x.rank is None)):
         yield Found(
             "float-class-index",
             f"class indices are converted to floating point: {case.title} expects integers",
             "likely",
         )
+
+
+def _are_bits(case: LossCall) -> bool:
+    """Whether the target is rows of zeros and ones that do not hang on each other."""
+    y = case.y
+    drawn = y.kind == "indices" and y.dtype == "float" and (y.low, y.high) == (0, 1) and (y.rank or 0) > 1
+    return y.kind == "bits" or (drawn and case.numbers is None)
+
+
+def _is_index(case: LossCall) -> bool:
+    """Whether a target of zeros and ones has one of them for each row, as far as is known."""
+    x, y = case.x, case.y
+    return y.rank == 1 if x.rank is None else y.rank is not None and y.rank != x.rank
 
 
 def _extra(case: LossCall) -> bool:
@@ -145,10 +162,11 @@ def axes(case: LossCall) -> Iterator[Found]:
         return
     told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
     axis = -1 if told else x.axis
+    soft = y.kind in _SOFT and not (y.kind == "bits" and _is_index(case))
     if axis is None or x.rank is None or x.rank < 3:
         return
     beside = y.dtype == "float" and y.rank == x.rank and y.axis == axis and y.kind in ("one-hot", "soft")
-    if axis != case.class_axis and (beside or (y.kind not in _SOFT and y.rank in (None, x.rank - 1))):
+    if axis != case.class_axis and (beside or (not soft and y.rank in (None, x.rank - 1))):
         mend = "transpose(1, 2)" if x.rank == 3 else "movedim(-1, 1)"
         yield Found(
             "class-axis-not-one",
@@ -189,6 +207,14 @@ def masked(case: LossCall) -> Iterator[Found]:
             f"all but the largest logits of a row are −inf, and the class of {case.title} can be any: where it "
             "is not among them the loss is inf",
             "likely",
+        )
+        return
+    if case.x.diagonal and y.kind == "range" and y.low == 0 and y.rank == 1:
+        yield Found(
+            "masked-target-logit",
+            f"the diagonal of the logits is −inf, and the labels of {case.title} are that diagonal, 0, 1, 2 …: the "
+            "loss of each row is inf",
+            case.confidence,
         )
         return
     if not isinstance(y.low, int) or not isinstance(y.high, int) or y.kind != "indices":
@@ -256,7 +282,7 @@ def shift(case: LossCall) -> Iterator[Found]:
 def weights(case: LossCall) -> Iterator[Found]:
     """Class weights that are not one number for each class."""
     weight, classes = case.settings.get("weight"), case.classes
-    if _of_samples(weight, case.y):
+    if _of_samples(weight, case.y) or _of_rows(weight, case):
         yield Found(
             "class-weight-shape",
             f"weight comes in batches, as the target of {case.loss} at {case.place} does: one number for each "
@@ -289,6 +315,12 @@ def _of_samples(weight: Value, y: Tensor) -> bool:
     return labels and any(part is weight for part in parts)
 
 
+def _of_rows(weight: Value, case: LossCall) -> bool:
+    """Whether there are as many weights as labels, however many these are, and a number of classes that is known."""
+    same = isinstance(weight, Tensor) and weight.rank == 1 and weight.shape == case.y.shape
+    return same and isinstance(weight.size(0), Unknown) and isinstance(case.classes, int)
+
+
 def ignored(case: LossCall) -> Iterator[Found]:
     """Nothing but ignored labels."""
     y, label = case.y, case.ignore_index
@@ -312,14 +344,21 @@ def soft(case: LossCall) -> Iterator[Found]:
     names = {
         "logits": "logits", "normal": "random numbers of both signs", "sigmoid": "sigmoid scores",
         "uniform": "random numbers", "log-probabilities": "log-probabilities", "scores": "scores",
-        "relu": "outputs of a ReLU", "tanh": "scores",
+        "relu": "outputs of a ReLU", "tanh": "scores", "votes": "counts", "counts": "counts",
     }  # fmt: skip
     counts = y.kind == "indices" and y.dtype == "float" and x.rank is not None and x.rank == y.rank and x.rank > 1
+    counts = counts and isinstance(y.high, int) and y.high > 1  # zeros and ones may be one-hot rows
     counts = counts and y.shape is not None and x.shape is not None and y.shape[-1] == x.shape[-1] != 1
     fits = x.rank is None or y.rank is None or x.rank == y.rank
     scaled = y.sums is not None and abs(y.sums - 1) > 0.01 and y.kind not in names
-    if ((y.kind in names or scaled) and fits and y.dtype != "long") or counts:
-        sums = f"rows that sum to {y.sums or 0:g}" if case.numbers is None else case.numbers.target_sums()
+    if ((y.kind in names or scaled or y.weighed) and fits and y.dtype != "long") or counts:
+        sums = (
+            "a mixture whose weights do not sum to 1"
+            if y.weighed
+            else f"rows that sum to {y.sums or 0:g}"
+            if case.numbers is None
+            else case.numbers.target_sums()
+        )
         what = "counts" if counts else names.get(y.kind, sums)
         yield Found(
             "unnormalized-target",

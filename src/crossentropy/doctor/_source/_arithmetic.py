@@ -7,6 +7,7 @@ import math
 from typing import TypeGuard
 
 from crossentropy.doctor._knowledge._facts import plus
+from crossentropy.doctor._source import _shares
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
@@ -34,6 +35,11 @@ NOISE = "noise"
 """The kind of random numbers on a scale that is trained, as in variational autoencoders."""
 DIVERGENCE = "divergence"
 """The kind of the terms of a Kullback-Leibler divergence, one for each class."""
+OFF_DIAGONAL = "off-diagonal"
+"""The kind of ones everywhere but on a diagonal."""
+_FREE = ("normal", "logits", "sigmoid", "relu", "tanh")
+"""Numbers of a row of which any may be large, whatever the others are."""
+_ORDER = (ast.Gt, ast.GtE, ast.Lt, ast.LtE)
 _ADDED = ("logits", "", "indices", "constant", "relu", "normal", "tanh", "banned", "zeros", "ones")
 """Kinds of numbers that leave logits what they are when they are added."""
 _CLASSES = ("logits", "probabilities", "log-probabilities", "sigmoid", "relu")
@@ -60,10 +66,18 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
         return _integers(op, b, left)
     if op is ast.Mod and type(right) is int and right > 0 and a.dtype == "long":
         return base.to(kind="indices", low=0, high=right - 1, source=Sequence(), offset=0)
+    if op is ast.BitOr and united(a, b):
+        return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
-        return base.to(kind="binary", dtype="bool")
+        return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool")
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
-    return result.to(sums=_row_sum(op, a, b, left, right))
+    share = _shares.combined(op, a, b, left, right, (row_sum(a), row_sum(b)))
+    if share is None:
+        return result.to(sums=_row_sum(op, a, b, left, right))
+    total = _shares.constant(share)
+    if total is not None:
+        return result.to(sums=total)
+    return result.to(share=share, weighed=op in (ast.Add, ast.Sub) and not _shares.is_weight(result.to(share=share)))
 
 
 def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value) -> float | None:
@@ -97,6 +111,7 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
     """What both sides leave in the result, whatever the operation."""
     graph = True if a.graph or b.graph else False if a.graph is False and b.graph is False else None
     larger = a if (a.rank or 0) >= (b.rank or 0) else b
+    samples = any(x.samples and (x.rank or 0) == (larger.rank or 0) for x in (a, b))
     main = a if a.source is not None and a.graph else b
     return Tensor(
         shape=broadcast(a.shape, b.shape),
@@ -113,6 +128,8 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
         likely=a.likely or b.likely,
         parts=together(a.parts, b.parts),
         banned=a.banned | b.banned,
+        diagonal=a.diagonal or b.diagonal,
+        samples=samples,
     )
 
 
@@ -157,6 +174,10 @@ def _subtract(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
         return base.to(kind="log-probabilities", made=place, axis=a.axis, count=a.count, normal=b.normal)
     if left in (1, 1.0) and b.kind in ("sigmoid", "column", "binary", "uniform", "focal"):
         return _kept(b, base)
+    if left in (1, 1.0) and b.kind == "identity":
+        return base.to(kind=OFF_DIAGONAL)
+    if a.kind == "bits" and b.kind == "identity":
+        return _kept(a, base)
     if a.kind == "logits" and b.kind in ("", "logits", "constant", "indices", "normal"):
         return _kept(a, base)
     if _is_number(right) and abs(right) < 1e-2:
@@ -164,7 +185,19 @@ def _subtract(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, pla
     return base
 
 
+def united(a: Tensor, b: Tensor) -> bool:
+    """Whether the ones of both make rows with several."""
+    return a is not b and all(x.kind in ("one-hot", "multi-hot") for x in (a, b)) and a.axis == b.axis
+
+
+def _beside_diagonal(a: Tensor, b: Tensor) -> bool:
+    """Whether of bits only those of a diagonal are taken away."""
+    return {a.kind, b.kind} == {"bits", OFF_DIAGONAL}
+
+
 def _multiply(a: Tensor, b: Tensor, left: Value, right: Value, base: Tensor, place: Place) -> Tensor:
+    if _beside_diagonal(a, b):
+        return base.to(kind="bits", made=a.made or b.made)
     for x, y, other in ((a, b, right), (b, a, left)):
         scalar = _is_number(other) or isinstance(other, Unknown) or y.shape == ()
         if x.kind in ("logits", "normal", "tanh") and (scalar or y.kind in ("logits", "normal")):
@@ -214,7 +247,7 @@ def _integers(op: type[ast.operator], x: Tensor, number: int) -> Tensor:
         return x.to(low=_shifted(low, shift), high=_shifted(high, shift), fills=moved, **position)
     if op is ast.Mod and number > 0:
         high = number - 1 if not isinstance(high, int) or high >= number - 1 else high
-        return x.to(low=0, high=high, fills=frozenset(), source=Sequence())
+        return x.to(kind="indices", low=0, high=high, fills=frozenset(), source=Sequence())
     if isinstance(low, int) and isinstance(high, int) and number > 0 and op in (ast.FloorDiv, ast.Mult):
         bounds = (low // number, high // number) if op is ast.FloorDiv else (low * number, high * number)
         return x.to(low=bounds[0], high=bounds[1], source=Sequence())
@@ -310,6 +343,11 @@ def negate(x: Tensor) -> Tensor:
     return x if x.kind in ("logits", "normal") else x.plain(kind="negative" if x.kind == "negative" else "")
 
 
+def inverted(x: Tensor) -> Tensor:
+    """~x."""
+    return x.plain(kind=OFF_DIAGONAL if x.kind == "identity" else "binary", dtype="bool")
+
+
 def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
     """Comparisons: rows of independent bits, or one-hot rows."""
     a, b = as_tensor(left), as_tensor(right)
@@ -317,14 +355,40 @@ def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
     ranges = "range" in (a.kind, b.kind)
     if op is ast.Eq and ranges and "indices" in (a.kind, b.kind):
         return base.to(kind="one-hot", axis=-1, count=base.shape[-1] if base.shape else None)
-    threshold = op in (ast.Gt, ast.GtE, ast.Lt, ast.LtE) and "uniform" in (a.kind, b.kind)
-    kind = "bits" if threshold else "binary"
+    if a.kind == "identity" and (op, right) in ((ast.Eq, 1), (ast.Gt, 0), (ast.NotEq, 0)):
+        return base.to(kind="identity", axis=-1)
+    if a.kind == "identity" and (op, right) in ((ast.Eq, 0), (ast.NotEq, 1)):
+        return base.to(kind=OFF_DIAGONAL)
+    if a.kind in ("multi-hot", "votes") and (op, right) in ((ast.Gt, 0), (ast.GtE, 1), (ast.NotEq, 0)):
+        return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
+    several = (op is ast.Eq and _each_with_each(a, b)) or (op in _ORDER and _thresholds(a, b, left, right))
+    kind = "bits" if several else "binary"
+    base = base.to(made=a.made or b.made) if several else base
     if op is ast.Eq and type(right) is int and a.kind == "indices" and a.low == a.high == right:
         base = base.to(low=1, high=1)  # of labels that all are one number
     less = (RANKED, op in (ast.Gt, ast.GtE)) in ((a.kind, True), (b.kind, False))
-    if RANKED in (a.kind, b.kind) and op in (ast.Lt, ast.LtE, ast.Gt, ast.GtE):
+    if RANKED in (a.kind, b.kind) and op in _ORDER:
         kind = SMALLER if less else kind
     return base.to(kind=kind, equals=right if op is ast.Eq else (right,) if op is ast.NotEq else None)
+
+
+def _thresholds(a: Tensor, b: Tensor, left: Value, right: Value) -> bool:
+    """Whether numbers that hang little on each other are compared with a bound, so that any of a row may be above."""
+    if "uniform" in (a.kind, b.kind):
+        return True
+    x, limit = (a, right) if isinstance(left, Tensor) else (b, left)
+    return _is_number(limit) and x.kind in _FREE and (x.rank or 0) > 1 and x.size(-1) != 1
+
+
+def _each_with_each(a: Tensor, b: Tensor) -> bool:
+    """Whether labels are compared with themselves along another axis: several of them may be the same."""
+    same = a is not b and a.source is not None and a.source is b.source and a.offset == b.offset
+    if not same or "range" in (a.kind, b.kind):
+        return False
+    if a.shape is None or b.shape is None:
+        return True
+    pairs = list(zip(a.shape, b.shape))
+    return len(a.shape) == len(b.shape) and any(m == 1 != n for m, n in pairs) and any(n == 1 != m for m, n in pairs)
 
 
 def product_kind(a: Tensor, b: Tensor) -> str:

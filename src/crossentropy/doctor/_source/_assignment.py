@@ -9,6 +9,9 @@ from crossentropy.doctor._source._arithmetic import SMALLER
 from crossentropy.doctor._source._fills import filled
 from crossentropy.doctor._source._values import Bound, Function, Padding, Place, Sequence, Tensor, Unknown, Value
 
+MARKED = "marked"
+"""The kind of zeros with ones at places that are not known."""
+
 
 def row(x: Tensor) -> Tensor:
     """An element of a tensor over its first axis."""
@@ -27,15 +30,17 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
     """X after x[index] = value."""
     keys = list(index) if isinstance(index, tuple) else [index]
     whole = any(isinstance(key, slice) for key in keys)
-    if x.kind in ("zeros", "one-hot") and value in (1, 1.0) and not whole and x.rank is not None:
+    if x.kind in ("zeros", MARKED, "one-hot", "multi-hot") and value in (1, 1.0) and not whole and x.rank is not None:
         hot = _hot(keys) if len(keys) == x.rank else ""
-        if x.kind == "one-hot":
-            return x.to(kind=hot)
+        hot = "multi-hot" if x.kind == "multi-hot" or (hot and _again(x.written, keys)) else hot
         if hot:
-            return x.to(kind=hot, made=place, axis=-1, count=x.size(-1))
+            facts = {"made": place, "axis": -1, "count": x.size(-1)} if x.kind in ("zeros", MARKED) else {}
+            return x.to(kind=hot, written=tuple(keys), **facts)
         return x.to(kind="", low=None, high=None)
     mask = keys[0] if len(keys) == 1 and isinstance(keys[0], Tensor) and keys[0].dtype == "bool" else None
-    if value == -math.inf and (mask is None or mask.kind != SMALLER):
+    if value == -math.inf and (mask is None or mask.kind not in (SMALLER, "identity")):
+        if len(keys) == 2 and _is_place_of_its_own(*keys):
+            return x.to(kind="" if x.kind == "zeros" else x.kind, low=None, high=None, diagonal=True)
         last = keys[-1] if len(keys) == x.rank or whole else None
         classes = last if isinstance(last, (list, tuple, range)) else [last]
         return x.to(
@@ -69,11 +74,27 @@ def _hot(keys: list[Value]) -> str:
         return "one-hot" if isinstance(classes, (Tensor, list, range)) else ""
     if isinstance(classes, (list, range)):
         return "one-hot" if len(classes) == 1 else "multi-hot"
+    if isinstance(classes, Unknown) and rows and not classes.number:
+        return MARKED  # it may be a list
     if not isinstance(classes, Tensor):
-        return "" if rows else "one-hot"
+        return "one-hot"
     if classes.rank == 0 or (rows and classes.rank is None):
         return "one-hot"
     return "" if rows else "multi-hot"
+
+
+def _is_place_of_its_own(row: Value, column: Value) -> bool:
+    """Whether an index is on the diagonal."""
+    ranges = all(isinstance(key, Tensor) and key.kind == "range" and key.low == 0 for key in (row, column))
+    return ranges or (isinstance(row, (int, range, Unknown)) and row == column)
+
+
+def _again(written: Value, keys: list[Value]) -> bool:
+    """Whether a one has just been written into the same row, at another place."""
+    if not written or len(written) != len(keys) or any(map(_is_many, keys)):
+        return False
+    alike = [a is b or (isinstance(a, (int, Unknown)) and a == b) for a, b in zip(written, keys)]
+    return all(alike[:-1]) and not alike[-1]
 
 
 def _is_many(key: Value) -> bool:

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 
-from crossentropy.doctor._source import _by_name, _loaders
-from crossentropy.doctor._source._elements import item_of
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._knowledge._facts import INTEGER
+from crossentropy.doctor._source import _by_name, _loaders, _random
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
@@ -68,7 +68,9 @@ def _len(run: Interpreter, arguments: Call) -> Value:
     if isinstance(value, Layer) and value.items and value.kind in ("ModuleList", "Sequential", "ModuleDict"):
         return len(value.items)
     if isinstance(value, Unknown):
-        return value.member("len()")
+        length = value.member("len()")
+        length.number = length.number or INTEGER
+        return length
     return _loaders.length(run, value)
 
 
@@ -156,7 +158,9 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
     def function(run: Interpreter, arguments: Call) -> Value:
         value = _first(arguments)
         if isinstance(value, Tensor):
-            return Number(value.to(graph=False, cut=arguments.place), arguments.place) if value.parts else Unknown()
+            if value.parts:
+                return Number(value.to(graph=False, cut=arguments.place), arguments.place)
+            return read(value) if kind is int else Unknown()
         if (
             isinstance(value, (int, float, str))
             and len(arguments.args) == 1
@@ -166,6 +170,8 @@ def _number(kind: type[int] | type[float]) -> Callable[[Interpreter, Call], Valu
                 return value if type(value) is kind or (isinstance(value, int) and kind is int) else kind(value)
             except (ValueError, OverflowError) as error:
                 run.refuse(error)
+        if kind is int and isinstance(value, Unknown):
+            return value.moved(0, value.number or INTEGER)
         return value if isinstance(value, (Number, Unknown)) else Unknown()
 
     return function
@@ -294,6 +300,8 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
     first = _first(arguments)
     if name == "functools.partial" and arguments.args:
         return Partial(first, arguments.after())
+    if name.startswith("random."):
+        return _random.draw(run, name.removeprefix("random."), arguments)
     if name in ("copy.deepcopy", "copy.copy"):
         return copied(first)
     if name in ("collections.OrderedDict", "collections.defaultdict", "types.MappingProxyType"):
@@ -305,8 +313,6 @@ def external(run: Interpreter, name: str, arguments: Call) -> Value:
     if name == "collections.deque":
         rows = [] if not arguments.args else _list(run, arguments)
         return Bounded(rows) if arguments.given("maxlen", 1) else rows
-    if name in _SAMPLES:
-        return _sampled(run, name, arguments)
     if name == "functools.reduce":
         return _reduced(run, arguments)
     if name == "operator.add":
@@ -350,23 +356,6 @@ def _chained(run: Interpreter, several: list[Value]) -> Value:
     if len(several) == 1:
         return several[0]
     return [row for rows in several for row in _elements(run, rows)]
-
-
-_SAMPLES = ("random.sample", "random.choices", "random.choice")
-
-
-def _sampled(run: Interpreter, name: str, arguments: Call) -> Value:
-    """Some elements, any of which stands for the others; as many as are asked for."""
-    given = arguments.get("population", 0, arguments.get("seq"))
-    rows = [] if isinstance(given, Unknown) else [_plain(row) for row in _elements(run, given)]
-    count = 1 if name == "random.choice" else arguments.get("k", 1 if name == "random.sample" else None, 1)
-    if not rows or (is_known(count) and type(count) is not int):
-        return Unknown()
-    if name == "random.choice":
-        return item_of(rows, Unknown(), arguments.place)
-    if type(count) is not int:
-        return [Maybe(row) for row in rows[:2]]
-    return [rows[i % len(rows)] for i in range(max(0, min(count, 4096)))]
 
 
 def _ordered(run: Interpreter, name: str, arguments: Call) -> Value:

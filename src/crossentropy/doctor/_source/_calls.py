@@ -26,6 +26,7 @@ from crossentropy.doctor._source import (
     _trainers,
     _unknowns,
 )
+from crossentropy.doctor._source._creation import is_floating
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Frame
 from crossentropy.doctor._source._joins import LIKELY, doubtful, join
@@ -50,6 +51,7 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     Written,
+    is_known,
     setting,
 )
 
@@ -57,7 +59,20 @@ DEEPEST = 24
 """Calls within calls."""
 MOST_LINES = 2000
 """Lines of one function that are followed for one file, over all its calls."""
-_DOING = ("steps", "deadline", "inside", "depth", "loops", "no_grad", "caught", "active", "lines", "cut")
+_DOING = (
+    "steps",
+    "deadline",
+    "inside",
+    "depth",
+    "loops",
+    "no_grad",
+    "caught",
+    "endless",
+    "uncounted",
+    "active",
+    "lines",
+    "cut",
+)
 
 
 class Calls(Statements):
@@ -78,6 +93,7 @@ class Calls(Statements):
         before = {name: value for name, value in vars(self).items() if name in _DOING}
         self.steps, self.deadline, self.inside = steps, deadline, inside
         self.depth, self.loops, self.no_grad, self.caught = 0, 0, None, frozenset()
+        self.endless, self.uncounted = 0, {}
         self.active: dict[int, int] = {}
         """How often a function is being followed, by its node;"""
         self.lines: dict[int, int] = {}
@@ -96,7 +112,7 @@ class Calls(Statements):
         if isinstance(owner, Module):
             return dict(owner.scope) if name == "__dict__" else self.member(owner, name)
         if isinstance(owner, External):
-            return constant(f"{owner.name}.{name}")
+            return is_floating(owner) if name == "is_floating_point" else constant(f"{owner.name}.{name}")
         if isinstance(owner, Tensor):
             return _methods.tensor_attribute(owner, name)
         if isinstance(owner, Layer):
@@ -112,6 +128,8 @@ class Calls(Statements):
         if isinstance(owner, Super):
             found = owner.owner.cls.find(name, owner.after) if isinstance(owner.owner, Instance) else None
             return Bound(owner.owner, found) if isinstance(found, Function) else Bound(owner, name)
+        if name == "value" and is_known(owner):  # of a member of an enumeration
+            return owner
         return Bound(owner, name)
 
     @abstractmethod
@@ -146,6 +164,8 @@ class Calls(Statements):
         base = owner.attributes.get("*base")
         if isinstance(base, Layer) and name in base.attributes:
             return base.attributes[name]
+        if isinstance(base, dict) and name in base:
+            return base[name] if owner.cls.find("__getattr__") is not None else Bound(owner, name)
         if owner.cls.external() or name.startswith("__"):
             return Bound(owner, name)
         return self._missing(owner, name)
@@ -339,8 +359,8 @@ class Calls(Statements):
             self.call_function(init, call.before(instance))
         elif cls.records:
             self._record(instance, cls, call)
-        elif base.rpartition(".")[2] == "Enum":
-            return Unknown()
+        elif cls.enumerates:
+            return _records.member(cls, call)
         elif base:
             instance.attributes["*base"] = self.external(base, call)
         post = cls.find("__post_init__")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import sys
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -23,10 +24,12 @@ _TABLES = ("easydict.EasyDict", "omegaconf.OmegaConf.create", "omegaconf.DictCon
            "munch.Munch.fromDict", "addict.Dict", "box.Box", "ml_collections.ConfigDict", "mmengine.ConfigDict",
            "mmengine.Config", "mmcv.ConfigDict", "mmcv.Config")  # fmt: skip
 _LOADERS = ("yaml.safe_load", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "json.load", "json.loads",
+            "tomllib.load", "tomli.load", "toml.load",
             "omegaconf.OmegaConf.load")  # fmt: skip
 _PATHS: dict[str, Callable[..., Value]] = {
     "os.path.join": os.path.join, "os.path.dirname": os.path.dirname, "os.path.normpath": os.path.normpath,
 }  # fmt: skip
+_OF_ENVIRONMENT = ("os.environ.get", "os.getenv", "os.environ.setdefault")
 _OF_NODES = ("merge_from_file", "merge_from_list", "merge_from_other_cfg", "clone", "freeze", "defrost", "dump")
 _SAME = ("os.path.abspath", "os.path.realpath", "os.path.expanduser", "hydra.utils.to_absolute_path")
 
@@ -42,6 +45,8 @@ def call(run: Interpreter, name: str, arguments: Call) -> Value:
         return _loaded(run, _path(first))
     if name in _TABLES:
         return (dict(first) if isinstance(first, dict) else {}) | arguments.kwargs
+    if name in _OF_ENVIRONMENT:
+        return setting(arguments.get("default", 1, Unknown()))
     if name in _PATHS and arguments.args and all(isinstance(part, str) for part in arguments.args):
         return setting(_PATHS[name](*arguments.args))
     return first if name in _SAME and isinstance(first, str) else NotImplemented
@@ -158,9 +163,18 @@ def _of_yaml(data: bytes) -> Value:
         raise ValueError from error
 
 
-_BY_SUFFIX: dict[str, _Loader] = {".yaml": _of_yaml, ".yml": _of_yaml, ".json": json.loads}
+def _of_toml(data: bytes) -> Value:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib  # pyright: ignore[reportMissingImports]
+    return tomllib.loads(data.decode())
+
+
+_BY_SUFFIX: dict[str, _Loader] = {".yaml": _of_yaml, ".yml": _of_yaml, ".json": json.loads, ".toml": _of_toml}
 _OF_TEXT: dict[str, _Loader] = {
-    "json.loads": json.loads, "yaml.safe_load": _of_yaml, "yaml.load": _of_yaml, "yaml.full_load": _of_yaml,
+    "json.loads": json.loads, **dict.fromkeys(("tomllib.loads", "tomli.loads", "toml.loads"), _of_toml),
+    "yaml.safe_load": _of_yaml, "yaml.load": _of_yaml, "yaml.full_load": _of_yaml,
     "ast.literal_eval": lambda data: ast.literal_eval(data.decode().strip()),
 }  # fmt: skip
 """Functions that take a text."""

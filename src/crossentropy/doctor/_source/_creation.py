@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from crossentropy.doctor._knowledge._facts import minus, plus
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._knowledge._facts import is_integer, minus, plus
+from crossentropy.doctor._source import _shares
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._shapes import dims
 from crossentropy.doctor._source._values import (
     Call,
@@ -38,13 +39,29 @@ def dtype_of(value: Value) -> str:
     return "bool" if "bool" in name else ""
 
 
+def is_floating(dtype: External) -> bool:
+    """dtype.is_floating_point."""
+    return dtype_of(dtype) == "float"
+
+
+def same_dtype(a: External, b: External) -> bool | None:
+    """Whether two are the same dtype; of a tensor's it is not known how many bits it has."""
+    known = dtype_of(a), dtype_of(b)
+    return a == b if "" in known or a == b or known[0] != known[1] else None
+
+
 def shape_of(values: list[Value]) -> Shape | None:
     """A shape that is given by numbers, or by one tuple."""
+    told = len(values) == 1 and isinstance(values[0], (list, tuple))
     values = dims(values)
-    if len(values) == 1 and isinstance(values[0], Unknown):
+    if len(values) == 1 and isinstance(values[0], Unknown) and not told and not is_integer(values[0]):
         return None
-    return tuple(v if isinstance(v, int) and not isinstance(v, bool) else v if isinstance(v, Unknown) else Unknown()
-                 for v in values)  # fmt: skip
+    return tuple(
+        v if isinstance(v, (int, Unknown)) and not isinstance(v, bool)
+        else read(v) if isinstance(v, Tensor)
+        else Unknown()
+        for v in values
+    )  # fmt: skip
 
 
 def _filled(call: Call, kind: str, dtype: str = "float", **facts: Value) -> Tensor:
@@ -53,6 +70,17 @@ def _filled(call: Call, kind: str, dtype: str = "float", **facts: Value) -> Tens
     graph = call.kwargs.get("requires_grad") is True
     given = dtype_of(call.kwargs.get("dtype"))
     return Tensor(kind=kind, made=call.place, shape=shape_of(sizes), dtype=given or dtype, graph=graph, **facts)
+
+
+def _uniform(call: Call) -> Tensor:
+    """Numbers in [0, 1); one alone, or one for each row, may weigh others."""
+    x = _filled(call, "uniform")
+    return x.to(share=_shares.drawn()) if x.shape is not None and (not x.shape or x.shape[-1] == 1) else x
+
+
+def share(shape: Shape | None = ()) -> Tensor:
+    """Numbers in [0, 1] that weigh others, as of a beta distribution."""
+    return Tensor(kind="uniform", dtype="float", shape=shape, graph=False, share=_shares.drawn())
 
 
 def _like(kind: str, **facts: Value) -> Callable[[Call], Tensor]:
@@ -187,7 +215,8 @@ def _of_integers(data: Value, leaves: list[Value], dtype: str, facts: dict[str, 
     if known and (hot := _hot(data)):
         return Tensor(kind=hot, dtype=dtype or "long", **facts)
     bounds = {"low": min(real), "high": max(real)} if real and whole else {"high": max(real)} if real else {}
-    kind, dtype = "indices" if numbers else "", dtype or ("long" if whole else "")
+    integers = whole or (all(map(is_integer, leaves)) and len(facts["shape"] or ()) == 1)
+    kind, dtype = "indices" if numbers or integers else "", dtype or ("long" if integers else "")
     return Tensor(kind=kind, dtype=dtype, fills=fills, source=Sequence(), **bounds, **facts)
 
 
@@ -218,7 +247,7 @@ def _shape_of_data(data: Value) -> Shape | None:
         return (len(data),)
     if not isinstance(data, (list, tuple)):
         return ()
-    if any(isinstance(item, Maybe) for item in data):
+    if any(isinstance(item, Maybe) or (isinstance(item, Unknown) and not is_integer(item)) for item in data):
         return None
     inner = _shape_of_data(data[0]) if data else ()
     size = Unknown() if any(isinstance(item, Unknown) for item in data) else len(data)
@@ -263,27 +292,37 @@ def pad_sequence(call: Call) -> Tensor:
     rows, value = call.get("sequences", 0), call.get("padding_value", 2, 0)
     first = as_tensor(next(iter(rows), Unknown()) if isinstance(rows, (list, tuple)) else Unknown())
     tensors = [as_tensor(row) for row in rows] if isinstance(rows, (list, tuple)) else [first]
-    number = int(value) if isinstance(value, (int, float)) and abs(value) < 1e9 else None
-    integers = first.kind in ("indices", "range") or first.dtype == "long"
+    lengths = {t.shape[0] if t.shape else Unknown() for t in tensors}
+    length = next(iter(lengths)) if len(lengths) == 1 and len(tensors) > 1 else Unknown()
+    alike = isinstance(length, int)  # so that nothing is filled up
     unknown = not first.kind and not first.dtype  # which as labels are integers
-    fills = first.fills | ({Padding(number)} if number is not None and number >= 0 and (integers or unknown) else set())
-    fills |= {number} if number is not None and number < 0 else set()
-    fills |= {SomePadding()} if (integers or unknown) and _is_padding(value) else set()
+    integers = unknown or first.kind in ("indices", "range") or first.dtype == "long"
+    fills = first.fills if alike else first.fills | _padding(value, integers)
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
     count = len(rows) if isinstance(rows, (list, tuple)) and not any(isinstance(r, Maybe) for r in rows) else Unknown()
-    sizes = (count, Unknown(), *inner) if call.get("batch_first", 1, False) is True else (Unknown(), count, *inner)
+    sizes = (count, length, *inner) if call.get("batch_first", 1, False) is True else (length, count, *inner)
     return first.to(
         shape=sizes,
-        fills=frozenset(fills),
-        likely=first.likely or unknown,
+        fills=fills,
+        likely=first.likely or (unknown and not alike),
         source=Sequence(),
         offset=0,
         total=None,
         low=min(lows) if lows else None,
         high=max(highs) if highs else None,
     )
+
+
+def _padding(value: Value, integers: bool) -> frozenset[int]:
+    """What rows of different lengths are filled up with, if it may be a label."""
+    if not isinstance(value, (int, float)):
+        return frozenset({SomePadding()} if integers and _is_padding(value) else ())
+    if abs(value) >= 1e9:
+        return frozenset()
+    number = int(value)
+    return frozenset({number} if number < 0 else {Padding(number)} if integers else ())
 
 
 def _is_padding(value: Value) -> bool:
@@ -312,9 +351,10 @@ CREATION: dict[str, Callable[[Call], Value]] = {
     "randn": lambda call: _filled(call, "normal"),
     "standard_normal": lambda call: _filled(call, "normal"),
     "normal": _normal,
-    "rand": lambda call: _filled(call, "uniform"),
-    "random": lambda call: _filled(call, "uniform"),
-    "random_sample": lambda call: _filled(call, "uniform"),
+    "beta": lambda call: share(shape_of([call.get("size", 2, ())])),
+    "rand": _uniform,
+    "random": _uniform,
+    "random_sample": _uniform,
     "empty": lambda call: _filled(call, ""),
     "zeros": lambda call: _filled(call, "zeros", low=0, high=0),
     "ones": lambda call: _filled(call, "ones", low=1, high=1),

@@ -142,7 +142,7 @@ def _unknown(to: Description, value: Unknown) -> None:
     if not to.is_new(value, "?"):
         return
     to.is_new(value.base, "base")
-    to.tokens += (value.plus, value.foreign, to.number(value.owner))
+    to.tokens += (value.plus, value.foreign, value.number, to.number(value.owner))
     said = noted(value)
     _several(to, said)
     _several(to, said.values())

@@ -52,6 +52,8 @@ def item_of(owner: Value, index: Value, place: Place) -> Value:
         return owner.member((index,))
     if isinstance(owner, Unknown) and isinstance(index, (tuple, slice)):
         return _indexing.index(_indexing.as_tensor(owner), index, place)
+    if isinstance(owner, Class) and owner.enumerates and isinstance(index, str):
+        return owner.scope.get(index, Unknown())
     return owner if isinstance(owner, (External, Class)) else Unknown()
 
 

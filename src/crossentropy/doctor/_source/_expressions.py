@@ -13,8 +13,19 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._source import _arithmetic, _by_hand, _in_place, _libraries, _parts, _records, _tokenizers
+from crossentropy.doctor._knowledge._facts import integer, is_integer
+from crossentropy.doctor._source import (
+    _arithmetic,
+    _by_hand,
+    _in_place,
+    _libraries,
+    _loaders,
+    _parts,
+    _records,
+    _tokenizers,
+)
 from crossentropy.doctor._source._builtins import copied
+from crossentropy.doctor._source._creation import same_dtype
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
@@ -70,6 +81,8 @@ _BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.BitOr: operator.or_, ast.BitAnd: operator.and_,
 }  # fmt: skip
+_WHOLE = (ast.Add, ast.Sub, ast.Mult, ast.FloorDiv)
+"""Operations that make integers of integers."""
 _COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], bool]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge,
@@ -247,12 +260,15 @@ class Expressions(ABC):
         if isinstance(left, (Tensor, Number)) or isinstance(right, (Tensor, Number)):
             return _arithmetic.combine(self.report, type(op), left, right, place)
         if isinstance(left, Unknown) and type(right) is int and isinstance(op, (ast.Add, ast.Sub)):
-            return Unknown(left.base, left.plus + (right if isinstance(op, ast.Add) else -right))
+            return left.moved(right if isinstance(op, ast.Add) else -right)
         if isinstance(right, Unknown) and type(left) is int and isinstance(op, ast.Add):
-            return Unknown(right.base, right.plus + left)
+            return right.moved(left)
         if isinstance(op, ast.Mod) and isinstance(left, Unknown) and type(right) is int and right > 0:
             return Tensor(kind="indices", dtype="long", shape=(), graph=False, low=0, high=right - 1)
-        if isinstance(op, ast.Mult) and (isinstance(left, Unknown) or isinstance(right, Unknown)):
+        unknown = isinstance(left, Unknown) or isinstance(right, Unknown)
+        if unknown and isinstance(op, _WHOLE) and is_integer(left) and is_integer(right):
+            return integer(left, right)
+        if unknown and isinstance(op, ast.Mult):
             return _repeated(left, right)
         if isinstance(op, ast.Add) and (isinstance(left, (list, tuple)) or isinstance(right, (list, tuple))):
             return _appended(left, right)
@@ -275,7 +291,7 @@ class Expressions(ABC):
             if isinstance(node.op, ast.UAdd):
                 return value
             negative = isinstance(node.op, ast.USub)
-            return _arithmetic.negate(value) if negative else value.plain(kind="binary", dtype="bool")
+            return _arithmetic.negate(value) if negative else _arithmetic.inverted(value)
         if isinstance(node.op, ast.USub) and isinstance(value, (int, float)):
             return -value
         return value if isinstance(node.op, ast.UAdd) else Unknown()
@@ -322,6 +338,9 @@ class Expressions(ABC):
             return Unknown() if contained is None else contained is isinstance(op, ast.In)
         if isinstance(left, Tensor) or isinstance(right, Tensor):
             return _arithmetic.compare(type(op), left, right)
+        if isinstance(left, External) and isinstance(right, External) and isinstance(op, (ast.Eq, ast.NotEq)):
+            same = same_dtype(left, right)
+            return Unknown() if same is None else same is isinstance(op, ast.Eq)
         alike = isinstance(left, External) is isinstance(right, External)
         if type(op) in _COMPARE and alike and all(_is_host(x) or isinstance(x, External) for x in (left, right)):
             with suppress(TypeError):
@@ -346,6 +365,8 @@ class Expressions(ABC):
             method, held = owner.cls.find("__getitem__"), _records.values(owner)
             if held is not None and method is None:
                 return item_of(tuple(held), index, place)
+            if method is None and isinstance(base := owner.attributes.get("*base"), (dict, list)):
+                return item_of(base, index, place)
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)
@@ -450,7 +471,7 @@ class Expressions(ABC):
     def _yield(self, node: ast.Yield, frame: Frame) -> Value:
         value = None if node.value is None else self.evaluate(node.value, frame)
         if frame.yields is not None and len(frame.yields) < LONGEST:
-            frame.yields.append(value)
+            frame.yields.append(_loaders.side_by_side(value))
         return Unknown()
 
     def _yield_from(self, node: ast.YieldFrom, frame: Frame) -> Value:

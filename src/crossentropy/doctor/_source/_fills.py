@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from crossentropy.doctor._source._arithmetic import SMALLER
+from crossentropy.doctor._source._arithmetic import SMALLER, broadcast
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Padding, Tensor, Unknown, Value
@@ -20,6 +20,8 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     """A tensor with some numbers replaced: labels that are filled in, and fills that are taken out."""
     if mask is not None and mask.kind == SMALLER and value == -math.inf:
         return x.to(masked=True)
+    if mask is not None and mask.kind == "identity":
+        return filled_diagonal(x, value)
     if (isinstance(value, Tensor) and value.kind == "constant") or (isinstance(value, float) and x.kind == "logits"):
         return x
     if not isinstance(value, int) or isinstance(value, bool):
@@ -52,6 +54,18 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     return x.to(kind=kind, fills=fills | {number}, **bounds)
 
 
+def filled_diagonal(x: Tensor, value: Value) -> Tensor:
+    """A tensor with another number all over its diagonal."""
+    if value == -math.inf:
+        return x.to(diagonal=True)
+    return x if x.kind in ("logits", "bits") else x.plain()
+
+
+def fill_diagonal(report: Report, x: Tensor, call: Call) -> Tensor:
+    """Of the call x.fill_diagonal_(value)."""
+    return filled_diagonal(x, call.get("fill_value"))
+
+
 def where(report: Report, condition: Tensor, call: Call) -> Value:
     """Of the call torch.where(condition, input, other)."""
     a, b = call.get("input"), call.get("other")
@@ -66,7 +80,10 @@ def where(report: Report, condition: Tensor, call: Call) -> Value:
     if first.kind == "banned" and second.kind == "logits":
         return filled(second, condition, -math.inf)
     kind = first.kind if first.kind == second.kind else ""
-    return first.to(kind=kind, low=None, high=None, fills=first.fills | second.fills, source=None, total=None)
+    shape = broadcast(first.shape, second.shape)
+    shape = shape if condition.shape is None else broadcast(condition.shape, shape)
+    fills = first.fills | second.fills
+    return first.to(kind=kind, shape=shape, low=None, high=None, fills=fills, source=None, total=None)
 
 
 def one_hot(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -82,7 +99,8 @@ def scatter(report: Report, x: Tensor, call: Call) -> Tensor:
     index, value = as_tensor(call.get("index")), call.get("value", default=call.get("src"))
     if x.kind != "zeros" or value not in (1, 1.0):
         return x.to(kind="", low=None, high=None) if x.kind in ("zeros", "ones") else x
-    columns = index.shape[-1] if index.shape else None
-    if columns == 1 or columns is None:
-        return x.to(kind="one-hot", made=call.place, axis=-1, count=x.size(-1))
-    return x.to(kind="multi-hot", made=call.place, axis=-1, count=x.size(-1))
+    dim, rank = call.get("dim"), x.rank if x.rank is not None else index.rank
+    axis = dim if type(dim) is int and dim < 0 else dim - rank if type(dim) is int and rank is not None else -1
+    columns = index.shape[axis] if index.shape and -len(index.shape) <= axis else None
+    kind = "one-hot" if columns == 1 or columns is None else "multi-hot"
+    return x.to(kind=kind, made=call.place, axis=axis, count=x.size(axis))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, minus, plus
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, minus, plus
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
 
@@ -27,15 +27,32 @@ def as_tensor(value: Value) -> Tensor:
     return Tensor()
 
 
+def read(x: Tensor) -> Unknown:
+    """The integer that is read from a tensor: drawn anew, where it is one of several."""
+    whole = x.kind in ("indices", "range", "binary", "bits", "counts") and x.dtype != "float"
+    drawn = isinstance(x.low, int) and isinstance(x.high, int) and x.low < x.high
+    return Unknown(number=DRAWN if whole and drawn else INTEGER if whole else "")
+
+
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
     """x[key]."""
     keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
     if x.shape is None:
-        return _of_unknown_rank(x, keys, place)
+        return _of_unknown_rank(x.to(diagonal=False), keys, place)
     moved = _axes.indexed(x.shape, [_plain(part) for part in keys])
     if moved is None:
         return Tensor(graph=x.graph, dtype=x.dtype, cut=x.cut)
-    return _cut(x, x.shape, keys, moved)
+    return _cut(x if all(map(_takes_all, keys)) else _of_some(x), x.shape, keys, moved)
+
+
+def _takes_all(part: Value) -> bool:
+    """Whether a part of an index leaves an axis as it is, or makes a new one."""
+    return part is None or part is Ellipsis or part == slice(None)
+
+
+def _of_some(x: Tensor) -> Tensor:
+    """What is true of some rows or columns too."""
+    return x.to(diagonal=False, low=None, high=None) if x.kind == "range" else x.to(diagonal=False)
 
 
 def _plain(part: Value) -> Value:
@@ -93,13 +110,13 @@ def _axes_taken(part: Value) -> int:
 def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bool, advanced: bool) -> Tensor:
     axis = _follow(x.axis, x.rank or 0, origin)
     normal = _follow(x.normal, x.rank or 0, origin)
-    result = x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None)
+    result = beyond(x, x.to(shape=shape, axis=axis, normal=normal, offset=offset, total=None))
     if axis is not None:
         result = result.to(count=shape[axis])
         if x.kind in ("probabilities", "mixture") and x.axis is not None and shape[axis] != x.size(x.axis):
             result = result.to(kind="column" if shape[axis] == 1 else "")
     if x.axis is not None and axis is None:
-        result = result.to(sums=None)
+        result = result.to(sums=None, share=None, weighed=False)
     if advanced and x.kind == "identity":
         return result.to(kind="one-hot", axis=-1)
     if advanced and not shape:
@@ -109,6 +126,15 @@ def _result(x: Tensor, shape: Shape, origin: _axes.Origin, offset: Dim, rows: bo
     if x.axis is not None and axis is None and x.kind in ("probabilities", "mixture", "one-hot", "multi-hot"):
         return result.to(kind={"probabilities": "column", "mixture": "sigmoid"}.get(x.kind, "binary"))
     return result
+
+
+def beyond(x: Tensor, new: Tensor) -> Tensor:
+    """Log-probabilities whose axis is taken away, or is one with others now, and that of the classes is there."""
+    if x.kind != "log-probabilities" or x.normal is None or x.axis in (None, x.normal) or x.size(x.normal) == 1:
+        return new
+    if new.normal is not None or new.axis is None or new.rank is None or new.rank >= (x.rank or 0):
+        return new
+    return new.to(normal=-new.rank - 1)
 
 
 def _follow(axis: int | None, rank: int, origin: _axes.Origin) -> int | None:

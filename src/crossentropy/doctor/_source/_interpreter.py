@@ -20,6 +20,10 @@ class Interpreter(Protocol):
     """That are left."""
     depth: int
     """Of calls."""
+    endless: int
+    """Loops within loops that are followed for fewer turns than they take, or may take."""
+    uncounted: dict[int, list[Value]]
+    """Lists that grew in such a loop, by their identity: how long they are is not known."""
     inside: Module | None
     """The module whose text is followed."""
 

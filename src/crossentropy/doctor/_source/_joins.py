@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from crossentropy.doctor._knowledge._facts import integer, is_integer
 from crossentropy.doctor._source._report import together
 from crossentropy.doctor._source._values import (
     Bound,
@@ -42,6 +43,8 @@ def join(first: Value, second: Value) -> Value:
         return {key: join(value, second[key]) for key, value in first.items()}
     if isinstance(first, Unknown) and first == second:
         return first
+    if is_integer(first) and is_integer(second):
+        return integer(first, second)
     return choice([first, second])
 
 

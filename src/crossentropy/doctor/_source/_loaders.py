@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from crossentropy.doctor._knowledge._facts import is_integer
 from crossentropy.doctor._source import _assignment, _records, _shapes
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Function,
     Instance,
@@ -49,6 +51,8 @@ def make(last: str, name: str, call: Call) -> Value:
 
 def length(run: Interpreter, dataset: Value) -> Value:
     """How many samples a dataset has."""
+    if isinstance(dataset, Bounded) or id(dataset) in run.uncounted:
+        return Unknown()
     if isinstance(dataset, (list, tuple, dict, str, range)):
         return len(dataset) if not any(isinstance(item, Maybe) for item in dataset) else Unknown()
     if isinstance(dataset, Tensor):
@@ -101,7 +105,8 @@ def _batch(run: Interpreter, loader: Layer, dataset: Value, size: Value) -> Valu
     item = sample(run, dataset)
     collate = loader.call.get("collate_fn")
     if collate is not None:
-        return run.call(collate, Call([[item, sample(run, dataset)]], {}, loader.call.place))
+        other = sample(run, dataset[::-1] if isinstance(dataset, (list, tuple)) else dataset)  # perhaps not as long
+        return run.call(collate, Call([[item, other]], {}, loader.call.place))
     return _collated(item, size)
 
 
@@ -127,6 +132,23 @@ def sample(run: Interpreter, dataset: Value) -> Value:
     return Unknown()
 
 
+def side_by_side(value: Value) -> Value:
+    """What a generator of batches gives: three tensors or more that are as long have one row for each sample."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    tensors = [part for part in parts if isinstance(part, Tensor)]
+    lengths = {tensor.shape[0] if tensor.shape else Unknown() for tensor in tensors}
+    if len(tensors) < 3 or len(lengths) > 1:
+        return value
+    if isinstance(value, dict):
+        return {name: _of_samples(part) for name, part in value.items()}
+    return type(value)(map(_of_samples, parts))
+
+
+def _of_samples(part: Value) -> Value:
+    numbers = isinstance(part, Tensor) and part.rank == 1 and part.dtype == "float" and not part.graph
+    return part.to(samples=True) if numbers else part
+
+
 def _collated(item: Value, size: Value) -> Value:
     """What the default collation makes of samples like this one."""
     shared: dict[int, Sequence] = {}
@@ -140,7 +162,7 @@ def _collated(item: Value, size: Value) -> Value:
         return {name: _with_source(_collated(part, size), part, shared) for name, part in item.items()}
     if isinstance(item, bool):
         return Tensor(kind="binary", dtype="bool", shape=(size,), graph=False)
-    if isinstance(item, int):
+    if is_integer(item):
         return Tensor(kind="indices", dtype="long", shape=(size,), graph=False)
     if isinstance(item, float):
         return Tensor(kind="constant", dtype="float", shape=(size,), graph=False, samples=True)

@@ -214,6 +214,5 @@ def _result(report: Report, case: LossCall) -> Tensor:
 def _rows(case: LossCall) -> Dim | None:
     """How many rows the mean is over, where every label counts."""
     if case.y.shape is not None and case.loss in _OF_CLASSES:
-        shape = case.y.shape if case.y.kind not in ("one-hot", "soft") else case.y.shape[:-1]
-        return times(shape)
+        return times(case.rows or case.y.shape[:-1] if case.y.kind in ("one-hot", "soft") else case.y.shape)
     return case.x.shape[0] if case.x.shape else None

@@ -14,13 +14,14 @@ from crossentropy.doctor._source import (
     _losses,
     _operations,
     _parts,
+    _random,
     _records,
     _registries,
     _shapes,
     _tables,
     _tokenizers,
 )
-from crossentropy.doctor._source._creation import CREATION
+from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._report import Report
@@ -125,6 +126,8 @@ def layer_attribute(layer: Layer, name: str) -> Value:
         return layer.attributes.setdefault(name, Unknown())
     if name == "training":
         return True
+    if name == "dtype" and layer.kind == "parameters":
+        return External("torch.float32")
     if name in ("config", "hparams", "args") or _configurations.is_entry(layer, name):
         return layer.attributes.setdefault(name, Unknown())
     return Bound(layer, name)
@@ -207,6 +210,8 @@ def _of_list(run: Interpreter, rows: list[Value], name: str, arguments: Call) ->
     first = arguments.args[0] if arguments.args else None
     if name in _WRITES:
         run.journal.change(rows)
+        if run.endless:
+            run.uncounted[id(rows)] = rows
     if name in ("append", "add", "appendleft"):
         rows.append(first) if len(rows) < 4096 else None
         if not isinstance(rows, Bounded):
@@ -375,16 +380,20 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         return _of_parser(run, layer, name, arguments)
     if layer.kind in ("default_rng", "Generator", "RandomState") and name in CREATION:
         return CREATION[name](arguments)
+    if layer.name in _random.GENERATORS:
+        return Unknown() if (drawn := _random.draw(run, name, arguments)) is NotImplemented else drawn
     if layer.kind == "Scaler" or layer.kind == "GradScaler":
         return first if name == "scale" else run.report.step() if name == "step" else Unknown()
     if name == "sample" or name == "rsample":
-        return _sampled(layer)
+        return _sampled(layer, arguments)
     if name == "log_prob" and layer.kind == "AdaptiveLogSoftmaxWithLoss":
         return Tensor(kind="log-probabilities", made=arguments.place, graph=True, axis=-1, normal=-1)
     return Unknown()
 
 
-def _sampled(layer: Layer) -> Tensor:
+def _sampled(layer: Layer, arguments: Call) -> Tensor:
+    if layer.kind == "Beta" and all(isinstance(number, (int, float)) for number in layer.call.args):
+        return share(shape_of([arguments.get("sample_shape", 0, ())]))
     kinds = {"Dirichlet": "soft", "Normal": "normal", "Uniform": "", "Categorical": "indices"}
     return Tensor(kind=kinds.get(layer.kind, ""), graph=False)
 

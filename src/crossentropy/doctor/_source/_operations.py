@@ -12,9 +12,20 @@ from crossentropy.doctor._knowledge._binding import bound
 from crossentropy.doctor._knowledge._facts import times
 from crossentropy.doctor._source import _arithmetic, _by_hand, _einsum, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._indexing import as_tensor, read
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, External, Maybe, Number, Padding, Sequence, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import (
+    Call,
+    External,
+    Layer,
+    Maybe,
+    Number,
+    Padding,
+    Sequence,
+    Tensor,
+    Unknown,
+    Value,
+)
 
 Operation: TypeAlias = Callable[[Report, Tensor, Call], Value]
 
@@ -78,7 +89,7 @@ def _exp(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _clamp(report: Report, x: Tensor, call: Call) -> Tensor:
-    if x.kind in ("probabilities", "sigmoid", "mixture", "column"):
+    if x.kind in ("probabilities", "sigmoid", "mixture", "column", "multi-hot"):
         return x
     low, high = call.get("min"), call.get("max")
     if x.kind == "logits" and low == 0:
@@ -126,7 +137,17 @@ def _same(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _elementwise(report: Report, x: Tensor, call: Call) -> Tensor:
-    return x.plain()
+    return x.plain(samples=x.samples)
+
+
+def _maximum(report: Report, x: Tensor, call: Call) -> Tensor:
+    other = as_tensor(call.get("other"))
+    return x.to(kind="multi-hot") if _arithmetic.united(x, other) else x.plain(samples=x.samples)
+
+
+def _bernoulli(report: Report, x: Tensor, call: Call) -> Tensor:
+    several = (x.rank or 0) > 1 and x.size(-1) != 1
+    return x.plain(kind="bits" if several else "binary", made=call.place, graph=False)
 
 
 def _tanh(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -147,17 +168,29 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
     if dtype == "float" or not dtype:
         return x.to(dtype=dtype or x.dtype)
     cut = {"graph": False, "cut": x.cut} if x.graph is not True else {"graph": False, "cut": x.made or x.cut}
-    if x.kind in ("indices", "one-hot", "multi-hot", "range", "binary", "bits", "zeros", "ones", "identity", "counts"):
+    if x.kind in (
+        "indices",
+        "one-hot",
+        "multi-hot",
+        "range",
+        "binary",
+        "bits",
+        "zeros",
+        "ones",
+        "identity",
+        "counts",
+        "votes",
+    ):
         return x.to(dtype=dtype, **cut)
     return x.plain(kind="indices" if dtype == "long" else "binary", dtype=dtype, axis=None, count=None, **cut)
 
 
 def _to(report: Report, x: Tensor, call: Call) -> Tensor:
     for value in (value for name, value in call.kwargs.items() if name != "input"):
-        if dtype := dtype_of(value):
+        if dtype := value.dtype if isinstance(value, Tensor) else dtype_of(value):
             return to_dtype(x, dtype)
-        if isinstance(value, Tensor) and value.dtype:
-            return to_dtype(x, value.dtype)
+        if isinstance(value, Layer) and value.kind == "parameters":
+            return to_dtype(x, "float")
     return x
 
 
@@ -174,7 +207,14 @@ def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
 
 
 def _item(report: Report, x: Tensor, call: Call) -> Value:
-    return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else Unknown()
+    if x.share is not None:
+        return x.to(shape=())
+    return Number(x.to(graph=False, cut=call.place), call.place) if x.parts else read(x)
+
+
+def _listed(report: Report, x: Tensor, call: Call) -> Value:
+    size = x.size(0) if x.rank == 1 else None
+    return [read(x) for _ in range(size)] if isinstance(size, int) and size <= 64 else Unknown()
 
 
 def _gather(name: str) -> Operation:
@@ -264,7 +304,8 @@ def _selected(x: Tensor, axis: Value) -> Tensor:
 
 
 def _flip(report: Report, x: Tensor, call: Call) -> Tensor:
-    return x.to(source=Sequence(), total=None)
+    kind = "indices" if x.kind == "range" else x.kind
+    return x.to(kind=kind, source=Sequence(), total=None, diagonal=False)
 
 
 def _normalize(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -320,6 +361,10 @@ def _numel(report: Report, x: Tensor, call: Call) -> Value:
     return times(x.shape) if x.shape is not None else Unknown()
 
 
+def _is_floating(report: Report, x: Tensor, call: Call) -> Value:
+    return x.dtype == "float" if x.dtype else Unknown()
+
+
 def _moved(name: str) -> Operation:
     return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place)
 
@@ -335,7 +380,12 @@ def _like(name: str) -> Operation:
 
 
 def _without_sequence(name: str) -> Operation:
-    return lambda report, x, call: _shapes.moved(x, name, call.kwargs, call.place).to(source=None)
+    def run(report: Report, x: Tensor, call: Call) -> Tensor:
+        kind = "indices" if x.kind == "range" else x.kind
+        source = None if x.source is None else Sequence()
+        return _shapes.moved(x, name, call.kwargs, call.place).to(kind=kind, source=source, diagonal=False)
+
+    return run
 
 
 def _view(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -356,7 +406,8 @@ _DOING: dict[str, Operation] = {
 }  # fmt: skip
 """What operations of one kind do."""
 _NAMED: dict[str, Operation] = {
-    "softmax": softmax, "log_softmax": log_softmax, "tanh": _tanh, "normalize": _normalize,
+    "softmax": softmax, "log_softmax": log_softmax, "tanh": _tanh, "bernoulli": _bernoulli, "maximum": _maximum,
+     "normalize": _normalize,
     "threshold": _threshold, "hardtanh": _hardtanh, "clamp": _clamp, "log": _log, "exp": _exp,
     "logsumexp": _reductions.logsumexp,
     "pow": _pow, "add": _binary(ast.Add), "sub": _binary(ast.Sub), "mul": _binary(ast.Mult), "div": _binary(ast.Div),
@@ -368,11 +419,13 @@ _NAMED: dict[str, Operation] = {
     **dict.fromkeys(("float", "double", "half", "bfloat16"), cast("float")), "bool": cast("bool"),
     **dict.fromkeys(("long", "int", "short", "byte"), cast("long")),
     **dict.fromkeys(("to", "type", "type_as", "astype"), _to),
-    "item": _item, "tolist": lambda r, x, c: Unknown(),
+    "item": _item, "tolist": _listed,
     "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
+    "amax": _reductions.amax,
     "sum": _reductions.total, "median": _with_places, "mode": _with_places,
     "all": _reductions.truths, "any": _reductions.truths,
     "masked_fill": _fills.masked_fill, "where": _fills.where, "one_hot": _fills.one_hot, "scatter": _fills.scatter,
+    "fill_diagonal": _fills.fill_diagonal,
     **{name: _diagonal(name) for name in ("diagonal", "diag")}, "einsum": _einsum.contracted,
     "pad": _padded, "gather": _gather("gather"), "take_along_dim": _gather("take_along_dim"),
     "split": _split, "chunk": _chunk, "tensor_split": _chunk, "unbind": _unbind,
@@ -381,7 +434,8 @@ _NAMED: dict[str, Operation] = {
     "select": lambda r, x, c: _selected(x, c.get("dim")),
     **dict.fromkeys(("flip", "fliplr", "flipud", "roll"), _flip),
     "size": _size, "numel": _numel, "dim": lambda r, x, c: x.rank if x.rank is not None else Unknown(),
-    "matmul": _matmul, "linear": _linear, "view": _view, "reshape": _view, "resize": _view,
+    "is_floating_point": _is_floating, "matmul": _matmul, "linear": _linear,
+    "view": _view, "reshape": _view, "resize": _view,
     "rearrange": lambda r, x, c: _shapes.rearrange(x, c.get("pattern"), c.place),
     **{name: _moved(name) for name in ("flatten", "ravel", "unflatten", "permute", "transpose", "t", "T", "H", "mT")},
     **{name: _moved(name) for name in ("movedim", "squeeze", "unsqueeze", "as_strided", "expand", "repeat", "tile")},

@@ -1,4 +1,4 @@
-"""Named tuples: classes that a function makes, whose objects are tuples.
+"""Named tuples and enumerations: classes whose objects stand for what they hold.
 
 Step = collections.namedtuple("Step", "state action")
 batch = Step(*map(torch.cat, zip(*steps)))
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._values import Call, Class, External, Instance, Scope, Unknown, Value
+from crossentropy.doctor._source._values import Call, Class, External, Instance, Scope, Unknown, Value, is_known
 
 _BASE = "typing.NamedTuple"
 _MAKERS = ("collections.namedtuple", _BASE)
@@ -44,6 +44,13 @@ def values(value: Value) -> list[Value] | None:
     if isinstance(value, Instance) and value.cls.records and value.cls.external().endswith("NamedTuple"):
         return [value.attributes.get(name, Unknown()) for name in value.cls.fields]
     return None
+
+
+def member(cls: Class, call: Call) -> Value:
+    """Kind("name"): the member of an enumeration that has a value."""
+    value = call.args[0] if call.args else Unknown()
+    same = (held for held in cls.scope.values() if is_known(held) and is_known(value) and held == value)
+    return value if next(same, None) is not None else Unknown()
 
 
 def method(owner: Instance, name: str, call: Call) -> Value:

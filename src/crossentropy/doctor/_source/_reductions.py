@@ -26,9 +26,25 @@ def reduce(report: Report, x: Tensor, call: Call) -> Value:
     return _shapes.reduced(x, axis, call.get("keepdim", 2, call.get("keepdims", default=False)))
 
 
+def _united(x: Tensor, axis: Value, result: Tensor) -> Tensor:
+    """The largest numbers over several one-hot rows: a one for each of them."""
+    if x.kind != "one-hot" or x.rank is None or x.axis is None or type(axis) is not int:
+        return result
+    at = axis if axis < 0 else axis - x.rank
+    several = at != x.axis and -x.rank <= at and x.shape is not None and x.shape[at] != 1
+    return result.to(kind="multi-hot", made=x.made) if several and result.axis is not None else result
+
+
+def amax(report: Report, x: Tensor, call: Call) -> Value:
+    """The largest entries."""
+    return _united(x, call.get("dim", 1), reduce(report, x, call))
+
+
 def truths(report: Report, x: Tensor, call: Call) -> Value:
     """Whether all or any hold: known where all are alike."""
     found = _shapes.reduced(x, call.get("dim", 1, call.get("axis")), call.get("keepdim", 2, default=False))
+    if x.kind == "one-hot":
+        return _united(x, call.get("dim", 1), found).to(dtype="bool")
     return found.to(low=x.low, high=x.high, dtype="bool") if x.dtype == "bool" else found
 
 
@@ -39,7 +55,8 @@ def extreme(report: Report, x: Tensor, call: Call) -> Value:
         return _shapes.reduced(x, None, False)
     if isinstance(axis, Tensor):
         return x.plain()
-    return (_shapes.reduced(x, axis, call.get("keepdim", 2, False)), argmax(report, x, call))
+    less = _shapes.reduced(x, axis, call.get("keepdim", 2, False))
+    return (_united(x, axis, less), argmax(report, x, call))
 
 
 def largest(report: Report, x: Tensor, call: Call) -> Value:
@@ -105,10 +122,16 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
         report.summed(x, call.place)
     if x.kind == WEIGHTED and _is_axis(x, axis, x.normal):
         return result.to(kind="mixture", axis=-1, count=x.count)
+    if x.kind == "one-hot" and type(axis) is int and x.rank is not None and x.size(axis - x.rank * (axis >= 0)) == 1:
+        return result.to(kind="one-hot", axis=-1, count=x.count)
+    if x.kind == "one-hot" and axis == 0 and (x.rank is None or x.rank > 2):
+        return result.to(kind="votes", axis=-1, count=x.count)
     if x.kind == CHOSEN and _is_axis(x, axis, x.normal):
         return result.to(kind="column", normal=None)
     if x.kind == "one-hot" and x.rank is not None and axis not in (-1, x.rank - 1) and axis is not None:
         return result.to(kind="multi-hot", axis=-1, count=x.count)
+    if x.kind in ("votes", "multi-hot"):
+        return result.to(total=x if keep is True else None)
     normal = axis - x.rank if type(axis) is int and axis >= 0 and x.rank is not None else axis
     return result.to(
         kind="logits" if x.kind == "logits" else "",

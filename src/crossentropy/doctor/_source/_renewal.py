@@ -34,7 +34,7 @@ from crossentropy.doctor._source._values import (
 )
 
 _T = TypeVar("_T")
-_FACTS = ("shape", "count", "low", "high", "offset", "source", "parts", "total", "equals", "caller")
+_FACTS = ("shape", "count", "low", "high", "offset", "source", "parts", "total", "equals", "caller", "written", "share")
 """What a tensor is known by that may be made of something unknown."""
 
 
@@ -77,7 +77,7 @@ class Renewal:
     def _unknown(self, value: Unknown) -> Unknown:
         if value.base is not value:
             base = self(value.base) if isinstance(value.base, Unknown) else None
-            return value if base is None or base is value.base else Unknown(base.base, base.plus + value.plus)
+            return value if base is None or base is value.base else base.moved(value.plus, value.number)
         owner = None if value.owner is None else self(value.owner)
         if value.owner is not None and owner is not None:
             key = next((key for key, member in value.owner.members.items() if member is value), None)
@@ -85,7 +85,7 @@ class Renewal:
                 return value
             if key is not None:
                 return owner.member(key)
-        new = self._made[id(value)] = Unknown()
+        new = self._made[id(value)] = Unknown(number=value.number)
         new.foreign = value.foreign
         new.members.update(self.entries(noted(value)))
         return new

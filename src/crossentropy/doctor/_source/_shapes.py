@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge._facts import times
-from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._indexing import as_tensor, beyond
 from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value
 
 
@@ -35,7 +35,7 @@ def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None 
     new = _laid_out(x, result)
     if name not in _VIEWS or x.axis is None:
         return new
-    new = _merged(x, new)
+    new = beyond(x, new)
     if new.axis is not None or x.kind in ("", "indices", "one-hot"):
         return new
     if x.axis != -1 and result.origin[-1:] == (None,) and not _axes.keeps_within(shape, x.axis, new.shape or ()):
@@ -62,14 +62,6 @@ def _laid_out(x: Tensor, result: _axes.Moved) -> Tensor:
     count = x.count if x.axis is None else None if axis is None else shape[axis]
     count = x.count if isinstance(count, Unknown) and x.count is not None else count
     return x.to(shape=shape, axis=axis, normal=normal, count=count, total=None)
-
-
-def _merged(x: Tensor, new: Tensor) -> Tensor:
-    """A view that may have made one axis of that of a softmax and others."""
-    lost = x.normal is not None and new.normal is None and x.size(x.normal) != 1
-    if not lost or new.axis is None or x.axis in (None, x.normal) or (new.rank or 0) >= (x.rank or 0):
-        return new
-    return new.to(normal=-(new.rank or 0) - 1)
 
 
 def after(result: _axes.Moved, axis: int) -> int | None:
@@ -205,7 +197,7 @@ def _shared(tensors: list[Tensor]) -> Tensor:
     high = [t.high for t in tensors if isinstance(t.high, int)]
     whole = len(low) == len(high) == len(tensors)
     return Tensor(
-        kind=first.kind if alike else "",
+        kind=("indices" if first.kind == "range" and len(tensors) > 1 else first.kind) if alike else "",
         made=first.made,
         dtype=first.dtype,
         graph=True if any(t.graph for t in tensors) else first.graph,

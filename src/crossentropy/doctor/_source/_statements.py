@@ -76,7 +76,8 @@ class Statements(Expressions):
 
     def __init__(self, *arguments: Value) -> None:
         super().__init__(*arguments)
-        self.loops = 0
+        self.loops = self.endless = 0
+        self.uncounted: dict[int, list[Value]] = {}
         self.summaries = Summaries(self.report)
         self._statements: dict[type[ast.AST], Callable[[Value, Frame], Flow | None]] = {
             ast.Expr: self._expression, ast.Assign: self._assign, ast.AnnAssign: self._annotated,
@@ -304,8 +305,12 @@ class Statements(Expressions):
         return None
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
-        elements = _assignment.some(list(self.iterate(self.evaluate(node.iter, frame))), self._turns(node))
+        given = self.evaluate(node.iter, frame)
+        rows = list(self.iterate(given))
+        elements = _assignment.some(rows, self._turns(node))
+        cut = len(elements) < len(rows) or not isinstance(given, (list, tuple, dict, range, str))
         self.loops += 1
+        self.endless += cut
         flow = Flow.NEXT
         try:
             for element in elements:
@@ -316,6 +321,7 @@ class Statements(Expressions):
                     break
         finally:
             self.loops -= 1
+            self.endless -= cut
         if flow is Flow.LEAVE:
             return flow
         return Flow.NEXT if flow is Flow.BREAK else self.run(node.orelse, frame)
@@ -343,6 +349,7 @@ class Statements(Expressions):
 
     def _while(self, node: ast.While, frame: Frame) -> Flow:
         self.loops += 1
+        self.endless += 1
         flow = Flow.NEXT
         try:
             for _ in range(self._fewest_turns()):
@@ -355,6 +362,7 @@ class Statements(Expressions):
                     break
         finally:
             self.loops -= 1
+            self.endless -= 1
         return flow if flow is Flow.LEAVE else Flow.NEXT
 
     def _with(self, node: ast.With | ast.AsyncWith, frame: Frame) -> Flow:

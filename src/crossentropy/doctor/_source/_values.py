@@ -193,6 +193,9 @@ class Function:
         return self.module.name, self.node.lineno
 
 
+_ENUMS = ("enum.Enum", "enum.IntEnum", "enum.StrEnum")
+
+
 @dataclass(eq=False, repr=False)
 class Class:
     """A class that is read."""
@@ -231,6 +234,11 @@ class Class:
             elif isinstance(base, Class) and name in base.scope:
                 return base.scope[name]
         return None
+
+    @property
+    def enumerates(self) -> bool:
+        """Whether it is a class of enum, whose members stand for their values."""
+        return self.external() in _ENUMS
 
     def external(self) -> str:
         """The name of the first base that is not read."""
