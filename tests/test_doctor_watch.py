@@ -176,6 +176,14 @@ class Weighed(nn.CrossEntropyLoss):
     """A criterion of a program, which has a name of its own."""
 
 
+class Focal(nn.Module):
+    """One that takes what it is given for its settings."""
+
+    def __init__(self, gamma: Any, alpha: Any = None) -> None:
+        super().__init__()
+        self.gamma, self.alpha = gamma, alpha
+
+
 def stacked_sum(sizes: tuple[int, ...]) -> Tensor:
     return torch.stack([F.cross_entropy(logits(n, C), labels(n)) for n in sizes]).sum()
 
@@ -397,6 +405,7 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [padded, lambda: padded(batch_first=False), lambda: padded(left=True)],
         [
             lambda: padded(left=True, ignore_index=0),
+            lambda: CE(logits(N, T, 2).mT, torch.full((N, T), 0)),  # all are of one class
             lambda: padded(ignore_index=0),
             lambda: padded(reduction="none"),
             lambda: padded(weight=(torch.arange(9) > 0).float()),
@@ -460,7 +469,12 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         [lambda: language_model(1), variational_autoencoder, lambda: two_tokens(1, 2), lambda: two_tokens(2, 1)],
     ),
     "loss-constructor-call": (
-        [lambda: nn.CrossEntropyLoss(logits(), labels()), lambda: Weighed(logits(), labels())],
+        [
+            lambda: nn.CrossEntropyLoss(logits(), labels()),
+            lambda: Weighed(logits(), labels()),
+            lambda: nn.CrossEntropyLoss(logits()).backward(),  # pyright: ignore[reportCallIssue]
+            lambda: Focal(logits(), labels()).backward(),  # pyright: ignore[reportCallIssue]
+        ],
         [
             lambda: nn.CrossEntropyLoss(torch.rand(C))(logits(), labels()),
             lambda: Weighed(torch.rand(C))(logits(), labels()),
@@ -493,7 +507,10 @@ CASES: dict[str, tuple[list[Callable[[], Any]], list[Callable[[], Any]]]] = {
         ],
     ),
     "mse-on-one-hot": (
-        [lambda: F.mse_loss(logits().softmax(1), one_hot().float())],
+        [
+            lambda: F.mse_loss(logits().softmax(1), one_hot().float()),
+            lambda: F.mse_loss(pixels(C).softmax(1), F.one_hot(labels(2, 4, 6), C).movedim(-1, 1).float()),
+        ],
         [
             lambda: F.mse_loss(logits(), torch.rand(N, C)),
             lambda: F.mse_loss(logits().softmax(1).detach(), one_hot().float()),

@@ -16,7 +16,10 @@ def meaning(error: BaseException) -> Iterator[Found]:
     """The rule behind an exception, at the user's line."""
     place, line = _users_line(error)
     text = str(error)
-    if isinstance(error, AttributeError) and "has no attribute 'backward'" in text:
+    if isinstance(error, AttributeError) and _is_criterion(getattr(error, "obj", None)):
+        message = f"a criterion was made with tensors and not called: {text}"
+        yield Found("loss-constructor-call", message, place=place)
+    elif isinstance(error, AttributeError) and "has no attribute 'backward'" in text:
         yield Found("detached-loss", f"backward() of what is no tensor any more: {text}", place=place)
     elif isinstance(error, RuntimeError) and "does not require grad and does not have a grad_fn" in text:
         yield Found("detached-loss", "backward() of a loss without a graph: nothing can be trained by it", place=place)
@@ -62,6 +65,14 @@ def _in_a_constructor(error: BaseException) -> bool:
         if frame.f_code.co_name == "__init__" and isinstance(owner, torch.nn.Module) and _is_loss(type(owner)):
             return any(isinstance(v, Tensor) for k, v in frame.f_locals.items() if k not in ("weight", "pos_weight"))
     return False
+
+
+def _is_criterion(value: object) -> bool:
+    """Whether a module is a loss, or took what was computed for one of its settings."""
+    if not isinstance(value, torch.nn.Module):
+        return False
+    settings = (*vars(value).values(), *value.buffers())
+    return _is_loss(type(value)) or any(isinstance(v, Tensor) and v.grad_fn is not None for v in settings)
 
 
 def _is_loss(kind: type) -> bool:

@@ -278,7 +278,8 @@ def _bounds(call: Call) -> dict[str, int]:
 def _is_one_hot(call: Call) -> bool:
     """Whether rows of outputs are compared with rows with a single one."""
     x, y = call.x, call.y
-    return x.shape == y.shape and x.dim() > 1 and x.shape[-1] > 1 and ones_per_row(y, y.dim() - 1) == 1
+    axes = {1, y.dim() - 1} if x.shape == y.shape and x.dim() > 1 else set[int]()
+    return any(y.shape[axis] > 1 and ones_per_row(y, axis) == 1 for axis in axes)
 
 
 def _dtype(tensor: Tensor) -> str:

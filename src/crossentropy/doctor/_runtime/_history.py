@@ -223,7 +223,9 @@ class History:
     def _padding_of(self, call: Call) -> Iterator[Padding]:
         """Labels that are a padding index, or look like one, at the ends of rows."""
         for padding in self._padding.union(*(read.fillings for read in self._read)):
-            if bool((call.y == padding).any()) and self._fills_ends(call, padding) and not is_weighed(call, padding):
+            places = call.y == padding
+            some = bool(places.any()) and not bool(places.all())
+            if some and self._fills_ends(call, padding) and not is_weighed(call, padding):
                 yield Padding(padding)
 
     def _fills_ends(self, call: Call, padding: int) -> bool:
