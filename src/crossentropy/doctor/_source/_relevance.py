@@ -25,7 +25,7 @@ _IMPORT = re.compile(
     re.MULTILINE,
 )
 """Also in the lines of a notebook, which are strings of JSON."""
-FEW = 1500
+FEW = 600
 """Files of a tree, of more of which what only imports a loss is taken not to matter."""
 _NAME = re.compile(rb"\w[\w.]*")
 
