@@ -76,4 +76,4 @@ def _is_criterion(value: object) -> bool:
 
 
 def _is_loss(kind: type) -> bool:
-    return issubclass(kind, torch.nn.modules.loss._Loss) or kind.__name__.endswith("Loss")
+    return kind.__name__.endswith("Loss") or any(base.__name__ == "_Loss" for base in kind.__mro__)
