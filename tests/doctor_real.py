@@ -11,6 +11,7 @@ which a finding is most likely a false alarm. What is found besides the reports 
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ from crossentropy.doctor._source import examine
 from crossentropy.doctor.rules import RULES
 
 FOLDER = Path(__file__).parent / "doctor_real"
+ORIGIN = "https://github.com"
 SLACK = 2
 """Lines by which a finding may lie beside the place of a report."""
 
@@ -96,11 +98,14 @@ def tree(repository: str, commit: str, trees: Path) -> Path:
     """The files of a repository at a commit, fetched if they are not there."""
     folder = trees / repository.replace("/", "__")
     if not folder.exists():
-        git = ["git", "-C", str(folder)]
-        folder.mkdir(parents=True)
+        unfinished = folder.with_name(f"{folder.name}.part")  # so that what fails half-way is not taken for the whole
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        git = ["git", "-C", str(unfinished)]
         subprocess.run([*git, "init", "--quiet"], check=True)
-        subprocess.run([*git, "fetch", "--quiet", "--depth=1", f"https://github.com/{repository}", commit], check=True)
+        subprocess.run([*git, "fetch", "--quiet", "--depth=1", f"{ORIGIN}/{repository}", commit], check=True)
         subprocess.run([*git, "checkout", "--quiet", "FETCH_HEAD"], check=True)
+        unfinished.rename(folder)
     return folder
 
 

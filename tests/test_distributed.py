@@ -11,7 +11,8 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 import crossentropy.distributed as D
 import parallel_vocabulary
 import ranks
-from crossentropy._ranks import _call, _operator
+from crossentropy._ranks import _call, _hidden, _operator
+from crossentropy._ranks._group import Group
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3, 4])
@@ -22,6 +23,31 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("name", parallel_vocabulary.CASES)
 def test_distributed(name: str, outcomes: list[dict[str, str]]) -> None:
     ranks.check(name, outcomes)
+
+
+def test_a_sum_begins_as_soon_as_its_rows_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind the products of later rows; of a sequence each piece is for the rank whose rows it is."""
+    monkeypatch.setattr(_hidden, "BUCKET", 4 * 5 * 2)  # two rows
+    monkeypatch.setattr(_hidden, "SMALLEST", 1)
+    begun: list[tuple[int, int | None]] = []
+
+    class Recorded(Group):
+        def start_total(self, x: Tensor, owner: int | None = None) -> None:
+            begun.append((len(x), owner))
+
+    for spread, expected in (
+        (None, [(2, None), (2, None), (2, None), (1, None)]),
+        (_hidden.Spread(0, 7), [(2, 0), (2, 0), (2, 1), (1, 1)]),
+    ):
+        begun.clear()
+        total = _hidden.Total(torch.zeros(7, 5), Recorded(None, 2, 0), None, spread)
+        collector = total.collector()
+        collector.filled(3)
+        assert begun == expected[:1]
+        collector.filled(4)
+        assert begun == expected[:2]
+        assert total.finish().shape == ((7, 5) if spread is None else (4, 5))
+        assert begun == expected
 
 
 LOSSES: dict[str, Callable[..., object]] = {

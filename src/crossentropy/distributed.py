@@ -197,7 +197,7 @@ def vocab_parallel_linear_cross_entropy(
             them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         sequence_dim: The axis of `input` along which ranks have the parts that torch.chunk cuts; `target` covers
             them all. They are gathered, and kept for backward; the gradient is that of this rank's part, complete, from
-            one reduce-scatter.
+            one reduce-scatter, or where it is large from sums of pieces, for the ranks whose rows they are.
         reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
             rank's part of it, for who sums it himself.
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.

@@ -12,7 +12,6 @@ from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
-_LIKE_LOGITS = ("logits", "tanh", "")
 RANKED = "ranked"
 """The kind of the largest numbers of rows."""
 SMALLER = "smaller"
