@@ -11,7 +11,7 @@ import operator
 import sys
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -33,14 +33,18 @@ _LARGEST = sys.float_info.max
 """Larger numbers are infinite. (Compared with, because math.isfinite cannot be traced by torch.compile.)"""
 
 
+BackendName: TypeAlias = Literal["auto", "reference", "native", "chunked"]
+
+
 @dataclass(frozen=True)
 class Options:
     """How a loss is executed; never what it computes.
 
     Args:
         backend: "auto" chooses. "chunked" computes the loss and its gradient over pieces of the logits, in one pass and
-            in place. "reference" is the plain composition of torch operators that everything else is tested against.
-            An explicit choice never falls back: it raises ValueError where it cannot be followed.
+            in place, by torch's operators. "native" does so by compiled code, on a CPU, against labels.
+            "reference" is the plain composition of torch operators that everything else is tested against. An explicit
+            choice never falls back: it raises ValueError where it cannot be followed.
         memory_budget: Bytes of workspace for the logits of a linear head. Default: 64 MB on a CPU; elsewhere those of
             4,096 rows, 512 MB at least, and of the head's gradient in float32 where it takes more than two chunks.
             Less makes smaller pieces, down to one row; the result changes by its rounding at most. Hidden states that
@@ -59,12 +63,14 @@ class Options:
         torch.nn.LinearCrossEntropyOptions, which is accepted wherever this is.
     """
 
-    backend: Literal["auto", "reference", "chunked"] = "auto"
+    backend: BackendName = "auto"
     memory_budget: int | None = None
 
     def __post_init__(self) -> None:
-        if self.backend not in ("auto", "reference", "chunked"):
-            raise ArgumentValueError(f"backend is {self.backend!r}, expected 'auto', 'reference' or 'chunked'")
+        if self.backend not in get_args(BackendName):
+            raise ArgumentValueError(
+                f"backend is {self.backend!r}, expected one of {', '.join(map(repr, get_args(BackendName)))}"
+            )
         budget = self.memory_budget
         if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
             raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")

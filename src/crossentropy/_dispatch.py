@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._backends import chunked, reference
+from crossentropy._backends import chunked, native, reference
 from crossentropy._errors import ArgumentValueError
 from crossentropy._loss import Collector, Loss, Result, tensors_of
 from crossentropy._planner import Plan
@@ -91,10 +91,10 @@ class Slicing(Backend, Protocol):
         ...
 
 
-BACKENDS: tuple[Backend, ...] = (chunked, reference)
+BACKENDS: tuple[Backend, ...] = (native, chunked, reference)
 """In order of preference."""
 
-SLICING: tuple[Slicing, ...] = (chunked,)
+SLICING: tuple[Slicing, ...] = (native, chunked)
 """Those that work on slices of the classes, in order of preference."""
 
 PLAIN = reference

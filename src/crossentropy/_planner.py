@@ -123,6 +123,8 @@ class Workload:
     head_gradient: bool = False
     scratch: int = 0
     """Tiles beside the one that is worked on: for a softcap, for class probabilities, for a teacher."""
+    in_place: bool = False
+    """Whether tiles of any dtype are worked on where they are; else others are copied into the accumulation dtype."""
     converted: bool = False
     """Whether input and head are converted to `dtype`, by chunks and blocks."""
 
@@ -182,7 +184,7 @@ def plan(work: Workload, budget: int | None = None, most_rows: int | None = None
     cache = machine.tile if work.positions == 1 else machine.tile_across
     cache = min(cache, max(most // (4 * (1 + work.scratch)), 1))
     tile = max(cache // wide(work.dtype).itemsize, work.classes)
-    in_place = work.dtype == wide(work.dtype)
+    in_place = work.in_place or work.dtype == wide(work.dtype)
     if work.features is None:
         return _dense(work, tile, in_place)
     tiles = tile * wide(work.dtype).itemsize * (work.scratch + (not in_place))
@@ -192,7 +194,7 @@ def plan(work: Workload, budget: int | None = None, most_rows: int | None = None
 def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
     tile = min(tile, work.rows * work.positions * work.classes)
     chunk = min(work.rows, max(tile // max(work.classes, 1), DENSE_CHUNK) // max(work.positions, 1) or 1)
-    scratch = work.scratch + (not (in_place and work.input_gradient))
+    scratch = work.scratch + (not (work.in_place or (in_place and work.input_gradient)))
     gradient = work.rows * work.positions * work.classes * work.dtype.itemsize * work.input_gradient
     reason = "the gradient is computed with the loss, in place" if gradient else "the logits are read once"
     return Plan("dense", tile, chunk, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)

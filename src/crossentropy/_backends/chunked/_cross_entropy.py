@@ -10,7 +10,7 @@ the sum of the others, which keeps relative accuracy (p_k − 1 = −Σ of the o
 """
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -65,6 +65,8 @@ class _Rows(NamedTuple):
 @dataclass(frozen=True)
 class CrossEntropy:
     """Cross entropy against labels or class probabilities."""
+
+    in_place: ClassVar[bool] = False
 
     spec: LossSpec
     rows: _Rows

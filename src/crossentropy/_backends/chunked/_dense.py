@@ -91,7 +91,8 @@ def derive(kernel: Kernel, z: Tensor, pieces: Plan, begin: int) -> Tensor:
 
 def _scratch(kernel: Kernel, z: Tensor, pieces: Plan, *, gradient: bool) -> Tensor | None:
     """A tile to work on, where that is not the gradient itself."""
-    return None if gradient and z.dtype == kernel.dtype else z.new_empty(pieces.tile, dtype=kernel.dtype)
+    unwanted = kernel.in_place or (gradient and z.dtype == kernel.dtype)
+    return None if unwanted else z.new_empty(pieces.tile, dtype=kernel.dtype)
 
 
 def _works(
@@ -101,8 +102,7 @@ def _works(
     for index in tiles(z.shape, pieces.tile):
         logits, place = z[index], None if derived is None else derived[index]
         work = place if scratch is None else shaped(scratch, logits)
-        assert work is not None
-        yield kernel.at(index), logits, work, place
+        yield kernel.at(index), logits, logits if work is None else work, place
 
 
 def _store(work: Tensor, out: Tensor | None) -> None:

@@ -8,7 +8,7 @@ term is ≥ 0; both rows must be complete, so that no blocks of classes merge. B
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -54,6 +54,8 @@ class _Rows(NamedTuple):
 @dataclass(frozen=True)
 class Divergence:
     """Divergence of a student from a teacher."""
+
+    in_place: ClassVar[bool] = False
 
     specs: tuple[LossSpec, LossSpec]
     rows: _Rows

@@ -223,7 +223,7 @@ def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
 def keep_logits(kernel: Kernel, head: Head, pieces: Plan, begin: int, kept: Tensor) -> None:
     """Statistics, from logits of all classes at once, which are kept."""
     (logits,) = _logits([head], [head.hidden.to(head.dtype)], [kept.flatten()], 0, head.classes)
-    scratch = kept.new_empty(pieces.tile, dtype=kernel.dtype)
+    scratch = None if kernel.in_place else kept.new_empty(pieces.tile, dtype=kernel.dtype)
     for index in tiles(logits.shape, pieces.tile):
         (work,) = _works((logits[index],), [scratch])
         kernel.at(index).accumulate(logits[index], work, begin, first=True)
@@ -275,7 +275,10 @@ def _collect(heads: list[Head], rows: slice, hidden: list[Tensor], gradients: li
 def _scratches(kernel: Kernel, heads: list[Head], pieces: Plan) -> list[Tensor | None]:
     """A tile in the accumulation dtype for each head whose logits are in another."""
     return [
-        None if head.dtype == kernel.dtype else head.hidden.new_empty(pieces.tile, dtype=kernel.dtype) for head in heads
+        None
+        if kernel.in_place or head.dtype == kernel.dtype
+        else head.hidden.new_empty(pieces.tile, dtype=kernel.dtype)
+        for head in heads
     ]
 
 

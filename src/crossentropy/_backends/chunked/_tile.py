@@ -12,7 +12,7 @@ A row is *idle* if it is ignored or its coefficient is 0: its gradient is 0 what
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ _Cut = TypeVar("_Cut", bound=tuple[Any, ...])
 
 class Kernel(Protocol):
     """What a kernel can do. Rows' tensors are views into those of the whole loss, so that results end up there."""
+
+    in_place: ClassVar[bool]
+    """Whether it needs no room to work in: it reads logits of any dtype, and writes nothing but the gradient."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -127,28 +130,31 @@ class Given(NamedTuple):
     coefficients: Tensor | None = None
     """K of them instead of a class, times the constant factor of the loading's derivative."""
     idle: Tensor | None = None
+    target: Tensor | None = None
+    """The labels as they came."""
 
 
 def given(setting: Setting) -> Given:
     """Labels, coefficients and idle rows; `ignored` and `unknown` where the contract found that there may be some."""
     loss, rows = setting.loss, setting.rows
-    spec, label, ignored, unknown = loss.sides[0].spec, None, None, None
+    spec, label, target, ignored, unknown = loss.sides[0].spec, None, None, None, None
     if loss.target is not None and not spec.probabilities:
-        label = rows(loss.target)
+        label = target = rows(loss.target)
         if spec.ignores:
             ignored = label == spec.ignore_index
             outside = ((label < 0) | (label >= spec.num_classes)) & ~ignored
             unknown = torch.zeros_like(label, dtype=spec.dtype).masked_fill_(outside, torch.nan)
             label = torch.where(ignored | outside, 0, label)
     if setting.coefficient is None:
-        return Given(label, ignored, unknown)
+        return Given(label, ignored, unknown, target=target)
     scaled = [_scaled(rows(c), spec) for c in setting.coefficient]
     if ignored is not None and unknown is not None:
         scaled[0] = scaled[0].masked_fill(ignored, 0.0) + unknown
     idle = functools.reduce(torch.logical_and, (_once_each(c, lambda x: x == 0) for c in scaled))
     if idle.device.type == "cpu" and not bool(_once(idle).any()):
         idle = None
-    return Given(label, ignored, unknown, scaled[0] if len(scaled) == 1 else torch.cat(scaled, 1), idle)
+    coefficients = scaled[0] if len(scaled) == 1 else torch.cat(scaled, 1)
+    return Given(label, ignored, unknown, coefficients, idle, target)
 
 
 def _scaled(coefficient: Tensor, spec: LossSpec) -> Tensor:

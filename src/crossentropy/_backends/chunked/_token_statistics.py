@@ -7,7 +7,7 @@ the largest.
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,6 +46,8 @@ class _Rows(NamedTuple):
 @dataclass(frozen=True)
 class TokenStatistics:
     """Log-probability of a label (if there is one), entropy, logsumexp and argmax."""
+
+    in_place: ClassVar[bool] = False
 
     spec: LossSpec
     rows: _Rows

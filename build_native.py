@@ -1,0 +1,108 @@
+"""Compiles the native backend's library: plain C, once for each instruction set, with any compiler that knows vector types.
+
+    python build_native.py [--target TARGET] [--output FILE]
+
+By default with the compiler of this machine ($CC, or cc), into the package in `src`, where an editable installation
+finds it. TARGET is one of those below; any machine compiles for them with zig, which is a package (ziglang).
+"""
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+FOLDER = Path(__file__).parent / "src/crossentropy/_backends/native"
+FLAGS = "-std=gnu11 -O3 -fPIC -ffp-contract=fast -fno-math-errno -fno-trapping-math -fvisibility=hidden".split()
+FLAGS += ["-Wall", "-Wextra", "-Wno-psabi", "-Werror"]
+
+X86 = {
+    "sse4": "-DW=4 -msse4.1",
+    "avx2": "-DW=8 -mavx2 -mfma -mf16c",
+    "avx512": "-DW=16 -mavx512f -mavx512bw -mavx512vl -mfma -mf16c -mprefer-vector-width=512",
+}
+ARM = {"neon": "-DW=4"}
+
+
+class Target(NamedTuple):
+    """A kind of machine."""
+
+    zig: str
+    """What zig calls it; the number is the version of the C library that is asked for."""
+    tag: str
+    """What wheels call it."""
+    library: str
+    sets: dict[str, str]
+    """Instruction sets, and how they are compiled."""
+
+
+TARGETS = {
+    "linux-x86_64": Target("x86_64-linux-gnu.2.28", "manylinux_2_28_x86_64", "libcrossentropy.so", X86),
+    "linux-aarch64": Target("aarch64-linux-gnu.2.28", "manylinux_2_28_aarch64", "libcrossentropy.so", ARM),
+    "macos-arm64": Target("aarch64-macos.11.0", "macosx_11_0_arm64", "libcrossentropy.dylib", ARM),
+    "windows-x86_64": Target("x86_64-windows-gnu", "win_amd64", "libcrossentropy.dll", X86),
+}
+
+
+def here() -> Target | None:
+    """The target that this machine is, if it is one."""
+    system = {"linux": "linux", "darwin": "macos", "win32": "windows"}.get(sys.platform, sys.platform)
+    machine = {"amd64": "x86_64"}.get(platform.machine().lower(), platform.machine().lower())
+    return TARGETS.get(f"{system}-{machine}")
+
+
+def compiler(target: Target | None = None) -> list[str]:
+    """The command that compiles for a target, or for this machine; empty if there is none."""
+    if target is not None:
+        return [sys.executable, "-m", "ziglang", "cc", "-target", target.zig]
+    command = shlex.split(os.environ.get("CC", "cc"))
+    return command if command and shutil.which(command[0]) else []
+
+
+def build(target: Target, command: list[str], output: Path, *flags: str) -> None:
+    """Compile the library for a target into a file, which is there when it is whole."""
+    sources = FOLDER / "csrc"
+    with tempfile.TemporaryDirectory(dir=output.parent) as folder, ThreadPoolExecutor() as pool:
+
+        def run(*arguments: str) -> None:
+            subprocess.run([*command, *FLAGS, *flags, *arguments], check=True)
+
+        def compiled(name: str, source: str, *arguments: str) -> str:
+            to = str(Path(folder) / f"{name}.o")
+            run(*arguments, "-c", str(sources / source), "-o", to)
+            return to
+
+        jobs = [
+            pool.submit(compiled, name, "kernel.c", *arguments.split(), f"-DNAME=crossentropy_{name}")
+            for name, arguments in target.sets.items()
+        ]
+        parts = [compiled("run", "run.c"), *(job.result() for job in jobs)]
+        whole = Path(folder) / target.library
+        run("-shared", "-s", *parts, "-o", str(whole))
+        whole.replace(output)
+
+
+def main() -> int:
+    """Compile as the command line says."""
+    parser = argparse.ArgumentParser(description="Compile the native backend's library.")
+    parser.add_argument("--target", choices=TARGETS, help="another kind of machine, with zig")
+    parser.add_argument("--output", type=Path, help="the file; by default in the package")
+    arguments = parser.parse_args()
+    target = TARGETS[arguments.target] if arguments.target else here()
+    command = compiler(target if arguments.target else None)
+    if target is None or not command:
+        why = f"for a {platform.machine()} machine" if target is None else "without a C compiler (cc, or $CC)"
+        print(f"No compiled library {why}: torch's operators are used instead.")
+        return 0
+    build(target, command, arguments.output or FOLDER / target.library)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

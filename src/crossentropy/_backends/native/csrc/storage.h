@@ -1,0 +1,304 @@
+// Rows and strips of one dtype in memory: T, D(load), D(part), D(store), D(rest). Included once for each.
+
+INLINE void D(put)(T *g, float x) { D(rest)(g, all(x), 1); }
+INLINE void D(save)(T *g, V v, int n) { n == W ? D(store)(g, v) : D(rest)(g, v, n); }
+
+// Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`.
+struct D(view) { const T *z; const float *made; };
+
+// n ≤ W of them from i on, `fill` in the other lanes.
+INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
+  if (how & TRANSFORMED) return n == W ? load_f32(v.made + i) : part_f32(v.made + i, n, fill);
+  return n == W ? D(load)(v.z + i) : D(part)(v.z + i, n, fill);
+}
+INLINE float D(logit)(struct D(view) v, int64_t i, int how) { return D(logits)(v, i, 1, 0, how)[0]; }
+
+INLINE struct D(view) D(viewed)(const struct job *p, const T *z, float *room, int how) {
+  for (int64_t i = 0, n; how & TRANSFORMED && i < p->classes; i += W) {
+    n = p->classes - i < W ? p->classes - i : W;
+    keep(room, i, transformed(p, n == W ? D(load)(z + i) : D(part)(z + i, n, 0)), n);
+  }
+  return (struct D(view)){z, room};
+}
+
+// --- rows: classes lie together ------------------------------------------------------------------------------------
+
+// The largest of the classes from b to e, and `least`; nan where one is, for token statistics.
+INLINE float D(top)(struct D(view) z, int64_t b, int64_t e, float least, int how) {
+  V m[4] = {all(least), all(least), all(least), all(least)};
+  I odd = {0};
+  int64_t i = b;
+  for (; i + 4 * W <= e; i += 4 * W)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; j++) {
+      V x = D(logits)(z, i + j * W, W, 0, how);
+      if (how & ENERGY) odd |= (I)(x != x);
+      m[j] = larger(x, m[j]);
+    }
+  for (; i < e; i += W) {
+    V x = D(logits)(z, i, e - i < W ? e - i : W, -INFINITY, how);
+    if (how & ENERGY) odd |= (I)(x != x);
+    m[0] = larger(x, m[0]);
+  }
+  for (int j = 0; how & ENERGY && j < W; j++)
+    if (odd[j]) return NAN;
+  return largest(larger(larger(m[0], m[1]), larger(m[2], m[3])));
+}
+
+// The first class that is the largest, or the first nan.
+INLINE int64_t D(first)(const struct job *p, struct D(view) z, float top, int how) {
+  for (int64_t i = 0; i < p->classes; i += W) {
+    const int n = p->classes - i < W ? p->classes - i : W;
+    V x = D(logits)(z, i, n, 0, how);
+    I found = (I)(x == top) | (I)(x != x);
+    for (int j = 0; j < n; j++)
+      if (found[j]) return i + j;
+  }
+  return 0;
+}
+
+struct D(partial) { V others[4], weighted, energy; };
+
+// Add the classes from b to e; but not k, if that is in the first W of them. What is added meets what was there once.
+INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, V m, int64_t k, int how, struct D(partial) *s) {
+  struct D(partial) t = {{{0}}, {0}, {0}};
+  int64_t i = b;
+  if (k < 0 && !(how & (WEIGHTED | ENERGY)))
+    for (; i + 4 * W <= e; i += 4 * W)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) t.others[j] += exponential(D(logits)(z, i + j * W, W, 0, how) - m);
+  for (; i < e; i += W) {
+    const int n = e - i < W ? e - i : W;
+    V d = D(logits)(z, i, n, -INFINITY, how) - m, x = exponential(d);
+    if (how & WEIGHTED) t.weighted += filled(p->weight ? times(of_rows(p->weight, i, n), d) : d, n, 0);
+    if (how & ENERGY) t.energy += larger(all(-1000.f), d) * x;
+    t.others[0] += k >= 0 ? pick((I)(counted() == (int32_t)(k - i)), all(0), x) : x;
+  }
+  for (int j = 0; j < 4; j++) s->others[j] += t.others[j];
+  s->weighted += t.weighted, s->energy += t.energy;
+}
+
+// The sums of a row whose class k is apart, none if it is negative; for token statistics k becomes the largest.
+// Plain ones go block by block, which are read from memory once; the others read a row twice.
+INLINE void D(measure)(const struct job *p, struct D(view) z, int64_t *k, int how, struct sums *row) {
+  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY) ? C : BLOCK;
+  struct D(partial) s = {{{0}}, {0}, {0}};
+  float apart = how & ENERGY || *k < 0 ? -INFINITY : D(logit)(z, *k, how), m = apart > LOWEST ? apart : LOWEST;
+  for (int64_t b = 0, e; b < C; b = e) {
+    e = C - b < step ? C : b + step;
+    const float now = D(top)(z, b, e, how & ENERGY ? -INFINITY : m, how);
+    if (how & ENERGY) {
+      *k = D(first)(p, z, now, how), apart = now, m = now < LOWEST ? LOWEST : now;
+    } else if (now > m) {
+      const V by = exponential(all(m - now)) * UNIT;
+      for (int j = 0; j < 4; j++) s.others[j] *= by;
+      m = now;
+    }
+    for (int64_t a = b, o; a < e; a = o) {
+      o = e - a < BLOCK ? e : a + BLOCK;
+      const int64_t at = *k >= a && *k < o ? *k - (*k - a) % W : o, next = o - at < W ? o : at + W;
+      D(add)(p, z, a, at, all(m), -1, how, &s);
+      if (at < o) D(add)(p, z, at, next, all(m), *k, how, &s);
+      if (next < o) D(add)(p, z, next, o, all(m), -1, how, &s);
+    }
+  }
+  row->maximum = all(m), row->apart = all(apart);
+  row->others = all(total((s.others[0] + s.others[1]) + (s.others[2] + s.others[3])) * UNIT);
+  row->weighted = all(how & WEIGHTED ? total(s.weighted) : 0);
+  row->energy = all(how & ENERGY ? total(s.energy) * UNIT : 0);
+}
+
+INLINE void D(fill)(T *g, int64_t n, float x) {
+  for (int64_t i = 0; i < n; i += W) D(save)(g + i, all(x), n - i < W ? n - i : W);
+}
+
+// The gradient of a row, whole lines past the caches if it is to go there; `next` is fetched meanwhile.
+INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const struct pull *by, int how, const T *next) {
+  const int64_t C = p->classes, line = 64 / sizeof(T);
+#define SLANT(at, n) \
+  slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
+  int64_t i = 0;
+  if (p->far) {
+    const int64_t ahead = ((64 - ((uintptr_t)g & 63)) & 63) / sizeof(T), head = ahead < C ? ahead : C;
+    for (; i < head; i += W) D(save)(g + i, SLANT(i, head - i < W ? head - i : W), head - i < W ? head - i : W);
+    _Alignas(64) T out[64 / sizeof(T)];
+    for (i = head; i + line <= C; i += line) {
+      if (next) __builtin_prefetch(next + i, 0, 2);
+#pragma GCC unroll 4
+      for (int j = 0; j < line; j += W) D(store)(out + j, SLANT(i + j, W));
+      stream(g + i, out);
+    }
+  }
+  for (; i + 4 * W <= C; i += 4 * W)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4 * W; j += W) D(store)(g + i + j, SLANT(i + j, W));
+  for (; i < C; i += W) D(save)(g + i, SLANT(i, C - i < W ? C - i : W), C - i < W ? C - i : W);
+#undef SLANT
+}
+
+INLINE void D(row)(const struct job *p, int64_t r, const T *next, float *room, int how) {
+  const int64_t C = p->classes;
+  T *g = p->gradient ? (T *)p->gradient + r * p->gradient_row : 0;
+  const struct labels l = labels(p, r, 1);
+  struct sums row = {all(0), all(0), all(0), all(0), all(0), all(0)};
+  struct pull by = {all(NAN), all(0), all(0), all(0), all(0)};
+  struct D(view) z = {0, 0};
+  int64_t label = l.at[0], k = label;
+  V c[3];
+  coefficients(p, r, 1, &l, c);
+  const int quiet = silent(p, c)[0], unread = p->task == COMPLETE && !(how & ENERGY) && (l.ignored[0] || l.unknown[0]);
+  if (unread) p->loss[r] = l.ignored[0] ? 0 : NAN;
+  else z = D(viewed)(p, (const T *)p->logits + r * p->row, room, how);
+  if (p->task == DERIVE) {
+    row.maximum = known(p, r, 1, &by);
+    if (how & ENERGY) k = p->top[r] - p->begin;
+  } else if (!unread) {
+    D(measure)(p, z, &k, how, &row);
+    if (how & ENERGY) row.target = all(label < 0 ? -INFINITY : D(logit)(z, label, how));
+    record(p, r, 1, &row, (I){0} + (int32_t)k);
+    if (p->task == MEASURE) return;
+    if (how & ENERGY) conclude_statistics(p, r, 1, &row, &l, (I){0} + (int32_t)k, c, &by);
+    else conclude(p, r, 1, &row, &l, c[0], &by);
+  }
+  if (!g) return;
+  alike(&by), row.maximum = all(row.maximum[0]);
+  if (quiet || by.scale[0] != by.scale[0]) {
+    D(fill)(g, C, quiet ? 0 : NAN);
+    return;
+  }
+  // what is there instead at the class apart, and at the label; first, for the gradient may replace the logits
+  const int apart = k >= 0 && k < C, other = label >= 0 && label != k;
+  float at_k = 0, at_label = 0;
+  if (apart) at_k = by.peak[0] * slope(p, all(D(logit)(z, k, how)), how)[0];
+  if (other) {
+    V x = all(D(logit)(z, label, how));
+    at_label = (slant(p, x, all(0), row.maximum, &by, how) + by.extra * slope(p, x, how))[0];
+  }
+  D(derive)(p, z, g, row.maximum, &by, how, next);
+  if (other) D(put)(g + label, at_label);
+  if (apart) D(put)(g + k, at_k);
+}
+
+INLINE void D(rows)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
+  for (int64_t r = begin; r < end; r++) D(row)(p, r, r + 1 < end ? (const T *)p->logits + (r + 1) * p->row : 0, room, how);
+}
+
+// --- strips: positions lie together --------------------------------------------------------------------------------
+
+#define LANES (STRIP / W)
+
+// w ≤ S positions from q on of one outer index; e holds their logits, (C, S).
+INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *e, int how) {
+  const int64_t C = p->classes, r = outer * p->inner + q;
+  const int lanes = (w + W - 1) / W, simple = !how;
+  const T *z = (const T *)p->logits + outer * p->row + q;
+  T *g = p->gradient ? (T *)p->gradient + outer * p->gradient_row + q : 0;
+  struct sums row[LANES];
+  struct labels l[LANES];
+  struct pull by[LANES];
+  I k[LANES], quiet[LANES];
+  V c[3];
+#define N(j) (w - (j) * W < W ? w - (j) * W : W)
+  for (int j = 0; j < lanes; j++) {
+    l[j] = labels(p, r + j * W, N(j)), k[j] = l[j].at;
+    row[j] = (struct sums){all(-INFINITY), all(0), all(-INFINITY), all(0), all(0), all(-INFINITY)};
+    if (p->task == DERIVE) row[j].maximum = known(p, r + j * W, N(j), &by[j]);
+    for (int i = 0; p->task == DERIVE && how & ENERGY && i < N(j); i++) k[j][i] = (int32_t)(p->top[r + j * W + i] - p->begin);
+  }
+  for (int64_t i = 0; i < C; i++)
+    for (int j = 0; j < lanes; j++) {
+      const T *at = z + i * p->across + j * W;
+      V x = N(j) == W ? D(load)(at) : D(part)(at, N(j), 0);
+      if (how & TRANSFORMED) x = transformed(p, x);
+      store_f32(e + i * S + j * W, x);
+      if (p->task != DERIVE) row[j].maximum = how & ENERGY ? pick((I)(x > row[j].maximum) | (I)(x != x), x, row[j].maximum) : larger(x, row[j].maximum);
+    }
+  if (p->task != DERIVE) {
+    if (how & ENERGY) {
+      for (int j = 0; j < lanes; j++) k[j] = (I){0} - 1;
+      for (int64_t i = 0; i < C; i++)
+        for (int j = 0; j < lanes; j++) {
+          V x = load_f32(e + i * S + j * W);
+          I found = (k[j] < 0) & ((I)(x == row[j].maximum) | (I)(x != x));
+          k[j] = (found & (int32_t)i) | (~found & k[j]);
+        }
+    }
+    for (int j = 0; j < lanes; j++) {
+      for (int i = 0; i < N(j); i++) {
+        if (k[j][i] >= 0) row[j].apart[i] = e[k[j][i] * S + j * W + i];
+        if (l[j].at[i] >= 0) row[j].target[i] = e[l[j].at[i] * S + j * W + i];
+      }
+      row[j].maximum = larger(all(LOWEST), row[j].maximum);
+    }
+    for (int64_t i = 0; i < C; i++)
+      for (int j = 0; j < lanes; j++) {
+        V d = load_f32(e + i * S + j * W) - row[j].maximum, x = exponential(d);
+        if (how & WEIGHTED) row[j].weighted += p->weight ? times(all(p->weight[i]), d) : d;
+        if (how & ENERGY) row[j].energy += larger(all(-1000.f), d) * x;
+        if (simple) store_f32(e + i * S + j * W, x);
+        row[j].others += pick((I)(k[j] == (int32_t)i), all(0), x);
+      }
+    for (int j = 0; j < lanes; j++) {
+      row[j].others *= UNIT, row[j].energy *= UNIT;
+      record(p, r + j * W, N(j), &row[j], k[j]);
+    }
+    if (p->task == MEASURE) return;
+  }
+  for (int j = 0; j < lanes; j++) {
+    coefficients(p, r + j * W, N(j), &l[j], c);
+    quiet[j] = silent(p, c);
+    if (p->task == DERIVE) continue;
+    if (how & ENERGY) conclude_statistics(p, r + j * W, N(j), &row[j], &l[j], k[j], c, &by[j]);
+    else conclude(p, r + j * W, N(j), &row[j], &l[j], c[0], &by[j]);
+  }
+  if (!g) return;
+  for (int64_t i = 0; i < C; i++)
+    for (int j = 0; j < lanes; j++) {
+      V x = load_f32(e + i * S + j * W), y;
+      if (simple && p->task != DERIVE) {
+        y = pick((I)(k[j] == (int32_t)i), by[j].peak, x * by[j].scale);
+      } else {
+        V s = slope(p, x, how);
+        y = slant(p, x, all(how & WEIGHTED && p->weight ? p->weight[i] : 1), row[j].maximum, &by[j], how);
+        if (how & ENERGY) y = pick((I)(l[j].at == (int32_t)i), y + by[j].extra * s, y);
+        y = pick((I)(k[j] == (int32_t)i), by[j].peak * s, y);
+      }
+      y = pick(quiet[j], all(0), y);
+      store_f32(e + i * S + j * W, y);
+    }
+  const int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < C; i++) {
+    const float *from = e + i * S;
+    T *to = g + i * p->gradient_across;
+    int64_t j = 0;
+    if (p->far && !((uintptr_t)to & 63)) {
+      _Alignas(64) T out[64 / sizeof(T)];
+      for (; j + line <= w; j += line) {
+#pragma GCC unroll 4
+        for (int a = 0; a < line; a += W) D(store)(out + a, load_f32(from + j + a));
+        stream(to + j, out);
+      }
+    }
+    for (; j < w; j += W) D(save)(to + j, load_f32(from + j), w - j < W ? w - j : W);
+  }
+#undef N
+}
+
+INLINE void D(strips)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
+  const int64_t S = crossentropy_strip(p), each = (p->inner + S - 1) / S;
+  for (int64_t t = begin; t < end; t++) {
+    const int64_t q = t % each * S;
+    D(strip)(p, t / each, q, p->inner - q < S ? p->inner - q : S, S, room, how);
+  }
+}
+
+// Rows or strips from begin to end, with room for logits. What is common is compiled apart; the rest asks at each step.
+static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room) {
+  const int how = how_of(p);
+  if (p->inner > 1) how ? D(strips)(p, begin, end, room, how) : D(strips)(p, begin, end, room, 0);
+  else if (how == 0) D(rows)(p, begin, end, room, 0);
+  else if (how == WEIGHTED) D(rows)(p, begin, end, room, WEIGHTED);
+  else if (how == ENERGY) D(rows)(p, begin, end, room, ENERGY);
+  else D(rows)(p, begin, end, room, how);
+  if (p->far) fence();
+}
