@@ -6,12 +6,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 
+CSRC := src/crossentropy/_backends/native/csrc
+
 .PHONY: demo test fuzz mutants browser check docs bench latest matrix lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
-test: $(VENV)/.dev browser
+test: $(VENV)/.dev $(VENV)/.native browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/.dev
@@ -19,6 +21,11 @@ fuzz: $(VENV)/.dev
 
 mutants: $(VENV)/.mutants
 	OMP_NUM_THREADS=1 python tests/mutants.py $(ARGS)
+
+# The compiled kernels, where their sources changed since an installation compiled them.
+$(VENV)/.native: $(wildcard $(CSRC)/*) build_native.py $(VENV)/.dev
+	python build_native.py
+	@touch $@
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
 browser: $(VENV)/.dev

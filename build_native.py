@@ -1,4 +1,4 @@
-"""Compiles the native backend's library: plain C, once for each instruction set, with any compiler that knows vector types.
+"""Compiles the native backend's library: plain C, once for each instruction set, with GCC, Clang or zig.
 
     python build_native.py [--target TARGET] [--output FILE]
 
@@ -19,7 +19,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).parent / "src/crossentropy/_backends/native"
-FLAGS = "-std=gnu11 -O3 -fPIC -ffp-contract=fast -fno-math-errno -fno-trapping-math -fvisibility=hidden".split()
+FLAGS = [
+    "-std=gnu11",
+    "-O3",
+    "-fPIC",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fvisibility=hidden",
+]
 FLAGS += ["-Wall", "-Wextra", "-Wno-psabi", "-Werror"]
 
 X86 = {

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import crossentropy.functional as F
+from backends import FAST, fast
 from crossentropy import LazyLogits, Options, _planner
 from crossentropy.testing import assert_accurate
 
@@ -97,7 +98,7 @@ def with_gradient(loss: Callable[[Tensor], Tensor], leaf: Tensor) -> tuple[Tenso
 
 
 def dense_ways(z: Tensor, y: Tensor, options: dict[str, Any]) -> Iterator[tuple[str, Tensor, Tensor]]:
-    for backend, logits in itertools.product(("auto", "chunked"), (1, 64, 1 << 19)):
+    for backend, logits in itertools.product(("auto", *fast(y)), (1, 64, 1 << 19)):
         with tiles_of(logits):
             loss = lambda x: F.cross_entropy(x, y, **options, options=Options(backend) if backend != "auto" else None)  # noqa: B023, E731
             result, gradient = with_gradient(loss, z)
@@ -109,7 +110,7 @@ def head_ways(z: Tensor, bias: Tensor, y: Tensor, options: dict[str, Any]) -> It
     """Heads whose logits are z + bias exactly: hidden states are the rows of the identity."""
     identity = torch.eye(len(z))
     for budget in (None, 1, 600, 2000):
-        for backend in ("auto", "chunked"):
+        for backend in ("auto", *fast(y)):
             chosen = Options(backend, budget) if budget or backend != "auto" else None
 
             def loss(head: Tensor, chosen: Options | None = chosen) -> Tensor:
@@ -191,18 +192,18 @@ def statistics(input: Tensor, leaf: Tensor, y: Tensor, **more: Any) -> list[Tens
 
 def statistics_ways(z: Tensor, bias: Tensor | None, y: Tensor, options: dict[str, Any]) -> Iterator[tuple[str, list]]:
     if bias is None:
-        for backend, logits in itertools.product(("auto", "chunked"), (1, 64, 1 << 19)):
+        for backend, logits in itertools.product(("auto", *FAST), (1, 64, 1 << 19)):
             with tiles_of(logits):
                 x = z.clone().requires_grad_()
                 yield f"{backend} in tiles of {logits}", statistics(x, x, y, dim=1, **options, options=Options(backend))
         return
     identity, head = torch.eye(len(z)), z.T.clone().requires_grad_()
-    for budget in (None, 1, 600, 2000):
-        chosen = {"linear_weight": head, "linear_bias": bias, "options": Options("chunked", budget)}
+    for backend, budget in itertools.product(FAST, (None, 1, 600, 2000)):
+        chosen = {"linear_weight": head, "linear_bias": bias, "options": Options(backend, budget)}
         *values, slope = statistics(identity, head, y, **chosen, **options)
-        yield f"head in {budget} bytes", [*values, slope.T]
+        yield f"{backend} head in {budget} bytes", [*values, slope.T]
         forward = F.token_statistics(identity, y, **{**chosen, "linear_weight": head.detach()}, **options)
-        yield f"head in {budget} bytes, forward alone", [*forward, slope.T]
+        yield f"{backend} head in {budget} bytes, forward alone", [*forward, slope.T]
     if "softcap" not in options and "logit_scale" not in options:
         *values, slope = statistics(LazyLogits(identity, head, bias), head, y)
         yield "lazy", [*values, slope.T]

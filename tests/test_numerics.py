@@ -7,6 +7,7 @@ import torch.nn.functional as TF
 from torch import Tensor
 
 import crossentropy.functional as F
+from backends import ALL
 from crossentropy import Options
 from crossentropy._logspace import log_softmax, logsumexp, product
 from crossentropy.testing import assert_accurate, hostile_logits
@@ -50,7 +51,7 @@ def budget(z: Tensor, dtype: torch.dtype) -> float:
     return 1 + work * torch.finfo(torch.float32).eps / torch.finfo(dtype).eps if dtype.itemsize == 2 else work
 
 
-@pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
+@pytest.mark.parametrize("backend", ["auto", *ALL])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_and_gradients_of_hostile_logits(kind: str, dtype: torch.dtype, backend: str, device: str) -> None:

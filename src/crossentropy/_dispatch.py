@@ -131,7 +131,7 @@ def select(loss: Loss, asked: str = "auto") -> Selection:
             break
         if asked != "auto":
             raise ArgumentValueError(f"backend {asked!r} cannot execute this loss: {'; '.join(found)} — use 'auto'")
-        reasons += found
+        reasons = tuple(dict.fromkeys((*reasons, *found)))
     else:
         raise AssertionError("no backend: the last one takes every loss")
     selection = Selection(backend, reasons)
@@ -150,7 +150,7 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
         found = (*_transforms(), *_foreign(loss), *backend.eligible(loss))
         if not found:
             return backend
-        reasons += found
+        reasons = tuple(dict.fromkeys((*reasons, *found)))
     raise ArgumentValueError(
         f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)} — cut the rows instead"
     )

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 SWITCH = "CROSSENTROPY_NATIVE"
-"""0 in this environment variable: the library is not used."""
+"""An environment variable: 0 switches the library off, the name of an instruction set chooses that, if it is there."""
 COMPLETE, MEASURE, DERIVE = range(3)
 """Tasks: rows of all classes, from statistics to gradients; statistics of a block of classes; gradients of one."""
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
-SETS = ("none", "SSE4.1", "AVX2", "AVX-512", "NEON")
-"""Instruction sets, by the library's numbers."""
+SETS = ("", "sse4", "avx2", "avx512", "neon")
+"""Instruction sets, by the library's numbers; the first stands for the best."""
 
 _log = logging.getLogger("crossentropy")
 
@@ -74,19 +74,16 @@ class Library(NamedTuple):
     functions: ctypes.CDLL
     parallel: int
     """Address of torch's function that runs a loop by threads."""
+    instructions: int
+    """The instruction set, one of `SETS`."""
 
 
 def run(job: Job) -> None:
     """Do a job."""
     assert LIBRARY is not None
-    job.parallel = LIBRARY.parallel
+    job.parallel, job.isa = LIBRARY.parallel, LIBRARY.instructions
     if LIBRARY.functions.crossentropy_run(ctypes.byref(job)):
         raise MemoryError("no memory for a few logits of each thread")
-
-
-def instruction_set(asked: int = 0) -> str:
-    """The instruction set that the library uses on this machine; another one if it is asked for and can be had."""
-    return SETS[0 if LIBRARY is None else LIBRARY.functions.crossentropy_isa(asked)]
 
 
 def path() -> Path:
@@ -111,16 +108,18 @@ def _parallel_for() -> int:
 
 def _load() -> tuple[Library | None, str]:
     """The library; or none, and why."""
-    if os.environ.get(SWITCH) == "0":
+    wish = os.environ.get(SWITCH, "")
+    if wish == "0":
         return None, f"{SWITCH}=0 switches the compiled library off"
     try:
-        library = Library(_open(path()), _parallel_for())
-        if not library.functions.crossentropy_isa(0):
+        functions = _open(path())
+        instructions = functions.crossentropy_isa(SETS.index(wish) if wish in SETS else 0)
+        if not instructions:
             raise OSError("this processor has none of the instruction sets that it is compiled for")
+        return Library(functions, _parallel_for(), instructions), ""
     except (OSError, AttributeError) as error:
         _log.debug("the compiled library is not used: %s", error)
         return None, f"the compiled library is not there: {error}"
-    return library, ""
 
 
 LIBRARY, MISSING = _load()

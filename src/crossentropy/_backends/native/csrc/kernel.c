@@ -3,6 +3,7 @@
 #include "rows.h"
 
 #define BLOCK 1024  // logits whose largest is found before their exponentials are summed: they stay in the first cache
+#define SHORT 64    // classes whose exponentials are summed before they meet the others: a sum of sums rounds less
 #define STRIP 256   // positions at most that are worked on together
 
 #define T float

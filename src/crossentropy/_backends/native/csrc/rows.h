@@ -1,6 +1,6 @@
 // What belongs to rows, in lanes: from statistics to results and to what makes a gradient. A lane is a row.
 //
-//     m ≥ max z    o = Σ_{c≠k} exp(z_c − m)    a = exp(z_k − m)    s = o + a    t = Σ w (z − m)    e = Σ exp(z − m) (z − m)
+//     m ≥ max z    o = Σ_{c≠k} exp(z_c − m)    a = exp(z_k − m)    s = o + a    t = Σ τ (z − m)    e = Σ exp(z − m) (z − m)
 //     log s, accurate where k is more likely than all others together:  (z_k − m) + log1p(o / a)
 //
 //     G = exp(z − m) (scale + tilt (z − m)) − pull w,  at the class apart `peak`
@@ -44,8 +44,8 @@ INLINE V slant(const struct job *p, V z, V weight, V m, const struct pull *by, i
   if (how & WEIGHTED) g -= by->weighted * weight;
   return how & TRANSFORMED ? g * slope(p, z, how) : g;
 }
-// A weight times a value, where a weight of 0 annihilates infinity.
-INLINE V times(V weight, V value) { return pick((I)(weight == 0.f), all(0), weight * value); }
+// A weight times a value, where a weight of 0 annihilates infinity, but not nan.
+INLINE V times(V weight, V value) { return pick((I)(weight == 0.f) & (I)(value == value), all(0), weight * value); }
 
 // --- n ≤ W rows from r on ------------------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ INLINE V logsumexp(V maximum, V log_of_sum) {
 INLINE void conclude(const struct job *p, int64_t r, int n, const struct sums *row, const struct labels *l, V c, struct pull *by) {
   const struct logarithms log = logarithms(row);
   V label = p->on_label * l->count, loss = times(label, log.information), lift = all(0), scale = c / log.sum;
-  if (p->share != 0) loss += p->uniform * log.total - p->share * row->weighted;
+  if (p->share != 0) loss += p->uniform * log.total - row->weighted;
   if (p->z_loss != 0) {
     V lse = logsumexp(row->maximum, log.total);
     loss += p->z_loss * times(l->count, lse * lse);
@@ -146,7 +146,7 @@ INLINE void alike(struct pull *by) {
 // The statistics of rows, whose class apart is `top` for token statistics, where they are wanted.
 INLINE void record(const struct job *p, int64_t r, int n, const struct sums *row, I top) {
   keep(p->maximum, r, row->maximum, n), keep(p->others, r, row->others, n), keep(p->apart, r, row->apart, n);
-  keep(p->weighted, r, row->weighted * p->share, n), keep(p->energy, r, row->energy, n);
+  keep(p->weighted, r, row->weighted, n), keep(p->energy, r, row->energy, n);
   keep(p->target, r, row->target, n);
   for (int j = 0; j < n && p->top; j++) p->top[r + j] = top[j] + p->begin;
 }

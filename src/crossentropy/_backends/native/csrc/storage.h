@@ -70,7 +70,7 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
   for (; i < e; i += W) {
     const int n = e - i < W ? e - i : W;
     V d = D(logits)(z, i, n, -INFINITY, how) - m, x = exponential(d);
-    if (how & WEIGHTED) t.weighted += filled(p->weight ? times(of_rows(p->weight, i, n), d) : d, n, 0);
+    if (how & WEIGHTED) t.weighted += filled(p->share * (p->weight ? times(of_rows(p->weight, i, n), d) : d), n, 0);
     if (how & ENERGY) t.energy += larger(all(-1000.f), d) * x;
     t.others[0] += k >= 0 ? pick((I)(counted() == (int32_t)(k - i)), all(0), x) : x;
   }
@@ -230,14 +230,19 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
       }
       row[j].maximum = larger(all(LOWEST), row[j].maximum);
     }
-    for (int64_t i = 0; i < C; i++)
-      for (int j = 0; j < lanes; j++) {
-        V d = load_f32(e + i * S + j * W) - row[j].maximum, x = exponential(d);
-        if (how & WEIGHTED) row[j].weighted += p->weight ? times(all(p->weight[i]), d) : d;
-        if (how & ENERGY) row[j].energy += larger(all(-1000.f), d) * x;
-        if (simple) store_f32(e + i * S + j * W, x);
-        row[j].others += pick((I)(k[j] == (int32_t)i), all(0), x);
-      }
+    for (int64_t b = 0; b < C; b += SHORT) {
+      V others[LANES] = {0}, weighted[LANES] = {0}, energy[LANES] = {0};
+      for (int64_t i = b; i < C && i < b + SHORT; i++)
+        for (int j = 0; j < lanes; j++) {
+          V d = load_f32(e + i * S + j * W) - row[j].maximum, x = exponential(d);
+          if (how & WEIGHTED) weighted[j] += p->share * (p->weight ? times(all(p->weight[i]), d) : d);
+          if (how & ENERGY) energy[j] += larger(all(-1000.f), d) * x;
+          if (simple) store_f32(e + i * S + j * W, x);
+          others[j] += pick((I)(k[j] == (int32_t)i), all(0), x);
+        }
+      for (int j = 0; j < lanes; j++)
+        row[j].others += others[j], row[j].weighted += weighted[j], row[j].energy += energy[j];
+    }
     for (int j = 0; j < lanes; j++) {
       row[j].others *= UNIT, row[j].energy *= UNIT;
       record(p, r + j * W, N(j), &row[j], k[j]);
