@@ -16,7 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.compiler import is_compiling
 
-from crossentropy._loss import cpu_multiplies
+from crossentropy import _contract as contract
+from crossentropy._backends.native._small import load
+from crossentropy._dispatch import PLAIN
+from crossentropy._loss import LossTensors, cpu_multiplies
+from crossentropy._reduction import reduce
 from crossentropy._sharding import of_which
 from crossentropy._targets import long
 from crossentropy._tensors import INTEGERS
@@ -35,10 +39,15 @@ _CLASSES = {Tensor, torch.nn.Parameter}
 
 
 def cross_entropy(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
-    """Cross entropy of logits against class indices, if torch computes it accurately; else None."""
+    """Cross entropy of logits against class indices, if it is computed accurately at once; else None."""
+    if is_compiling():
+        return None
+    if _small is not None:
+        loss = _small(input, target, ignore_index, reduction, MOST)
+        if loss is not None:
+            return None if loss.requires_grad and _is_part(input) else loss
     if (
-        is_compiling()
-        or type(input) not in _CLASSES
+        type(input) not in _CLASSES
         or type(target) is not Tensor
         or input.dtype not in _DTYPES
         or target.dtype not in INTEGERS
@@ -54,7 +63,7 @@ def cross_entropy(input: Tensor, target: Tensor, ignore_index: int, reduction: s
         target = long(target)
     try:
         if input.requires_grad and torch.is_grad_enabled():
-            if input.grad_fn is not None and of_which(input, 1) is not None:
+            if _is_part(input):
                 return None
             return _with_gradient(input, target, ignore_index, reduction)
         return _without(input, target, ignore_index, reduction)
@@ -97,6 +106,22 @@ def _of_head(
     except RuntimeError:
         return None
     return cross_entropy(logits, target, ignore_index, reduction)
+
+
+def _is_part(input: Tensor) -> bool:
+    return input.grad_fn is not None and of_which(input, 1) is not None
+
+
+def _gradient(input: Tensor, target: Tensor, ignore_index: int, reduction: str, upstream: Tensor) -> Tensor:
+    """The gradient of logits, which can be differentiated."""
+    x = input.view_as(input)  # without the hooks of the logits, which autograd calls for what is returned
+    pair = contract.resolve(LossTensors(x, target), x.shape, 1, reduction=reduction, ignore_index=ignore_index)
+    loss = contract.make_loss("cross_entropy", x.shape, (pair,))
+    total = reduce(loss, pair[0], reduction, pair[1].out_dtype, PLAIN.compose)
+    return torch.autograd.grad(total, x, upstream, create_graph=True)[0]
+
+
+_small = load(_gradient)
 
 
 def _without(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:

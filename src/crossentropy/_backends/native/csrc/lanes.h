@@ -41,18 +41,41 @@ INLINE V larger(V low, V x) {
 #endif
 }
 
+// Lanes and those that are h (a power of two) away.
+#ifdef __clang__
+#define SHUFFLED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
+#else
+#define SHUFFLED(v, ...) __builtin_shuffle(v, (I){__VA_ARGS__})
+#endif
+#define FOUR(i, h) (i) ^ (h), (i + 1) ^ (h), (i + 2) ^ (h), (i + 3) ^ (h)
+#if W == 16
+#define AWAY(v, h) SHUFFLED(v, FOUR(0, h), FOUR(4, h), FOUR(8, h), FOUR(12, h))
+#elif W == 8
+#define AWAY(v, h) SHUFFLED(v, FOUR(0, h), FOUR(4, h))
+#else
+#define AWAY(v, h) SHUFFLED(v, FOUR(0, h))
+#endif
+
 INLINE float largest(V v) {
-  float t = v[0];
-  for (int i = 1; i < W; i++) t = v[i] > t ? v[i] : t;
-  return t;
+#if W == 16
+  v = larger(v, AWAY(v, 8));
+#endif
+#if W >= 8
+  v = larger(v, AWAY(v, 4));
+#endif
+  v = larger(v, AWAY(v, 2));
+  return larger(v, AWAY(v, 1))[0];
 }
 
 INLINE float total(V v) {
-  float t[W];
-  memcpy(t, &v, sizeof t);
-  for (int h = W / 2; h; h /= 2)
-    for (int i = 0; i < h; i++) t[i] += t[i + h];
-  return t[0];
+#if W == 16
+  v += AWAY(v, 8);
+#endif
+#if W >= 8
+  v += AWAY(v, 4);
+#endif
+  v += AWAY(v, 2);
+  return (v + AWAY(v, 1))[0];
 }
 
 // 2^64 exp(x) for x ≤ 0, to 1 ulp; 0 below −132.1, which is −inf too; nan stays. UNIT, which sums and factors take out
@@ -134,6 +157,9 @@ INLINE void store_f32(float *p, V v) { *(MV *)p = v; }
 INLINE V part_f32(const float *p, int n, float fill) {
 #if W == 16
   return (V)_mm512_mask_loadu_ps((__m512)all(fill), (__mmask16)((1u << n) - 1), p);
+#elif W == 8
+  I there = (I)(counted() < n);
+  return pick(there, (V)_mm256_maskload_ps(p, (__m256i)there), all(fill));
 #else
   V v = all(fill);
   for (int j = 0; j < n; j++) v[j] = p[j];
@@ -143,6 +169,8 @@ INLINE V part_f32(const float *p, int n, float fill) {
 INLINE void rest_f32(float *p, V v, int n) {
 #if W == 16
   _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif W == 8
+  _mm256_maskstore_ps(p, (__m256i)(counted() < n), (__m256)v);
 #else
   for (int j = 0; j < n; j++) p[j] = v[j];
 #endif

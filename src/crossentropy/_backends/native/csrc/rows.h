@@ -138,9 +138,9 @@ INLINE V known(const struct job *p, int64_t r, int n, struct pull *by) {
   return of_rows(p->maximum, r, n);
 }
 
-// The first row's in all lanes.
-INLINE void alike(struct pull *by) {
-  *by = (struct pull){all(by->scale[0]), all(by->tilt[0]), all(by->weighted[0]), all(by->peak[0]), all(by->extra[0])};
+// Lane j's in all lanes.
+INLINE struct pull lane(const struct pull *by, int j) {
+  return (struct pull){all(by->scale[j]), all(by->tilt[j]), all(by->weighted[j]), all(by->peak[j]), all(by->extra[j])};
 }
 
 // The statistics of rows, whose class apart is `top` for token statistics, where they are wanted.

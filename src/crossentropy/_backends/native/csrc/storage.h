@@ -78,34 +78,34 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
   s->weighted += t.weighted, s->energy += t.energy;
 }
 
-// The sums of a row whose class k is apart, none if it is negative; for token statistics k becomes the largest.
-// Plain ones go block by block, which are read from memory once; the others read a row twice.
-INLINE void D(measure)(const struct job *p, struct D(view) z, int64_t *k, int how, struct sums *row) {
+// The sums of a row whose class k is apart, none if it is negative, in a lane. The class apart, which is the largest
+// for token statistics. Plain ones go block by block, which are read from memory once; the others read a row twice.
+INLINE int64_t D(measure)(const struct job *p, struct D(view) z, int64_t k, int how, struct sums *row, int lane) {
   const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY) ? C : BLOCK;
   struct D(partial) s = {{{0}}, {0}, {0}};
-  float apart = how & ENERGY || *k < 0 ? -INFINITY : D(logit)(z, *k, how), m = apart > LOWEST ? apart : LOWEST;
+  float apart = how & ENERGY || k < 0 ? -INFINITY : D(logit)(z, k, how), m = apart > LOWEST ? apart : LOWEST;
   for (int64_t b = 0, e; b < C; b = e) {
     e = C - b < step ? C : b + step;
     const float now = D(top)(z, b, e, how & ENERGY ? -INFINITY : m, how);
     if (how & ENERGY) {
-      *k = D(first)(p, z, now, how), apart = now, m = now < LOWEST ? LOWEST : now;
+      k = D(first)(p, z, now, how), apart = now, m = now < LOWEST ? LOWEST : now;
     } else if (now > m) {
-      const V by = exponential(all(m - now)) * UNIT;
-      for (int j = 0; j < 4; j++) s.others[j] *= by;
+      for (int j = 0; b && j < 4; j++) s.others[j] *= exponential(all(m - now)) * UNIT;
       m = now;
     }
     for (int64_t a = b, o; a < e; a = o) {
       o = e - a < BLOCK ? e : a + BLOCK;
-      const int64_t at = *k >= a && *k < o ? *k - (*k - a) % W : o, next = o - at < W ? o : at + W;
+      const int64_t at = k >= a && k < o ? k - (k - a) % W : o, next = o - at < W ? o : at + W;
       D(add)(p, z, a, at, all(m), -1, how, &s);
-      if (at < o) D(add)(p, z, at, next, all(m), *k, how, &s);
+      if (at < o) D(add)(p, z, at, next, all(m), k, how, &s);
       if (next < o) D(add)(p, z, next, o, all(m), -1, how, &s);
     }
   }
-  row->maximum = all(m), row->apart = all(apart);
-  row->others = all(total((s.others[0] + s.others[1]) + (s.others[2] + s.others[3])) * UNIT);
-  row->weighted = all(how & WEIGHTED ? total(s.weighted) : 0);
-  row->energy = all(how & ENERGY ? total(s.energy) * UNIT : 0);
+  row->maximum[lane] = m, row->apart[lane] = apart;
+  row->others[lane] = total((s.others[0] + s.others[1]) + (s.others[2] + s.others[3])) * UNIT;
+  if (how & WEIGHTED) row->weighted[lane] = total(s.weighted);
+  if (how & ENERGY) row->energy[lane] = total(s.energy) * UNIT;
+  return k;
 }
 
 INLINE void D(fill)(T *g, int64_t n, float x) {
@@ -136,51 +136,61 @@ INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const st
 #undef SLANT
 }
 
-INLINE void D(row)(const struct job *p, int64_t r, const T *next, float *room, int how) {
-  const int64_t C = p->classes;
-  T *g = p->gradient ? (T *)p->gradient + r * p->gradient_row : 0;
-  const struct labels l = labels(p, r, 1);
-  struct sums row = {all(0), all(0), all(0), all(0), all(0), all(0)};
-  struct pull by = {all(NAN), all(0), all(0), all(0), all(0)};
-  struct D(view) z = {0, 0};
-  int64_t label = l.at[0], k = label;
-  V c[3];
-  coefficients(p, r, 1, &l, c);
-  const int quiet = silent(p, c)[0], unread = p->task == COMPLETE && !(how & ENERGY) && (l.ignored[0] || l.unknown[0]);
-  if (unread) p->loss[r] = l.ignored[0] ? 0 : NAN;
-  else z = D(viewed)(p, (const T *)p->logits + r * p->row, room, how);
-  if (p->task == DERIVE) {
-    row.maximum = known(p, r, 1, &by);
-    if (how & ENERGY) k = p->top[r] - p->begin;
-  } else if (!unread) {
-    D(measure)(p, z, &k, how, &row);
-    if (how & ENERGY) row.target = all(label < 0 ? -INFINITY : D(logit)(z, label, how));
-    record(p, r, 1, &row, (I){0} + (int32_t)k);
-    if (p->task == MEASURE) return;
-    if (how & ENERGY) conclude_statistics(p, r, 1, &row, &l, (I){0} + (int32_t)k, c, &by);
-    else conclude(p, r, 1, &row, &l, c[0], &by);
-  }
-  if (!g) return;
-  alike(&by), row.maximum = all(row.maximum[0]);
-  if (quiet || by.scale[0] != by.scale[0]) {
-    D(fill)(g, C, quiet ? 0 : NAN);
-    return;
-  }
+// The gradient of a row, from lane j of what makes it, whose class apart is k.
+INLINE void D(gradient)(
+    const struct job *p, struct D(view) z, T *g, int64_t label, int64_t k, V m, const struct pull *by, int how, const T *next) {
   // what is there instead at the class apart, and at the label; first, for the gradient may replace the logits
-  const int apart = k >= 0 && k < C, other = label >= 0 && label != k;
+  const int apart = k >= 0 && k < p->classes, other = label >= 0 && label != k;
   float at_k = 0, at_label = 0;
-  if (apart) at_k = by.peak[0] * slope(p, all(D(logit)(z, k, how)), how)[0];
+  if (apart) at_k = by->peak[0] * slope(p, all(D(logit)(z, k, how)), how)[0];
   if (other) {
     V x = all(D(logit)(z, label, how));
-    at_label = (slant(p, x, all(0), row.maximum, &by, how) + by.extra * slope(p, x, how))[0];
+    at_label = (slant(p, x, all(0), m, by, how) + by->extra * slope(p, x, how))[0];
   }
-  D(derive)(p, z, g, row.maximum, &by, how, next);
+  D(derive)(p, z, g, m, by, how, next);
   if (other) D(put)(g + label, at_label);
   if (apart) D(put)(g + k, at_k);
 }
 
+// n ≤ W rows from r on: the sums of each, then what follows of them for all at once, then the gradient of each.
+INLINE void D(group)(const struct job *p, int64_t r, int n, const T *next, float *room, int how) {
+  const struct labels l = labels(p, r, n);
+  struct sums row = {all(0), all(0), all(0), all(0), all(0), all(0)};
+  struct pull by;
+  struct D(view) z[W];
+  V c[3];
+  I k = l.at;
+  coefficients(p, r, n, &l, c);
+  const I quiet = silent(p, c);
+  if (p->task == DERIVE) row.maximum = known(p, r, n, &by);
+  for (int j = 0; j < n; j++) {
+    if (p->task == COMPLETE && !(how & ENERGY) && (l.ignored[j] || l.unknown[j])) continue;
+    z[j] = D(viewed)(p, (const T *)p->logits + (r + j) * p->row, room, how);
+    if (p->task != DERIVE) k[j] = D(measure)(p, z[j], k[j], how, &row, j);
+    else if (how & ENERGY) k[j] = (int32_t)(p->top[r + j] - p->begin);
+    if (how & ENERGY) row.target[j] = l.at[j] < 0 ? -INFINITY : D(logit)(z[j], l.at[j], how);
+  }
+  if (p->task != DERIVE) record(p, r, n, &row, k);
+  if (p->task == MEASURE) return;
+  if (p->task == COMPLETE) {
+    if (how & ENERGY) conclude_statistics(p, r, n, &row, &l, k, c, &by);
+    else conclude(p, r, n, &row, &l, c[0], &by);
+  }
+  for (int j = 0; p->gradient && j < n; j++) {
+    T *g = (T *)p->gradient + (r + j) * p->gradient_row;
+    const struct pull one = lane(&by, j);
+    if (quiet[j] || one.scale[0] != one.scale[0]) D(fill)(g, p->classes, quiet[j] ? 0 : NAN);
+    else D(gradient)(p, z[j], g, l.at[j], k[j], all(row.maximum[j]), &one, how, next);
+  }
+}
+
+// Short rows go together: what follows of their sums costs as much as a hundred exponentials. Long ones stay in cache.
 INLINE void D(rows)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
-  for (int64_t r = begin; r < end; r++) D(row)(p, r, r + 1 < end ? (const T *)p->logits + (r + 1) * p->row : 0, room, how);
+  const int most = how & TRANSFORMED || p->classes > BLOCK ? 1 : W;
+  for (int64_t r = begin; r < end; r += most) {
+    const int n = end - r < most ? (int)(end - r) : most;
+    D(group)(p, r, n, r + n < end ? (const T *)p->logits + (r + n) * p->row : 0, room, how);
+  }
 }
 
 // --- strips: positions lie together --------------------------------------------------------------------------------

@@ -1,0 +1,56 @@
+"""Small problems in one call: `csrc/small.cpp`, which was compiled for one minor version of torch."""
+
+import ctypes
+import logging
+import sys
+import sysconfig
+from collections.abc import Callable
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from crossentropy._backends.native._library import LIBRARY, MISSING
+
+CrossEntropy = Callable[[Tensor, Tensor, int, str, int], Tensor | None]
+"""Of logits, labels, ignore_index, reduction and the most logits: the loss, or None where it is not plain."""
+Gradient = Callable[[Tensor, Tensor, int, str, Tensor], Tensor]
+"""Of logits, labels, ignore_index, reduction and upstream: the gradient, which can be differentiated."""
+
+_log = logging.getLogger("crossentropy")
+
+
+def path() -> Path:
+    """Where the library is, if it is there."""
+    version = "_".join(torch.__version__.split(".")[:2])
+    return Path(__file__).with_name(f"libcrossentropy_small_{version}.so")
+
+
+def load(gradient: Gradient) -> CrossEntropy | None:
+    """The library's function, if there is one for this torch and this Python."""
+    try:
+        return _loaded(gradient)
+    except ImportError as error:
+        _log.debug("small problems go to torch: %s", error)
+        return None
+
+
+def _loaded(gradient: Gradient) -> CrossEntropy:
+    file = path()
+    if LIBRARY is None or not file.is_file():
+        raise ImportError(MISSING or f"{file.name} was not built")
+    if sys.implementation.name != "cpython" or sysconfig.get_config_var("Py_GIL_DISABLED"):
+        raise ImportError(f"{file.name} is for CPython with its lock")
+    spec = spec_from_file_location("small", file, loader=ExtensionFileLoader("small", str(file)))
+    assert spec is not None
+    assert spec.loader is not None
+    library = module_from_spec(spec)
+    spec.loader.exec_module(library)
+    known = torch.empty(0)
+    if library.address(known) != known._cdata:
+        raise ImportError(f"{file.name} does not find tensors where this torch has them")
+    run = ctypes.cast(LIBRARY.functions.crossentropy_run, ctypes.c_void_p).value
+    library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, gradient)
+    return library.cross_entropy

@@ -1,0 +1,215 @@
+// Small problems, whose calls cost more than their arithmetic: guards, memory, kernel and node of the graph in one call
+// from Python. For one minor version of torch, and every Python (its stable ABI).
+//
+// What is not plain float32 or bfloat16 logits (N, C) and int64 labels (N), on a CPU, with nobody watching, gives None: the
+// caller goes the long way. So does what is wrong, which the long way says better.
+#define Py_LIMITED_API 0x030a0000
+#include <Python.h>
+
+#include <numeric>
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/SavedTensorHooks.h>
+#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/forward_grad.h>
+#include <torch/csrc/autograd/graph_task.h>
+
+extern "C" {
+#include "job.h"
+}
+
+// Tensors in Python, as libtorch_python has them. (Its header is for one version of Python, and doubles the compilation.)
+// `address` shows that the tensor is where it is believed to be, which is tested before anything is computed.
+struct THPVariable {
+  PyObject_HEAD
+  at::Tensor tensor;
+};
+extern PyObject *THPVariableClass, *ParameterClass;
+PyObject *THPVariable_Wrap(const at::TensorBase &);
+static const at::Tensor &unwrapped(PyObject *x) { return reinterpret_cast<THPVariable *>(x)->tensor; }
+
+namespace {
+
+decltype(&crossentropy_run) run;
+decltype(job::parallel) parallel;
+int32_t isa;
+PyObject *differentiable;
+
+enum Reduction { NONE, MEAN, SUM };
+const char *const NAMES[] = {"none", "mean", "sum"};
+
+struct Question {
+  int64_t ignore_index, reduction, counted;
+};
+
+// --- guards --------------------------------------------------------------------------------------------------------
+
+// Neither subclasses, transforms, modes, tracers and autocast, nor hooks on what is saved, nor forward mode.
+bool unwatched() {
+  const auto keys = c10::impl::tls_local_dispatch_key_set();
+  return keys.included_ == c10::default_included_set && keys.excluded_ == c10::default_excluded_set &&
+      !at::SavedTensorDefaultHooks::get_hooks() && !torch::autograd::ForwardADLevel::try_get_by_idx(0);
+}
+
+bool plain(const at::Tensor &x) {
+  using K = c10::DispatchKey;
+  constexpr c10::DispatchKeySet keys({K::CPU, K::ADInplaceOrView, K::AutogradCPU, K::AutocastCPU});
+  return x.key_set() == keys && x.is_contiguous();
+}
+
+bool small(const at::Tensor &z, const at::Tensor &y, int64_t most) {
+  return unwatched() && plain(z) && plain(y) && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) &&
+      y.scalar_type() == at::kLong && z.dim() == 2 && y.dim() == 1 && y.size(0) == z.size(0) && z.numel() > 0 &&
+      z.numel() <= most;
+}
+
+// How many labels count; −1 if one is no class.
+int64_t counted(const at::Tensor &y, int64_t classes, int64_t ignore_index) {
+  const int64_t *label = y.const_data_ptr<int64_t>(), *end = label + y.numel();
+  int64_t n = 0;
+  for (; label < end; label++)
+    if (*label != ignore_index) {
+      if (*label < 0 || *label >= classes) return -1;
+      n++;
+    }
+  return n;
+}
+
+// --- loss and gradient ---------------------------------------------------------------------------------------------
+
+at::Tensor empty(at::IntArrayRef shape, at::ScalarType dtype) { return at::Tensor(at::detail::empty_cpu(shape, dtype)); }
+
+// The loss, and the gradient if there is room for it.
+at::Tensor loss(const at::Tensor &z, const at::Tensor &y, const Question &q, const at::Tensor &gradient) {
+  const int64_t rows = z.size(0), classes = z.size(1);
+  const float coefficient = q.reduction == MEAN ? 1.f / static_cast<float>(q.counted) : 1.f;
+  const bool summed = q.reduction != NONE;
+  c10::SmallVector<float, 256> terms(summed ? rows : 0);
+  at::Tensor result = empty(summed ? at::IntArrayRef() : at::IntArrayRef(&rows, 1), at::kFloat);
+  job p{};
+  p.task = COMPLETE, p.dtype = z.scalar_type() == at::kFloat ? FLOAT32 : BFLOAT16, p.isa = isa, p.parallel = parallel;
+  p.outer = rows, p.inner = p.across = p.gradient_across = 1, p.classes = p.row = p.gradient_row = classes;
+  p.logits = z.const_data_ptr(), p.label = y.const_data_ptr<int64_t>(), p.ignore_index = q.ignore_index;
+  p.coefficient = &coefficient, p.inner_scale = p.outer_scale = p.on_label = 1;
+  p.loss = summed ? terms.data() : result.mutable_data_ptr<float>();
+  if (gradient.defined()) p.gradient = gradient.mutable_data_ptr();
+  if (run(&p)) throw std::bad_alloc();
+  if (summed) {
+    const double sum = std::accumulate(terms.begin(), terms.end(), 0.), divisor = static_cast<double>(q.counted);
+    *result.mutable_data_ptr<float>() = static_cast<float>(q.reduction == MEAN ? sum / divisor : sum);
+  }
+  return z.scalar_type() == at::kFloat ? result : result.to(z.scalar_type());
+}
+
+struct Holding {  // the interpreter, in threads of autograd
+  PyGILState_STATE state = PyGILState_Ensure();
+  ~Holding() { PyGILState_Release(state); }
+};
+
+// The gradient as a function of logits and upstream, from Python.
+at::Tensor differentiably(const at::Tensor &z, const at::Tensor &y, int64_t ignore_index, int64_t reduction, const at::Tensor &upstream) {
+  Holding interpreter;
+  PyObject *found = PyObject_CallFunction(
+      differentiable, "NNLsN", THPVariable_Wrap(z), THPVariable_Wrap(y), static_cast<long long>(ignore_index),
+      NAMES[reduction], THPVariable_Wrap(upstream));
+  if (!found) {
+    PyErr_Print();
+    throw std::runtime_error("the gradient of cross_entropy cannot be differentiated here");
+  }
+  at::Tensor gradient = unwrapped(found);
+  Py_DecRef(found);
+  return gradient;
+}
+
+struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
+  static at::Tensor forward(
+      torch::autograd::AutogradContext *ctx, const at::Tensor &z, const at::Tensor &y, const Question &q) {
+    at::Tensor gradient = empty(z.sizes(), z.scalar_type()), result = loss(z, y, q, gradient);
+    ctx->save_for_backward({z, y});
+    ctx->saved_data["gradient"] = std::move(gradient);
+    ctx->saved_data["ignore_index"] = q.ignore_index;
+    ctx->saved_data["reduction"] = q.reduction;
+    return result;
+  }
+
+  // Where the graph is freed the gradient is scaled in place: no one else will see it. What autograd saved is not touched,
+  // so the logits may have been changed since; a second call finds nothing, looks for it, and so raises as usual.
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext *ctx, const torch::autograd::variable_list &upstreams) {
+    const int64_t reduction = ctx->saved_data["reduction"].toInt();
+    const at::Tensor &upstream = upstreams[0];
+    at::IValue &ready = ctx->saved_data["gradient"];
+    at::Tensor result;
+    if (c10::GradMode::is_enabled() || ready.isNone()) {
+      const auto saved = ctx->get_saved_variables();
+      result = differentiably(saved[0], saved[1], ctx->saved_data["ignore_index"].toInt(), reduction, upstream);
+    } else if (reduction == NONE) {
+      const at::Tensor by = upstream.unsqueeze(1);
+      result = ready.toTensor().mul(by).masked_fill(by.eq(0), 0);  // rows that were left out, whatever they are
+    } else if (torch::autograd::get_current_graph_task_keep_graph() || !plain(upstream)) {
+      result = ready.toTensor().mul(upstream);
+    } else {
+      result = std::exchange(ready, at::IValue()).toTensor();
+      if (upstream.scalar_type() != at::kFloat || *upstream.const_data_ptr<float>() != 1) result.mul_(upstream);
+    }
+    return {result, at::Tensor(), at::Tensor()};
+  }
+};
+
+// --- Python --------------------------------------------------------------------------------------------------------
+
+struct Released {  // the interpreter, for others, while we compute
+  PyThreadState *state = PyEval_SaveThread();
+  ~Released() { PyEval_RestoreThread(state); }
+};
+
+at::Tensor computed(const at::Tensor &z, const at::Tensor &y, Question q, int64_t most) {
+  if (!small(z, y, most)) return {};
+  Released interpreter;
+  q.counted = counted(y, z.size(1), q.ignore_index);
+  if (q.counted < 0) return {};
+  return z.requires_grad() && c10::GradMode::is_enabled() ? CrossEntropy::apply(z, y, q) : loss(z, y, q, {});
+}
+
+bool is_tensor(PyObject *x) { return Py_TYPE(x) == reinterpret_cast<PyTypeObject *>(THPVariableClass); }
+bool is_parameter(PyObject *x) { return Py_TYPE(x) == reinterpret_cast<PyTypeObject *>(ParameterClass); }
+
+// cross_entropy(input, target, ignore_index, reduction, most logits)
+PyObject *cross_entropy(PyObject *, PyObject *const *a, Py_ssize_t n) {
+  if (n == 5 && (is_tensor(a[0]) || is_parameter(a[0])) && is_tensor(a[1]) && PyLong_CheckExact(a[2]) && PyUnicode_CheckExact(a[3])) {
+    int64_t reduction = NONE;
+    while (reduction <= SUM && PyUnicode_CompareWithASCIIString(a[3], NAMES[reduction])) reduction++;
+    const long long ignore_index = PyLong_AsLongLong(a[2]), most = PyLong_AsLongLong(a[4]);
+    if (reduction <= SUM && !PyErr_Occurred()) {
+      try {
+        const at::Tensor result = computed(unwrapped(a[0]), unwrapped(a[1]), {ignore_index, reduction, 0}, most);
+        if (result.defined()) return THPVariable_Wrap(result);
+      } catch (const std::exception &) {  // no memory, say
+      }
+    }
+    PyErr_Clear();
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject *address(PyObject *, PyObject *x) { return PyLong_FromVoidPtr(unwrapped(x).unsafeGetTensorImpl()); }
+
+// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, what is called for derivatives)
+PyObject *prepare(PyObject *, PyObject *arguments) {
+  unsigned long long of_run, of_parallel;
+  if (!PyArg_ParseTuple(arguments, "KKiO", &of_run, &of_parallel, &isa, &differentiable)) return nullptr;
+  run = reinterpret_cast<decltype(run)>(of_run), parallel = reinterpret_cast<decltype(parallel)>(of_parallel);
+  Py_IncRef(differentiable);
+  Py_RETURN_NONE;
+}
+
+PyMethodDef methods[] = {
+    {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(cross_entropy)), METH_FASTCALL, nullptr},
+    {"address", address, METH_O, nullptr},
+    {"prepare", prepare, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "small", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit_small() { return PyModule_Create(&module); }
