@@ -2,17 +2,22 @@
 
     python build_native.py [--target TARGET] [--output FILE]
 
+Small problems have a library of their own, in C++ with the headers of the torch that is installed: it is compiled beside
+the other on Linux where there are these, Python's and a C++ compiler ($CXX, or c++).
+
 By default with the compiler of this machine ($CC, or cc), into the package in `src`, where an editable installation
 finds it. TARGET is one of those below; any machine compiles for them with zig, which is a package (ziglang).
 """
 
 import argparse
+import importlib.util
 import os
 import platform
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -96,6 +101,24 @@ def build(target: Target, command: list[str], output: Path, *flags: str) -> None
         whole.replace(output)
 
 
+def build_small() -> None:
+    """Compile the library for small problems, for the torch of this Python and for any Python."""
+    found, python = importlib.util.find_spec("torch"), Path(sysconfig.get_paths()["include"])
+    command = shlex.split(os.environ.get("CXX", "c++"))
+    if sys.platform != "linux" or found is None or found.origin is None or not (python / "Python.h").is_file():
+        return
+    torch = Path(found.origin).parent
+    if not (torch / "include").is_dir() or not command or not shutil.which(command[0]):
+        return
+    version = "_".join((torch / "version.py").read_text().split("__version__ = '")[1].split(".")[:2])
+    command += ["-std=c++20", "-O2", "-fPIC", "-shared", "-s", "-fvisibility=hidden", "-Wall", "-Werror"]
+    command += [f"-isystem{torch / 'include'}", f"-isystem{python}", str(FOLDER / "csrc/small.cpp"), f"-L{torch / 'lib'}"]
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        whole = Path(folder) / f"libcrossentropy_small_{version}.so"
+        subprocess.run([*command, "-ltorch_python", "-ltorch_cpu", "-lc10", "-o", str(whole)], check=True)
+        whole.replace(FOLDER / whole.name)
+
+
 def main() -> int:
     """Compile as the command line says."""
     parser = argparse.ArgumentParser(description="Compile the native backend's library.")
@@ -109,6 +132,8 @@ def main() -> int:
         print(f"No compiled library {why}: torch's operators are used instead.")
         return 0
     build(target, command, arguments.output or FOLDER / target.library)
+    if not (arguments.target or arguments.output):
+        build_small()
     return 0
 
 

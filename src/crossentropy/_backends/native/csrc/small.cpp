@@ -113,15 +113,20 @@ at::Tensor differentiably(const at::Tensor &z, const at::Tensor &y, int64_t igno
       differentiable, "NNLsN", THPVariable_Wrap(z), THPVariable_Wrap(y), static_cast<long long>(ignore_index),
       NAMES[reduction], THPVariable_Wrap(upstream));
   if (!found) {
-    PyErr_Print();
-    throw std::runtime_error("the gradient of cross_entropy cannot be differentiated here");
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *text = PyObject_Str(value);
+    throw std::runtime_error(PyUnicode_AsUTF8AndSize(text, nullptr));
   }
   at::Tensor gradient = unwrapped(found);
   Py_DecRef(found);
   return gradient;
 }
 
-struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
+}  // namespace
+
+// A name of its own, which graphs show.
+struct SmallCrossEntropy : torch::autograd::Function<SmallCrossEntropy> {
   static at::Tensor forward(
       torch::autograd::AutogradContext *ctx, const at::Tensor &z, const at::Tensor &y, const Question &q) {
     at::Tensor gradient = empty(z.sizes(), z.scalar_type()), result = loss(z, y, q, gradient);
@@ -139,22 +144,26 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     const int64_t reduction = ctx->saved_data["reduction"].toInt();
     const at::Tensor &upstream = upstreams[0];
     at::IValue &ready = ctx->saved_data["gradient"];
-    at::Tensor result;
     if (c10::GradMode::is_enabled() || ready.isNone()) {
       const auto saved = ctx->get_saved_variables();
-      result = differentiably(saved[0], saved[1], ctx->saved_data["ignore_index"].toInt(), reduction, upstream);
-    } else if (reduction == NONE) {
-      const at::Tensor by = upstream.unsqueeze(1);
-      result = ready.toTensor().mul(by).masked_fill(by.eq(0), 0);  // rows that were left out, whatever they are
-    } else if (torch::autograd::get_current_graph_task_keep_graph() || !plain(upstream)) {
-      result = ready.toTensor().mul(upstream);
-    } else {
-      result = std::exchange(ready, at::IValue()).toTensor();
-      if (upstream.scalar_type() != at::kFloat || *upstream.const_data_ptr<float>() != 1) result.mul_(upstream);
+      return {differentiably(saved[0], saved[1], ctx->saved_data["ignore_index"].toInt(), reduction, upstream), {}, {}};
     }
-    return {result, at::Tensor(), at::Tensor()};
+    const bool kept = torch::autograd::get_current_graph_task_keep_graph(), ours = !kept && plain(upstream);
+    at::Tensor result = kept ? ready.toTensor() : std::exchange(ready, at::IValue()).toTensor();
+    if (reduction == NONE) {
+      const at::Tensor by = upstream.unsqueeze(1);
+      result = ours ? result.mul_(by) : result.mul(by);
+      result.masked_fill_(by.eq(0), 0);  // rows that are left out, whatever they are
+    } else if (!ours) {
+      result = result.mul(upstream);
+    } else if (upstream.scalar_type() != at::kFloat || *upstream.const_data_ptr<float>() != 1) {
+      result.mul_(upstream);
+    }
+    return {result, {}, {}};
   }
 };
+
+namespace {
 
 // --- Python --------------------------------------------------------------------------------------------------------
 
@@ -168,7 +177,7 @@ at::Tensor computed(const at::Tensor &z, const at::Tensor &y, Question q, int64_
   Released interpreter;
   q.counted = counted(y, z.size(1), q.ignore_index);
   if (q.counted < 0) return {};
-  return z.requires_grad() && c10::GradMode::is_enabled() ? CrossEntropy::apply(z, y, q) : loss(z, y, q, {});
+  return z.requires_grad() && c10::GradMode::is_enabled() ? SmallCrossEntropy::apply(z, y, q) : loss(z, y, q, {});
 }
 
 bool is_tensor(PyObject *x) { return Py_TYPE(x) == reinterpret_cast<PyTypeObject *>(THPVariableClass); }
