@@ -2,8 +2,8 @@
 
     python build_native.py [--target TARGET] [--output FILE]
 
-Small problems have a library of their own, in C++ with the headers of the torch that is installed: it is compiled beside
-the other on Linux where there are these, Python's and a C++ compiler ($CXX, or c++).
+Small problems have a library of their own, in C++ with the headers of the torch that is installed. It is compiled too,
+on Linux, where there are these, Python's and a C++ compiler ($CXX, or c++).
 
 By default with the compiler of this machine ($CC, or cc), into the package in `src`, where an editable installation
 finds it. TARGET is one of those below; any machine compiles for them with zig, which is a package (ziglang).
@@ -112,7 +112,12 @@ def build_small() -> None:
         return
     version = "_".join((torch / "version.py").read_text().split("__version__ = '")[1].split(".")[:2])
     command += ["-std=c++20", "-O2", "-fPIC", "-shared", "-s", "-fvisibility=hidden", "-Wall", "-Werror"]
-    command += [f"-isystem{torch / 'include'}", f"-isystem{python}", str(FOLDER / "csrc/small.cpp"), f"-L{torch / 'lib'}"]
+    command += [
+        f"-isystem{torch / 'include'}",
+        f"-isystem{python}",
+        str(FOLDER / "csrc/small.cpp"),
+        f"-L{torch / 'lib'}",
+    ]
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         whole = Path(folder) / f"libcrossentropy_small_{version}.so"
         subprocess.run([*command, "-ltorch_python", "-ltorch_cpu", "-lc10", "-o", str(whole)], check=True)

@@ -1,4 +1,4 @@
-"""Small problems in one call of compiled code: its numbers, what it keeps of every promise, and what it leaves alone."""
+"""Small problems in one call of compiled code: its numbers, every promise, and what it leaves alone."""
 
 import gc
 import os
@@ -48,7 +48,9 @@ def was_small(loss: Tensor) -> bool:
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("shape", [(1, 1), (1, 2), (7, 3), (32, 10), (33, 17), (256, 100), (9, 1025), (64, 4099)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 2), (7, 3), (32, 10), (33, 17), (256, 100), (9, 1025), (64, 4099)], ids=str
+)
 def test_loss_and_gradient_are_what_float64_says(shape: tuple[int, int], dtype: torch.dtype, reduction: str) -> None:
     """Sums in float32 err by an ulp or two; loss and gradient are rounded once, the product with upstream again."""
     z, y = problem(*shape, dtype)
@@ -167,18 +169,18 @@ def test_the_gradient_that_can_be_differentiated_keeps_its_digits() -> None:
     torch.testing.assert_close(first[0, 0].item(), -(2.718281828459045**-60), rtol=1e-6, atol=0)
 
 
-def test_a_hook_is_called_once_for_each_gradient() -> None:
-    for create_graph in (False, True):
-        z, y = problem()
-        x, seen = z * 1, []
-        z.register_hook(lambda g: seen.append("leaf"))
-        x.register_hook(lambda g: seen.append("logits"))
-        x.retain_grad()
-        loss = F.cross_entropy(x, y)
-        assert was_small(loss)
-        loss.register_hook(lambda g: seen.append("loss"))
-        torch.autograd.grad(loss, z, create_graph=create_graph)
-        assert seen == ["loss", "logits", "leaf"]
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_is_called_once_for_each_gradient(create_graph: bool) -> None:
+    z, y = problem()
+    x, seen = z * 1, []
+    z.register_hook(lambda g: seen.append("leaf"))
+    x.register_hook(lambda g: seen.append("logits"))
+    x.retain_grad()
+    loss = F.cross_entropy(x, y)
+    assert was_small(loss)
+    loss.register_hook(lambda g: seen.append("loss"))
+    torch.autograd.grad(loss, z, create_graph=create_graph)
+    assert seen == ["loss", "logits", "leaf"]
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
@@ -187,9 +189,7 @@ def test_a_graph_serves_as_often_as_it_is_kept(reduction: str) -> None:
     loss = F.cross_entropy(z, y, reduction=reduction)
     assert was_small(loss)
     upstream = torch.full_like(loss, 3.0)
-    first, second, last = (
-        torch.autograd.grad(loss, z, upstream, retain_graph=keep)[0] for keep in (True, True, False)
-    )
+    first, second, last = (torch.autograd.grad(loss, z, upstream, retain_graph=keep)[0] for keep in (True, True, False))
     expected = TF.cross_entropy(z, y, reduction=reduction)
     (exact,) = torch.autograd.grad(expected, z, upstream)
     for gradient in (first, second, last):

@@ -1,14 +1,14 @@
-"""Tiny problems, which torch's own operators solve before a chunk could be planned.
+"""Tiny problems, which one call solves before a chunk could be planned.
 
-Up to 2^20 logits the memory is small and the cost is that of calls, so torch computes the loss wherever its result is
-as accurate as promised. That is looked at, not hoped for:
+Up to 2^20 logits the memory is small and the cost is that of calls. Plain ones take one of compiled code, where that is
+there. Else torch computes the loss wherever its result is as accurate as promised. That is looked at, not hoped for:
 
     no gradient    the loss is at least 1/8: each row is off by a few roundings of 1 + its loss
     gradient       no log-probability is above −1/8: p_y − 1 loses at most 3 bits
     gradient       none is above −2^−26 in float64, where p_y − 1 keeps float32's bits
 
 Otherwise, for a nan, and for arguments that torch refuses, `cross_entropy` gives None: the caller goes the long way.
-Measured for (32, 10), all calls in between included: 2.4 µs beside torch's 6.4 without a gradient.
+Measured for (32, 10) without a gradient, all calls included: torch 5.4 µs, compiled code 2.4, torch's operators 7.0.
 """
 
 import torch
@@ -46,6 +46,10 @@ def cross_entropy(input: Tensor, target: Tensor, ignore_index: int, reduction: s
         loss = _small(input, target, ignore_index, reduction, MOST)
         if loss is not None:
             return None if loss.requires_grad and _is_part(input) else loss
+    return _by_torch(input, target, ignore_index, reduction)
+
+
+def _by_torch(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
     if (
         type(input) not in _CLASSES
         or type(target) is not Tensor
@@ -105,10 +109,11 @@ def _of_head(
         logits = F.linear(input, weight, bias)
     except RuntimeError:
         return None
-    return cross_entropy(logits, target, ignore_index, reduction)
+    return _by_torch(logits, target, ignore_index, reduction)  # None of a nan: 0 · nan would reach the head's gradient
 
 
 def _is_part(input: Tensor) -> bool:
+    """Whether the logits are one process's part of the classes, as far as the graph tells."""
     return input.grad_fn is not None and of_which(input, 1) is not None
 
 
@@ -122,6 +127,7 @@ def _gradient(input: Tensor, target: Tensor, ignore_index: int, reduction: str, 
 
 
 _small = load(_gradient)
+"""The loss by compiled code, or None where it is not plain; absent where there is no such code."""
 
 
 def _without(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:

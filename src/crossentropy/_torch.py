@@ -213,6 +213,14 @@ def version(x: Tensor) -> int:
     return x._version
 
 
+_has_address = _found("Tensor._cdata") is not None
+
+
+def address(x: Tensor) -> int | None:
+    """Where the tensor is that a Python object stands for. Absent: None, and nothing looks there."""
+    return x._cdata if _has_address else None
+
+
 _has_base = _found("Tensor._base") is not None
 
 

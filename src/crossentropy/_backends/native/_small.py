@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._backends.native._library import LIBRARY, MISSING
+from crossentropy._torch import address
 
 CrossEntropy = Callable[[Tensor, Tensor, int, str, int], Tensor | None]
 """Of logits, labels, ignore_index, reduction and the most logits: the loss, or None where it is not plain."""
@@ -49,7 +50,7 @@ def _loaded(gradient: Gradient) -> CrossEntropy:
     library = module_from_spec(spec)
     spec.loader.exec_module(library)
     known = torch.empty(0)
-    if library.address(known) != known._cdata:
+    if library.address(known) != address(known):
         raise ImportError(f"{file.name} does not find tensors where this torch has them")
     run = ctypes.cast(LIBRARY.functions.crossentropy_run, ctypes.c_void_p).value
     library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, gradient)

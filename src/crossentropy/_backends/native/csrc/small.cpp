@@ -116,7 +116,10 @@ at::Tensor differentiably(const at::Tensor &z, const at::Tensor &y, int64_t igno
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyObject *text = PyObject_Str(value);
-    throw std::runtime_error(PyUnicode_AsUTF8AndSize(text, nullptr));
+    const char *said = text ? PyUnicode_AsUTF8AndSize(text, nullptr) : nullptr;
+    const std::string message = said ? said : "the gradient of cross_entropy cannot be differentiated";
+    for (PyObject *x : {type, value, trace, text}) Py_DecRef(x);
+    throw std::runtime_error(message);
   }
   at::Tensor gradient = unwrapped(found);
   Py_DecRef(found);
