@@ -106,7 +106,8 @@ def _zip(run: Interpreter, arguments: Call) -> Value:
     unknown = [isinstance(value, Unknown) for value in arguments.args]
     longest = max((len(c) for c, u in zip(columns, unknown) if not u), default=2)
     columns = [[Unknown() for _ in range(longest)] if u else c for c, u in zip(columns, unknown)]
-    return [tuple(row) for row in zip(*columns)]
+    counted = all(isinstance(_loaders.length(run, value), int) for value in arguments.args)
+    return (list if counted else Bounded)(zip(*columns))
 
 
 def _list(run: Interpreter, arguments: Call) -> Value:

@@ -21,6 +21,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
 )
 
 _FLOATS = ("float", "double", "half", "bfloat16")
@@ -250,7 +251,7 @@ def _shape_of_data(data: Value) -> Shape | None:
     if any(isinstance(item, Maybe) or (isinstance(item, Unknown) and not is_integer(item)) for item in data):
         return None
     inner = _shape_of_data(data[0]) if data else ()
-    size = Unknown() if any(isinstance(item, Unknown) for item in data) else len(data)
+    size = Unknown() if any(isinstance(item, Unknown) for item in data) or not is_counted(data) else len(data)
     return None if inner is None else (size, *inner)
 
 
@@ -301,7 +302,7 @@ def pad_sequence(call: Call) -> Tensor:
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
-    count = len(rows) if isinstance(rows, (list, tuple)) and not any(isinstance(r, Maybe) for r in rows) else Unknown()
+    count = len(rows) if isinstance(rows, (list, tuple)) and is_counted(rows) else Unknown()
     sizes = (count, length, *inner) if call.get("batch_first", 1, False) is True else (length, count, *inner)
     return first.to(
         shape=sizes,

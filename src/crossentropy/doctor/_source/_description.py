@@ -14,6 +14,7 @@ from dataclasses import fields
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -114,7 +115,7 @@ def _tuple(to: Description, value: tuple[Value, ...]) -> None:
 
 
 def _list(to: Description, value: list[Value]) -> None:
-    if to.is_new(value, "[]"):
+    if to.is_new(value, "[]" if type(value) is list else "[…]"):
         _several(to, value)
 
 
@@ -238,7 +239,8 @@ def _super(to: Description, value: Super) -> None:
 
 _KINDS: dict[type, Callable[[Description, Value], None]] = {
     **dict.fromkeys((Function, Class, Module, type(NotImplemented)), _same),
-    tuple: _tuple, list: _list, dict: _dict, frozenset: _set, slice: _slice, Unknown: _unknown, Sequence: _sequence,
+    tuple: _tuple, list: _list, Bounded: _list, dict: _dict, frozenset: _set, slice: _slice, Unknown: _unknown,
+    Sequence: _sequence,
     Part: _part, Tensor: _tensor, Output: _output, Number: _number, External: _external, Call: _call, Layer: _layer,
     Instance: _instance, Bound: _bound, Partial: _partial, Choice: _choice, Maybe: _maybe, Super: _super,
 }  # fmt: skip

@@ -8,6 +8,7 @@ from crossentropy.doctor._source import _indexing, _tables
 from crossentropy.doctor._source._by_name import one_of
 from crossentropy.doctor._source._joins import join
 from crossentropy.doctor._source._values import (
+    Bounded,
     Class,
     External,
     Layer,
@@ -61,7 +62,9 @@ def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value)
     if isinstance(index, int) or (isinstance(index, slice) and not any(isinstance(x, Unknown) for x in _parts(index))):
         with suppress(IndexError, TypeError, ValueError):
             item = owner[index]
-            return Unknown() if isinstance(item, Maybe) else item
+            if isinstance(item, Maybe):
+                return Unknown()
+            return Bounded(item) if isinstance(owner, Bounded) and isinstance(index, slice) else item
         return Unknown()
     if isinstance(owner, (list, tuple)) and owner and isinstance(index, (Unknown, Number, Tensor)):
         first = owner[0]

@@ -32,6 +32,7 @@ from crossentropy.doctor._source._journal import Journal
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     External,
     Function,
@@ -423,8 +424,8 @@ class Expressions(ABC):
         def store(inner: Frame) -> None:
             result.append(copied(result[1]) if alike and len(result) > 1 else self.evaluate(node.elt, inner))
 
-        self._generate(node.generators, frame, store)
-        return result
+        counted = self._generate(node.generators, frame, store)
+        return result if counted else Bounded(result)
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
         result: dict[Value, Value] = {}
@@ -436,18 +437,23 @@ class Expressions(ABC):
         self._generate(node.generators, frame, store)
         return result
 
-    def _generate(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[Frame], None]) -> None:
+    def _generate(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[Frame], None]) -> bool:
+        """Follow the body for each element; whether it is known for how many."""
         if not generators:
             body(frame)
-            return
+            return True
         first, *others = generators
         inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
-        for element in self.iterate(self.evaluate(first.iter, frame)):
+        given = self.evaluate(first.iter, frame)
+        counted = isinstance(_loaders.length(self, given), int)
+        for element in self.iterate(given):
             self.assign(first.target, element, inner)
             passes = [self.truth(self.evaluate(test, inner)) for test in first.ifs]
+            counted = counted and None not in passes
             if False not in passes:
                 with self.perhaps() if None in passes else nullcontext():
-                    self._generate(others, inner, body)
+                    counted = self._generate(others, inner, body) and counted
+        return counted
 
     def _text(self, node: ast.JoinedStr, frame: Frame) -> Value:
         parts: list[str] = []

@@ -25,6 +25,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
 )
 
 Operation: TypeAlias = Callable[[Report, Tensor, Call], Value]
@@ -471,7 +472,7 @@ def operate(report: Report, name: str, call: Call) -> Value:
         values = given.get("tensors", Unknown())
         rows = list(values) if isinstance(values, (list, tuple)) else [values]
         plain = [row.value if isinstance(row, Maybe) else row for row in rows]
-        counted = not any(isinstance(row, Maybe) for row in rows)
+        counted = not isinstance(values, (list, tuple)) or is_counted(values)
         return _shapes.joined(known, plain, given, counted)
     operation = OPERATIONS.get(known)
     if operation is None:

@@ -10,6 +10,7 @@ from crossentropy.doctor._source._description import Undescribed, noted
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -116,7 +117,7 @@ class Renewal:
         return value if not any(isinstance(item, Part) for item in value) else frozenset(map(self, value))
 
     def _list(self, value: list[Value]) -> list[Value]:
-        new = self._made[id(value)] = list[Value]()
+        new = self._made[id(value)] = type(value)()
         new += self.all(value)
         return new
 
@@ -150,7 +151,7 @@ class Renewal:
 
 _KINDS: dict[type, Callable[[Renewal, Value], Value]] = {
     Unknown: Renewal._unknown, Sequence: Renewal._sequence, Part: Renewal._part, Tensor: Renewal._tensor,
-    tuple: Renewal._tuple, frozenset: Renewal._set, list: Renewal._list, dict: Renewal._dict,
+    tuple: Renewal._tuple, frozenset: Renewal._set, list: Renewal._list, Bounded: Renewal._list, dict: Renewal._dict,
     Instance: Renewal._instance, Layer: Renewal._layer, Output: Renewal._output, Function: Renewal._function,
     Number: lambda to, value: Number(to(value.tensor), value.place),
     Bound: lambda to, value: Bound(to(value.owner), value.method),

@@ -309,7 +309,7 @@ class Statements(Expressions):
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
         given = self.evaluate(node.iter, frame)
-        rows = list(self.iterate(given))
+        rows = list(self.iterate(given)) or ([Maybe(Unknown())] if isinstance(given, list) else [])
         elements = _assignment.some(rows, self._turns(node))
         cut = len(elements) < len(rows) or not isinstance(given, (list, tuple, dict, range, str))
         self.loops += 1

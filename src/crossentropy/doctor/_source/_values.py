@@ -131,7 +131,12 @@ class Layer:
 
 
 class Bounded(list[Value]):
-    """A list that holds the last few of what is put into it."""
+    """A list of which some elements are held: of the last few of what is put into it, or of how many it is unknown."""
+
+
+def is_counted(rows: Value) -> bool:
+    """Whether a list or a tuple holds as many elements as it does in the program."""
+    return not isinstance(rows, Bounded) and not any(isinstance(row, Maybe) for row in rows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
