@@ -247,10 +247,14 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Output:
-    """A call of something unknown, perhaps of a model."""
+    """What a call of something unknown, perhaps of a model, gives; or an entry of it."""
 
     function: Unknown
     count: int
     """How many arguments it had by position;"""
     names: tuple[str, ...]
     """and which by name."""
+    path: tuple[int | str, ...] = ()
+    """The keys that lead to the entry."""
+    called: bool = True
+    """Whether the call was followed, and not only an entry with such a name is used."""

@@ -135,8 +135,12 @@ def noted(value: Unknown) -> dict[Value, Value]:
     return {
         key: member
         for key, member in value.members.items()
-        if not isinstance(member, Unknown) and (key != AS_TENSOR or member.caller is not None)
+        if not isinstance(member, Unknown) and (key != AS_TENSOR or _is_whole(member.caller))
     }
+
+
+def _is_whole(output: Output | None) -> bool:
+    return output is not None and not output.path
 
 
 def _unknown(to: Description, value: Unknown) -> None:
@@ -175,7 +179,7 @@ def _set(to: Description, value: frozenset[Value]) -> None:
 
 
 def _output(to: Description, value: Output) -> None:
-    to.tokens += ("output", value.count, value.names)
+    to.tokens += ("output", value.count, value.names, value.path, value.called)
     to.add(value.function)
 
 

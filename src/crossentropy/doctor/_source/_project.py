@@ -323,5 +323,6 @@ def _made(project: Project, model: Class | Function | Layer, caller: Output) -> 
         instance = project.call(model, Call([], {}, place, open=True))
     if not isinstance(instance, (Instance, Layer)):
         return NotImplemented
-    arguments = Call([Unknown() for _ in range(caller.count)], {name: Unknown() for name in caller.names}, place)
+    given = {name: Unknown() for name in caller.names}
+    arguments = Call([Unknown() for _ in range(caller.count)], given, place, open=not caller.called)
     return project.call(instance, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
@@ -141,7 +142,7 @@ class Renewal:
         return Call(self.all(value.args), self.entries(value.kwargs), value.place, value.open)
 
     def _output(self, value: Output) -> Output:
-        return Output(self(value.function), value.count, value.names)
+        return replace(value, function=self(value.function))
 
     def _function(self, value: Function) -> Function:
         if value.scope is not value.module.scope and value.owner is None:  # it may read what the call has made

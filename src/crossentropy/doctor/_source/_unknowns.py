@@ -45,7 +45,8 @@ def _may_be_model(function: Unknown, call: Call) -> bool:
         return False
     callers = [tensor.caller for value in call.args if (tensor := as_tensor(value)).caller is not None]
     used = MODEL in function.members
-    return all(used and MODEL not in caller.function.members for caller in callers if caller is not None)
+    whole = (caller for caller in callers if caller is not None and not caller.path)
+    return all(used and MODEL not in caller.function.members for caller in whole)
 
 
 def made_by_library(name: str, value: Value) -> Value:
