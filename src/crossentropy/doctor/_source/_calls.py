@@ -273,7 +273,7 @@ class Calls(Statements):
 
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
-        return no_grad, min(self.loops, 1), self.report.silent, self.report.listens
+        return no_grad, min(self.loops, 1), self.report.silent, self.report.listens, self.options.chosen
 
     def _follow(self, function: Function, call: Call, no_grad: Place | None) -> Value:
         key = id(function.node)
@@ -515,6 +515,9 @@ class Calls(Statements):
     def method(self, owner: Value, name: str, call: Call) -> Value:
         """A method of something that is not read."""
         return _methods.call(self, owner, name, call)
+
+    def length(self, value: Value) -> Value:
+        return _loaders.length(self, value)
 
     def iterate(self, value: Value) -> Iterable[Value]:
         if isinstance(value, (list, tuple, dict, range, str)):

@@ -29,6 +29,7 @@ from crossentropy.doctor._source._creation import same_dtype
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
+from crossentropy.doctor._source._options import Options
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import (
     Bound,
@@ -101,6 +102,7 @@ class Expressions(ABC):
         """Of the processor's time."""
         self.caught: frozenset[str] = frozenset()
         """Names of the errors that are caught where it is certain that this is executed."""
+        self.options = Options()
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -125,6 +127,10 @@ class Expressions(ABC):
     @abstractmethod
     def iterate(self, value: Value) -> Iterable[Value]:
         """The elements that a loop over a value is run for."""
+
+    @abstractmethod
+    def length(self, value: Value) -> Value:
+        """How many elements a value has, if that is known."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
@@ -324,6 +330,7 @@ class Expressions(ABC):
             right = self.evaluate(right_node, frame)
             result = self._compare(op, left, right)
             if is_setting(left) or is_setting(right):
+                self.options.compared(left, right if isinstance(right, (list, tuple, dict)) else [right])
                 result = setting(result)
             if not isinstance(result, (bool, SettingFlag)) or not result:
                 return result
@@ -350,6 +357,7 @@ class Expressions(ABC):
 
     def _conditional(self, node: ast.IfExp, frame: Frame) -> Value:
         test = self.evaluate(node.test, frame)
+        self.options.compared(test, (True, False))
         known = self.truth(test)
         if known is not None:
             result = self.evaluate(node.body if known else node.orelse, frame)
@@ -373,6 +381,7 @@ class Expressions(ABC):
             _by_hand.crossed(self.report, owner, index, place)
         result = item_of(owner, index, place)
         if is_setting(index):
+            self.options.compared(index, owner if isinstance(owner, dict) and "__name__" not in owner else ())
             return doubtful(result)
         return _as(owner, result) if isinstance(result, str) else result
 
@@ -445,7 +454,7 @@ class Expressions(ABC):
         first, *others = generators
         inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
         given = self.evaluate(first.iter, frame)
-        counted = isinstance(_loaders.length(self, given), int)
+        counted = isinstance(self.length(given), int)
         for element in self.iterate(given):
             self.assign(first.target, element, inner)
             passes = [self.truth(self.evaluate(test, inner)) for test in first.ifs]

@@ -43,7 +43,6 @@ from crossentropy.doctor._source._values import (
     as_settings,
     is_known,
     is_setting,
-    setting,
 )
 
 _ITSELF = (
@@ -413,7 +412,8 @@ def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> V
         run.journal.store(parser.attributes, f"--{dest}", default)
         return Unknown()
     if name in ("parse_args", "parse_known_args"):
-        options = {key[2:]: setting(value) for key, value in parser.attributes.items() if key.startswith("--")}
+        defaults = {key[2:]: value for key, value in parser.attributes.items() if key.startswith("--")}
+        options = {name: run.options.given(name, value) for name, value in defaults.items()}
         space = Layer("argparse.Namespace", arguments, attributes=options)
         return (space, []) if name == "parse_known_args" else space
     return parser if name.startswith("add_") else Unknown()

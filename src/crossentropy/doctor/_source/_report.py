@@ -77,7 +77,7 @@ class Report:
             confidence = "info"
         if confidence == "likely":
             message += self.aside
-        self._keep_finding(
+        self.keep(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
@@ -87,7 +87,8 @@ class Report:
         """Add what a check has found, at its own place or the one that was checked."""
         self.add(found.rule, found.place or place, found.message, found.confidence, cause=found.cause)
 
-    def _keep_finding(self, finding: Finding) -> None:
+    def keep(self, finding: Finding) -> None:
+        """Keep a finding, unless one like it is kept that is as certain."""
         findings = self.findings if self._apart is None else self._apart
         cause = None if finding.cause is None else (finding.cause.path, finding.cause.line)
         key = (finding.path, finding.cell, finding.line, finding.rule, cause)
@@ -140,9 +141,9 @@ class Report:
         """What is found on all of several ways, and what of the rest is worth being called likely."""
         for key, finding in (item for way in ways for item in way.items()):
             if all(key in way for way in ways):
-                self._keep_finding(finding)
+                self.keep(finding)
             elif is_likely(finding):
-                self._keep_finding(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
+                self.keep(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""

@@ -108,12 +108,21 @@ class Statements(Expressions):
 
     def run(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """Execute statements up to the first that leaves."""
-        for node in body:
+        for i, node in enumerate(body):
             statement = self._statements.get(type(node))
             flow = None if statement is None else statement(node, frame)
             if flow is not None and flow is not Flow.NEXT:
+                if flow is Flow.LEAVE and isinstance(node, ast.If):
+                    self._passed_over(body[i + 1 :], frame)
                 return flow
         return Flow.NEXT
+
+    def _passed_over(self, body: list[ast.stmt], frame: Frame) -> None:
+        """What options are compared with where a default leads elsewhere."""
+        for node in body:
+            if isinstance(node, ast.If) and _is_plain(node.test):
+                self.evaluate(node.test, frame)
+                self._passed_over(node.orelse, frame)
 
     # --- bindings -----------------------------------------------------------------------------------------------------
 
@@ -218,11 +227,14 @@ class Statements(Expressions):
 
     def _if(self, node: ast.If, frame: Frame) -> Flow:
         test = self.evaluate(node.test, frame)
+        self.options.compared(test, (True, False))
         known = self.truth(test)
         if known is not None and not self._leads_nowhere(node, test, frame):
             body, other = (node.body, node.orelse) if known else (node.orelse, node.body)
             if not is_setting(test):
                 return self.run(body, frame)
+            if known:
+                self._passed_over(node.orelse, frame)
             self._beside(other, frame)
             return self._by_default(body, frame)
         return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
@@ -524,3 +536,11 @@ class Statements(Expressions):
                 cls.fields.append(line.target.id)
         self.bind(node.name, cls, frame)
         self._decorate(node, cls, frame)
+
+
+def _is_plain(test: ast.expr) -> bool:
+    """Whether a test compares a variable, or an attribute of one, with constants."""
+    if not isinstance(test, ast.Compare) or not isinstance(test.left, (ast.Name, ast.Attribute)):
+        return False
+    names = (ast.Name, ast.Attribute, ast.Constant, ast.Tuple, ast.List, ast.expr_context, ast.cmpop)
+    return all(isinstance(part, names) for part in ast.walk(test) if part is not test)

@@ -43,11 +43,14 @@ __all__ = [
 class SettingText(str):
     """A text that is used unless another is given."""
 
-    __slots__ = ()
+    option: str = ""
+    """The option of a command line that it is the default of."""
 
 
 class SettingFlag(int):
     """A truth that holds unless another is given."""
+
+    option: str = ""
 
 
 def setting(value: Value) -> Value:
