@@ -64,7 +64,7 @@ def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value)
             item = owner[index]
             if isinstance(item, Maybe):
                 return Unknown()
-            return Bounded(item) if isinstance(owner, Bounded) and isinstance(index, slice) else item
+            return Bounded(item) if isinstance(owner, Bounded) and isinstance(item, list) else item
         return Unknown()
     if isinstance(owner, (list, tuple)) and owner and isinstance(index, (Unknown, Number, Tensor)):
         first = owner[0]

@@ -22,6 +22,7 @@ from crossentropy.doctor._source import (
     _loaders,
     _parts,
     _records,
+    _roles,
     _tokenizers,
 )
 from crossentropy.doctor._source._builtins import copied
@@ -218,6 +219,7 @@ class Expressions(ABC):
         else:
             method = self.evaluate(node.func, frame)
         call = self._arguments(node, frame)
+        _roles.examine(self.report, node, method, call)
         result = self.call(method, call)
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
