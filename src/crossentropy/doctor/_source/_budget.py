@@ -25,6 +25,8 @@ class Budget:
         self.parts = 1
         """Files that are still to be followed, and those of which it is still to be followed what nothing calls."""
         self._all = max(FEWEST, PER_FILE * files)
+        self.spare = self._all // 8
+        """Steps besides, for what programs do with other options than their defaults."""
 
     def share(self, most: int) -> int:
         """Steps that may be taken now."""

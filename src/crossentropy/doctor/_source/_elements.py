@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import reduce
 
 from crossentropy.doctor._source import _indexing, _tables
 from crossentropy.doctor._source._by_name import one_of
@@ -61,6 +62,8 @@ def item_of(owner: Value, index: Value, place: Place) -> Value:
 def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value) -> Value:
     if isinstance(index, int) or (isinstance(index, slice) and not any(isinstance(x, Unknown) for x in _parts(index))):
         with suppress(IndexError, TypeError, ValueError):
+            if isinstance(index, int) and index >= 0 and isinstance(owner, list):
+                return _at(owner, index)
             item = owner[index]
             if isinstance(item, Maybe):
                 return Unknown()
@@ -72,6 +75,16 @@ def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value)
             first = join(first, other)
         return first
     return Unknown()
+
+
+def _at(rows: list[Value], index: int) -> Value:
+    """The element of an index, before which some may be missing: what holds of all that may be there."""
+    certain, found = 0, list[Value]()
+    for i, row in enumerate(rows):
+        if certain <= index <= i:
+            found.append(row.value if isinstance(row, Maybe) else row)
+        certain += not isinstance(row, Maybe)
+    return reduce(join, found) if found else Unknown()
 
 
 def _parts(index: slice) -> tuple[Value, Value, Value]:

@@ -20,6 +20,7 @@ from crossentropy.doctor._source import (
     _shapes,
     _tables,
     _tokenizers,
+    _trainers,
 )
 from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
@@ -281,7 +282,8 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
     if name == "__init__":
         base = instance.cls.external()
         of_torch = base.startswith("torch.") and base != "torch.nn.Module"
-        if of_torch or base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES):
+        is_called = base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES) or _trainers.known(base) is not None
+        if of_torch or is_called:
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):

@@ -121,15 +121,17 @@ class Project(Calls):
         body = [part for part in source.tree.body if part not in left_out]
         with self.options.ways() as ways:
             self._followed(Module(path, source, Scope()), body, STEPS)
-        for way in ways:
+        for way in ways if self.budget.spare > 0 else ():
             self._otherwise(self.modules[path], body, way)
 
     def _otherwise(self, module: Module, body: list[ast.stmt], way: tuple[str, Value]) -> None:
         """Follow a program again, with another option than the default."""
-        self.options.chosen = way
+        self.options.chosen, spent = way, self.budget.spent
         with self.report.apart() as found:
             self._followed(Module(module.name, module.source, Scope()), body, WAY_STEPS)
         self.options.chosen, self.modules[module.name] = None, module
+        self.budget.spare -= self.budget.spent - spent
+        self.budget.spent = spent
         for finding in filter(None, (_options.of_way(finding, way) for finding in found.values())):
             self.report.keep(finding)
 

@@ -52,9 +52,14 @@ _TRAINERS = {
 """By package and name, wherever in the package that is."""
 
 
+def known(name: str) -> _Trainer | None:
+    """The trainer that a class or a function of a library is."""
+    return _TRAINERS.get(f"{name.partition('.')[0]}.{name.rpartition('.')[2]}")
+
+
 def make(run: Interpreter, name: str, call: Call) -> Value:
     """A trainer, for which one step is followed; NotImplemented for anything else."""
-    trainer = _TRAINERS.get(f"{name.partition('.')[0]}.{name.rpartition('.')[2]}")
+    trainer = known(name)
     if trainer is None:
         return NotImplemented
     model = _object(run, call.get(*trainer.model), trainer.model[0], call)
