@@ -177,11 +177,11 @@ class Report:
         self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
-        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""
         self.add(
             "softmax-wrong-dim",
             place,
-            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            f"{'log_' * (scores.kind == 'log-probabilities')}softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
             "here: rows are not normalised",
             "likely" if scores.likely else confidence,
         )
