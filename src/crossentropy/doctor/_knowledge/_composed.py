@@ -60,6 +60,17 @@ def log_of_softmax(where: str, confidence: Confidence = "certain") -> Found:
     return Found("log-of-softmax", f"the logarithm of a softmax, in two steps, {where}: {UNDERFLOWS}", confidence)
 
 
+def mixed(by: str, view: Place, confidence: Confidence) -> Found:
+    """A view that makes the axis of the classes of numbers of other axes, and is used by a loss."""
+    return Found(
+        "view-instead-of-permute",
+        f"this view feeds {by}, and the classes of what it is given are on another axis than it makes of them: rows "
+        "and classes are mixed — permute the class axis to the end first",
+        confidence,
+        place=view,
+    )
+
+
 def idle_term(loss: str, confidence: Confidence = "certain") -> Found:
     """A term of a sum of losses that was cut from its graph."""
     return Found(

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 
 from crossentropy.doctor._finding import Place
-from crossentropy.doctor._knowledge._composed import log_of_softmax
+from crossentropy.doctor._knowledge._composed import log_of_softmax, mixed
 from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
 from crossentropy.doctor._knowledge._targets import soft
@@ -190,6 +190,8 @@ def binary(case: LossCall) -> Iterator[Found]:
 def divergence(case: LossCall) -> Iterator[Found]:
     """kl_div: probabilities as its input, and means over too much or too little."""
     x = case.x
+    if x.mixed is not None:
+        yield mixed(f"{case.loss} at {case.place}", x.mixed, case.confidence)
     if x.kind in _PROBABILITIES:
         yield Found(
             "kl-div-on-probabilities",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from crossentropy.doctor._knowledge._axes import classes_last
+from crossentropy.doctor._knowledge._composed import mixed
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
@@ -152,13 +153,7 @@ def axes(case: LossCall) -> Iterator[Found]:
     """Classes elsewhere than on axis 1, and views that mix rows and classes."""
     x, y = case.x, case.y
     if x.mixed is not None:
-        yield Found(
-            "view-instead-of-permute",
-            f"this view feeds {case.loss} at {case.place}, and the classes of what it is given are on another "
-            "axis than it makes of them: rows and classes are mixed — permute the class axis to the end first",
-            case.confidence,
-            place=x.mixed,
-        )
+        yield mixed(f"{case.loss} at {case.place}", x.mixed, case.confidence)
         return
     told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
     axis = -1 if told else x.axis

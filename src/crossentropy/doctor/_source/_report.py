@@ -178,11 +178,12 @@ class Report:
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
         """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""
+        softmax = "softmax" if scores.kind == "probabilities" else "log_softmax"
         self.add(
             "softmax-wrong-dim",
             place,
-            f"{'log_' * (scores.kind == 'log-probabilities')}softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
-            "here: rows are not normalised",
+            f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} here: "
+            "rows are not normalised",
             "likely" if scores.likely else confidence,
         )
 
@@ -190,6 +191,8 @@ class Report:
         """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
         if terms.logs is not None and terms.graph is None:
             self.tell(_composed.log_of_softmax(f"in the cross entropy of {place}", "likely"), terms.logs)
+        if terms.mixed is not None:
+            self.tell(_composed.mixed(f"the cross entropy of {place}", terms.mixed, "likely"), terms.mixed)
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from itertools import chain
 
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
+from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._joins import doubtful
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
@@ -157,12 +159,20 @@ class Statements(Expressions):
 
     def _several(self, value: Value, count: int) -> list[Value]:
         if isinstance(value, Unknown):
-            return [value.member((i,)) for i in range(count)]
+            sizes = [value.member((i,)) for i in range(count)]
+            self._told_shape(value, sizes)
+            return sizes
         if isinstance(value, Tensor):
             return [_assignment.row(value) for _ in range(count)]
         if isinstance(value, (list, tuple, range, dict, str)):
             return list(value)
         return list(self.iterate(value))
+
+    def _told_shape(self, value: Unknown, sizes: list[Value]) -> None:
+        """A shape that is taken apart says how many axes something has."""
+        owner = value.owner
+        if owner is not None and any(owner.members.get(key) is value for key in ("shape", ("size",))):
+            self.journal.store(owner.members, AS_TENSOR, as_tensor(owner).to(shape=tuple(sizes)))
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """owner.name = value."""
