@@ -351,7 +351,7 @@ class Calls(Statements):
         return made
 
     def _construct(self, cls: Class, call: Call) -> Value:
-        instance = Instance(cls)
+        instance = Instance(cls, {"*made": call.place})
         base = cls.external()
         init = cls.find("__init__")
         if isinstance(init, Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from crossentropy.doctor._knowledge._facts import minus
 from crossentropy.doctor._knowledge._loss_call import LossCall
@@ -282,8 +283,10 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
     if name == "__init__":
         base = instance.cls.external()
         of_torch = base.startswith("torch.") and base != "torch.nn.Module"
-        is_called = base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES) or _trainers.known(base) is not None
-        if of_torch or is_called:
+        of_library = base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES) or _trainers.known(base) is not None
+        if of_library and "*made" in instance.attributes:
+            arguments = replace(arguments, place=instance.attributes["*made"])
+        if of_torch or of_library:
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):

@@ -182,8 +182,8 @@ class Report:
         self.add(
             "softmax-wrong-dim",
             place,
-            f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} here: "
-            "rows are not normalised",
+            f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            "here: rows are not normalised",
             "likely" if scores.likely else confidence,
         )
 
