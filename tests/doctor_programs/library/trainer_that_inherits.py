@@ -26,8 +26,8 @@ class Squashed(nn.Module):
         return self.softmax(self.last(x))
 
 
-net = Remote(Squashed, nn.CrossEntropyLoss, workers=2)  # finds softmax-before-cross-entropy certain
-plain = Remote(Squashed, nn.MSELoss, workers=2)
 inner = TransformerWrapper(num_tokens=99, max_seq_len=16, attn_layers=Decoder(dim=8, depth=1))
 decoder = Generator(inner, pad_value=1)  # finds padding-not-ignored likely
 other = Generator(inner, pad_value=1, ignore_index=1)
+net = Remote(Squashed, nn.CrossEntropyLoss, workers=2)  # finds softmax-before-cross-entropy certain
+plain = Remote(Squashed, nn.MSELoss, workers=2)
