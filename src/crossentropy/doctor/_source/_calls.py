@@ -122,7 +122,7 @@ class Calls(Statements):
         if isinstance(owner, tuple) and len(owner) == 2 and name in ("values", "indices"):
             return owner[name == "indices"]
         if isinstance(owner, dict) and not hasattr(dict, name):  # of a class that gives entries as attributes
-            return owner.get(name, Unknown())
+            return self.options.read(owner.get(name, Unknown()))
         if isinstance(owner, Choice):
             return _several.attribute(self, owner, name)
         if isinstance(owner, Super):
@@ -188,7 +188,8 @@ class Calls(Statements):
 
     def _of_layer(self, owner: Layer, name: str) -> Value:
         if name in owner.attributes:
-            return setting(owner.attributes[name]) if owner.kind == "CfgNode" else owner.attributes[name]
+            value = owner.attributes[name]
+            return self.options.read(setting(value) if owner.kind == "CfgNode" else value)
         if name in owner.names:
             return owner.items[owner.names.index(name)]
         return _methods.layer_attribute(owner, name)

@@ -381,7 +381,7 @@ class Expressions(ABC):
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)
-        result = item_of(owner, index, place)
+        result = self.options.read(item_of(owner, index, place))
         if is_setting(index):
             self.options.compared(index, owner if isinstance(owner, dict) and "__name__" not in owner else ())
             return doubtful(result)

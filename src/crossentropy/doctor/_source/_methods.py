@@ -26,6 +26,7 @@ from crossentropy.doctor._source import (
 from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
+from crossentropy.doctor._source._options import option
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
@@ -418,7 +419,7 @@ def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> V
         return Unknown()
     if name in ("parse_args", "parse_known_args"):
         defaults = {key[2:]: value for key, value in parser.attributes.items() if key.startswith("--")}
-        options = {name: run.options.given(name, value) for name, value in defaults.items()}
+        options = {name: option(name, value) for name, value in defaults.items()}
         space = Layer("argparse.Namespace", arguments, attributes=options)
         return (space, []) if name == "parse_known_args" else space
     return parser if name.startswith("add_") else Unknown()

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._values import SettingFlag, SettingText, Value, is_setting, setting
+from crossentropy.doctor._source._values import SettingFlag, SettingText, Value, setting
 from crossentropy.doctor.rules import RULES
 
 MOST = 6
@@ -28,19 +28,13 @@ class Options:
         """The one that is not as its default has it."""
         self._others: dict[tuple[str, Value], None] = {}
 
-    def given(self, name: str, default: Value) -> Value:
-        """What an option is: a default that knows its name, or what is chosen."""
-        if self.chosen is not None and self.chosen[0] == name:
-            return self.chosen[1]
-        value = setting(default)
-        if is_setting(value):
-            value = type(value)(value)
-            value.option = name
-        return value
+    def read(self, value: Value) -> Value:
+        """What an option is, where it is read."""
+        return self.chosen[1] if self.chosen is not None and _name(value) == self.chosen[0] else value
 
     def compared(self, value: Value, others: Iterable[Value]) -> None:
         """An option is compared with other values that it may have."""
-        name = value.option if isinstance(value, (SettingText, SettingFlag)) else ""
+        name = _name(value)
         if name and self.chosen is None:
             plain = str if isinstance(value, SettingText) else bool
             self._others.update(((name, other), None) for other in others if type(other) is plain and other != value)
@@ -56,6 +50,19 @@ class Options:
         self._others = before
 
 
+def option(name: str, default: Value) -> Value:
+    """A default that knows of which option it is."""
+    value = setting(default)
+    if isinstance(value, (SettingText, SettingFlag)):
+        value = type(value)(value)
+        value.option = name
+    return value
+
+
+def _name(value: Value) -> str:
+    return value.option if isinstance(value, (SettingText, SettingFlag)) else ""
+
+
 def of_way(finding: Finding, way: tuple[str, Value]) -> Finding | None:
     """What is found with an option: that an input does not fit its loss, likely, if it hangs on no other."""
     if not any(part in finding.rule for part in _OF_INPUTS):
@@ -63,4 +70,5 @@ def of_way(finding: Finding, way: tuple[str, Value]) -> Finding | None:
     if finding.confidence != "certain" and not RULES[finding.rule].harmless:
         return None
     confidence = "likely" if finding.confidence == "certain" else finding.confidence
-    return replace(finding, confidence=confidence, message=f"{finding.message} (where --{way[0]} is {way[1]!r})")
+    message = f"{finding.message} (where the option {way[0]} is {way[1]!r})"
+    return replace(finding, confidence=confidence, message=message)

@@ -23,7 +23,7 @@ def argmax(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def _chosen(report: Report, x: Tensor, axis: Value, call: Call) -> None:
     """The class of each row is chosen by a softmax over the rows, which makes those of one class comparable only."""
-    over_rows = x.kind in ("probabilities", "log-probabilities") and x.rank == 2 and (x.normal, x.axis) == (-2, -1)
+    over_rows = x.kind == "probabilities" and x.rank == 2 and (x.normal, x.axis) == (-2, -1)
     if over_rows and axis in (1, -1):
         report.wrong_dim(x, -1, call.place, "likely")
 

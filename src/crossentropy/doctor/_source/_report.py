@@ -185,6 +185,7 @@ class Report:
             f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
             "here: rows are not normalised",
             "likely" if scores.likely else confidence,
+            scores.made,
         )
 
     def summed(self, terms: Tensor, place: Place) -> None:

@@ -1,8 +1,7 @@
 """A program is followed with each value that it compares an option with, and not with its default alone."""
 
-import argparse
-
 import torch.nn.functional as F
+from options import options
 from torch import nn
 
 
@@ -33,7 +32,4 @@ def train(model, rows, labels):
     loss.backward()
 
 
-parser = argparse.ArgumentParser()
-parser.add_argument("--model", default="plain")
-options = parser.parse_args()
 train(build(options.model), None, None)
