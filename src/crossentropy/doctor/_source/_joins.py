@@ -99,6 +99,8 @@ def _join_tensors(first: Tensor, second: Tensor) -> Tensor:
         same["made"] = first.made
     if first.offset != second.offset:  # of which 0, what a new tensor has, would be a claim
         same.pop("source", None)
+    if first.graph != second.graph:
+        same["cut"] = first.cut or second.cut
     same["parts"] = together(first.parts, second.parts)
     same["likely"] = first.likely or second.likely
     if first.shape is not None and second.shape is not None and len(first.shape) == len(second.shape):
