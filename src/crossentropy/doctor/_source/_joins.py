@@ -39,6 +39,8 @@ def join(first: Value, second: Value) -> Value:
         return _join_rows(first, second)
     if type(first) is type(second) and (is_known(first) or isinstance(first, External)) and first == second:
         return first
+    if isinstance(first, External) and isinstance(second, External) and _on_cpu(first) == _on_cpu(second):
+        return first
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         return {key: join(value, second[key]) for key, value in first.items()}
     if isinstance(first, Unknown) and first == second:
@@ -46,6 +48,11 @@ def join(first: Value, second: Value) -> Value:
     if is_integer(first) and is_integer(second):
         return integer(first, second)
     return choice([first, second])
+
+
+def _on_cpu(kind: External) -> str:
+    """The name of a type of tensors, wherever they are: torch.cuda.LongTensor are torch.LongTensor."""
+    return kind.name.replace("torch.cuda.", "torch.")
 
 
 def choice(values: Iterable[Value]) -> Value:

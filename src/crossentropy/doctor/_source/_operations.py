@@ -195,6 +195,13 @@ def _to(report: Report, x: Tensor, call: Call) -> Tensor:
     return x
 
 
+def _typed(report: Report, x: Tensor, call: Call) -> Tensor:
+    """A tensor of a dtype that may not be known."""
+    given = [value for name, value in call.kwargs.items() if name != "input"]
+    told = any(value.dtype if isinstance(value, Tensor) else dtype_of(value) for value in given)
+    return _to(report, x, call) if told or not given else x.to(dtype="")
+
+
 def detach(report: Report, x: Tensor, call: Call) -> Tensor:
     """The same numbers without a graph."""
     return x.to(graph=False, cut=call.place if (x.graph and not x.own) or x.parts else x.cut)
@@ -419,7 +426,7 @@ _NAMED: dict[str, Operation] = {
     "lt": _compare(ast.Lt), "le": _compare(ast.LtE),
     **dict.fromkeys(("float", "double", "half", "bfloat16"), cast("float")), "bool": cast("bool"),
     **dict.fromkeys(("long", "int", "short", "byte"), cast("long")),
-    **dict.fromkeys(("to", "type", "type_as", "astype"), _to),
+    "to": _to, **dict.fromkeys(("type", "type_as", "astype"), _typed),
     "item": _item, "tolist": _listed,
     "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
     "amax": _reductions.amax,
