@@ -284,8 +284,9 @@ def _of_losses(
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
     if op is ast.Mult and (left == -1 or right == -1):
         return base.to(kind="negative", reduction=reduction)
-    if op is ast.Mult and main.count is not None and (right if main is a else left) == main.count:
-        report.multiplied(main)
+    factor = right if main is a else left
+    if op is ast.Mult and main.count is not None and factor == main.count and not isinstance(factor, float):
+        report.multiplied(main)  # a temperature is a float, and often 10 as well
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
     reduction = "weighted" if weighted and reduction == "mean" else reduction
     return base.to(kind="loss", reduction=reduction, count=main.count)

@@ -26,6 +26,14 @@ def row(x: Tensor) -> Tensor:
     return x.to(shape=shape, axis=kept(x.axis), normal=kept(x.normal), total=None, source=source)
 
 
+def unpacked(x: Tensor, count: int) -> list[Value]:
+    """The rows of a tensor that are given names; who gives names to rows of a batch has something else."""
+    first = x.size(0)
+    if x.kind and x.shape and first != count:
+        return [Unknown() for _ in range(count)]
+    return [row(x) for _ in range(count)]
+
+
 def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
     """X after x[index] = value."""
     keys = list(index) if isinstance(index, tuple) else [index]

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from itertools import chain
 
+from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
 from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._losses import NAMES
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
@@ -43,6 +45,10 @@ DECORATOR_STEPS = 100
 """Expressions that are evaluated for one decorator."""
 
 
+_OF_LOSSES = frozenset(["exp", *NAMES])
+"""Names in what computes a loss, or the factor of a focal one."""
+
+
 class Flow(enum.Enum):
     """How a statement ends."""
 
@@ -56,6 +62,14 @@ class Flow(enum.Enum):
 def _is_refused(node: ast.stmt) -> bool:
     """Whether a statement is `assert False`."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def _is_within(finding: Finding, body: list[ast.stmt], path: str) -> bool:
+    """Whether some statements have all that makes a finding, so that it is one whatever else is chosen."""
+    lines = range(body[0].lineno, (body[-1].end_lineno or body[-1].lineno) + 1)
+    places = [] if finding.cause is None else [finding.place, finding.cause]
+    whole = bool(places) and all(place.path == path and place.line in lines for place in places)
+    return whole or finding.rule == "focal-on-reduced-loss"
 
 
 def _caught(handlers: list[ast.ExceptHandler]) -> frozenset[str]:
@@ -150,7 +164,7 @@ class Statements(Expressions):
         if isinstance(value, Unknown):
             return [value.member((i,)) for i in range(count)]
         if isinstance(value, Tensor):
-            return [_assignment.row(value) for _ in range(count)]
+            return _assignment.unpacked(value, count)
         if isinstance(value, (list, tuple, range, dict, str)):
             return list(value)
         return list(self.iterate(value))
@@ -245,14 +259,14 @@ class Statements(Expressions):
 
     def _beside(self, body: list[ast.stmt], frame: Frame) -> None:
         """The way that a default does not lead: what is wrong with it whatever else is chosen is told, as likely."""
-        if not any("exp" in used_in(part) for part in body):
+        if not any(used_in(part) & _OF_LOSSES for part in body):
             return
         given = len(frame.returns)
         with self.report.apart() as found, self.perhaps():
             self.journal.aside(lambda: self.run(body, frame))
         del frame.returns[given:]
         if self.report.listens:
-            self.report.several([{}, found], lambda finding: finding.rule == "focal-on-reduced-loss")
+            self.report.several([{}, found], lambda finding: _is_within(finding, body, frame.module.source.shown))
 
     def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
         """Two ways; those that go on are joined."""
