@@ -134,7 +134,10 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
 
 
 def _sum(run: Interpreter, arguments: Call) -> Value:
-    values = _elements(run, _first(arguments))
+    given = _first(arguments)
+    if isinstance(given, Unknown):
+        return Unknown.of(given)
+    values = _elements(run, given)
     numbers = [value for value in values if not isinstance(value, Maybe)]
     if numbers and all(type(value) in (int, float) for value in numbers) and len(numbers) == len(values):
         return sum(numbers)

@@ -45,7 +45,8 @@ def join(first: Value, second: Value) -> Value:
         return first
     if is_integer(first) and is_integer(second):
         return integer(first, second)
-    return choice([first, second])
+    joined = choice([first, second])
+    return Unknown.of(first, second) if isinstance(joined, Unknown) else joined
 
 
 def choice(values: Iterable[Value]) -> Value:

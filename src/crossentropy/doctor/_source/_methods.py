@@ -194,6 +194,8 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
     run.report.kept([value for value in arguments.args if isinstance(value, list)], arguments.place)
+    if name in ("mean", "sum"):
+        return Unknown.of(owner)
     return Unknown(owner=owner if owner.foreign else None)
 
 

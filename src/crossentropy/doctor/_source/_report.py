@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
@@ -208,7 +209,7 @@ class Report:
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
         last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
+        tensors = [tensor for tensor in map(_seen_as_tensor, last) if _has_graph(tensor) and tensor.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -279,6 +280,12 @@ def _held(value: Value) -> Iterable[Value]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _seen_as_tensor(value: Value) -> Tensor:
+    """A tensor, or what something unknown is as one."""
+    known = value.members.get(AS_TENSOR) if isinstance(value, Unknown) else value
+    return known if isinstance(known, Tensor) else Tensor()
 
 
 def _has_graph(loss: Tensor) -> bool:

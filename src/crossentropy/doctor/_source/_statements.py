@@ -197,6 +197,7 @@ class Statements(Expressions):
             rows = self.journal.change(owner)
             if type(index) is int and -len(rows) <= index < len(rows):
                 rows[index] = value
+                self.report.kept(reversed(rows), self.place(target, frame))
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
         elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
