@@ -294,7 +294,8 @@ def _of_losses(
 
 def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
     """Where a loss lost its graph that is added to others which have one; l − l.detach() is added on purpose."""
-    if term.cut is None or term.graph is not False or not term.parts or term.cut in others.idle:
+    single = term.parts or term.shape == ()
+    if term.cut is None or term.graph is not False or not single or term.cut in others.idle:
         return ()
     return (term.cut,) if others.graph is not False and not term.parts & others.parts else ()
 

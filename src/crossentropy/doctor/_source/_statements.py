@@ -13,7 +13,7 @@ from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
-from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._losses import NAMES
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
@@ -39,6 +39,8 @@ SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "
 """Context managers and decorators that switch gradients off."""
 
 
+MOST_MIXED = 16
+"""Elements of a list of which any may be replaced."""
 MOST_LOOPS = 4
 """Loops within loops that are followed for more than one turn."""
 DECORATOR_STEPS = 100
@@ -198,6 +200,8 @@ class Statements(Expressions):
             if type(index) is int and -len(rows) <= index < len(rows):
                 rows[index] = value
                 self.report.kept(reversed(rows), self.place(target, frame))
+            elif isinstance(index, Unknown) and len(rows) <= MOST_MIXED:
+                rows[:] = [join(row, value) for row in rows]
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
         elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
