@@ -95,6 +95,8 @@ class SomePadding(Padding):
         return "PAD"
 
 
+TO_NORMALISE = "*to normalise"
+"""The member of something unknown whose outputs are given to a softmax or log_softmax somewhere."""
 AS_TENSOR = ("tensor",)
 """The member of something unknown that is what it is as a tensor."""
 
@@ -268,3 +270,5 @@ class Output:
     """How many arguments it had by position;"""
     names: tuple[str, ...]
     """and which by name."""
+    of_scores: bool = False
+    """Whether it was given what another made into scores or probabilities."""

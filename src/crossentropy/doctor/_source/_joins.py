@@ -39,6 +39,8 @@ def join(first: Value, second: Value) -> Value:
         return _join_rows(first, second)
     if type(first) is type(second) and (is_known(first) or isinstance(first, External)) and first == second:
         return first
+    if _is_same_dtype(first, second):
+        return first
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         return {key: join(value, second[key]) for key, value in first.items()}
     if isinstance(first, Unknown) and first == second:
@@ -47,6 +49,14 @@ def join(first: Value, second: Value) -> Value:
         return integer(first, second)
     joined = choice([first, second])
     return Unknown.of(first, second) if isinstance(joined, Unknown) else joined
+
+
+def _is_same_dtype(first: Value, second: Value) -> bool:
+    """Whether two types of tensors differ in their device only: torch.cuda.LongTensor and torch.LongTensor."""
+    if not (isinstance(first, External) and isinstance(second, External)):
+        return False
+    (one, _, last), (other, _, name) = first.name.rpartition("."), second.name.rpartition(".")
+    return last == name and last.endswith("Tensor") and {one, other} == {"torch", "torch.cuda"}
 
 
 def choice(values: Iterable[Value]) -> Value:
