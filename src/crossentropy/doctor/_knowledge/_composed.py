@@ -27,6 +27,14 @@ def focal(reduction: str, rows: int | None = None, parts: Iterable[Part] = ()) -
     )
 
 
+def modulated(reduction: str, parts: Iterable[Part] = ()) -> Found:
+    """A loss that is one number for all rows, times one number for each."""
+    return focal(reduction, parts=parts)._replace(
+        message=f"this factor has a number for each row, and the loss was already reduced to its {reduction}"
+        f"{places(parts)}: all rows are weighed alike — reduction='none'"
+    )
+
+
 def mean_of_classes(terms: str, classes: Dim | None, confidence: Confidence = "certain") -> Found:
     """A mean over the terms of kl_div, of which a row has one for each class."""
     many = f"{classes}" if isinstance(classes, int) else "C"

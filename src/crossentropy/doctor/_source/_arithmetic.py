@@ -288,6 +288,9 @@ def _of_losses(
     if op is ast.Mult and main.count is not None and factor == main.count and not isinstance(factor, float):
         report.multiplied(main)  # a temperature is a float, and often 10 as well
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
+    other = b if main is a else a
+    if weighted and (other.graph or other.kind == "exp") and not other.parts:
+        report.modulated(main, other, place)
     reduction = "weighted" if weighted and reduction == "mean" else reduction
     return base.to(kind="loss", reduction=reduction, count=main.count)
 

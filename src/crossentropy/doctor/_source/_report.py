@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge import _composed
-from crossentropy.doctor._knowledge._facts import AS_TENSOR
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
 from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, Confidence
@@ -170,6 +170,13 @@ class Report:
         """A power of one minus exp(−loss), or of one minus a loss that is multiplied by its logarithm."""
         if factor.reduction in ("mean", "sum"):
             self.tell(_composed.focal(factor.reduction, parts=factor.parts), place)
+
+    def modulated(self, loss: Tensor, factor: Tensor, place: Place) -> None:
+        """A loss is multiplied by numbers that are computed: one for each of its rows, where it is one for all."""
+        rows = {part.rows for part in loss.parts} - {None, 1}
+        each = bool(factor.shape) and not rows.isdisjoint((factor.size(0), times(factor.shape or ())))
+        if loss.reduction in ("mean", "sum") and loss.shape == () and each:
+            self.tell(_composed.modulated(loss.reduction, loss.parts), place)
 
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
