@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from crossentropy.doctor._knowledge._facts import integer, is_integer
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source._report import together
 from crossentropy.doctor._source._values import (
     Bound,
@@ -17,6 +17,7 @@ from crossentropy.doctor._source._values import (
     Layer,
     Maybe,
     Partial,
+    Sequence,
     Tensor,
     Unknown,
     Value,
@@ -48,7 +49,22 @@ def join(first: Value, second: Value) -> Value:
     if is_integer(first) and is_integer(second):
         return integer(first, second)
     joined = choice([first, second])
-    return Unknown.of(first, second) if isinstance(joined, Unknown) else joined
+    return _join_unknown(first, second) if isinstance(joined, Unknown) else joined
+
+
+def _join_unknown(first: Value, second: Value) -> Unknown:
+    """One of two values, with the attributes and items that both have."""
+    joined = Unknown.of(first, second)
+    one, other = _members(first), _members(second)
+    for name in [name for name in one if name in other]:
+        both = join(one[name], other[name])
+        new = isinstance(both, Tensor) and both.source is None  # as a tensor it is a sequence of its own
+        joined.members[name] = both.to(source=Sequence()) if new else both
+    return joined
+
+
+def _members(value: Value) -> dict[Value, Value]:
+    return value.members if isinstance(value, Unknown) else {AS_TENSOR: value} if isinstance(value, Tensor) else {}
 
 
 def _is_same_dtype(first: Value, second: Value) -> bool:
