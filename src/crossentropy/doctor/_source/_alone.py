@@ -38,7 +38,6 @@ ROOT_STEPS = 12_000
 REST_STEPS = 60_000
 _ASIDE = " (as the defaults have it: the callers of this function were not given)"
 _NAMED = re.compile(r"loss|criterion|cross_?entropy", re.IGNORECASE)
-_LABELS = re.compile(r"""["']labels["']\s*[:\]]|\blabels=""")
 _OF_SELF = re.compile(r"\bself\.(\w+)\(")
 
 
@@ -171,11 +170,8 @@ def _name(function: Function, owner: Class | None) -> str:
 
 
 def _matters(text: str, function: Function, owner: Class | None) -> bool:
-    """Whether a function may compute a loss: by its words, its name, or by calling what its class calls a loss.
-
-    So may one that makes `labels`, which go into a model that computes its loss itself.
-    """
-    if mentions_loss(text) or _LABELS.search(text) or _NAMED.search(_name(function, owner)):
+    """Whether a function may compute a loss: by its words, its name, or by calling what its class calls a loss."""
+    if mentions_loss(text) or _NAMED.search(_name(function, owner)):
         return True
     called = set(_OF_SELF.findall(text))
     if owner is None or not called:

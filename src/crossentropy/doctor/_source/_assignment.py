@@ -65,7 +65,8 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
         return x.to(kind="indices", low=None, high=None, fills=frozenset({fill}), source=Sequence(), likely=True)
     if isinstance(value, (Unknown, list)):
         return x.to(kind="" if x.kind in ("zeros", "ones") else x.kind, low=None, high=None)
-    return filled(x, mask, value)
+    result = filled(x, mask, value)
+    return result if result.fills == x.fills else result.to(made=place)
 
 
 def _is_begun(keys: list[Value]) -> bool:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 _TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
 _CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
-_FILLS = r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)"""
-"""Calls of tokenizers that fill rows up, which may become labels."""
+_FILLS = r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)|["']labels["']\s*(?::|\]\s*=[^=])"""
+"""Calls of tokenizers that fill rows up, which may become labels, and labels for models that compute their loss."""
 _LOSSES = rf"{_CALLED}|[Ll]oss\w*\(|training_step|{_FILLS}"
 _IN_TEXT = re.compile(_LOSSES)
 _IN_BYTES = re.compile(_LOSSES.encode())
