@@ -64,6 +64,11 @@ def _join_unknown(first: Value, second: Value) -> Unknown:
 
 
 def _members(value: Value) -> dict[Value, Value]:
+    """Attributes and items, by the names that they have in something unknown."""
+    if isinstance(value, Layer):
+        return value.attributes | _members(tuple(value.items))
+    if isinstance(value, tuple):
+        return {(i,): item for i, item in enumerate(value) if not isinstance(item, Maybe)}
     return value.members if isinstance(value, Unknown) else {AS_TENSOR: value} if isinstance(value, Tensor) else {}
 
 

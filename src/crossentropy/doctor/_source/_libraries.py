@@ -66,6 +66,9 @@ def make(run: Interpreter, name: str, call: Call) -> Value:
         return run.external(f"torch.nn.{criterion.like}", _settings(criterion, call))
     if key == "x_transformers.AutoregressiveWrapper":
         _padding(run, call)
+    if key.startswith("transformers.") and "Output" in key:
+        held = [value for value in call.kwargs.values() if value is not None]
+        return Layer(name, call, held, attributes=dict(call.kwargs))
     return call.get("tensor", 0, NotImplemented) if key in _OVER_PROCESSES else NotImplemented
 
 
