@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 
 _TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
 _CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
-_FILLS = r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)|["']labels["']\s*(?::|\]\s*=[^=])"""
+_FILLS = (
+    r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)"""
+    r"""|["']labels["']\s*(?::|\]\s*=[^=])"""
+)
 """Calls of tokenizers that fill rows up, which may become labels, and labels for models that compute their loss."""
 _GIVEN = r"\btrain_dataset\s*="
 """What trainers of models that compute their loss are given."""

@@ -60,6 +60,8 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._open: dict[Place, list[Value]] = {}
+        """What was kept last at a place, where it may turn out to be a loss, as its gradient is taken later."""
         self._sums: dict[Place, Place] = {}
         """Where sums of losses are kept, and where they were added up."""
         self._added: dict[Place, Place] = {}
@@ -215,7 +217,9 @@ class Report:
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
+        last = list(islice(chain.from_iterable(map(_held, values)), MOST_PARTS))
+        if not self.silent and last and isinstance(last[0], Unknown):
+            self._open[place] = last[:2]
         tensors = [tensor for tensor in map(_seen_as_tensor, last) if _has_graph(tensor) and tensor.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
@@ -275,6 +279,9 @@ class Report:
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
+        for place, values in self._open.items():
+            if place not in self._kept:
+                self.kept(values, place)
         for place, parts in ((place, parts) for place, several in self._kept.items() for parts in several):
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)

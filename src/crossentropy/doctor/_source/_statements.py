@@ -19,6 +19,7 @@ from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Class,
     External,
@@ -199,7 +200,6 @@ class Statements(Expressions):
             rows = self.journal.change(owner)
             if type(index) is int and -len(rows) <= index < len(rows):
                 rows[index] = value
-                self.report.kept(reversed(rows), self.place(target, frame))
             elif isinstance(index, Unknown) and len(rows) <= MOST_MIXED:
                 rows[:] = [join(row, value) for row in rows]
         elif isinstance(owner, Tensor):
@@ -330,7 +330,8 @@ class Statements(Expressions):
         given = self.evaluate(node.iter, frame)
         rows = list(self.iterate(given))
         elements = _assignment.some(rows, self._turns(node))
-        cut = len(elements) < len(rows) or not isinstance(given, (list, tuple, dict, range, str))
+        counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
+        cut = len(elements) < len(rows) or not counted
         self.loops += 1
         self.endless += cut
         flow = Flow.NEXT
