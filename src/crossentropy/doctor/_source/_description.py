@@ -179,7 +179,7 @@ def _set(to: Description, value: frozenset[Value]) -> None:
 
 
 def _output(to: Description, value: Output) -> None:
-    to.tokens += ("output", value.count, value.names, value.path, value.called)
+    to.tokens += ("output", value.count, value.names, value.path, value.called, value.of_scores)
     to.add(value.function)
 
 

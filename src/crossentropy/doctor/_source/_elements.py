@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import reduce
 
 from crossentropy.doctor._source import _indexing, _tables
 from crossentropy.doctor._source._by_name import one_of
@@ -66,14 +66,11 @@ def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value)
                 return _at(owner, index)
             item = owner[index]
             if isinstance(item, Maybe):
-                return Unknown()
+                return _any_of(owner)
             return Bounded(item) if isinstance(owner, Bounded) and isinstance(item, list) else item
         return Unknown()
     if isinstance(owner, (list, tuple)) and owner and isinstance(index, (Unknown, Number, Tensor)):
-        first = owner[0]
-        for other in owner[1:]:
-            first = join(first, other)
-        return first
+        return _any_of(owner)
     return Unknown()
 
 
@@ -82,9 +79,17 @@ def _at(rows: list[Value], index: int) -> Value:
     certain, found = 0, list[Value]()
     for i, row in enumerate(rows):
         if certain <= index <= i:
-            found.append(row.value if isinstance(row, Maybe) else row)
+            found.append(row)
         certain += not isinstance(row, Maybe)
-    return reduce(join, found) if found else Unknown()
+    return _any_of(found) if found else Unknown()
+
+
+def _any_of(rows: Iterable[Value]) -> Value:
+    """What holds of all elements; one that is read is there."""
+    first, *others = (row.value if isinstance(row, Maybe) else row for row in rows)
+    for other in others:
+        first = join(first, other)
+    return first
 
 
 def _parts(index: slice) -> tuple[Value, Value, Value]:

@@ -14,6 +14,7 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _options,
     _parts,
     _random,
     _records,
@@ -26,7 +27,6 @@ from crossentropy.doctor._source import (
 from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
-from crossentropy.doctor._source._options import option
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._unknowns import AS_MODEL, MODEL
 from crossentropy.doctor._source._values import (
@@ -196,6 +196,8 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
     run.report.kept([value for value in arguments.args if isinstance(value, list)], arguments.place)
+    if name in ("mean", "sum"):
+        return Unknown.of(owner)
     return Unknown(owner=owner if owner.foreign else None)
 
 
@@ -419,7 +421,7 @@ def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> V
         return Unknown()
     if name in ("parse_args", "parse_known_args"):
         defaults = {key[2:]: value for key, value in parser.attributes.items() if key.startswith("--")}
-        options = {name: option(name, value) for name, value in defaults.items()}
+        options = {name: _options.named(name, value) for name, value in defaults.items()}
         space = Layer("argparse.Namespace", arguments, attributes=options)
         return (space, []) if name == "parse_known_args" else space
     return parser if name.startswith("add_") else Unknown()

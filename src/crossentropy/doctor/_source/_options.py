@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from crossentropy.doctor._finding import Finding
-from crossentropy.doctor._source._values import SettingFlag, SettingText, Value, setting
+from crossentropy.doctor._source._values import SettingFlag, SettingText, Value, option
 from crossentropy.doctor.rules import RULES
 
 MOST = 6
@@ -50,10 +50,10 @@ class Options:
         self._others = before
 
 
-def option(name: str, default: Value) -> Value:
-    """A default that knows of which option it is."""
-    value = setting(default)
-    if isinstance(value, (SettingText, SettingFlag)):
+def named(name: str, default: Value) -> Value:
+    """A default that knows of which option it is, if that is a text or a flag."""
+    value = option(default)
+    if isinstance(value, (SettingText, SettingFlag)) and isinstance(default, (str, bool)):
         value = type(value)(value)
         value.option = name
     return value
