@@ -235,7 +235,7 @@ def _no_probabilities(case: LossCall) -> Iterator[Found]:
 
 def _makes_scores(output: Output) -> bool:
     """Whether a model makes what is to be normalised, out of what is not scores already."""
-    return TO_NORMALISE in output.function.members and not output.of_scores
+    return TO_NORMALISE in output.function.members and not output.of_scores and not output.path
 
 
 def of_distributions(case: LossCall) -> bool:
