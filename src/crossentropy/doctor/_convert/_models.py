@@ -48,6 +48,8 @@ def tail(script: Script, objects: Objects, flow: Flow, part: Part = None) -> Tai
 def _tail(script: Script, objects: Objects, flow: Flow, part: Part) -> Tail | None:
     function = flow.made.func
     if script.imported(function) == "torch.nn.Sequential":
+        if flow.added:
+            return _last_added(script, objects, flow) if part is None else None
         return _last_layer(script, objects, flow.made.args) if part is None else None
     if (path := script.missing(function)) is not None:
         raise Refused(function, f"{script.text(function)} comes from {path}, which was not given: pass it too")
@@ -66,10 +68,10 @@ def called(script: Script, objects: Objects, call: cst.Call) -> list[Flow]:
     return found
 
 
-def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
-    """All calls of a model, which must be in sight."""
+def outputs(script: Script, objects: Objects, flow: Flow, *, certain: bool = True) -> list[cst.Call]:
+    """All calls of a model, which must be in sight, and if `certain`, not of something else at times."""
     calls = list(flow.calls)
-    for at, how in (*flow.lost, *flow.mixed):
+    for at, how in (*flow.lost, *flow.mixed * certain):
         raise _unseen(at, how)
     for owner in objects.classes_of(flow.made):
         _require_only_made(script, objects, owner)
@@ -182,6 +184,15 @@ def _put_last(
     if found is None or found != ("append", call):
         return None
     return _of_layer(script, objects, call.args[0].value, without_statement(script, statement))
+
+
+def _last_added(script: Script, objects: Objects, flow: Flow) -> Tail | None:
+    """The activation that was put last into a Sequential, in the block in which it was made."""
+    last = max(flow.added, key=script.span)
+    statement, block = script.parent(last), script.around(flow.made, cst.BaseSuite)
+    if not isinstance(statement, cst.Expr) or script.around(last, cst.BaseSuite) is not block or not last.args:
+        return None
+    return _of_layer(script, objects, last.args[-1].value, without_statement(script, statement))
 
 
 def _of_layer(script: Script, objects: Objects, last: cst.BaseExpression, edit: Edit) -> Tail | None:

@@ -30,7 +30,7 @@ def propose(script: Script) -> Iterator[Proposal | Refused]:
 
 def _from_call(script: Script, call: cst.Call) -> Proposal | None:
     name = _ours(script, call.func) if isinstance(call.func, cst.Attribute) else None
-    if name is None:
+    if name is None or not isinstance(call.func, cst.Attribute) or script.original(call.func.value) is None:
         return None
     _require_not_scripted(script, call)
     spelling = spell(script, name, call.func)
