@@ -2097,3 +2097,22 @@ def test_a_text_names_modules_below_a_folder_around_it():
         path = f"{folder}/cnn.py"
         found = convert_files({path: text, "02-start/check.py": names}, package=False)
         assert bool(found[path].changes) is changes
+
+
+@pytest.mark.parametrize(
+    ("comment", "goes"),
+    [
+        ("# finally the softmax", True),
+        ("# apply log-softmax", True),
+        ("# of all classes", False),
+        ("# softmax\n    # and more", False),
+        ("# softmax\n", False),
+    ],
+)
+def test_a_comment_on_the_activation_goes_with_its_line(comment, goes):
+    text = SELF + (
+        f"def f(z, y):\n    z = z * 2\n    {comment}\n    z = F.softmax(z, dim=1)\n    return F.cross_entropy(z, y)\n"
+    )
+    after = converted(text, package=False, unsafe=True).source
+    assert "F.softmax" not in after
+    assert (comment.split("\n")[0] not in after) is goes

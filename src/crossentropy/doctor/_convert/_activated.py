@@ -258,9 +258,9 @@ class Group:
         """The uses of a name that an expression is assigned to, also with its axes moved, if they are certain."""
         whole = reshaped(self._script, use) if self._elementwise else laid_out(self._script, use)
         statement = self._script.parent(whole)
-        target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
-        alone = isinstance(target, cst.Name) and self._script.assigned(target) is whole
-        return (reached(self._script, target) or []) if isinstance(target, cst.Name) and alone else []
+        targets = [one.target for one in statement.targets] if isinstance(statement, cst.Assign) else []
+        names = [one for one in targets if isinstance(one, cst.Name) and len(targets) == 1]
+        return [use for name in names for use in reached(self._script, name) or ()]
 
     def _change_output(self, output: Output, site: Site) -> Activation:
         """Take the activation away from what models give, and put it back where their output is used otherwise."""

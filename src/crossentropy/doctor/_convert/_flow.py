@@ -141,9 +141,7 @@ class Objects:
             bound = [
                 one for variable in self.script.variables(function.value) for one in self.script.bindings(variable)
             ]
-            target = self.script.parent(bound[0]) if len(bound) == 1 else None
-            statement = self.script.parent(target) if isinstance(target, cst.AssignTarget) else None
-            entries = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
+            entries = self.script.assigned(bound[0]) if len(bound) == 1 else None
         if not isinstance(entries, cst.Dict) or not entries.elements:
             return None
         return [one.value for one in entries.elements]

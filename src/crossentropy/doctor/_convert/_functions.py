@@ -101,12 +101,10 @@ def may_be_of(script: Script, attribute: cst.Attribute, owner: cst.ClassDef) -> 
 
 def made_by(script: Script, receiver: cst.BaseExpression) -> cst.Call | None:
     """The call that makes what an expression is, if that is all that its name is assigned."""
-    made = receiver
+    made: cst.CSTNode | None = receiver
     if isinstance(receiver, cst.Name):
         bound = [node for variable in script.variables(receiver) for node in script.bindings(variable)]
-        target = script.parent(bound[0]) if len(bound) == 1 else None
-        statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
-        made = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else receiver
+        made = script.assigned(bound[0]) if len(bound) == 1 else None
     return made if isinstance(made, cst.Call) else None
 
 

@@ -125,9 +125,7 @@ def _given_whole(script: Script, argument: cst.Arg) -> cst.BaseExpression | None
 def _is_ordered(script: Script, value: cst.BaseExpression) -> bool:
     """Whether a name holds an ordered dictionary, whose entries are put in by themselves."""
     bound = [node for variable in script.variables(value) for node in script.bindings(variable)]
-    target = script.parent(bound[0]) if isinstance(value, cst.Name) and len(bound) == 1 else None
-    statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
-    made = statement.value if isinstance(statement, cst.Assign) else None
+    made = script.assigned(bound[0]) if isinstance(value, cst.Name) and len(bound) == 1 else None
     return isinstance(made, cst.Call) and script.imported(made.func) == "collections.OrderedDict"
 
 

@@ -114,20 +114,14 @@ class Origins:
         laid_out = selected = False
         while True:
             named = self._within(argument)
-            moved = is_laid_out(argument) and not self._elementwise
-            selected |= not moved and not self._elementwise and before_keeping(argument) is not named
-            laid_out |= moved
-            first = before_names(self._script, named)
-            found = source(self._script, first)
+            laid_out |= is_laid_out(argument) and not self._elementwise
+            selected |= not laid_out and not self._elementwise and before_keeping(argument) is not named
+            found = source(self._script, before_names(self._script, named))
             inner = self._within(found.value)
-            if found.definition is None or inner is found.value or not self._goes_on(inner):
+            if found.definition is None or inner is found.value:
                 return named, laid_out, selected, tuple(via)
             via.append(found.definition)
             argument = found.value
-
-    def _goes_on(self, inner: cst.BaseExpression) -> bool:
-        """Whether what is within an expression is a name, or something that makes a result."""
-        return isinstance(inner, cst.Name | cst.Call | cst.Subscript)
 
     def _within(self, argument: cst.BaseExpression) -> cst.BaseExpression:
         return before_reshaping(argument) if self._elementwise else before_laying_out(argument)

@@ -56,7 +56,9 @@ class Script(Tree):
     def _by_star(self, node: cst.Name | cst.Attribute) -> str | None:
         """The dotted name, if it begins with what another file imports and gives to this one by *."""
         first, file = _leftmost(node), self.file(node)
-        if file not in self._stars or not isinstance(first, cst.Name) or first not in file.unbound:
+        if file not in self._stars or not isinstance(first, cst.Name):
+            return None
+        if _assignments(Variable(self.scope(first), first.value)):
             return None
         found = self._imports_of(first.value, file)
         return found[0] + self.text(node)[len(first.value) :] if len(found) == 1 else None
@@ -114,9 +116,7 @@ class Script(Tree):
         return any(map(self._gives_import, bindings)) or (not bindings and self.file(name) in self._stars)
 
     def _gives_import(self, binding: Assignment) -> bool:
-        target = None if isinstance(binding, ImportAssignment) else self.parent(binding.node)
-        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
-        held = statement.value if isinstance(statement, cst.Assign) else None
+        held = None if isinstance(binding, ImportAssignment) else self.assigned(binding.node)
         return isinstance(binding, ImportAssignment) or (held is not None and self.original(held) is not None)
 
     def _imported(self, node: cst.CSTNode) -> list[str]:
