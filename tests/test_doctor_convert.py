@@ -2018,6 +2018,11 @@ trainer.fit(model, loader)
 
 def test_a_trainer_calls_the_steps_of_its_module():
     assert "softmax" not in converted(LIGHTNING, package=False, unsafe=True).source
+    method = "\n    @staticmethod\n    def options(parser):\n        return parser\n\n\nmodel = Net()"
+    static = LIGHTNING.replace("\n\nmodel = Net()", method) + "Net.options(None)\n"
+    assert "softmax" not in converted(static, package=False, unsafe=True).source
+    loaded = LIGHTNING + "Net.load_from_checkpoint(path)\n"
+    assert converted(loaded, package=False, unsafe=True).source == loaded
     predicted = LIGHTNING + "print(trainer.predict(model, loader))\n"
     conversion = converted(predicted, package=False, unsafe=True)
     assert conversion.source == predicted
@@ -2116,3 +2121,33 @@ def test_a_comment_on_the_activation_goes_with_its_line(comment, goes):
     after = converted(text, package=False, unsafe=True).source
     assert "F.softmax" not in after
     assert (comment.split("\n")[0] not in after) is goes
+
+
+HANDED = """from skorch import NeuralNetClassifier
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(4, 3)
+        self.softmax = nn.Softmax(dim=-1)
+
+    def forward(self, x):
+        return self.softmax(self.out(x))
+
+
+net = NeuralNetClassifier(Net, criterion=nn.CrossEntropyLoss)
+net.fit(x, y)
+"""
+
+
+def test_a_class_that_is_handed_to_a_trainer():
+    conversion = converted(HANDED, package=False, unsafe=True)
+    assert "return self.out(x)" in conversion.source
+    more = HANDED + "probabilities = Net()(x)\n"
+    refused = converted(more, package=False, unsafe=True)
+    assert refused.source == more
+    assert "Net is used for more than this trainer" in reasons(refused)
+    for before in (HANDED.replace("CrossEntropyLoss", "NLLLoss"), HANDED.replace("from skorch", "from mine")):
+        assert converted(before, package=False, unsafe=True).source == before

@@ -324,9 +324,7 @@ class Ends:
 
 def _require_not_loaded(script: Script) -> None:
     """Raise if a model that was saved as a whole may be loaded again in these files, where it is not followed."""
-    for call in script.find(cst.Call):
-        if script.imported(call.func) != "torch.load":
-            continue
+    for call in script.calling("torch.load"):
         statement = script.parent(call)
         name = statement.targets[0].target if isinstance(statement, cst.Assign) else None
         named = [] if name is None else [read for one in script.variables(name) for read in script.reads(one)]
@@ -340,13 +338,20 @@ def _is_model(script: Script, use: cst.BaseExpression) -> bool:
     return method is not None and method[0] in ITSELF | {"forward", "parameters"}
 
 
+def _is_static(script: Script, owner: cst.ClassDef, node: cst.BaseExpression) -> bool:
+    """Whether of a class a static method is used here, which has no object."""
+    attribute = script.parent(node)
+    found = method(owner, attribute.attr.value) if isinstance(attribute, cst.Attribute) else None
+    return found is not None and [script.text(one.decorator) for one in found.decorators] == ["staticmethod"]
+
+
 def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) -> None:
     """Raise if a class is used for anything but making its objects and naming its type."""
     variable = script.variable(owner)
     if script.is_decorated(owner):
         raise _unseen(owner, f"{owner.name.value} has a decorator")
     for node in script.reads(variable):
-        if is_export(script, node):
+        if is_export(script, node) or _is_static(script, owner, node):
             continue
         makes = script.called(node) or names_type(script, node) or objects.is_chosen_from(node)
         if script.named(node) is not owner or not makes:

@@ -43,9 +43,7 @@ def _require_not_scripted(script: Script, node: cst.CSTNode) -> None:
     decorators = [one.decorator for function in functions for one in function.decorators]
     if any((script.imported(one) or "").startswith("torch.jit.") for one in decorators):
         raise Refused(node, f"{_SCRIPTING} compiles this function, and cannot compile a loss of crossentropy")
-    for call in script.find(cst.Call):
-        if script.imported(call.func) != _SCRIPTING:
-            continue
+    for call in script.calling(_SCRIPTING):
         if script.around(node, cst.ClassDef) is not None or call in script.ancestors(node):
             question = f"Is it this that {script.brief(call)} compiles?"
             raise Refused(call, f"{_SCRIPTING} cannot compile a loss of crossentropy", question)

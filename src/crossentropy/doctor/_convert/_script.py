@@ -37,12 +37,21 @@ class Script(Tree):
         self._reads: defaultdict[Variable, list[cst.BaseExpression]] = defaultdict(list)
         self._leaks: defaultdict[Scope, list[cst.CSTNode]] = defaultdict(list)
         self._stars: dict[File, list[cst.ImportFrom]] = {}
+        self._calls: dict[str, dict[int, cst.Call]] = {}
         self._link()
 
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name of what an expression is certain to name, if that was imported; ours count as torch's."""
         name = self.original(node)
         return None if name is None else canonical(name)
+
+    def calling(self, *names: str) -> list[cst.Call]:
+        """The calls of what some dotted names name, as they stand in the source."""
+        if not self._calls:
+            for at, call in enumerate(self.find(cst.Call)):
+                self._calls.setdefault(self.imported(call.func) or "", {})[at] = call
+        found = {at: call for name in names for at, call in self._calls.get(name, {}).items()}
+        return [found[at] for at in sorted(found)]
 
     def original(self, node: cst.CSTNode) -> str | None:
         """The same, as it was imported."""

@@ -48,7 +48,7 @@ def without_statement(script: Script, statement: cst.BaseSmallStatement) -> Edit
 
 def _comment_of(script: Script, line: cst.BaseStatement | cst.BaseSuite, statement: cst.CSTNode) -> cst.Comment | None:
     """The only comment right above a line, if it names what is called there."""
-    lines = line.leading_lines if isinstance(line, cst.SimpleStatementLine) else ()
+    lines = [*line.leading_lines] if isinstance(line, cst.SimpleStatementLine) else []
     comments = [one.comment for one in lines if one.comment is not None]
     value = statement.value if isinstance(statement, cst.Assign | cst.Expr) else None
     name = script.text(value.func).rpartition(".")[2] if isinstance(value, cst.Call) else ""
