@@ -16,11 +16,22 @@ VARYING = "over the labels that are not ignored, whose number varies,"
 
 def focal(reduction: str, rows: int | None = None, parts: Iterable[Part] = ()) -> Found:
     """A focal factor of a loss that is one number for all rows."""
+    parts = list(parts)
     of = "" if rows is None else f" over {rows} rows"
+    reduced = {part.place for part in parts}
     return Found(
         "focal-on-reduced-loss",
         f"the focal factor is computed from a loss that was already reduced to its {reduction}{of}{places(parts)}: one "
         "number weighs the whole batch — reduction='none'",
+        cause=reduced.pop() if len(reduced) == 1 else None,
+    )
+
+
+def modulated(reduction: str, parts: Iterable[Part] = ()) -> Found:
+    """A loss that is one number for all rows, times one number for each."""
+    return focal(reduction, parts=parts)._replace(
+        message=f"this factor has a number for each row, and the loss was already reduced to its {reduction}"
+        f"{places(parts)}: all rows are weighed alike — reduction='none'"
     )
 
 

@@ -68,7 +68,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
     """One logit, and targets of other shapes or dtypes than class indices have."""
     x, y, rows = case.x, case.y, case.rows
     same = x.rank is not None and x.rank == y.rank
-    if case.classes == 1 and y.kind not in _SOFT:
+    if case.classes == 1:
         yield Found(
             "single-logit-cross-entropy",
             f"the input of {case.title} has one class{at(x)}: softmax of one logit is 1, so the loss is 0 and "
@@ -341,6 +341,8 @@ def ignored(case: LossCall) -> Iterator[Found]:
 def soft(case: LossCall) -> Iterator[Found]:
     """Class probabilities that are none."""
     x, y = case.x, case.y
+    if case.classes == 1:  # whose softmax is 1, whatever is expected of it
+        return
     names = {
         "logits": "logits", "normal": "random numbers of both signs", "sigmoid": "sigmoid scores",
         "uniform": "random numbers", "log-probabilities": "log-probabilities", "scores": "scores",

@@ -92,9 +92,10 @@ def _elements(run: Interpreter, value: Value) -> list[Value]:
 def _enumerate(run: Interpreter, arguments: Call) -> Value:
     start = arguments.get("start", 1, 0)
     first = start if type(start) is int else 0
-    return [
-        _maybe(item, lambda value, i=i: (i, value)) for i, item in enumerate(_elements(run, _first(arguments)), first)
-    ]
+    given = _first(arguments)
+    pairs = [_maybe(item, lambda value, i=i: (i, value)) for i, item in enumerate(_elements(run, given), first)]
+    counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
+    return pairs if counted else Bounded(pairs)
 
 
 def _maybe(item: Value, make: Callable[[Value], Value]) -> Value:
@@ -134,7 +135,10 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
 
 
 def _sum(run: Interpreter, arguments: Call) -> Value:
-    values = _elements(run, _first(arguments))
+    given = _first(arguments)
+    if isinstance(given, Unknown):
+        return Unknown.of(given)
+    values = _elements(run, given)
     numbers = [value for value in values if not isinstance(value, Maybe)]
     if numbers and all(type(value) in (int, float) for value in numbers) and len(numbers) == len(values):
         return sum(numbers)

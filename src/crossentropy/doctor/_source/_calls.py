@@ -465,7 +465,10 @@ class Calls(Statements):
             "checkpoint",
         ):
             return self._wrapped(last, call)
-        if _operations.is_known(last):
+        of_tensors = package in ("torch", "torch.nn.functional") and any(
+            isinstance(value, Tensor) and value.graph for value in (*call.args, *call.kwargs.values())
+        )
+        if _operations.is_known(last) or (of_tensors and last.islower()):
             return _operations.operate(self.report, last, call)
         return self._object(name, last, call)
 

@@ -189,10 +189,11 @@ def _of_numbers(data: Value, dtype: str, call: Call) -> Tensor:
     if inner is not None and shape is not None:
         shape = None if inner.shape is None else (*shape, *inner.shape)
     graphs = frozenset(part for leaf in leaves if isinstance(leaf, (Tensor, Number)) for part in as_tensor(leaf).parts)
-    facts: dict[str, Value] = {"made": call.place, "shape": shape, "graph": False, "parts": graphs}
+    cut = call.place if graphs or any(isinstance(leaf, Tensor) and leaf.graph for leaf in leaves) else None
+    facts: dict[str, Value] = {"made": call.place, "shape": shape, "graph": False, "parts": graphs, "cut": cut}
     if graphs:
         first = next(as_tensor(leaf) for leaf in leaves if isinstance(leaf, (Tensor, Number)))
-        return Tensor(kind="loss", dtype="float", reduction=first.reduction, cut=call.place, **facts)
+        return Tensor(kind="loss", dtype="float", reduction=first.reduction, **facts)
     if inner is not None and inner.kind == "indices":
         return inner.to(dtype=dtype or inner.dtype, **facts)
     floats = any(isinstance(leaf, float) for leaf in leaves)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from crossentropy.doctor._source import _indexing, _tables
@@ -61,14 +62,19 @@ def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value)
     if isinstance(index, int) or (isinstance(index, slice) and not any(isinstance(x, Unknown) for x in _parts(index))):
         with suppress(IndexError, TypeError, ValueError):
             item = owner[index]
-            return Unknown() if isinstance(item, Maybe) else item
+            return _any_of(owner) if isinstance(item, Maybe) else item
         return Unknown()
     if isinstance(owner, (list, tuple)) and owner and isinstance(index, (Unknown, Number, Tensor)):
-        first = owner[0]
-        for other in owner[1:]:
-            first = join(first, other)
-        return first
+        return _any_of(owner)
     return Unknown()
+
+
+def _any_of(rows: Iterable[Value]) -> Value:
+    """What holds of all elements; one that is read is there."""
+    first, *others = (row.value if isinstance(row, Maybe) else row for row in rows)
+    for other in others:
+        first = join(first, other)
+    return first
 
 
 def _parts(index: slice) -> tuple[Value, Value, Value]:

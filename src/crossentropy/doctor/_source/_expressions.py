@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._knowledge._facts import integer, is_integer
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source import (
     _arithmetic,
     _by_hand,
@@ -221,6 +221,8 @@ class Expressions(ABC):
         if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
             return owner
         loss = self.report.own_loss(owner, self.place(function, frame))
+        for value in (owner, *owner.terms) if isinstance(owner, Unknown) else ():
+            self.journal.store(value.members, AS_TENSOR, loss)  # by whatever name it is kept
         self.assign(function.value, loss, frame)
         return loss
 

@@ -35,7 +35,12 @@ def read(x: Tensor) -> Unknown:
 
 
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
-    """x[key]."""
+    """x[key]; what is cut out of what is cut out has that as its sequence, if not an older one."""
+    part = _part(x, key, place)
+    return part.to(source=Sequence()) if part.source is None and not part.graph else part
+
+
+def _part(x: Tensor, key: Value, place: Place) -> Tensor:
     keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
     if x.shape is None:
         return _of_unknown_rank(x.to(diagonal=False), keys, place)

@@ -77,7 +77,8 @@ def length(run: Interpreter, dataset: Value) -> Value:
 def _batch_count(run: Interpreter, loader: Layer) -> Value:
     size, samples = loader.attributes.get("batch_size"), length(run, loader.attributes.get("dataset"))
     if type(size) is int and size > 0 and isinstance(samples, int):
-        return samples // size if loader.call.get("drop_last", default=False) is True else -(-samples // size)
+        whole = loader.call.get("drop_last", default=False) is True
+        return (samples // size if whole else -(-samples // size)) or Unknown()  # who has a loader has batches
     return Unknown()
 
 

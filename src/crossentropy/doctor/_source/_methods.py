@@ -43,7 +43,7 @@ from crossentropy.doctor._source._values import (
     as_settings,
     is_known,
     is_setting,
-    setting,
+    option,
 )
 
 _ITSELF = (
@@ -194,6 +194,8 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
     run.report.kept([value for value in arguments.args if isinstance(value, list)], arguments.place)
+    if name in ("mean", "sum"):
+        return Unknown.of(owner)
     return Unknown(owner=owner if owner.foreign else None)
 
 
@@ -413,7 +415,7 @@ def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> V
         run.journal.store(parser.attributes, f"--{dest}", default)
         return Unknown()
     if name in ("parse_args", "parse_known_args"):
-        options = {key[2:]: setting(value) for key, value in parser.attributes.items() if key.startswith("--")}
+        options = {key[2:]: option(value) for key, value in parser.attributes.items() if key.startswith("--")}
         space = Layer("argparse.Namespace", arguments, attributes=options)
         return (space, []) if name == "parse_known_args" else space
     return parser if name.startswith("add_") else Unknown()

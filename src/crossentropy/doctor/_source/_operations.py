@@ -9,7 +9,7 @@ from typing import TypeAlias
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge import _operations as _table
 from crossentropy.doctor._knowledge._binding import bound
-from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._knowledge._facts import TO_NORMALISE, times
 from crossentropy.doctor._source import _arithmetic, _by_hand, _einsum, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor, read
@@ -42,6 +42,8 @@ def log_softmax(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
     dim = call.get("dim")
+    if x.caller is not None:
+        x.caller.function.members[TO_NORMALISE] = True
     if dim is None and not call.open:
         dim = (0 if x.rank in (1, 3) else 1) if x.rank is not None else None
     normal = dim if type(dim) is int else None
@@ -186,11 +188,15 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
 
 
 def _to(report: Report, x: Tensor, call: Call) -> Tensor:
-    for value in (value for name, value in call.kwargs.items() if name != "input"):
+    for name, value in call.kwargs.items():
+        if name == "input":
+            continue
         if dtype := value.dtype if isinstance(value, Tensor) else dtype_of(value):
             return to_dtype(x, dtype)
         if isinstance(value, Layer) and value.kind == "parameters":
             return to_dtype(x, "float")
+        if name == "dtype" and isinstance(value, Unknown):
+            return x.to(dtype="")
     return x
 
 

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
@@ -59,6 +60,8 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._open: dict[Place, list[Value]] = {}
+        """What was kept last at a place, where it may turn out to be a loss, as its gradient is taken later."""
         self._sums: dict[Place, Place] = {}
         """Where sums of losses are kept, and where they were added up."""
         self._added: dict[Place, Place] = {}
@@ -170,6 +173,13 @@ class Report:
         if factor.reduction in ("mean", "sum"):
             self.tell(_composed.focal(factor.reduction, parts=factor.parts), place)
 
+    def modulated(self, loss: Tensor, factor: Tensor, place: Place) -> None:
+        """A loss is multiplied by numbers that are computed: one for each of its rows, where it is one for all."""
+        rows = {part.rows for part in loss.parts} - {None, 1}
+        each = bool(factor.shape) and not rows.isdisjoint((factor.size(0), times(factor.shape or ())))
+        if loss.reduction in ("mean", "sum") and loss.shape == () and each:
+            self.tell(_composed.modulated(loss.reduction, loss.parts), place)
+
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
         confidence = "likely" if terms.likely else "certain"
@@ -207,8 +217,10 @@ class Report:
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
+        last = list(islice(chain.from_iterable(map(_held, values)), MOST_PARTS))
+        if not self.silent and last and isinstance(last[0], Unknown):
+            self._open[place] = last[:2]
+        tensors = [tensor for tensor in map(_seen_as_tensor, last) if _has_graph(tensor) and tensor.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -267,6 +279,9 @@ class Report:
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
+        for place, values in self._open.items():
+            if place not in self._kept:
+                self.kept(values, place)
         for place, parts in ((place, parts) for place, several in self._kept.items() for parts in several):
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)
@@ -279,6 +294,12 @@ def _held(value: Value) -> Iterable[Value]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _seen_as_tensor(value: Value) -> Tensor:
+    """A tensor, or what something unknown is as one."""
+    known = value.members.get(AS_TENSOR) if isinstance(value, Unknown) else value
+    return known if isinstance(known, Tensor) else Tensor()
 
 
 def _has_graph(loss: Tensor) -> bool:

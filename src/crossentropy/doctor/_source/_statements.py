@@ -9,14 +9,17 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from itertools import chain
 
+from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._source import _assignment, _parts
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
-from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._joins import doubtful, join
+from crossentropy.doctor._source._losses import NAMES
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Class,
     External,
@@ -37,10 +40,16 @@ SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "
 """Context managers and decorators that switch gradients off."""
 
 
+MOST_MIXED = 16
+"""Elements of a list of which any may be replaced."""
 MOST_LOOPS = 4
 """Loops within loops that are followed for more than one turn."""
 DECORATOR_STEPS = 100
 """Expressions that are evaluated for one decorator."""
+
+
+_OF_LOSSES = frozenset(["exp", *NAMES])
+"""Names in what computes a loss, or the factor of a focal one."""
 
 
 class Flow(enum.Enum):
@@ -56,6 +65,14 @@ class Flow(enum.Enum):
 def _is_refused(node: ast.stmt) -> bool:
     """Whether a statement is `assert False`."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def _is_within(finding: Finding, body: list[ast.stmt], path: str) -> bool:
+    """Whether some statements have all that makes a finding, so that it is one whatever else is chosen."""
+    lines = range(body[0].lineno, (body[-1].end_lineno or body[-1].lineno) + 1)
+    places = [] if finding.cause is None else [finding.place, finding.cause]
+    whole = bool(places) and all(place.path == path and place.line in lines for place in places)
+    return whole or finding.rule == "focal-on-reduced-loss"
 
 
 def _caught(handlers: list[ast.ExceptHandler]) -> frozenset[str]:
@@ -150,7 +167,7 @@ class Statements(Expressions):
         if isinstance(value, Unknown):
             return [value.member((i,)) for i in range(count)]
         if isinstance(value, Tensor):
-            return [_assignment.row(value) for _ in range(count)]
+            return _assignment.unpacked(value, count)
         if isinstance(value, (list, tuple, range, dict, str)):
             return list(value)
         return list(self.iterate(value))
@@ -183,6 +200,8 @@ class Statements(Expressions):
             rows = self.journal.change(owner)
             if type(index) is int and -len(rows) <= index < len(rows):
                 rows[index] = value
+            elif isinstance(index, Unknown) and len(rows) <= MOST_MIXED:
+                rows[:] = [join(row, value) for row in rows]
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
         elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
@@ -245,14 +264,14 @@ class Statements(Expressions):
 
     def _beside(self, body: list[ast.stmt], frame: Frame) -> None:
         """The way that a default does not lead: what is wrong with it whatever else is chosen is told, as likely."""
-        if not any("exp" in used_in(part) for part in body):
+        if not any(used_in(part) & _OF_LOSSES for part in body):
             return
         given = len(frame.returns)
         with self.report.apart() as found, self.perhaps():
             self.journal.aside(lambda: self.run(body, frame))
         del frame.returns[given:]
         if self.report.listens:
-            self.report.several([{}, found], lambda finding: finding.rule == "focal-on-reduced-loss")
+            self.report.several([{}, found], lambda finding: _is_within(finding, body, frame.module.source.shown))
 
     def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
         """Two ways; those that go on are joined."""
@@ -311,7 +330,8 @@ class Statements(Expressions):
         given = self.evaluate(node.iter, frame)
         rows = list(self.iterate(given))
         elements = _assignment.some(rows, self._turns(node))
-        cut = len(elements) < len(rows) or not isinstance(given, (list, tuple, dict, range, str))
+        counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
+        cut = len(elements) < len(rows) or not counted
         self.loops += 1
         self.endless += cut
         flow = Flow.NEXT

@@ -34,7 +34,8 @@ def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
             return run.call(head, Call([Unknown()], {}, call.place))
     result = Unknown(owner=function if function.foreign else None)
     if _may_be_model(function, call):
-        output = Output(function, len(call.args), tuple(call.kwargs))
+        of_scores = any(as_tensor(value).kind for value in (*call.args, *call.kwargs.values()))
+        output = Output(function, len(call.args), tuple(call.kwargs), of_scores)
         result.members[AS_TENSOR] = Tensor(source=Sequence(), caller=output)
     return result
 

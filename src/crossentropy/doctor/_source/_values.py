@@ -55,6 +55,11 @@ def setting(value: Value) -> Value:
     return SettingText(value) if type(value) is str else SettingFlag(value) if type(value) is bool else value
 
 
+def option(value: Value) -> Value:
+    """A default of an option; a number of 0 switches something off."""
+    return SettingFlag(0) if type(value) in (int, float) and value == 0 else setting(value)
+
+
 def as_settings(value: Value) -> Value:
     """What was made of a default: a default, or several."""
     return type(value)(map(setting, value)) if isinstance(value, (list, tuple)) else setting(value)
