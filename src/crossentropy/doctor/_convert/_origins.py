@@ -189,6 +189,8 @@ class Origins:
             self._lost(call, f"{self._script.brief(found[1])} is not followed through .{found[0]}(...)")
         elif not models:
             self._lost(call, f"it cannot be seen which object or function {text} is here")
+        elif problems := [how for model in models for _, how in model.mixed]:
+            self._lost(call, f"{text} may be another object here: {problems[0]}")
         else:
             made = self._script.brief(models[0].made.func)
             self._lost(call, f"it cannot be seen that forward of {made} ends in a {self._kind} on every way through it")
