@@ -2102,6 +2102,8 @@ def test_a_text_names_modules_below_a_folder_around_it():
         path = f"{folder}/cnn.py"
         found = convert_files({path: text, "02-start/check.py": names}, package=False)
         assert bool(found[path].changes) is changes
+        version = names + "print(found.__version__)\n"
+        assert convert_files({path: text, "02-start/check.py": version}, package=False)[path].changes
 
 
 @pytest.mark.parametrize(

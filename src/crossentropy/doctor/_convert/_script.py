@@ -282,7 +282,7 @@ class Script(Tree):
         """The files that a call gives away: modules named by a text, or its own, of which a text names something."""
         function = call.func.value if isinstance(call.func, cst.Name) else self.imported(call.func)
         if function in ("importlib.import_module", "import_module", "__import__"):
-            used = bool(call.args) and not isinstance(self.parent(call), cst.Expr)
+            used = bool(call.args) and not isinstance(self.parent(call), cst.Expr) and not self._tells_of_file(call)
             paths = self._modules.named_by(call.args[0].value, self.file(call).path) if used else []
             return [self._by_path[path] for path in paths]
         if function == "globals" or (function == "eval" and self._is_called_somewhere(call)):
@@ -292,10 +292,19 @@ class Script(Tree):
 
     def _is_called_somewhere(self, call: cst.Call) -> bool:
         """Whether what a call gives is called, at once or by the name that it is assigned to."""
+        return any(self.called(one) is not None for one in (call, *self._named_reads(call)))
+
+    def _tells_of_file(self, call: cst.Call) -> bool:
+        """Whether of the module that a call gives nothing is taken but its version, or where it lies."""
+        around = [self.parent(one) for one in self._named_reads(call)]
+        told = [isinstance(one, cst.Attribute) and one.attr.value in ("__version__", "__file__") for one in around]
+        return bool(told) and all(told)
+
+    def _named_reads(self, call: cst.Call) -> list[cst.BaseExpression]:
+        """The uses of the name that a call is assigned to."""
         statement = self.parent(call)
         target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
-        reads = [] if not isinstance(target, cst.Name) else self.reads(Variable(self.scope(target), target.value))
-        return any(self.called(one) is not None for one in (call, *reads))
+        return [] if not isinstance(target, cst.Name) else self.reads(Variable(self.scope(target), target.value))
 
     def _is_imported(self, node: cst.CSTNode) -> bool:
         return self.around(node, cst.Import) is not None or self.around(node, cst.ImportFrom) is not None
