@@ -291,7 +291,7 @@ RULES: dict[str, Rule] = {
             "causal-shift",
             "A language model's targets are not its inputs shifted by one.",
             "Unshifted, the loss falls to 0 by copying; shifted twice, it predicts the token after the next.",
-            "logits[:, :−1] against tokens[:, 1:], once; models that take labels= shift them themselves.",
+            "logits[:, :−1] against (the decoder's) tokens[:, 1:], once; models that take labels= shift them.",
             "loss = F.cross_entropy(lm(tokens).transpose(1, 2), tokens)",
             "loss = F.cross_entropy(lm(tokens)[:, :-1].transpose(1, 2), tokens[:, 1:])",
         ),

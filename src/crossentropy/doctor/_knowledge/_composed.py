@@ -16,11 +16,22 @@ VARYING = "over the labels that are not ignored, whose number varies,"
 
 def focal(reduction: str, rows: int | None = None, parts: Iterable[Part] = ()) -> Found:
     """A focal factor of a loss that is one number for all rows."""
+    parts = list(parts)
     of = "" if rows is None else f" over {rows} rows"
+    reduced = {part.place for part in parts}
     return Found(
         "focal-on-reduced-loss",
         f"the focal factor is computed from a loss that was already reduced to its {reduction}{of}{places(parts)}: one "
         "number weighs the whole batch — reduction='none'",
+        cause=reduced.pop() if len(reduced) == 1 else None,
+    )
+
+
+def modulated(reduction: str, parts: Iterable[Part] = ()) -> Found:
+    """A loss that is one number for all rows, times one number for each."""
+    return focal(reduction, parts=parts)._replace(
+        message=f"this factor has a number for each row, and the loss was already reduced to its {reduction}"
+        f"{places(parts)}: all rows are weighed alike — reduction='none'"
     )
 
 
@@ -58,6 +69,17 @@ def unequal(parts: Iterable[Part]) -> str:
 def log_of_softmax(where: str, confidence: Confidence = "certain") -> Found:
     """The logarithm of a softmax, in a loss or in what is differentiated."""
     return Found("log-of-softmax", f"the logarithm of a softmax, in two steps, {where}: {UNDERFLOWS}", confidence)
+
+
+def mixed(by: str, view: Place, confidence: Confidence) -> Found:
+    """A view that makes the axis of the classes of numbers of other axes, and is used by a loss."""
+    return Found(
+        "view-instead-of-permute",
+        f"this view feeds {by}, and the classes of what it is given are on another axis than it makes of them: rows "
+        "and classes are mixed — permute the class axis to the end first",
+        confidence,
+        place=view,
+    )
 
 
 def idle_term(loss: str, confidence: Confidence = "certain") -> Found:

@@ -284,16 +284,21 @@ def _of_losses(
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
     if op is ast.Mult and (left == -1 or right == -1):
         return base.to(kind="negative", reduction=reduction)
-    if op is ast.Mult and main.count is not None and (right if main is a else left) == main.count:
-        report.multiplied(main)
+    factor = right if main is a else left
+    if op is ast.Mult and main.count is not None and factor == main.count and not isinstance(factor, float):
+        report.multiplied(main)  # a temperature is a float, and often 10 as well
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
+    other = b if main is a else a
+    if weighted and (other.graph or other.kind == "exp") and not other.parts:
+        report.modulated(main, other, place)
     reduction = "weighted" if weighted and reduction == "mean" else reduction
     return base.to(kind="loss", reduction=reduction, count=main.count)
 
 
 def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
     """Where a loss lost its graph that is added to others which have one; l − l.detach() is added on purpose."""
-    if term.cut is None or term.graph is not False or not term.parts or term.cut in others.idle:
+    single = term.parts or term.shape == ()
+    if term.cut is None or term.graph is not False or not single or term.cut in others.idle:
         return ()
     return (term.cut,) if others.graph is not False and not term.parts & others.parts else ()
 

@@ -26,6 +26,14 @@ def row(x: Tensor) -> Tensor:
     return x.to(shape=shape, axis=kept(x.axis), normal=kept(x.normal), total=None, source=source)
 
 
+def unpacked(x: Tensor, count: int) -> list[Value]:
+    """The rows of a tensor that are given names; who gives names to rows of a batch has something else."""
+    first = x.size(0)
+    if x.kind and x.shape and first != count:
+        return [Unknown() for _ in range(count)]
+    return [row(x) for _ in range(count)]
+
+
 def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
     """X after x[index] = value."""
     keys = list(index) if isinstance(index, tuple) else [index]
@@ -57,7 +65,8 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
         return x.to(kind="indices", low=None, high=None, fills=frozenset({fill}), source=Sequence(), likely=True)
     if isinstance(value, (Unknown, list)):
         return x.to(kind="" if x.kind in ("zeros", "ones") else x.kind, low=None, high=None)
-    return filled(x, mask, value)
+    result = filled(x, mask, value)
+    return result if result.fills == x.fills else result.to(made=place)
 
 
 def _is_begun(keys: list[Value]) -> bool:

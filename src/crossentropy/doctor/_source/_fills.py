@@ -44,6 +44,9 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
         fills = frozenset(fill for fill in fills if fill != mask.equals)
         if len(fills) < len(x.fills):
             return x.to(kind=kind, fills=fills | {value})
+    marked = frozenset(fill for fill in fills if fill < 0 and not isinstance(fill, Padding))
+    if mask is not None and value >= 0 and marked:  # a token takes the place of what no token is
+        return x.to(kind=kind, fills=(fills - marked) | {Padding(value)}, low=None, high=None)
     if value < 0 and not isinstance(value, Padding):  # padding may be among what is ignored now
         fills = frozenset(fill for fill in fills if not isinstance(fill, Padding))
     marks = isinstance(value, Padding) or value < 0 or value in (255,)

@@ -12,12 +12,20 @@ from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
 def argmax(report: Report, x: Tensor, call: Call) -> Tensor:
     """The index of the largest entry."""
     axis = call.get("dim", 1, call.get("axis"))
+    _chosen(report, x, axis, call)
     less = _shapes.reduced(x, axis, call.get("keepdim", 2, False))
     size = x.size(axis) if type(axis) is int else None
     top = size - 1 if isinstance(size, int) else None
     return less.to(kind="indices", dtype="long", graph=False, cut=call.place if x.graph else x.cut, made=call.place,
                    low=0 if top is not None else None, high=top, axis=None, count=None, source=Sequence(),
                    logs=None)  # fmt: skip
+
+
+def _chosen(report: Report, x: Tensor, axis: Value, call: Call) -> None:
+    """The class of each row is chosen by a softmax over the rows, which makes those of one class comparable only."""
+    over_rows = x.kind == "probabilities" and x.rank == 2 and (x.normal, x.axis) == (-2, -1)
+    if over_rows and axis in (1, -1):
+        report.wrong_dim(x, -1, call.place, "likely")
 
 
 def reduce(report: Report, x: Tensor, call: Call) -> Value:

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
@@ -59,6 +60,8 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._open: dict[Place, list[Value]] = {}
+        """What was kept last at a place, where it may turn out to be a loss, as its gradient is taken later."""
         self._sums: dict[Place, Place] = {}
         """Where sums of losses are kept, and where they were added up."""
         self._added: dict[Place, Place] = {}
@@ -77,7 +80,7 @@ class Report:
             confidence = "info"
         if confidence == "likely":
             message += self.aside
-        self._keep_finding(
+        self.keep(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
@@ -87,7 +90,8 @@ class Report:
         """Add what a check has found, at its own place or the one that was checked."""
         self.add(found.rule, found.place or place, found.message, found.confidence, cause=found.cause)
 
-    def _keep_finding(self, finding: Finding) -> None:
+    def keep(self, finding: Finding) -> None:
+        """Keep a finding, unless one like it is kept that is as certain."""
         findings = self.findings if self._apart is None else self._apart
         cause = None if finding.cause is None else (finding.cause.path, finding.cause.line)
         key = (finding.path, finding.cell, finding.line, finding.rule, cause)
@@ -140,9 +144,9 @@ class Report:
         """What is found on all of several ways, and what of the rest is worth being called likely."""
         for key, finding in (item for way in ways for item in way.items()):
             if all(key in way for way in ways):
-                self._keep_finding(finding)
+                self.keep(finding)
             elif is_likely(finding):
-                self._keep_finding(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
+                self.keep(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""
@@ -170,25 +174,36 @@ class Report:
         if factor.reduction in ("mean", "sum"):
             self.tell(_composed.focal(factor.reduction, parts=factor.parts), place)
 
+    def modulated(self, loss: Tensor, factor: Tensor, place: Place) -> None:
+        """A loss is multiplied by numbers that are computed: one for each of its rows, where it is one for all."""
+        rows = {part.rows for part in loss.parts} - {None, 1}
+        each = bool(factor.shape) and not rows.isdisjoint((factor.size(0), times(factor.shape or ())))
+        if loss.reduction in ("mean", "sum") and loss.shape == () and each:
+            self.tell(_composed.modulated(loss.reduction, loss.parts), place)
+
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
         confidence = "likely" if terms.likely else "certain"
         self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
-        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""
+        softmax = "softmax" if scores.kind == "probabilities" else "log_softmax"
         self.add(
             "softmax-wrong-dim",
             place,
-            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
             "here: rows are not normalised",
             "likely" if scores.likely else confidence,
+            scores.made,
         )
 
     def summed(self, terms: Tensor, place: Place) -> None:
         """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
         if terms.logs is not None and terms.graph is None:
             self.tell(_composed.log_of_softmax(f"in the cross entropy of {place}", "likely"), terms.logs)
+        if terms.mixed is not None:
+            self.tell(_composed.mixed(f"the cross entropy of {place}", terms.mixed, "likely"), terms.mixed)
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
@@ -207,8 +222,10 @@ class Report:
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
+        last = list(islice(chain.from_iterable(map(_held, values)), MOST_PARTS))
+        if not self.silent and last and isinstance(last[0], Unknown):
+            self._open[place] = last[:2]
+        tensors = [tensor for tensor in map(_seen_as_tensor, last) if _has_graph(tensor) and tensor.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
@@ -267,6 +284,9 @@ class Report:
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
+        for place, values in self._open.items():
+            if place not in self._kept:
+                self.kept(values, place)
         for place, parts in ((place, parts) for place, several in self._kept.items() for parts in several):
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)
@@ -279,6 +299,12 @@ def _held(value: Value) -> Iterable[Value]:
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _seen_as_tensor(value: Value) -> Tensor:
+    """A tensor, or what something unknown is as one."""
+    known = value.members.get(AS_TENSOR) if isinstance(value, Unknown) else value
+    return known if isinstance(known, Tensor) else Tensor()
 
 
 def _has_graph(loss: Tensor) -> bool:

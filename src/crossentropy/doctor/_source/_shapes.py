@@ -33,6 +33,8 @@ def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None 
     if result is None:
         return lost(x)
     new = _laid_out(x, result)
+    if name in _VIEWS and x.axis is None and not x.kind and _gathers(x.shape, sizes):
+        return new.to(mixed=place, likely=True)
     if name not in _VIEWS or x.axis is None:
         return new
     new = beyond(x, new)
@@ -41,6 +43,11 @@ def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None 
     if x.axis != -1 and result.origin[-1:] == (None,) and not _axes.keeps_within(shape, x.axis, new.shape or ()):
         return _across(x, new, place)
     return _mixed(x, new, place)
+
+
+def _gathers(shape: Shape, new: list[Dim]) -> bool:
+    """Whether rows become as long as axis 1 is, which others follow: (N, C, H, W) as (−1, C)."""
+    return len(shape) > 2 == len(new) and isinstance(new[1], Unknown) and new[1] == shape[1] not in (*shape[2:],)
 
 
 _VIEWS = ("view", "reshape", "view_as", "reshape_as", "flatten", "ravel", "unflatten")
@@ -90,12 +97,12 @@ def _mixed(x: Tensor, new: Tensor, place: Place | None) -> Tensor:
     if x.shape is None or x.axis is None or not new.shape:
         return new
     count, reads = x.shape[x.axis], 1 if len(new.shape) > 1 else 0
-    if new.shape[reads] == count and isinstance(count, int) and count > 1:
+    if new.shape[reads] == count and count != 1:
         return _mixing(x, new, place, reads - len(new.shape), count)
     return new
 
 
-def _mixing(x: Tensor, new: Tensor, place: Place | None, axis: int, count: int) -> Tensor:
+def _mixing(x: Tensor, new: Tensor, place: Place | None, axis: int, count: Dim) -> Tensor:
     sure = x.axis == -1 or all(isinstance(size, int) for size in (x.shape or ())[x.axis :])
     return new.to(mixed=place, axis=axis, count=count, likely=x.likely or not sure)
 
