@@ -150,16 +150,31 @@ INLINE void rest_f32(float *p, V v, int n) {
 
 // --- bfloat16 ------------------------------------------------------------------------------------------------------
 
-INLINE V widen_bf16(H h) { return (V)(__builtin_convertvector(h, U) << 16); }
+// what __builtin_convertvector says, for which GCC 12 has several instructions
+INLINE U widened(H h) {
+#if W == 16
+  return (U)_mm512_cvtepu16_epi32((__m256i)h);
+#elif W == 8
+  return (U)_mm256_cvtepu16_epi32((__m128i)h);
+#else
+  return __builtin_convertvector(h, U);
+#endif
+}
+INLINE H upper(U u) {  // the upper halves
+#if W == 16
+  return (H)_mm512_cvtepi32_epi16((__m512i)(u >> 16));
+#elif W == 8
+  const __m256i halves = _mm256_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1,
+                                          2, 3, 6, 7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+  return (H)_mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_shuffle_epi8((__m256i)u, halves), 0xd8));
+#else
+  return __builtin_convertvector(u >> 16, H);
+#endif
+}
+INLINE V widen_bf16(H h) { return (V)(widened(h) << 16); }
 INLINE H narrow_bf16(V v) {  // to the nearest, ties to even; nan of arithmetic stays nan
   U u = (U)v;
-  u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-#if W == 8
-  __m256i w = _mm256_permute4x64_epi64(_mm256_packus_epi32((__m256i)u, (__m256i)u), 0xd8);
-  return (H)_mm256_castsi256_si128(w);
-#else
-  return __builtin_convertvector(u, H);
-#endif
+  return upper(u + 0x7fff + ((u >> 16) & 1));
 }
 
 // --- float16 -------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 INLINE void D(put)(T *g, float x) { D(rest)(g, all(x), 1); }
 INLINE void D(save)(T *g, V v, int n) { n == W ? D(store)(g, v) : D(rest)(g, v, n); }
 
-// Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`.
-struct D(view) { const T *z; const float *made; };
+// Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`. There is also room for exp.
+struct D(view) { const T *z; float *made; };
 
 // n ≤ W of them from i on, `fill` in the other lanes.
 INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
@@ -66,12 +66,17 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
   if (k < 0 && !(how & (WEIGHTED | ENERGY)))
     for (; i + 4 * W <= e; i += 4 * W)
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) t.others[j] += exponential(D(logits)(z, i + j * W, W, 0, how) - m);
+      for (int j = 0; j < 4; j++) {
+        V x = exponential(D(logits)(z, i + j * W, W, 0, how) - m);
+        if (how & KEPT) store_f32(z.made + i + j * W, x);
+        t.others[j] += x;
+      }
   for (; i < e; i += W) {
     const int n = e - i < W ? e - i : W;
     V d = D(logits)(z, i, n, -INFINITY, how) - m, x = exponential(d);
     if (how & WEIGHTED) t.weighted += filled(p->share * (p->weight ? times(of_rows(p->weight, i, n), d) : d), n, 0);
     if (how & ENERGY) t.energy += larger(all(-1000.f), d) * x;
+    if (how & KEPT) keep(z.made, i, x, n);
     t.others[0] += k >= 0 ? pick((I)(counted() == (int32_t)(k - i)), all(0), x) : x;
   }
   for (int j = 0; j < 4; j++) s->others[j] += t.others[j];
@@ -79,9 +84,9 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
 }
 
 // The sums of a row whose class k is apart, none if it is negative; for token statistics k becomes the largest.
-// Plain ones go block by block, which are read from memory once; the others read a row twice.
+// Where nothing but them is wanted they go block by block, which are read from memory once; else a row is read twice.
 INLINE void D(measure)(const struct job *p, struct D(view) z, int64_t *k, int how, struct sums *row) {
-  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY) ? C : BLOCK;
+  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY | KEPT) ? C : BLOCK;
   struct D(partial) s = {{{0}}, {0}, {0}};
   float apart = how & ENERGY || *k < 0 ? -INFINITY : D(logit)(z, *k, how), m = apart > LOWEST ? apart : LOWEST;
   for (int64_t b = 0, e; b < C; b = e) {
@@ -116,7 +121,7 @@ INLINE void D(fill)(T *g, int64_t n, float x) {
 INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const struct pull *by, int how, const T *next) {
   const int64_t C = p->classes, line = 64 / sizeof(T);
 #define SLANT(at, n) \
-  slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
+  how & KEPT ? of_rows(z.made, at, n) * by->scale : slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
   int64_t i = 0;
   if (p->far) {
     const int64_t ahead = ((64 - ((uintptr_t)g & 63)) & 63) / sizeof(T), head = ahead < C ? ahead : C;
@@ -302,6 +307,7 @@ static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room
   const int how = how_of(p);
   if (p->inner > 1) how ? D(strips)(p, begin, end, room, how) : D(strips)(p, begin, end, room, 0);
   else if (how == 0) D(rows)(p, begin, end, room, 0);
+  else if (how == KEPT) D(rows)(p, begin, end, room, KEPT);
   else if (how == WEIGHTED) D(rows)(p, begin, end, room, WEIGHTED);
   else if (how == ENERGY) D(rows)(p, begin, end, room, ENERGY);
   else D(rows)(p, begin, end, room, how);
