@@ -129,6 +129,7 @@ INLINE void fence(void) {
 // --- float32 -------------------------------------------------------------------------------------------------------
 
 INLINE V load_f32(const float *p) { return *(const MV *)p; }
+INLINE V narrow_f32(V v) { return v; }
 INLINE void store_f32(float *p, V v) { *(MV *)p = v; }
 // the last n < W entries; `fill` in the other lanes
 INLINE V part_f32(const float *p, int n, float fill) {
