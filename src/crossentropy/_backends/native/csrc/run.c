@@ -12,6 +12,7 @@ enum { SSE4 = 1, AVX2, AVX512, NEON };
 #if defined(__x86_64__) || defined(_M_X64)
 #include <cpuid.h>
 
+enum { LEAST = SSE4 };
 static int most;
 
 static int has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
@@ -28,12 +29,12 @@ __attribute__((constructor)) static void look(void) {
   if (most == AVX2 && has(saved, 0xe6) && has(wide, bit_AVX512F | bit_AVX512BW | bit_AVX512VL)) most = AVX512;
 }
 #else
-static const int most = NEON;
+enum { LEAST = NEON, most = NEON };
 #endif
 
 // The instruction set that is used: that which is asked for, if this machine has it; 0 if it has none.
 int32_t crossentropy_isa(int32_t asked) {
-  return asked && asked <= most ? asked : most;
+  return asked < LEAST || asked > most ? most : asked;
 }
 
 static work *of(int isa) {
