@@ -1,4 +1,4 @@
-"""Builds what is published into dist/, and checks each file: the source, the pure wheel, a wheel for each kind of machine.
+"""Builds what is published, into dist/, and checks it: the source, the pure wheel, a wheel for each kind of machine.
 
     make wheels
 

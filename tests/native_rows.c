@@ -25,7 +25,7 @@ static const struct options OPTIONS[] = {
     {.statistics = 1}, {.softcap = 6, .statistics = 1},
 };
 static const int64_t SHAPES[][3] = {  // outer, classes, inner
-    {5, 1, 1}, {5, 2, 1}, {33, 17, 1}, {4, 1000, 1}, {1, 4099, 1}, {2, 5, 7}, {3, 21, 300}, {1, 700, 40}, {1, 3, 1024},
+    {5, 1, 1}, {5, 2, 1}, {33, 17, 1}, {3, 700, 1}, {1, 2051, 1}, {2, 5, 7}, {3, 21, 300}, {1, 700, 40}, {1, 3, 1024},
 };
 static const float HOSTILE[][3] = {
     {0, -INFINITY, 1}, {-INFINITY, -INFINITY, -INFINITY}, {INFINITY, 0, 1}, {NAN, 0, 1}, {INFINITY, INFINITY, 0},
