@@ -129,6 +129,7 @@ INLINE void fence(void) {
 // --- float32 -------------------------------------------------------------------------------------------------------
 
 INLINE V load_f32(const float *p) { return *(const MV *)p; }
+INLINE V narrow_f32(V v) { return v; }
 INLINE void store_f32(float *p, V v) { *(MV *)p = v; }
 // the last n < W entries; `fill` in the other lanes
 INLINE V part_f32(const float *p, int n, float fill) {
@@ -188,26 +189,18 @@ INLINE H narrow_f16(V v) { return (H)_mm256_cvtps_ph((__m256)v, 0); }
 #elif defined(__aarch64__)
 INLINE V widen_f16(H h) { return (V)vcvt_f32_f16((float16x4_t)h); }
 INLINE H narrow_f16(V v) { return (H)vcvt_f16_f32((float32x4_t)v); }
-#else
+#else  // in bits, for GCC has no _Float16 for SSE before 12, nor Clang before 15
 INLINE V widen_f16(H h) {
-  V v;
-  for (int j = 0; j < W; j++) {
-    _Float16 x;
-    uint16_t bits = h[j];
-    memcpy(&x, &bits, 2);
-    v[j] = x;
-  }
-  return v;
+  I i = __builtin_convertvector(h, I), a = (i & 0x7fff) << 13;  // 2^112 too small
+  I odd = (a >= 0x7c00 << 13) & 0x7f800000;                      // inf and nan
+  return (V)((I)((V)a * 0x1p112f) | odd | (i & 0x8000) << 16);
 }
-INLINE H narrow_f16(V v) {
-  H h;
-  for (int j = 0; j < W; j++) {
-    _Float16 x = v[j];
-    uint16_t bits;
-    memcpy(&bits, &x, 2);
-    h[j] = bits;
-  }
-  return h;
+INLINE H narrow_f16(V v) {  // to the nearest, ties to even
+  I i = (I)v, a = i & 0x7fffffff;
+  V normal = (V)((a + 0xfff + ((a >> 13) & 1) - (112 << 23)) >> 13), inf = (V)((I){0} + 0x7c00), nan = (V)((I){0} + 0x7e00);
+  V denormal = (V)((I)((V)a + 0.5f) - 0x3f000000);  // an ulp of 0.5 is the unit of float16's denormals
+  V finite = pick(a < 0x38800000, denormal, normal), all_but_nan = pick(a < 0x47800000, finite, inf);
+  return __builtin_convertvector((U)pick(a > 0x7f800000, nan, all_but_nan) | ((U)i >> 16 & 0x8000), H);
 }
 #endif
 
