@@ -1,6 +1,6 @@
 """Compiles the native backend's library: plain C, once for each instruction set, with GCC, Clang or zig.
 
-    python build_native.py [--target TARGET] [--output FILE]
+    python build_native.py [--target TARGET] [--output FILE] [--sanitize]
 
 By default with the compiler of this machine ($CC, or cc), into the package in `src`, where an editable installation
 finds it. TARGET is one of those below; any machine compiles for them with zig, which is a package (ziglang).
@@ -30,6 +30,7 @@ FLAGS = [
     "-fvisibility=hidden",
 ]
 FLAGS += ["-Wall", "-Wextra", "-Wno-psabi"]
+SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 X86 = {
     "sse4": "-DW=4 -msse4.1",
@@ -109,13 +110,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compile the native backend's library.")
     parser.add_argument("--target", choices=TARGETS, help="another kind of machine, with zig")
     parser.add_argument("--output", type=Path, help="the file; by default in the package")
+    parser.add_argument("--sanitize", action="store_true", help="let it look for its own errors, for tests")
     arguments = parser.parse_args()
     try:
         target, command = chosen(arguments.target)
     except OSError as error:
         print(f"No compiled library, for {error}: torch's operators are used instead.")
         return 0
-    build(target, command, arguments.output or FOLDER / target.library, "-Werror")
+    build(
+        target,
+        command,
+        arguments.output or FOLDER / target.library,
+        "-Werror",
+        *(SANITIZERS if arguments.sanitize else ()),
+    )
     return 0
 
 
