@@ -7,9 +7,9 @@ import math
 from typing import TypeGuard
 
 from crossentropy.doctor._knowledge._facts import plus
-from crossentropy.doctor._source import _shares
+from crossentropy.doctor._source import _masks, _shares
 from crossentropy.doctor._source._indexing import as_tensor
-from crossentropy.doctor._source._report import Report, together
+from crossentropy.doctor._source._report import DILUTED, MASKED, Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
 RANKED = "ranked"
@@ -68,7 +68,7 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op is ast.BitOr and united(a, b):
         return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
-        return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool")
+        return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool", masks=a.masks or b.masks)
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
     share = _shares.combined(op, a, b, left, right, (row_sum(a), row_sum(b)))
     if share is None:
@@ -281,6 +281,9 @@ def _of_losses(
         return base.to(kind="loss", reduction=reduction, idle=base.idle + _idle(a, b) + _idle(b, a))
     if op is ast.Div:
         report.divided(a, place)
+        if a.reduction == DILUTED and not _is_number(right):
+            report.undiluted(a)
+        reduction = "none" if reduction == MASKED and not _is_number(right) else reduction
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
     if op is ast.Mult and (left == -1 or right == -1):
         return base.to(kind="negative", reduction=reduction)
@@ -291,6 +294,8 @@ def _of_losses(
     other = b if main is a else a
     if weighted and (other.graph or other.kind == "exp") and not other.parts:
         report.modulated(main, other, place)
+    if weighted and other.masks and not other.parts:
+        reduction = _masks.weighed(report, main, other, place)
     reduction = "weighted" if weighted and reduction == "mean" else reduction
     return base.to(kind="loss", reduction=reduction, count=main.count)
 
@@ -349,13 +354,14 @@ def negate(x: Tensor) -> Tensor:
 
 def inverted(x: Tensor) -> Tensor:
     """~x."""
-    return x.plain(kind=OFF_DIAGONAL if x.kind == "identity" else "binary", dtype="bool")
+    return x.plain(kind=OFF_DIAGONAL if x.kind == "identity" else "binary", dtype="bool", masks=x.masks)
 
 
 def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
     """Comparisons: rows of independent bits, or one-hot rows."""
     a, b = as_tensor(left), as_tensor(right)
-    base = Tensor(kind="binary", dtype="bool", shape=broadcast(a.shape, b.shape), graph=False, cut=a.cut)
+    base = Tensor(kind="binary", dtype="bool", shape=broadcast(a.shape, b.shape), graph=False, cut=a.cut,
+                  masks=_masks.separates(op, a, b, right if _is_number(right) else None))  # fmt: skip
     ranges = "range" in (a.kind, b.kind)
     if op is ast.Eq and ranges and "indices" in (a.kind, b.kind):
         return base.to(kind="one-hot", axis=-1, count=base.shape[-1] if base.shape else None)

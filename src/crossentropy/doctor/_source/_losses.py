@@ -14,7 +14,7 @@ from crossentropy.doctor._source._arithmetic import DIVERGENCE
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._joins import LIKELY, doubtful
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Dim, Layer, Place, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Call, Dim, Instance, Layer, Place, Tensor, Unknown, Value
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ CLASSES = {
 
 _BASES = {"_Loss": _REDUCE, "_WeightedLoss": ("weight", *_REDUCE)}
 """The classes that torch's own criteria inherit from, and programs' too."""
+_SETTINGS = ("weight", "ignore_index", "reduction", "label_smoothing")
+"""What a criterion reads when it is called, and a program may set before."""
 BASES = frozenset(_BASES)
 RIGHT = {
     "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
@@ -91,6 +93,15 @@ def base(layer: Layer) -> Layer:
     """The part of a criterion that torch's base class makes."""
     layer.attributes.update(_of_base(_named(_BASES[layer.kind], layer.call), layer.call))
     return layer
+
+
+def as_set(layer: Layer, instance: Instance) -> Layer:
+    """The part of a criterion that torch makes, with the settings that the object has been given since."""
+    settings = {name: instance.attributes[name] for name in _SETTINGS if name in instance.attributes}
+    if layer.kind not in CLASSES or not settings:
+        return layer
+    call = Call(layer.call.args, layer.call.kwargs | settings, layer.call.place, layer.call.open)
+    return Layer(layer.name, call, attributes=layer.attributes)
 
 
 def _of_base(arguments: dict[str, Value], call: Call) -> dict[str, Value]:

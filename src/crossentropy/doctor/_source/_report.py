@@ -18,6 +18,10 @@ from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+MASKED = "masked"
+"""The reduction of a loss with a number for each position, which is 0 at padding;"""
+DILUTED = "diluted"
+"""and of its mean over all of them."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -207,7 +211,16 @@ class Report:
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
-        lines = {(part.place.path, part.place.cell, part.place.line, "kl-div-reduction") for part in mean.parts}
+        self._withdraw("kl-div-reduction", (part.place for part in mean.parts))
+
+    def undiluted(self, mean: Tensor) -> None:
+        """A mean over all positions is divided, by what may be the share of those that count."""
+        if mean.made is not None:
+            self._withdraw("padding-not-ignored", [mean.made])
+
+    def _withdraw(self, rule: str, places: Iterable[Place]) -> None:
+        """What was found turns out to be meant."""
+        lines = {(place.path, place.cell, place.line, rule) for place in places}
         for findings in (self.findings, self._apart or {}):
             for key in [key for key in findings if key[:4] in lines]:
                 del findings[key]
