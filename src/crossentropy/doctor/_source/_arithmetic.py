@@ -54,6 +54,8 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op is ast.Pow:
         return _power(report, a, b, right, place)
     base = merged(a, b)
+    if op in (ast.Mult, ast.Div) and (_is_weighed(a, right) or _is_weighed(b, left)):
+        base = base.to(graph=False, likely=True, shape=a.shape if _is_weighed(a, right) else b.shape)
     if a.parts or b.parts:
         return _of_losses(report, op, a, b, left, right, base, place)
     kinds: dict[type[ast.operator], Value] = {
@@ -77,6 +79,15 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if total is not None:
         return result.to(sums=total)
     return result.to(share=share, weighed=op in (ast.Add, ast.Sub) and not _shares.is_weight(result.to(share=share)))
+
+
+def _is_weighed(term: Tensor, weight: Value) -> bool:
+    """Whether a term of a loss that has lost its graph is weighed by what is not known, and of no model."""
+    lost = term.cut is not None and term.graph is False and (term.parts or term.shape == ())
+    if not lost or not isinstance(weight, (Unknown, str)):
+        return False  # a number changes nothing; text is the default of an option that is read as a number
+    caller = as_tensor(weight).caller
+    return caller is None or not caller.called
 
 
 def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value) -> float | None:

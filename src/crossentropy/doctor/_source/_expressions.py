@@ -17,6 +17,7 @@ from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source import (
     _arithmetic,
     _by_hand,
+    _cuts,
     _in_place,
     _libraries,
     _loaders,
@@ -221,7 +222,7 @@ class Expressions(ABC):
             method = self.evaluate(node.func, frame)
         call = self._arguments(node, frame)
         _roles.examine(self.report, node, method, call)
-        result = self.call(method, call)
+        result = _cuts.of_call(self.report, node, call.args, self.call(method, call), call.place)
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result

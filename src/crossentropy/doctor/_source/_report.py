@@ -262,7 +262,7 @@ class Report:
         if loss.logs is not None:
             self.tell(_composed.log_of_softmax(f"in the loss of {place}"), loss.logs)
         for cut in loss.idle if loss.graph is not False else ():
-            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph else "likely"), cut)
+            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph and not loss.likely else "likely"), cut)
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
@@ -309,6 +309,9 @@ class Report:
 
 def _held(value: Value) -> Iterable[Value]:
     """What a value holds that is put into a container: the entries of a dictionary or a tuple."""
+    if isinstance(value, Unknown):
+        entries = (item for key, item in value.members.items() if isinstance(key, tuple) and key != AS_TENSOR)
+        return (value, *entries)
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
