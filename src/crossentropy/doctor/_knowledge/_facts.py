@@ -156,6 +156,8 @@ class Part:
     """How many rows its mean is over."""
     uneven: bool
     """Whether ignored labels make that number vary."""
+    entropy: bool = False
+    """Whether it is a cross entropy."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -70,7 +70,11 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op is ast.BitOr and united(a, b):
         return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
-        return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool", masks=a.masks or b.masks)
+        return base.to(
+            kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary",
+            dtype="bool",
+            masks=a.masks or b.masks,
+        )
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
     share = _shares.combined(op, a, b, left, right, (row_sum(a), row_sum(b)))
     if share is None:

@@ -26,7 +26,9 @@ def of_call(report: Report, node: ast.Call, given: list[Value], result: Value, p
     """What a call gives, without a graph where it can have none."""
     name = _last(node.func)
     if name in _ANEW and len(node.args) == 1 and isinstance(result, Tensor):
-        return result.to(cut=place, likely=True) if result.cut is None and _are_losses(node.args[0], given[0]) else result
+        return (
+            result.to(cut=place, likely=True) if result.cut is None and _are_losses(node.args[0], given[0]) else result
+        )
     tensor = result if isinstance(result, Tensor) else Tensor() if isinstance(result, Unknown) else None
     if tensor is None or tensor.graph or tensor.cut is not None or not _LOSS.search(name):
         return result
@@ -39,7 +41,13 @@ def of_call(report: Report, node: ast.Call, given: list[Value], result: Value, p
 def of_function(report: Report, function: Function, result: Value) -> Value:
     """What a loss gives back that takes nothing but the classes of the prediction."""
     tensor = result if isinstance(result, Tensor) else Tensor() if isinstance(result, Unknown) else None
-    if tensor is None or tensor.graph or tensor.parts or tensor.cut is not None or isinstance(function.node, ast.Lambda):
+    if (
+        tensor is None
+        or tensor.graph
+        or tensor.parts
+        or tensor.cut is not None
+        or isinstance(function.node, ast.Lambda)
+    ):
         return result
     owner = function.owner.name if function.owner is not None and function.name in ("forward", "__call__") else ""
     if not _LOSS.search(owner or function.name):
@@ -78,15 +86,18 @@ def _cut_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.expr | None
     return cuts[0] if cuts and len(cuts) == len(uses) else None
 
 
-def _uses(function: ast.AST, name: str) -> Iterator[ast.expr | None]:
+def _uses(function: ast.FunctionDef | ast.AsyncFunctionDef, name: str) -> Iterator[ast.Call | None]:
     """For each use of the numbers of an argument, what cuts them off there; up to where its name gets another value."""
-    for statement in getattr(function, "body", ()):
+    for statement in function.body:
         for node, above in _with_parents(statement):
             if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
                 neutral = any(isinstance(part, ast.Attribute) and part.attr in _NEUTRAL for part in above)
                 if not neutral:
-                    yield next((part for part in reversed(above) if _cuts(part)), None)
-        if isinstance(statement, ast.Assign) and any(isinstance(x, ast.Name) and x.id == name for x in statement.targets):
+                    calls = (part for part in reversed(above) if isinstance(part, ast.Call))
+                    yield next((call for call in calls if _last(call.func) in _CUTS), None)
+        if isinstance(statement, ast.Assign) and any(
+            isinstance(x, ast.Name) and x.id == name for x in statement.targets
+        ):
             return
 
 
@@ -94,10 +105,6 @@ def _with_parents(node: ast.AST, above: tuple[ast.AST, ...] = ()) -> Iterator[tu
     yield node, above
     for child in ast.iter_child_nodes(node):
         yield from _with_parents(child, (*above, node))
-
-
-def _cuts(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and _last(node.func) in _CUTS
 
 
 def _last(node: ast.expr) -> str:

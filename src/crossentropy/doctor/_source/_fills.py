@@ -20,7 +20,7 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     """A tensor with some numbers replaced: labels that are filled in, and fills that are taken out."""
     if mask is not None and mask.kind == SMALLER and value == -math.inf:
         return x.to(masked=True)
-    if mask is not None and mask.masks and value in (0, 0.0) and x.reduction == "none":
+    if mask is not None and mask.masks and value in (0, 0.0) and x.reduction == "none" and x.parts:
         return x.to(reduction=MASKED)
     if mask is not None and mask.masks and (x.kind, value) in (("ones", 0), ("zeros", 1)):
         return x.to(kind="binary", low=None, high=None, masks=True)

@@ -47,6 +47,7 @@ _LOSSES = (
 )
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""
+_ENTROPIES = (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits")
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
 CLASSES = {
     "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
@@ -196,12 +197,12 @@ def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
 def _result(report: Report, case: LossCall) -> Tensor:
     x, y = case.x, case.y
     graph = True if x.graph or y.graph else x.graph
-    if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+    if case.loss not in _ENTROPIES:
         graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models
     rows = _rows(case)
     ignored = case.ignore_index
     uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES
-    part = report.part(case.place, rows, uneven)
+    part = report.part(case.place, rows, uneven, entropy=case.loss in _ENTROPIES)
     shape = None if case.reduction == "none" else ()
     if case.reduction == "none" and y.rank is not None:
         shape = y.shape

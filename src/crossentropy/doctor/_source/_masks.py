@@ -22,7 +22,13 @@ _PADDING = re.compile(r"(?:^|[^a-z])pad(?:ding)?(?![a-z])|ignore_(?:index|id|lab
 def factor(node: ast.expr, value: Value, loss: Value) -> Value:
     """A factor of a loss, which may be called a mask of positions."""
     tensor = as_tensor(value) if isinstance(value, (Unknown, Tensor)) else None
-    if tensor is None or not (isinstance(loss, Tensor) and loss.parts) or tensor.graph or tensor.kind or not any(map(_MASK.search, _names(node))):
+    if (
+        tensor is None
+        or not (isinstance(loss, Tensor) and loss.parts)
+        or tensor.graph
+        or tensor.kind
+        or not any(map(_MASK.search, _names(node)))
+    ):
         return value
     return tensor.to(masks=True)
 
@@ -48,6 +54,8 @@ def separates(op: type[ast.cmpop], left: Tensor, right: Tensor, number: Value) -
 
 def weighed(report: Report, loss: Tensor, mask: Tensor, place: Place) -> str:
     """The reduction of a loss times a mask; of a mean, the mask leaves nothing out."""
+    if not all(part.entropy for part in loss.parts):
+        return loss.reduction
     if loss.reduction == "none":
         return MASKED
     if loss.shape == () and loss.reduction in ("mean", "averaged") and mask.rank != 0:

@@ -127,7 +127,9 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
     keep = call.get("keepdim", 2, call.get("keepdims", default=False))
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.parts:
-        return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction in ("none", MASKED) else x.reduction)
+        return result.to(
+            kind=_reduced_kind(x, axis), reduction="sum" if x.reduction in ("none", MASKED) else x.reduction
+        )
     if x.kind == TERMS:
         _by_hand(report, x, axis, call)
         report.summed(x, call.place)

@@ -162,10 +162,10 @@ class Report:
             if case.x.caller is not None:
                 self.unpaired.append(case)
 
-    def part(self, place: Place, rows: Value, uneven: bool) -> Part:
+    def part(self, place: Place, rows: Value, uneven: bool, entropy: bool = False) -> Part:
         """A loss that is computed."""
         self.number += 1
-        return Part(place, self.number, rows, uneven)
+        return Part(place, self.number, rows, uneven, entropy)
 
     def own_loss(self, value: Value, place: Place) -> Tensor:
         """A loss that is known as one by having its gradient taken here."""
@@ -262,7 +262,9 @@ class Report:
         if loss.logs is not None:
             self.tell(_composed.log_of_softmax(f"in the loss of {place}"), loss.logs)
         for cut in loss.idle if loss.graph is not False else ():
-            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph and not loss.likely else "likely"), cut)
+            self.tell(
+                _composed.idle_term(f" of {place}", "certain" if loss.graph and not loss.likely else "likely"), cut
+            )
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",

@@ -35,7 +35,6 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     is_setting,
-    setting,
 )
 
 SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "torch.set_grad_enabled",
@@ -149,8 +148,6 @@ class Statements(Expressions):
     def bind(self, name: str, value: Value, frame: Frame) -> None:
         """Bind a name."""
         scope = frame.scope.elsewhere.get(name, frame.scope)
-        if type(value) is bool and name.isupper() and frame.function is None:
-            value = setting(value)  # USE_PRETRAINED = True is there to be changed
         self.journal.store(scope, name, named(name, value))
 
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
