@@ -2,19 +2,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-KERNEL = torch.tensor([[1.0, 0.0, -1.0]]).view(1, 1, 1, 3)
-
 
 class EdgeLoss(nn.Module):
     def forward(self, pred, image):
         pred = pred.argmax(1).unsqueeze(1).float()  # finds detached-loss likely
-        return torch.sum(F.conv2d(pred, KERNEL) * F.conv2d(image, KERNEL))
+        return torch.sum((pred[..., 1:] - pred[..., :-1]) * image[..., 1:])
 
 
 class SoftEdgeLoss(nn.Module):
     def forward(self, pred, image):
         sizes, pred = pred.shape, pred.softmax(1)
-        return torch.sum(F.conv2d(pred, KERNEL) * F.conv2d(image, KERNEL)) / sizes[0]
+        return torch.sum((pred[..., 1:] - pred[..., :-1]) * image[..., 1:]) / sizes[0]
 
 
 class Levels:

@@ -265,8 +265,6 @@ def functional(report: Report, name: str, call: Call) -> Value:
             return adapted(x, call.get("output_size", 1), axes)
         if name == f"conv{axes}d":
             weight = as_tensor(call.get("weight", 1))
-            if weight.graph is False and not x.graph:  # a filter that is given
-                return Tensor(dtype="float", graph=x.graph, cut=x.cut)
             count = weight.shape[0] if weight.shape else Unknown()
             return _operations.scores(x, count, call, -1 - axes, (Unknown(), count, *(Unknown(),) * axes)).to(
                 source=None
