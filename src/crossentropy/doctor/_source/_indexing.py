@@ -52,6 +52,7 @@ def read(x: Tensor) -> Unknown:
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
     """x[key]; what is cut out of what is cut out has that as its sequence, if not an older one."""
     part = _part(x, key, place)
+    part = part.to(reduction="none") if part.reduction == "masked" else part
     return part.to(source=Sequence()) if part.source is None and not part.graph else part
 
 
