@@ -115,6 +115,8 @@ def main() -> int:
     try:
         target, command = chosen(arguments.target)
     except OSError as error:
+        if os.environ.get("CROSSENTROPY_NATIVE") == "1":
+            raise
         print(f"No compiled library, for {error}: torch's operators are used instead.")
         return 0
     build(
