@@ -233,6 +233,11 @@ class Report:
             if total is not None and total.place in self._added:
                 self._sums.setdefault(place, self._added[total.place])
 
+    def keeps(self, values: Iterable[Value]) -> bool:
+        """Whether these losses are kept somewhere already."""
+        parts = frozenset(part for value in values if isinstance(value, Tensor) for part in value.parts)
+        return bool(parts) and any(parts <= last for several in self._kept.values() for last in several[-1:])
+
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1
         same = self._kept.setdefault(place, [])
