@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossentropy.doctor._finding import Finding, Place
+from crossentropy.doctor.rules import BY_ROWS
 
 
 class Suggestion(NamedTuple):
@@ -52,6 +53,8 @@ def suggestion(finding: Finding) -> Suggestion | None:
     change, place = _CHANGES.get(finding.rule), finding.cause or finding.place
     source = None if change is None or place.cell is not None else _read(str(Path(place.path).absolute()))
     if change is None or source is None:
+        return None
+    if finding.rule == "kl-div-reduction" and not finding.message.endswith(BY_ROWS):
         return None
     for node in source.at(place):
         for edited, text in change(node, source):

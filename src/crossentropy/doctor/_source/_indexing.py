@@ -6,19 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, minus, plus
-from crossentropy.doctor._source._values import (
-    Dim,
-    Number,
-    Output,
-    Padding,
-    Place,
-    Sequence,
-    Shape,
-    Tensor,
-    Unknown,
-    Value,
-)
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, Padding, minus, plus
+from crossentropy.doctor._source._values import Dim, Number, Output, Place, Sequence, Shape, Tensor, Unknown, Value
 
 
 def _entry(value: Unknown) -> Output | None:

@@ -183,8 +183,8 @@ class Report:
 
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
-        confidence = "likely" if terms.likely else "certain"
-        self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
+        confidence, axis = "likely" if terms.likely else "certain", -1 if terms.normal is None else terms.normal
+        self.tell(_composed.mean_of_classes(at(terms), terms.count, axis, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
         """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""

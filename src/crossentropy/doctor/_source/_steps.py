@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from typing import TypeAlias
 
+Loop: TypeAlias = "ast.For | ast.AsyncFor | ast.While"
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
-def mark(loop: ast.For | ast.AsyncFor | ast.While) -> None:
-    """Mark the sums that are set to zero in each turn of a loop, and are of the parts of that turn's step."""
-    if not hasattr(loop, "_marked"):
-        loop._marked = True  # type: ignore[attr-defined]
-        for node in _sums(loop):
-            node._of_one_step = True  # type: ignore[attr-defined]
+def mark(loop: Loop) -> None:
+    """Mark the sums that each turn of a loop sets to zero, and that are of the parts of this turn's step."""
+    if hasattr(loop, "_marked"):
+        return
+    loop._marked = True  # type: ignore[union-attr]
+    parts = [part for node in loop.body if not isinstance(node, _LOOPS) for part in ast.walk(node)]
+    set_to = [part for part in parts if isinstance(part, ast.Assign) and isinstance(part.value, ast.Constant)]
+    zeros = {target.id for part in set_to for target in part.targets if isinstance(target, ast.Name)}
+    for inner in loop.body if zeros else ():
+        nodes = list(ast.walk(inner))
+        if isinstance(inner, _LOOPS) and sum(isinstance(node, _LOOPS) for node in nodes) == 1:
+            within = _zeroed(nodes)
+            if all(_is_of_turn(owner, inner) for owner in within) if within else _zeroed(parts):
+                for node in nodes:
+                    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+                        node._of_one_step = node.target.id in zeros  # type: ignore[attr-defined]
 
 
 def is_of_one_step(node: ast.AugAssign) -> bool:
@@ -21,39 +32,16 @@ def is_of_one_step(node: ast.AugAssign) -> bool:
     return getattr(node, "_of_one_step", False)
 
 
-def _sums(loop: ast.For | ast.AsyncFor | ast.While) -> Iterator[ast.AugAssign]:
-    inner = [node for node in loop.body if isinstance(node, _LOOPS)]
-    own = [node for node in loop.body if not isinstance(node, _LOOPS)]
-    zeros = {
-        target.id
-        for node in own
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    begins = any(_zeroed(part) for node in own for part in ast.walk(node))
-    for parts in inner if zeros else ():
-        zeroed = [owner for part in ast.walk(parts) if (owner := _zeroed(part))]
-        if (all(_is_one_of_several(owner, parts) for owner in zeroed) if zeroed else begins) and not _is_nested(parts):
-            yield from (node for node in ast.walk(parts) if isinstance(node, ast.AugAssign) and _name(node) in zeros)
+def _zeroed(nodes: list[ast.AST]) -> list[ast.expr]:
+    """The models and optimizers whose gradients are set to zero."""
+    methods = [node.func for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    return [method.value for method in methods if method.attr == "zero_grad"]
 
 
-def _is_nested(loop: ast.stmt) -> bool:
-    return any(isinstance(node, _LOOPS) for node in ast.walk(loop) if node is not loop)
+def _is_of_turn(owner: ast.expr, loop: Loop) -> bool:
+    """Whether each turn of a loop has another one."""
+    return not isinstance(loop, ast.While) and not _names(owner).isdisjoint(_names(loop.target))
 
 
-def _name(node: ast.AugAssign) -> str:
-    return node.target.id if isinstance(node.target, ast.Name) else ""
-
-
-def _zeroed(node: ast.AST) -> ast.expr | None:
-    """The model or the optimizer whose gradients a call sets to zero."""
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "zero_grad"
-    return node.func.value if is_call else None
-
-
-def _is_one_of_several(owner: ast.expr, loop: ast.stmt) -> bool:
-    """Whether each turn of a loop has another model or optimizer."""
-    target = loop.target if isinstance(loop, (ast.For, ast.AsyncFor)) else None
-    names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)} if target is not None else set()
-    return any(isinstance(node, ast.Name) and node.id in names for node in ast.walk(owner))
+def _names(node: ast.expr) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
