@@ -222,16 +222,14 @@ def _item(node: ast.AST, source: _Source) -> Iterator[_Edit]:
     """The number of what is added up, or put into a list."""
     if isinstance(node, ast.AugAssign) and isinstance(node.value, (ast.Name, ast.Attribute, ast.Call)):
         yield _span(node.value), f"{_text(source, node.value)}.item()"
-    elif _name(node) == "append" and isinstance(node, ast.Call) and isinstance(node.args[0], ast.Name):
-        if _is_of_several(node.args[0].id, source):
-            return
-        yield _span(node.args[0]), f"{_text(source, node.args[0])}.item()"
+    elif _name(node) == "append" and isinstance(node, ast.Call) and isinstance(name := node.args[0], ast.Name):
+        yield from () if _is_of_several(name.id, source) else [(_span(name), f"{name.id}.item()")]
 
 
 def _is_of_several(name: str, source: _Source) -> bool:
     """Whether a name is given several values in one, of which there is no item()."""
-    given = (node for node in source.parents if isinstance(node, ast.Assign))
-    several = (node for node in given if isinstance(node.value, (ast.Tuple, ast.List, ast.Dict)))
+    given = [node for node in source.parents if isinstance(node, ast.Assign)]
+    several = [node for node in given if isinstance(node.value, (ast.Tuple, ast.List, ast.Dict))]
     return any(isinstance(target, ast.Name) and target.id == name for node in several for target in node.targets)
 
 

@@ -213,15 +213,11 @@ def detach(report: Report, x: Tensor, call: Call) -> Tensor:
     return x.to(graph=False, cut=call.place if (x.graph and not x.own) or x.parts else x.cut)
 
 
-_MADE_ANEW = ("normal", "uniform", "zeros", "ones", "constant")
-"""Kinds of numbers that no model has made."""
-
-
 def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
     on = call.get("mode", default=call.get("requires_grad", default=True))
     if x.parts and x.cut is not None:
         return x  # a loss does not get its graph back
-    cut = None if x.kind in _MADE_ANEW else x.cut
+    cut = None if x.kind in ("normal", "uniform", "zeros", "ones", "constant") else x.cut  # no model has made these
     return x.to(graph=True, own=not x.graph and cut is None, cut=cut) if on is True else x.to(graph=False)
 
 

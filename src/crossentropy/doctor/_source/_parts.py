@@ -84,10 +84,9 @@ def removed(journal: Journal, layer: Layer, index: Value) -> Value:
     items, names = journal.change(layer.items), journal.change(layer.names)
     if type(at) is not int or not -len(items) <= at < len(items) or any(isinstance(item, Maybe) for item in items):
         items[:], names[:] = [Unknown()], [Unknown()]
-        return Unknown()
+        return items[0]
     del names[at]
-    if not layer.kind.endswith("Dict"):
-        names[:] = [str(i) for i in range(len(names))]
+    names[:] = names if layer.kind.endswith("Dict") else map(str, range(len(names)))
     return items.pop(at)
 
 
