@@ -82,6 +82,26 @@ def mixed(by: str, view: Place, confidence: Confidence) -> Found:
     )
 
 
+def diluted(parts: Iterable[Part]) -> Found:
+    """A mean over all positions of a loss that a mask has set to zero at some."""
+    return Found(
+        "padding-not-ignored",
+        f"a mask sets the loss{places(parts)} to zero at padding, and this mean counts those positions all the same: "
+        "the more padding, the smaller the loss — (loss * mask).sum() / mask.sum()",
+        "likely",
+    )
+
+
+def idle_mask(reduction: str, parts: Iterable[Part]) -> Found:
+    """A mask that comes when the mean was taken."""
+    return Found(
+        "padding-not-ignored",
+        f"the loss{places(parts)} is one number already, its mean, when it is multiplied by this mask: padding counts "
+        "in it — reduction='none', then (loss * mask).sum() / mask.sum()",
+        "likely",
+    )
+
+
 def idle_term(loss: str, confidence: Confidence = "certain") -> Found:
     """A term of a sum of losses that was cut from its graph."""
     return Found(

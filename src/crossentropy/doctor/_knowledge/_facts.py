@@ -156,6 +156,8 @@ class Part:
     """How many rows its mean is over."""
     uneven: bool
     """Whether ignored labels make that number vary."""
+    entropy: bool = False
+    """Whether it is a cross entropy."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -208,6 +210,8 @@ class Tensor:
     """Of a sum or logsumexp: what was summed."""
     equals: Value = None
     """Of a comparison for equality: what was compared with; of one for difference: that, in a tuple."""
+    masks: bool = False
+    """Whether it is 0 at padding alone, or 1."""
     written: Value = None
     """The place that a one was written to last."""
     likely: bool = False

@@ -11,6 +11,7 @@ from crossentropy.doctor._source import (
     _builtins,
     _by_name,
     _configurations,
+    _cuts,
     _layers,
     _libraries,
     _loaders,
@@ -264,7 +265,8 @@ class Calls(Statements):
         switched = function.decorators & set(SWITCHES) or function.decorators & {"no_grad", "inference_mode"}
         no_grad = call.place if switched else self.no_grad
         state = self._state(no_grad)
-        return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
+        result = self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
+        return _cuts.of_function(self.report, function, result)
 
     def _note(self, function: Function, call: Call) -> None:
         self.called.add(function.written)

@@ -17,9 +17,11 @@ from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source import (
     _arithmetic,
     _by_hand,
+    _cuts,
     _in_place,
     _libraries,
     _loaders,
+    _masks,
     _parts,
     _records,
     _roles,
@@ -220,7 +222,7 @@ class Expressions(ABC):
             method = self.evaluate(node.func, frame)
         call = self._arguments(node, frame)
         _roles.examine(self.report, node, method, call)
-        result = self.call(method, call)
+        result = _cuts.of_call(self.report, node, call.args, self.call(method, call), call.place)
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result
@@ -262,9 +264,10 @@ class Expressions(ABC):
         return call
 
     def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
-        return self.combine(
-            node.op, self.evaluate(node.left, frame), self.evaluate(node.right, frame), self.place(node, frame)
-        )
+        left, right = self.evaluate(node.left, frame), self.evaluate(node.right, frame)
+        if isinstance(node.op, ast.Mult):
+            left, right = _masks.factor(node.left, left, right), _masks.factor(node.right, right, left)
+        return self.combine(node.op, left, right, self.place(node, frame))
 
     def combine(self, op: ast.operator, left: Value, right: Value, place: Place) -> Value:
         """The value of a binary operation."""
@@ -332,7 +335,7 @@ class Expressions(ABC):
         result: Value = True
         for op, right_node in zip(node.ops, node.comparators):
             right = self.evaluate(right_node, frame)
-            result = self._compare(op, left, right)
+            result = _masks.compared(node, self._compare(op, left, right))
             if is_setting(left) or is_setting(right):
                 self.options.compared(left, right if isinstance(right, (list, tuple, dict)) else [right])
                 result = setting(result)

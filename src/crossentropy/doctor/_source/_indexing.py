@@ -54,6 +54,7 @@ def index(x: Tensor, key: Value, place: Place) -> Tensor:
     part = _part(x, key, place)
     if part.fills and _is_column(key):
         part = part.to(fills=frozenset(fill for fill in part.fills if not isinstance(fill, Padding)))
+    part = part.to(reduction="none") if part.reduction == "masked" else part
     return part.to(source=Sequence()) if part.source is None and not part.graph else part
 
 

@@ -296,7 +296,7 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
         base, forward = instance.attributes.get("*base"), instance.cls.find("forward")
         if name == "__call__" and isinstance(forward, Function):
             return run.call_function(forward, arguments.before(instance))
-        return run.call(base, arguments) if isinstance(base, Layer) else Unknown()
+        return run.call(_losses.as_set(base, instance), arguments) if isinstance(base, Layer) else Unknown()
     return _of_object(run, instance, name, arguments)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source import _shapes
+from crossentropy.doctor._source import _masks, _shapes
 from crossentropy.doctor._source._arithmetic import CHOSEN, DIVERGENCE, RANKED, TERMS, WEIGHTED
 from crossentropy.doctor._source._indexing import as_tensor
-from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._report import MASKED, Report
 from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
 
 
@@ -94,7 +94,10 @@ def mean(report: Report, x: Tensor, call: Call) -> Value:
         if x.kind == DIVERGENCE and _takes_classes(x, axis):
             report.mean_of_classes(x, call.place)
         reduction = "mean" if x.reduction == "none" and axis is None else x.reduction
-        return _shapes.reduced(x, axis, keep, made=x.made, kind=_reduced_kind(x, axis), reduction=reduction)
+        made = x.made
+        if reduction == MASKED:
+            made, reduction = call.place, _masks.averaged(report, x, axis, call.place)
+        return _shapes.reduced(x, axis, keep, made=made, kind=_reduced_kind(x, axis), reduction=reduction)
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.kind == "logits":
         return result.to(kind="logits")
@@ -124,7 +127,9 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
     keep = call.get("keepdim", 2, call.get("keepdims", default=False))
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.parts:
-        return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction == "none" else x.reduction)
+        return result.to(
+            kind=_reduced_kind(x, axis), reduction="sum" if x.reduction in ("none", MASKED) else x.reduction
+        )
     if x.kind == TERMS:
         _by_hand(report, x, axis, call)
         report.summed(x, call.place)

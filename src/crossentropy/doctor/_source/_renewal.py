@@ -102,7 +102,7 @@ class Renewal:
 
     def _part(self, value: Part) -> Part:
         number = value.number + (self._shift if value.number > self._first else 0)
-        return Part(value.place, number, self(value.rows), value.uneven)
+        return Part(value.place, number, self(value.rows), value.uneven, value.entropy)
 
     def _tensor(self, value: Tensor) -> Tensor:
         facts = {name: getattr(value, name) for name in _FACTS}

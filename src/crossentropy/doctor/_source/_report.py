@@ -18,6 +18,10 @@ from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+MASKED = "masked"
+"""The reduction of a loss with a number for each position, which is 0 at padding;"""
+DILUTED = "diluted"
+"""and of its mean over all of them."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -158,10 +162,10 @@ class Report:
             if case.x.caller is not None:
                 self.unpaired.append(case)
 
-    def part(self, place: Place, rows: Value, uneven: bool) -> Part:
+    def part(self, place: Place, rows: Value, uneven: bool, entropy: bool = False) -> Part:
         """A loss that is computed."""
         self.number += 1
-        return Part(place, self.number, rows, uneven)
+        return Part(place, self.number, rows, uneven, entropy)
 
     def own_loss(self, value: Value, place: Place) -> Tensor:
         """A loss that is known as one by having its gradient taken here."""
@@ -207,7 +211,16 @@ class Report:
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
-        lines = {(part.place.path, part.place.cell, part.place.line, "kl-div-reduction") for part in mean.parts}
+        self._withdraw("kl-div-reduction", (part.place for part in mean.parts))
+
+    def undiluted(self, mean: Tensor) -> None:
+        """A mean over all positions is divided, by what may be the share of those that count."""
+        if mean.made is not None:
+            self._withdraw("padding-not-ignored", [mean.made])
+
+    def _withdraw(self, rule: str, places: Iterable[Place]) -> None:
+        """What was found turns out to be meant."""
+        lines = {(place.path, place.cell, place.line, rule) for place in places}
         for findings in (self.findings, self._apart or {}):
             for key in [key for key in findings if key[:4] in lines]:
                 del findings[key]
@@ -254,7 +267,9 @@ class Report:
         if loss.logs is not None:
             self.tell(_composed.log_of_softmax(f"in the loss of {place}"), loss.logs)
         for cut in loss.idle if loss.graph is not False else ():
-            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph else "likely"), cut)
+            self.tell(
+                _composed.idle_term(f" of {place}", "certain" if loss.graph and not loss.likely else "likely"), cut
+            )
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
@@ -301,6 +316,9 @@ class Report:
 
 def _held(value: Value) -> Iterable[Value]:
     """What a value holds that is put into a container: the entries of a dictionary or a tuple."""
+    if isinstance(value, Unknown):
+        entries = (item for key, item in value.members.items() if isinstance(key, tuple) and key != AS_TENSOR)
+        return (value, *entries)
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)

@@ -17,6 +17,7 @@ from crossentropy.doctor._source._values import Bound, Call, Choice, External, F
 _TARGETS = frozenset({"gt", "gts", "target", "targets", "tgt", "label", "labels", "truth", "groundtruth", "gold"})
 _PREDICTIONS = frozenset({"pred", "preds", "prediction", "predictions", "predicted", "output", "outputs", "logit",
                           "logits"})  # fmt: skip
+_DATA = frozenset({"image", "images", "img", "mask", "masks"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _LOSS = re.compile(r"loss|criterion|entropy", re.IGNORECASE)
 _DIRECTED = ("cross_entropy", "nll_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits")
@@ -75,6 +76,16 @@ def _loss_of(function: Value) -> str:
 def _role(words: frozenset[str]) -> str:
     target, prediction = bool(words & _TARGETS), bool(words & _PREDICTIONS)
     return "" if target is prediction else "target" if target else "prediction"
+
+
+def is_prediction(name: str) -> bool:
+    """Whether a name is one of what a model gives."""
+    return _role(_split(name)) == "prediction"
+
+
+def is_given(name: str) -> bool:
+    """Whether a name is one of what data give: targets, images, masks."""
+    return _role(_split(name)) == "target" or bool(_split(name) & _DATA)
 
 
 def _words(node: ast.expr) -> frozenset[str]:

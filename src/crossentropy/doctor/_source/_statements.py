@@ -11,7 +11,7 @@ from itertools import chain
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
-from crossentropy.doctor._source import _assignment, _parts, _steps
+from crossentropy.doctor._source import _assignment, _masks, _parts, _steps
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
 from crossentropy.doctor._source._indexing import as_tensor
@@ -250,6 +250,7 @@ class Statements(Expressions):
             self.journal.change(left).extend(items)
             self.report.kept(reversed(left), place)
             return
+        right = _masks.factor(node.value, right, left) if isinstance(node.op, ast.Mult) else right
         with self.report.silence() if _steps.is_of_one_step(node) else nullcontext():
             value = self.combine(node.op, left, right, place)
         self.assign(node.target, value, frame)
