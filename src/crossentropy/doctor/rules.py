@@ -11,6 +11,8 @@ CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "info")
 """From the strongest to the weakest."""
 
 
+BY_ROWS = "reduction='batchmean'"
+"""What mends a divergence of (N, C)."""
 UNDERFLOWS = (
     "−inf, and nan in the gradient, where a probability underflows, or, with a small number added, a loss that stops "
     "growing there; log_softmax is the same without that"

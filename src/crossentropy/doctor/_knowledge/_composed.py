@@ -35,13 +35,13 @@ def modulated(reduction: str, parts: Iterable[Part] = ()) -> Found:
     )
 
 
-def mean_of_classes(terms: str, classes: Dim | None, confidence: Confidence = "certain") -> Found:
+def mean_of_classes(terms: str, classes: Dim | None, axis: int, confidence: Confidence = "certain") -> Found:
     """A mean over the terms of kl_div, of which a row has one for each class."""
     many = f"{classes}" if isinstance(classes, int) else "C"
     return Found(
         "kl-div-reduction",
         f"this mean divides the terms of kl_div{terms} by the number of classes too: the divergence is {many}× too "
-        "small — .sum(-1) first, then the mean over the rows",
+        f"small — .sum({axis}) first, then the mean over the rows",
         confidence,
     )
 

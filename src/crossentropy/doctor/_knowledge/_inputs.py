@@ -13,7 +13,7 @@ from crossentropy.doctor._knowledge._composed import log_of_softmax, mixed
 from crossentropy.doctor._knowledge._facts import TO_NORMALISE, Dim, Output, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
 from crossentropy.doctor._knowledge._targets import soft
-from crossentropy.doctor.rules import Confidence
+from crossentropy.doctor.rules import BY_ROWS, Confidence
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -255,7 +255,7 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         yield Found(
             "kl-div-reduction",
             f"{case.title} with reduction='mean' divides by all {_number(entries)}entries and not by the "
-            f"{_number(rows)}rows: the {what} is {classes}× too small — reduction='batchmean'",
+            f"{_number(rows)}rows: the {what} is {classes}× too small — {_by_rows(x)}",
             case.confidence,
             cause=case.made,
         )
@@ -269,6 +269,13 @@ def _reduction(case: LossCall) -> Iterator[Found]:
             case.confidence,
             cause=case.made,
         )
+
+
+def _by_rows(x: Tensor) -> str:
+    """What divides by the rows only: batchmean divides by the first axis, and sums over all others."""
+    axis = x.axis if x.normal is None else x.normal
+    rows = axis in (None, -1, 1) if x.rank is None else x.rank == 2 and axis in (None, -1)
+    return BY_ROWS if rows else f"reduction='none', .sum({-1 if axis is None else axis}), then the mean over the rows"
 
 
 def _positions(x: Tensor) -> Dim:

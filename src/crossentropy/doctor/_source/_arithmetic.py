@@ -131,7 +131,7 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
         shape=broadcast(a.shape, b.shape),
         dtype="float" if "float" in (a.dtype, b.dtype) else a.dtype if a.dtype == b.dtype else "",
         axis=larger.axis,
-        count=larger.count if larger.axis is not None else None,
+        count=_count(larger, b if larger is a else a) if larger.axis is not None else None,
         graph=graph,
         cut=None if graph else a.cut or b.cut,
         source=main.source if main.graph else None,
@@ -147,6 +147,13 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
     )
 
 
+def _count(x: Tensor, other: Tensor) -> Dim | None:
+    """How many classes there are beside another: one column is repeated for as many as that has."""
+    if x.count != 1 or x.axis is None or (other.shape is not None and len(other.shape) < -x.axis):
+        return x.count
+    return other.size(x.axis)
+
+
 def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
     """The shape of both together."""
     if a is None or b is None:
@@ -159,7 +166,8 @@ def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
 def _kept(x: Tensor, base: Tensor, kind: str | None = None) -> Tensor:
     """The kind of one side, in the result."""
     axes = {} if x.rank is not None and x.rank != base.rank else {"axis": x.axis, "normal": x.normal}
-    return base.to(kind=x.kind if kind is None else kind, made=x.made, count=x.count, **axes)
+    count = base.count if x.count == 1 else x.count
+    return base.to(kind=x.kind if kind is None else kind, made=x.made, count=count, **axes)
 
 
 def _is_number(value: Value) -> TypeGuard[float]:

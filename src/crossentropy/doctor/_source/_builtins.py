@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from crossentropy.doctor._knowledge._facts import INTEGER
 from crossentropy.doctor._source import _by_name, _loaders, _random
@@ -144,8 +144,9 @@ def _sum(run: Interpreter, arguments: Call) -> Value:
     if numbers and all(type(value) in (int, float) for value in numbers) and len(numbers) == len(values):
         return sum(numbers)
     total: Value = arguments.get("start", 1, 0)
-    for value in numbers:
-        total = run.combine(ast.Add(), total, value, arguments.place)
+    with run.report.silence() if run.report.keeps(numbers) else nullcontext():
+        for value in numbers:
+            total = run.combine(ast.Add(), total, value, arguments.place)
     return total if numbers else Unknown()
 
 

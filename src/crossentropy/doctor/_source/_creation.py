@@ -22,6 +22,7 @@ from crossentropy.doctor._source._values import (
     Unknown,
     Value,
     is_counted,
+    length,
 )
 
 _FLOATS = ("float", "double", "half", "bfloat16")
@@ -58,9 +59,7 @@ def shape_of(values: list[Value]) -> Shape | None:
     if len(values) == 1 and isinstance(values[0], Unknown) and not told and not is_integer(values[0]):
         return None
     return tuple(
-        v if isinstance(v, (int, Unknown)) and not isinstance(v, bool)
-        else read(v) if isinstance(v, Tensor)
-        else Unknown()
+        read(v) if isinstance(v, Tensor) else length(v)
         for v in values
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, minus, plus
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, Padding, minus, plus
 from crossentropy.doctor._source._values import Dim, Number, Output, Place, Sequence, Shape, Tensor, Unknown, Value
 
 
@@ -52,8 +52,15 @@ def read(x: Tensor) -> Unknown:
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
     """x[key]; what is cut out of what is cut out has that as its sequence, if not an older one."""
     part = _part(x, key, place)
+    if part.fills and _is_column(key):
+        part = part.to(fills=frozenset(fill for fill in part.fills if not isinstance(fill, Padding)))
     part = part.to(reduction="none") if part.reduction == "masked" else part
     return part.to(source=Sequence()) if part.source is None and not part.graph else part
+
+
+def _is_column(key: Value) -> bool:
+    """Whether a position counted from the front is taken of all rows, where the padding of short ones is not yet."""
+    return isinstance(key, tuple) and len(key) == 2 and key[0] == slice(None) and type(key[1]) is int and key[1] >= 0
 
 
 def _part(x: Tensor, key: Value, place: Place) -> Tensor:

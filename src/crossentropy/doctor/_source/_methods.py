@@ -372,6 +372,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         for key, value in _parts.entries(first):
             _parts.kept(run.journal, layer, key, value)
         return None
+    if layer.kind in _parts.CONTAINERS and name in ("pop", "popitem"):
+        return _parts.removed(run.journal, layer, -1 if first is None else first)
     if name in ("items", "named_children", "named_modules"):
         return _parts.pairs(layer)
     if name in ("values", "children", "modules"):

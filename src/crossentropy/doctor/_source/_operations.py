@@ -217,7 +217,8 @@ def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
     on = call.get("mode", default=call.get("requires_grad", default=True))
     if x.parts and x.cut is not None:
         return x  # a loss does not get its graph back
-    return x.to(graph=True, own=not x.graph and x.cut is None) if on is True else x.to(graph=False)
+    cut = None if x.kind in ("normal", "uniform", "zeros", "ones", "constant") else x.cut  # no model has made these
+    return x.to(graph=True, own=not x.graph and cut is None, cut=cut) if on is True else x.to(graph=False)
 
 
 def _item(report: Report, x: Tensor, call: Call) -> Value:

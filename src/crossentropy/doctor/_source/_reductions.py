@@ -107,7 +107,7 @@ def mean(report: Report, x: Tensor, call: Call) -> Value:
 
 def _reduced_kind(loss: Tensor, axis: Value) -> str:
     """Of a sum or mean: the terms of a divergence are a loss when those of all classes are together."""
-    return "loss" if loss.kind == DIVERGENCE and _takes_classes(loss, axis) else loss.kind
+    return "loss" if loss.kind == DIVERGENCE and (loss.normal is None or _takes_classes(loss, axis)) else loss.kind
 
 
 def _takes_classes(x: Tensor, axis: Value) -> bool:

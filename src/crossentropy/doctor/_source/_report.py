@@ -187,8 +187,8 @@ class Report:
 
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
-        confidence = "likely" if terms.likely else "certain"
-        self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
+        confidence, axis = "likely" if terms.likely else "certain", -1 if terms.normal is None else terms.normal
+        self.tell(_composed.mean_of_classes(at(terms), terms.count, axis, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
         """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""
@@ -245,6 +245,11 @@ class Report:
             total = next((part for tensor in tensors if _repeated(tensor.parts) for part in tensor.parts), None)
             if total is not None and total.place in self._added:
                 self._sums.setdefault(place, self._added[total.place])
+
+    def keeps(self, values: Iterable[Value]) -> bool:
+        """Whether these losses are kept somewhere already."""
+        parts = frozenset(part for value in values if isinstance(value, Tensor) for part in value.parts)
+        return bool(parts) and any(parts <= last for several in self._kept.values() for last in several[-1:])
 
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1

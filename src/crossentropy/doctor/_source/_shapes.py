@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge._facts import times
 from crossentropy.doctor._source._indexing import as_tensor, beyond
-from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value, length
 
 
 def dims(values: list[Value]) -> list[Value]:
@@ -20,13 +20,15 @@ def dims(values: list[Value]) -> list[Value]:
 
 def _lengths(values: Value) -> list[Dim]:
     given = values if isinstance(values, (list, tuple)) else [values]
-    return [value if isinstance(value, (int, Unknown)) else Unknown() for value in given]
+    return list(map(length, given))
 
 
 def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None = None) -> Tensor:
     """A tensor after an operation that moves its numbers; `given` are the arguments by torch's names."""
     if x.shape is None:
         return _of_unknown_rank(x, name, given)
+    if name == "squeeze" and given.get("dim") is None and any(isinstance(size, Unknown) for size in x.shape[1:]):
+        return _squeezed(x)
     sizes = _lengths(given["size"]) if "size" in given and name in _WITH_SIZES else []
     shape = _with_classes(x, x.shape, sizes) if name in _VIEWS else x.shape
     result = _axes.moved(name, shape, {**given, "size": sizes} if sizes else given)
@@ -57,6 +59,13 @@ _WITH_SIZES = ("view", "reshape", "view_as", "reshape_as", "expand", "expand_as"
 def lost(x: Tensor) -> Tensor:
     """The numbers of a tensor in a shape that is not known."""
     return x.to(shape=None, axis=None, normal=None, total=None)
+
+
+def _squeezed(x: Tensor) -> Tensor:
+    """Without the axes of size 1, of which some may be: those beside the samples whose size is not known."""
+    last = isinstance(size := x.size(-1), int) and size != 1
+    axis, normal = (-1 if last and at == -1 else None for at in (x.axis, x.normal))
+    return lost(x).to(axis=axis, normal=normal)
 
 
 def _laid_out(x: Tensor, result: _axes.Moved) -> Tensor:
@@ -118,7 +127,8 @@ def _view_of_unknown_rank(x: Tensor, given: Mapping[str, Value]) -> Tensor:
     last = new[-1] if len(new) > 1 else None
     keeps = last is not None and (x.count is None or last == x.count)
     axis = -1 if keeps and x.axis in (None, -1) and x.kind not in ("indices", "") else None
-    return x.to(shape=new, axis=axis, count=last if axis else x.count, normal=None, total=None)
+    normal = -1 if axis == x.axis == x.normal == -1 else None
+    return x.to(shape=new, axis=axis, count=last if axis else x.count, normal=normal, total=None)
 
 
 def _flatten_of_unknown_rank(x: Tensor, given: Mapping[str, Value]) -> Tensor:

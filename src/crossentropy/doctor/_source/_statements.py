@@ -11,7 +11,7 @@ from itertools import chain
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
-from crossentropy.doctor._source import _assignment, _masks, _parts
+from crossentropy.doctor._source import _assignment, _masks, _parts, _steps
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
 from crossentropy.doctor._source._indexing import as_tensor
@@ -251,7 +251,9 @@ class Statements(Expressions):
             self.report.kept(reversed(left), place)
             return
         right = _masks.factor(node.value, right, left) if isinstance(node.op, ast.Mult) else right
-        self.assign(node.target, self.combine(node.op, left, right, place), frame)
+        with self.report.silence() if _steps.is_of_one_step(node) else nullcontext():
+            value = self.combine(node.op, left, right, place)
+        self.assign(node.target, value, frame)
 
     # --- branches and loops -------------------------------------------------------------------------------------------
 
@@ -355,6 +357,7 @@ class Statements(Expressions):
         elements = _assignment.some(rows, self._turns(node))
         counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
         cut = len(elements) < len(rows) or not counted
+        _steps.mark(node)
         self.loops += 1
         self.endless += cut
         flow = Flow.NEXT
@@ -394,6 +397,7 @@ class Statements(Expressions):
         return 2 if self.loops < MOST_LOOPS else 1
 
     def _while(self, node: ast.While, frame: Frame) -> Flow:
+        _steps.mark(node)
         self.loops += 1
         self.endless += 1
         flow = Flow.NEXT
@@ -484,6 +488,8 @@ class Statements(Expressions):
                 index = self.evaluate(target.slice, frame)
                 if isinstance(owner, list) and type(index) is int and -len(owner) <= index < len(owner):
                     del self.journal.change(owner)[index]
+                elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
+                    _parts.removed(self.journal, owner, index)
 
     # --- definitions --------------------------------------------------------------------------------------------------
 

@@ -73,6 +73,11 @@ def is_setting(value: Value) -> bool:
     return isinstance(value, (SettingText, SettingFlag))
 
 
+def length(value: Value) -> Dim:
+    """The length of an axis; a default of 0 says that another is given."""
+    return value if isinstance(value, (int, Unknown)) and not isinstance(value, (bool, SettingFlag)) else Unknown()
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Number:
     """A Python number read from a tensor by item(), or a sum of such."""
