@@ -1,4 +1,4 @@
-# make demo | test | fuzz | mutants | check | docs | bench | latest | matrix | lock — each sets up an environment with what it needs, once.
+# make demo | test | fuzz | sanitize | mutants | check | docs | bench | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ INSTALL := python -m pip install --quiet --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test fuzz mutants browser check docs bench latest matrix lock clean
+.PHONY: demo test fuzz sanitize mutants browser check docs bench latest matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
@@ -26,6 +26,13 @@ mutants: $(VENV)/.mutants
 $(VENV)/.native: $(wildcard $(CSRC)/*) build_native.py $(VENV)/.dev
 	python build_native.py
 	@touch $@
+
+# The compiled kernels with AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize: $(VENV)/.dev
+	python build_native.py --sanitize
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  OMP_NUM_THREADS=2 python -m pytest tests/test_native.py tests/test_agreement.py $(ARGS); \
+	  status=$$?; python build_native.py; exit $$status
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.
 browser: $(VENV)/.dev
@@ -53,11 +60,15 @@ latest:
 matrix: $(VENV)/.matrix
 	nox $(ARGS)
 
+# What is published, into dist/. Libraries for other machines are run if there is an emulator; wheels.py says which.
+wheels: $(VENV)/.wheels
+	python wheels.py
+
 # constraints.txt: one version of every package for each version of Python; ARGS=--upgrade takes the newest. torch names
 # the versions of its CUDA libraries itself.
 lock: $(VENV)/.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command 'make lock' \
-	  --extra dev --extra lock --extra mutants pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
+	  --extra dev --extra lock --extra mutants --extra wheels pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
 	@grep -vE '^(nvidia|cuda|triton)' constraints.txt >constraints.new && mv constraints.new constraints.txt
 
 clean:

@@ -1,12 +1,13 @@
 """Compiles the native backend's library: plain C, once for each instruction set, with GCC, Clang or zig.
 
-    python build_native.py [--target TARGET] [--output FILE]
+    python build_native.py [--target TARGET] [--output FILE] [--sanitize]
 
 Small problems have a library of their own, in C++ with the headers of the torch that is installed. It is compiled too,
 on Linux, where there are these, Python's and a C++ compiler ($CXX, or c++).
 
 By default with the compiler of this machine ($CC, or cc), into the package in `src`, where an editable installation
 finds it. TARGET is one of those below; any machine compiles for them with zig, which is a package (ziglang).
+Warnings are errors here, but not where users compile: their compiler may be newer than this.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-FOLDER = Path(__file__).parent / "src/crossentropy/_backends/native"
+FOLDER = Path(__file__).resolve().parent / "src/crossentropy/_backends/native"
 FLAGS = [
     "-std=gnu11",
     "-O3",
@@ -33,7 +34,8 @@ FLAGS = [
     "-fno-trapping-math",
     "-fvisibility=hidden",
 ]
-FLAGS += ["-Wall", "-Wextra", "-Wno-psabi", "-Werror"]
+FLAGS += ["-Wall", "-Wextra", "-Wno-psabi"]
+SANITIZERS = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 
 X86 = {
     "sse4": "-DW=4 -msse4.1",
@@ -70,12 +72,21 @@ def here() -> Target | None:
     return TARGETS.get(f"{system}-{machine}")
 
 
-def compiler(target: Target | None = None) -> list[str]:
-    """The command that compiles for a target, or for this machine; empty if there is none."""
-    if target is not None:
-        return [sys.executable, "-m", "ziglang", "cc", "-target", target.zig]
-    command = shlex.split(os.environ.get("CC", "cc"))
-    return command if command and shutil.which(command[0]) else []
+def compiler(target: Target) -> list[str]:
+    """The command that compiles for a target."""
+    return [sys.executable, "-m", "ziglang", "cc", "-target", target.zig]
+
+
+def chosen(name: str | None) -> tuple[Target, list[str]]:
+    """A target, this machine if there is no name, and the command that compiles for it; or an OSError."""
+    if name:
+        return TARGETS[name], compiler(TARGETS[name])
+    target, command = here(), shlex.split(os.environ.get("CC", "cc"))
+    if target is None:
+        raise OSError(f"there are no compiled kernels for a {platform.machine()} machine with {platform.system()}")
+    if not command or not shutil.which(command[0]):
+        raise OSError("there is no C compiler (cc, or $CC)")
+    return target, command
 
 
 def build(target: Target, command: list[str], output: Path, *flags: str) -> None:
@@ -84,21 +95,19 @@ def build(target: Target, command: list[str], output: Path, *flags: str) -> None
     with tempfile.TemporaryDirectory(dir=output.parent) as folder, ThreadPoolExecutor() as pool:
 
         def run(*arguments: str) -> None:
-            subprocess.run([*command, *FLAGS, *flags, *arguments], check=True)
+            subprocess.run([*command, *FLAGS, *flags, *arguments], check=True, cwd=folder)
 
         def compiled(name: str, source: str, *arguments: str) -> str:
-            to = str(Path(folder) / f"{name}.o")
-            run(*arguments, "-c", str(sources / source), "-o", to)
-            return to
+            run(*arguments, "-c", str(sources / source), "-o", f"{name}.o")
+            return f"{name}.o"
 
         jobs = [
             pool.submit(compiled, name, "kernel.c", *arguments.split(), f"-DNAME=crossentropy_{name}")
             for name, arguments in target.sets.items()
         ]
         parts = [compiled("run", "run.c"), *(job.result() for job in jobs)]
-        whole = Path(folder) / target.library
-        run("-shared", "-s", *parts, "-o", str(whole))
-        whole.replace(output)
+        run("-shared", "-s", *parts, "-o", target.library)
+        (Path(folder) / target.library).replace(output)
 
 
 def build_small() -> None:
@@ -129,14 +138,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compile the native backend's library.")
     parser.add_argument("--target", choices=TARGETS, help="another kind of machine, with zig")
     parser.add_argument("--output", type=Path, help="the file; by default in the package")
+    parser.add_argument("--sanitize", action="store_true", help="let it look for its own errors, for tests")
     arguments = parser.parse_args()
-    target = TARGETS[arguments.target] if arguments.target else here()
-    command = compiler(target if arguments.target else None)
-    if target is None or not command:
-        why = f"for a {platform.machine()} machine" if target is None else "without a C compiler (cc, or $CC)"
-        print(f"No compiled library {why}: torch's operators are used instead.")
+    try:
+        target, command = chosen(arguments.target)
+    except OSError as error:
+        if os.environ.get("CROSSENTROPY_NATIVE") == "1":
+            raise
+        print(f"No compiled library, for {error}: torch's operators are used instead.")
         return 0
-    build(target, command, arguments.output or FOLDER / target.library)
+    flags = ["-Werror", *(SANITIZERS if arguments.sanitize else ())]
+    build(target, command, arguments.output or FOLDER / target.library, *flags)
     if not (arguments.target or arguments.output):
         build_small()
     return 0

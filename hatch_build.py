@@ -7,7 +7,7 @@ CROSSENTROPY_TARGET names another kind of machine, of those in build_native.py, 
 import os
 import subprocess
 import sys
-import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,21 @@ class CustomBuildHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say that the wheel is for one kind of machine, and any Python."""
         wish, name = os.environ.get("CROSSENTROPY_NATIVE", ""), os.environ.get("CROSSENTROPY_TARGET")
-        target = build_native.TARGETS[name] if name else build_native.here()
-        command = build_native.compiler(target if name else None)
-        if self.target_name != "wheel" or wish == "0":
+        if wish == "0":
             return
-        library = build_native.FOLDER / (target.library if target else "")
+        editable = version == "editable"
+        self.room = tempfile.TemporaryDirectory()  # until this process ends
         try:
-            if target is None or not command:
-                raise OSError("no C compiler (cc, or $CC), or none of the machines that there is code for")
+            target, command = build_native.chosen(name)
+            library = (build_native.FOLDER if editable else Path(self.room.name)) / target.library
             build_native.build(target, command, library)
         except (OSError, subprocess.CalledProcessError) as error:
             if wish == "1" or name:
                 raise
             self.app.display_warning(f"Without compiled kernels, for which torch's operators stand in: {error}")
             return
-        machine = target.tag if name else sysconfig.get_platform().replace("-", "_").replace(".", "_")
-        build_data["artifacts"].append(str(library.relative_to(self.root)))
-        build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{machine}"
+        if not editable:
+            machine = target.tag if name else self.build_config.builder.get_best_matching_tag().rpartition("-")[2]
+            build_data["force_include"][str(library)] = f"crossentropy/_backends/native/{target.library}"
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{machine}"

@@ -10,6 +10,7 @@ which a finding is most likely a false alarm. What is found besides the reports 
 """
 
 import argparse
+import functools
 import json
 import shutil
 import subprocess
@@ -57,7 +58,16 @@ class Report:
         path = Path(place.path).relative_to(root).as_posix()
         others = (other.rpartition(":") for other in self.also)
         known = [(self.file, self.line), *((file, int(line)) for file, _, line in others)]
-        return any(path == file and abs(place.line - line) <= SLACK for file, line in known)
+        number = place.line + (0 if place.cell is None else _before(place.path, place.cell))
+        return any(path == file and abs(number - line) <= SLACK for file, line in known)
+
+
+@functools.cache
+def _before(notebook: str, cell: int) -> int:
+    """Lines of the code cells before one: reports count all of a notebook's."""
+    cells = json.loads(Path(notebook).read_text("utf-8-sig"))["cells"]
+    sources = ["".join(one["source"]) for one in cells if one["cell_type"] == "code"]
+    return sum(source.count("\n") + 1 for source in sources[: cell - 1])
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ def _read(name: str) -> Any:
 
 def tree(repository: str, commit: str, trees: Path) -> Path:
     """The files of a repository at a commit, fetched if they are not there."""
-    folder = trees / repository.replace("/", "__")
+    folder = trees / f"{repository.replace('/', '__')}__{commit[:7]}"
     if not folder.exists():
         unfinished = folder.with_name(f"{folder.name}.part")  # so that what fails half-way is not taken for the whole
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -123,13 +133,14 @@ def score(chosen: Sequence[Report], trees: Path) -> tuple[Score, list[str]]:
         examined = examine([root])
         files += examined.files
         told = list(_told(examined.findings))
-        for report in (report for report in chosen if report.repository == repository):
+        here = [report for report in chosen if (report.repository, report.commit) == (repository, commit)]
+        for report in here:
             hits = [finding for finding in examined.findings if report.found_by(finding, root)]
             found += bool(hits)
             if not hits:
                 lines.append(f"miss   {report.id}: {report.rule} at {repository}/{report.file}:{report.line}")
         for finding in told:
-            reported = any(r.repository == repository and r.found_by(finding, root) for r in chosen)
+            reported = any(report.found_by(finding, root) for report in here)
             name = key(finding, repository, root)
             verdict = "true" if reported else judged.get(name, "unjudged")
             verdicts[verdict] += 1

@@ -255,7 +255,7 @@ def test_wrong_arguments_are_one_line(
 
 
 def test_files_that_are_no_python_are_passed_over(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (project / "old.py").write_text("print 'hello'\n")
+    (project / "old.py").write_text("print: 'hello'\nelse\n")
     code = main(["doctor", "old.py", "right.py"])
     printed = capsys.readouterr()
     assert code == 0

@@ -593,12 +593,10 @@ ESCAPES = {
     "other = Net": "Net is used as a value",
     "class Child(Net): pass": "Net is used as a value",
     "register(model)": "model is given to register",
-    "model = other if z.sum() > 0 else model": "the object may also be something else",
     "model[-1]": "model is put where",
     "model.register_forward_hook(print)": "model.register_forward_hook gives its output away",
     "f = model.forward": "model.forward gives its output away",
-    "train(model2, criterion, optimizer)": "train is called with something else",
-    "fit = train": "train may be called with something else",
+    "fit = [train]": "train may be called with something else",
 }
 
 
@@ -608,6 +606,27 @@ def test_a_model_that_goes_out_of_sight_stays(escape):
     conversion = converted(before, package=False, unsafe=True)
     assert conversion.source == before
     assert ESCAPES[escape] in reasons(conversion)
+
+
+MAY_BE_ANOTHER = ["model = other if z.sum() > 0 else model", "train(model2, criterion, optimizer)"]
+
+
+@pytest.mark.parametrize("other", MAY_BE_ANOTHER)
+def test_another_model_matters_where_probabilities_are_used(other):
+    options = {"network": "class", "criterion": "nn.CrossEntropyLoss()"}
+    conversion = converted(program("Softmax", use="shown = output.argmax(1)", **options) + other + "\n", unsafe=True)
+    assert "softmax" not in conversion.source
+    before = program("Softmax", use="shown = output", **options) + other + "\n"
+    conversion = converted(before, package=False, unsafe=True)
+    assert conversion.source == before
+    assert "shown is used for more than the loss, and it may be the output of another model" in reasons(conversion)
+
+
+def test_a_function_is_followed_by_its_other_name():
+    options = {"network": "class", "criterion": "nn.CrossEntropyLoss()", "use": "shown = 1"}
+    before = program("Softmax", **options) + "fit = train\n"
+    conversion = converted(before, package=False, unsafe=True)
+    assert "softmax" not in conversion.source
 
 
 def test_targets_that_are_changed_in_place_stay():
@@ -1766,7 +1785,7 @@ def test_the_largest_along_another_axis_is_of_the_probabilities():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (IN_SEQUENCE + "m.append(nn.Linear(5, 5))\nloss = F.cross_entropy(m(z), y)\n", "m.append changes its layers"),
+        (IN_SEQUENCE + "m.insert(0, nn.Tanh())\nloss = F.cross_entropy(m(z), y)\n", "m.insert changes its layers"),
         (
             IN_SEQUENCE + "body = nn.Sequential(*list(m.children())[:-1])\nloss = F.cross_entropy(m(z), y)\n",
             "m.children gives its layers away",
@@ -1919,3 +1938,218 @@ def test_the_last_entry_of_an_ordered_dictionary_is_taken_away():
 def test_layers_that_are_not_certain_to_be_the_last_of_one_model_stay(made, given):
     text = LAYERS.format(made, given)
     assert converted(text, package=False, unsafe=True).source == text
+
+
+SELF = "import torch\nfrom torch import nn\nfrom torch.nn import functional as F\n\n\n"
+ADDED = "m = nn.Sequential()\nm.append(nn.Linear(5, 5))\n{}\nloss = F.cross_entropy(m(z), y)\n"
+
+
+def test_a_layer_that_is_put_last_into_a_sequential_goes():
+    last = ADDED.format("m.append(nn.Softmax(dim=1))")
+    assert "Softmax" not in converted(SELF + last, package=False, unsafe=True).source
+    for between in (
+        "m.append(nn.Softmax(dim=1))\nm.append(nn.Linear(5, 5))",
+        "if y.sum() > 0:\n    m.append(nn.Softmax(dim=1))",
+    ):
+        before = SELF + ADDED.format(between)
+        assert converted(before, package=False, unsafe=True).source == before
+
+
+@pytest.mark.parametrize(
+    ("made", "shape", "said"),
+    [
+        ("torch.exp(F.log_softmax(z, dim=0))", "view(-1, 5)", "more than one axis"),
+        ("torch.softmax(z, dim=0)", "resize(1, 5)", "more than one axis"),
+        ("F.log_softmax(z, dim=-1).exp()", "view(1, 5)", ""),
+    ],
+)
+def test_a_vector_that_is_made_a_row(made, shape, said):
+    before = SELF + f"p = {made}\nloss = F.cross_entropy(p.{shape}, y)\n"
+    conversion = converted(before, package=False, unsafe=True)
+    assert f"F.cross_entropy(z.{shape}, y)" in conversion.source
+    assert said in conversion.changes[0].description
+    before = before.replace(shape, "permute(0, 2, 1)")
+    if "dim=0" in made:
+        assert converted(before, package=False, unsafe=True).source == before
+
+
+BRANCHES = """p = torch.sigmoid(z)
+if train:
+    p = p[mask]
+    {}
+    loss = F.cross_entropy(p, y)
+else:
+    shown = p
+"""
+
+
+def test_the_name_of_probabilities_holds_others_in_one_branch():
+    after = converted(SELF + BRANCHES.format("hit = p.argmax(1)"), package=False, unsafe=True).source
+    assert "p = torch.sigmoid(z)\n" in after
+    assert "p = z[mask]" in after
+    assert "p = z[mask]" not in converted(SELF + BRANCHES.format("p = p * 2"), package=False, unsafe=True).source
+    before = SELF + BRANCHES.format("p = p * 2")
+    assert converted(before, package=False, unsafe=True).source == before
+
+
+LIGHTNING = """import pytorch_lightning as pl
+import torch
+import torch.nn.functional as F
+
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.out = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        return F.softmax(self.out(x), dim=1)
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return F.cross_entropy(self(x), y)
+
+
+model = Net()
+trainer = pl.Trainer(max_epochs=1)
+trainer.fit(model, loader)
+"""
+
+
+def test_a_trainer_calls_the_steps_of_its_module():
+    assert "softmax" not in converted(LIGHTNING, package=False, unsafe=True).source
+    method = "\n    @staticmethod\n    def options(parser):\n        return parser\n\n\nmodel = Net()"
+    static = LIGHTNING.replace("\n\nmodel = Net()", method) + "Net.options(None)\n"
+    assert "softmax" not in converted(static, package=False, unsafe=True).source
+    loaded = LIGHTNING + "Net.load_from_checkpoint(path)\n"
+    assert converted(loaded, package=False, unsafe=True).source == loaded
+    predicted = LIGHTNING + "print(trainer.predict(model, loader))\n"
+    conversion = converted(predicted, package=False, unsafe=True)
+    assert conversion.source == predicted
+    assert "model is given to trainer.predict" in reasons(conversion)
+
+
+PREPARED = """import torch
+from accelerate import Accelerator
+from torch import nn
+
+accelerator = Accelerator()
+model = nn.Sequential(nn.Linear(4, 3), nn.Softmax(dim=1))
+criterion = nn.CrossEntropyLoss()
+model, optimizer = accelerator.prepare(model, optimizer)
+out = model(x)
+loss = criterion(out, y)
+"""
+
+
+def test_a_prepared_model_is_the_model():
+    assert "Softmax" not in converted(PREPARED, package=False, unsafe=True).source
+    other = PREPARED.replace("from accelerate", "from mine")
+    assert converted(other, package=False, unsafe=True).source == other
+
+
+HELD = """class Trainer:
+    def __init__(self, loss=nn.CrossEntropyLoss(reduction="sum")):
+        self.loss = loss
+
+    def step(self, z, y):
+        p = torch.softmax(z, dim=1)
+        return self.loss(p, y)
+
+
+trainer = Trainer({})
+"""
+
+
+def test_the_default_of_a_parameter_is_what_it_holds():
+    assert "softmax" not in converted(SELF + HELD.format(""), package=False, unsafe=True).source
+    before = SELF + HELD.format("dice")
+    conversion = converted(before, package=False, unsafe=True)
+    assert conversion.source == before
+    assert "this call may also be of another loss" in reasons(conversion)
+
+
+def test_a_loss_of_another_kind_may_be_computed_by_the_same_call():
+    chosen = SELF + "c = nn.CrossEntropyLoss() if many else {}\nloss = c(torch.sigmoid(z), y)\n"
+    after = converted(chosen.format("nn.BCEWithLogitsLoss()"), package=False, unsafe=True).source
+    assert "loss = c(z, y)" in after
+    for other in ("nn.BCELoss()", "make()", "Dice()"):
+        before = chosen.format(other)
+        if other == "Dice()":
+            before = before.replace(
+                "c = nn", "class Dice(nn.Module):\n    def forward(self, p, y):\n        return p\n\n\nc = nn"
+            )
+        assert converted(before, package=False, unsafe=True).source == before
+
+
+def test_a_function_held_by_self_is_written_where_it_is_called_only_if_it_changes():
+    held = SELF + (
+        "class A:\n    def __init__(self):\n        self.f = F.{}\n\n"
+        "    def go(self, z, y):\n        return self.f({}, y)\n"
+    )
+    same = held.format("cross_entropy", "torch.softmax(z, dim=1)")
+    assert "self.f(z, y)" in converted(same, unsafe=True).source
+    other = held.format("nll_loss", "F.log_softmax(z, dim=1)")
+    assert "F.cross_entropy(z, y)" in converted(other, package=False).source
+    again = same + "\n\na = A()\na.f = dice\n"
+    assert converted(again, unsafe=True).source == again
+
+
+def test_a_text_names_modules_below_a_folder_around_it():
+    text = SELF + "model = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(dim=1))\nloss = F.cross_entropy(model(x), y)\n"
+    names = "from importlib import import_module\n\nfound = import_module(name)\n"
+    for folder, changes in (("05-nets", True), ("nets", False)):
+        path = f"{folder}/cnn.py"
+        found = convert_files({path: text, "02-start/check.py": names}, package=False)
+        assert bool(found[path].changes) is changes
+        version = names + "print(found.__version__)\n"
+        assert convert_files({path: text, "02-start/check.py": version}, package=False)[path].changes
+
+
+@pytest.mark.parametrize(
+    ("comment", "goes"),
+    [
+        ("# finally the softmax", True),
+        ("# apply log-softmax", True),
+        ("# of all classes", False),
+        ("# softmax\n    # and more", False),
+        ("# softmax\n", False),
+    ],
+)
+def test_a_comment_on_the_activation_goes_with_its_line(comment, goes):
+    text = SELF + (
+        f"def f(z, y):\n    z = z * 2\n    {comment}\n    z = F.softmax(z, dim=1)\n    return F.cross_entropy(z, y)\n"
+    )
+    after = converted(text, package=False, unsafe=True).source
+    assert "F.softmax" not in after
+    assert (comment.split("\n")[0] not in after) is goes
+
+
+HANDED = """from skorch import NeuralNetClassifier
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(4, 3)
+        self.softmax = nn.Softmax(dim=-1)
+
+    def forward(self, x):
+        return self.softmax(self.out(x))
+
+
+net = NeuralNetClassifier(Net, criterion=nn.CrossEntropyLoss)
+net.fit(x, y)
+"""
+
+
+def test_a_class_that_is_handed_to_a_trainer():
+    conversion = converted(HANDED, package=False, unsafe=True)
+    assert "return self.out(x)" in conversion.source
+    more = HANDED + "probabilities = Net()(x)\n"
+    refused = converted(more, package=False, unsafe=True)
+    assert refused.source == more
+    assert "Net is used for more than this trainer" in reasons(refused)
+    for before in (HANDED.replace("CrossEntropyLoss", "NLLLoss"), HANDED.replace("from skorch", "from mine")):
+        assert converted(before, package=False, unsafe=True).source == before

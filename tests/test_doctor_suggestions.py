@@ -110,11 +110,29 @@ print(total)
     assert (change.old, change.new) == ("total += loss", "total += loss.item()")
 
 
+def test_no_number_of_several_losses(tmp_path: Path) -> None:
+    program = f"""{HEAD}{MODEL}opt = torch.optim.SGD(model.parameters(), 0.1)
+losses = []
+for x, y in data:
+    loss = F.cross_entropy(model(x), y)
+    opt.zero_grad()
+    loss.backward()
+    opt.step()
+    both = (loss, loss)
+    losses.append(both)
+"""
+    (found,) = _examined(tmp_path, program)
+    assert found.rule == "loss-graph-retained"
+    assert suggestion(found) is None
+
+
 @pytest.mark.parametrize(
     "program",
     [
         "act = {'s': torch.softmax}['s']\nloss = F.cross_entropy(act(model(x), 1), y)",  # under another name
         "loss = F.kl_div(model(x)[None].log_softmax(2), tags[None].softmax(2), reduction='batchmean')",  # needs a view
+        "loss = F.kl_div(model(x)[None].log_softmax(2), tags[None].softmax(2))",  # batchmean: of the first axis only
+        "loss = F.kl_div(model(x).log_softmax(1), tags.softmax(1), reduction='none').mean()",  # a sum and a mean
         "ce = F.cross_entropy(model(x), y)\nloss = (1 - torch.exp(-ce)) ** 2 * ce",  # two lines
     ],
 )

@@ -164,7 +164,7 @@ RULES: dict[str, Words] = {
     "causal-shift": Words(
         "语言模型的目标不是右移一位的输入。",
         "没有移位时，靠照抄损失就降到 0；移了两次时，预测的是再下一个词元。",
-        "logits[:, :−1] 对 tokens[:, 1:]，只移一次；接受 labels= 的模型自己会移位。",
+        "logits[:, :−1] 对 tokens[:, 1:]（解码器的词元），只移一次；接受 labels= 的模型自己会移位。",
     ),
     "loss-constructor-call": Words(
         "张量被传给了损失类的构造函数。",

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from crossentropy.doctor._finding import Finding, Place
+from crossentropy.doctor.rules import BY_ROWS
 
 
 class Suggestion(NamedTuple):
@@ -52,6 +53,8 @@ def suggestion(finding: Finding) -> Suggestion | None:
     change, place = _CHANGES.get(finding.rule), finding.cause or finding.place
     source = None if change is None or place.cell is not None else _read(str(Path(place.path).absolute()))
     if change is None or source is None:
+        return None
+    if finding.rule == "kl-div-reduction" and not finding.message.endswith(BY_ROWS):
         return None
     for node in source.at(place):
         for edited, text in change(node, source):
@@ -219,8 +222,15 @@ def _item(node: ast.AST, source: _Source) -> Iterator[_Edit]:
     """The number of what is added up, or put into a list."""
     if isinstance(node, ast.AugAssign) and isinstance(node.value, (ast.Name, ast.Attribute, ast.Call)):
         yield _span(node.value), f"{_text(source, node.value)}.item()"
-    elif _name(node) == "append" and isinstance(node, ast.Call) and isinstance(node.args[0], ast.Name):
-        yield _span(node.args[0]), f"{_text(source, node.args[0])}.item()"
+    elif _name(node) == "append" and isinstance(node, ast.Call) and isinstance(name := node.args[0], ast.Name):
+        yield from () if _is_of_several(name.id, source) else [(_span(name), f"{name.id}.item()")]
+
+
+def _is_of_several(name: str, source: _Source) -> bool:
+    """Whether a name is given several values in one, of which there is no item()."""
+    given = [node for node in source.parents if isinstance(node, ast.Assign)]
+    several = [node for node in given if isinstance(node.value, (ast.Tuple, ast.List, ast.Dict))]
+    return any(isinstance(target, ast.Name) and target.id == name for node in several for target in node.targets)
 
 
 def _constructed(node: ast.AST, source: _Source) -> Iterator[_Edit]:

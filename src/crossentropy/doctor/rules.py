@@ -11,6 +11,8 @@ CONFIDENCES: tuple[Confidence, ...] = ("certain", "likely", "info")
 """From the strongest to the weakest."""
 
 
+BY_ROWS = "reduction='batchmean'"
+"""What mends a divergence of (N, C)."""
 UNDERFLOWS = (
     "−inf, and nan in the gradient, where a probability underflows, or, with a small number added, a loss that stops "
     "growing there; log_softmax is the same without that"
@@ -291,7 +293,7 @@ RULES: dict[str, Rule] = {
             "causal-shift",
             "A language model's targets are not its inputs shifted by one.",
             "Unshifted, the loss falls to 0 by copying; shifted twice, it predicts the token after the next.",
-            "logits[:, :−1] against tokens[:, 1:], once; models that take labels= shift them themselves.",
+            "logits[:, :−1] against (the decoder's) tokens[:, 1:], once; models that take labels= shift them.",
             "loss = F.cross_entropy(lm(tokens).transpose(1, 2), tokens)",
             "loss = F.cross_entropy(lm(tokens)[:, :-1].transpose(1, 2), tokens[:, 1:])",
         ),

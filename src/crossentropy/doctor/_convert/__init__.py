@@ -3,7 +3,8 @@
     _file, _tree, _modules, _script    the text read: places, parents, names, also of one file in another
     _reach, _flow               where a local value and an object come from and go to: certain, or unknown
     _edits                      what is replaced; all else survives to the byte
-    the rewrites                _reductions, _logarithms, _activated, _one_hot, _divergences, _focal, _linear, _package
+    the rewrites                _reductions, _logarithms, _activated, _handed, _one_hot, _divergences, _focal, _linear,
+                                _package
 
 A rewrite is made if it keeps the loss, or if `unsafe` allows it to change the loss. What would be a guess is refused.
 """
@@ -18,6 +19,7 @@ from crossentropy.doctor._convert import (
     _activated,
     _divergences,
     _focal,
+    _handed,
     _linear,
     _logarithms,
     _one_hot,
@@ -104,6 +106,7 @@ def _proposals(script: Script, *, to_linear: bool, package: bool) -> Iterator[Pr
     yield from _reductions.propose(script)
     yield from _logarithms.propose(script, objects)
     yield from _activated.propose(script, objects)
+    yield from _handed.propose(script, objects)
     yield from _one_hot.propose(script, objects)
     yield from _divergences.propose(script, objects)
     yield from _focal.propose(script, objects)

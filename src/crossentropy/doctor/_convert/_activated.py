@@ -19,12 +19,14 @@ from crossentropy.doctor._convert._losses import Loss, Site, losses, losses_at, 
 from crossentropy.doctor._convert._losses import site as site_of
 from crossentropy.doctor._convert._models import outputs, tail
 from crossentropy.doctor._convert._one_hot import one_hot
-from crossentropy.doctor._convert._origins import Applied, Origins, Output
-from crossentropy.doctor._convert._rewrites import REWRITES, Rewrite
+from crossentropy.doctor._convert._origins import Applied, Doubt, Origins, Output
+from crossentropy.doctor._convert._reach import reached
+from crossentropy.doctor._convert._rewrites import LOGITS, REWRITES, Rewrite
 from crossentropy.doctor._convert._script import Script
-from crossentropy.doctor._convert._shapes import is_matrix, laid_out, reshaped, unflattened
+from crossentropy.doctor._convert._shapes import is_matrix, kept, laid_out, permutes, reshaped, unflattened
 from crossentropy.doctor._convert._sources import Unwrapping, source
 from crossentropy.doctor._convert._uses import CLASSES, Axes, Part, needed, uses
+from crossentropy.doctor._knowledge._binding import SIGNATURES
 
 
 def propose(script: Script, objects: Objects) -> Iterator[Proposal | Refused]:
@@ -55,7 +57,7 @@ class Group:
         self._objects = objects
         self._rewrite = rewrite
         self._elementwise = rewrite.kind == "sigmoid"
-        self._origins = Origins(script, objects, rewrite.kind)
+        self._origins = Origins(script, objects, rewrite.kind, certain=not rewrite.keeps_loss)
         self._doubt = ""
         """With how many axes the activation is over others than the loss."""
         self._laid_out = False
@@ -64,7 +66,8 @@ class Group:
         self._pending: list[Loss] = []
         self._edits: list[Edit] = []
         self._imports: set[Edit] = set()
-        self._used: list[tuple[cst.BaseExpression, Activation]] = []
+        self._used: list[tuple[cst.BaseExpression, Activation, Doubt | None]] = []
+        """Where an activation that was taken away may be needed, and why it cannot be put back there."""
         self._restored: list[cst.BaseExpression] = []
         self._saved: list[cst.CSTNode] = []
         self._parameters: set[tuple[cst.FunctionDef, str]] = set()
@@ -79,13 +82,14 @@ class Group:
         self._add(loss)
         while self._pending:
             self._change(self._pending.pop())
-        for use, removed in self._used:
-            self._put_back(use, removed)
-        if rewrite.safe:
+        for use, removed, doubt in self._used:
+            self._put_back(use, removed, doubt)
+        if rewrite.safe and not rewrite.keeps_loss:
             self._require_no_others()
         edits = tuple(dict.fromkeys((*self._edits, *self._logits.edits(), *self._indices.edits())))
         safe, imports = rewrite.safe and not self._doubt, frozenset(self._imports)
-        doubt = f"; with {self._doubt} axes, the classes may be another axis than now" if self._doubt else ""
+        axes = f"{self._doubt} {'axis' if self._doubt.endswith('one') else 'axes'}"
+        doubt = f"; with {axes}, the classes may be another axis than now" if self._doubt else ""
         return Proposal(
             loss.made,
             rewrite.rule,
@@ -124,6 +128,12 @@ class Group:
             self._pending.append(loss)
 
     def _change(self, loss: Loss) -> None:
+        if self._rewrite.keeps_loss:
+            for site in readable_sites(self._script, loss):
+                if self._origins.of(site.input):
+                    self._require_no_other_loss(site.call)
+                    self._change_input(site)
+            return
         for at, how in loss.problems:
             raise Refused(at, f"other uses of this {loss.short} cannot be seen: {how}", "What is it given there?")
         self._rename(loss)
@@ -134,11 +144,19 @@ class Group:
                 self._change_target(site.target)
 
     def _require_no_other_loss(self, call: cst.Call) -> None:
-        """Whatever a call computes has to change in the same way."""
+        """Whatever a call computes has to take the logits."""
+        for flow in self._objects.may_be_called_by(call):
+            for at, how in flow.mixed:
+                raise Refused(at, f"this call may also be of another loss: {how}", "Does that take logits?")
+            name = self._script.imported(flow.made.func)
+            if name not in SIGNATURES:
+                text = self._script.brief(flow.made.func)
+                raise Refused(flow.made, f"this call may also be of {text}", "Does that take logits?")
         for other in losses_at(self._script, self._objects, call):
-            if other.name not in self._rewrite.losses:
+            if other.name in self._rewrite.losses:
+                self._add(other)
+            elif not self._rewrite.keeps_loss or other.name not in LOGITS:
                 raise Refused(other.made, f"this call may also be of {other.short}, which takes what is put in now")
-            self._add(other)
 
     def _change_input(self, site: Site) -> None:
         origins = self._origins.of(site.input)
@@ -151,8 +169,16 @@ class Group:
                 self._unwrap(found, site)
             else:
                 removed = self._change_output(found, site)
+            for definition in found.via:
+                for use in definition.uses:
+                    self._change_use(use, removed, self._moved(found))
             for through in found.through:
-                self._change_parameter(through, removed)
+                self._change_parameter(through, removed, found.doubt or self._moved(found))
+
+    def _moved(self, found: Applied | Output) -> Doubt | None:
+        """Why the activation cannot be put back where the axes are those that the loss wants."""
+        at = found.activation.call if isinstance(found, Applied) else found.models[0].made
+        return (at, "the axes of its result have been moved") if found.laid_out or found.selected else None
 
     def _rename(self, loss: Loss) -> None:
         name = self._rewrite.losses[loss.name]
@@ -168,7 +194,11 @@ class Group:
             raise Refused(found.call, f"the {found.kind} changes the dtype as well")
         if origin.laid_out:
             self._laid_out = True
-            self._require_last_axis(found)
+            made = (site.input, *(definition.value for definition in origin.via))
+            if found.dim in ("0", None) and not any(map(permutes, made)):
+                self._doubt = "more than one" if found.dim else "more than two"
+            else:
+                self._require_last_axis(found)
             return
         two_axes = unflattened(site.target) is not None or (found.operand is not None and is_matrix(found.operand))
         if not require_class_axis(found) or origin.selected:
@@ -212,7 +242,7 @@ class Group:
         argument = self._script.parent(whole)
         call = self._script.parent(argument) if isinstance(argument, cst.Arg) else None
         if not isinstance(call, cst.Call):
-            return []
+            return [loss for one in self._further(use) for loss in self._losses_of(one)]
         found = [loss for loss in losses_at(self._script, self._objects, call) if loss.name in self._rewrite.losses]
         if found:
             return found if site_of(self._script, found[0], call).input is whole else []
@@ -223,6 +253,14 @@ class Group:
         inner = [loss for read in through.reads for loss in self._losses_of(read)]
         self._open.pop()
         return inner
+
+    def _further(self, use: cst.BaseExpression) -> list[cst.Name]:
+        """The uses of a name that an expression is assigned to, also with its axes moved, if they are certain."""
+        whole = reshaped(self._script, use) if self._elementwise else laid_out(self._script, use)
+        statement = self._script.parent(whole)
+        targets = [one.target for one in statement.targets] if isinstance(statement, cst.Assign) else []
+        names = [one for one in targets if isinstance(one, cst.Name) and len(targets) == 1]
+        return [use for name in names for use in reached(self._script, name) or ()]
 
     def _change_output(self, output: Output, site: Site) -> Activation:
         """Take the activation away from what models give, and put it back where their output is used otherwise."""
@@ -254,13 +292,27 @@ class Group:
         self._edits += end.edits
         self._imports |= end.imports
         self._saved += model.saved
-        for output in outputs(self._script, self._objects, model):
+        for output in outputs(self._script, self._objects, model, certain=not self._rewrite.keeps_loss):
+            doubt = self._doubt_of(output, part)
             for use in uses(self._script, output, part, self._elementwise):
-                self._change_use(use, end.activation)
+                self._change_use(use, end.activation, doubt)
         for other in self._beside(model, part):
             found = tail(self._script, self._objects, other, part)
             if found is not None and {*found.edits} & {*end.edits}:
                 self._change_model(other, part)
+
+    def _doubt_of(self, output: cst.Call, part: Part) -> Doubt | None:
+        """Why a call may be of another model, whose output is no result of the activation."""
+        for model in self._objects.may_be_called_by(output) if self._rewrite.keeps_loss else ():
+            for at, how in model.mixed:
+                return at, f"it may be the output of another model: {how}"
+            if not self._ends(model, part):
+                return model.made, f"it may be the output of another model, which does not end in {self._rewrite.kind}"
+        return None
+
+    def _ends(self, model: Flow, part: Part) -> bool:
+        end = tail(self._script, self._objects, model, part)
+        return end is not None and end.activation.kind == self._rewrite.kind
 
     def _beside(self, model: Flow, part: Part) -> list[Flow]:
         """Objects of the same classes; what a call may call instead has to end in the activation as well."""
@@ -268,27 +320,42 @@ class Group:
         for call in model.calls:
             for other in self._objects.may_be_called_by(call):
                 if other.made not in self.members and other not in same:
+                    if self._rewrite.keeps_loss and not self._ends(other, part):
+                        continue
                     self._end(other, part)
                     self._change_model(other, part)
         return same
 
-    def _change_parameter(self, through: Parameter, removed: Activation) -> None:
+    def _change_parameter(self, through: Parameter, removed: Activation, doubt: Doubt | None) -> None:
         if (through.function, through.name) not in self._parameters:
             self._parameters.add((through.function, through.name))
             for read in through.reads:
-                self._change_use(read, removed)
+                self._change_use(read, removed, doubt)
 
-    def _change_use(self, use: cst.BaseExpression, removed: Activation) -> None:
+    def _change_use(self, use: cst.BaseExpression, removed: Activation, doubt: Doubt | None) -> None:
         found = self._losses_of(use)
         for loss in found:
             self._add(loss)
         if not found:
-            self._used.append((use, removed))
+            self._used.append((use, removed, doubt))
+            return
+        moved = doubt or (use, "the axes of its result are moved") if self._is_moved(use) else doubt
+        for one in self._further(use):
+            self._change_use(one, removed, moved)
 
-    def _put_back(self, use: cst.BaseExpression, removed: Activation) -> None:
+    def _is_moved(self, use: cst.BaseExpression) -> bool:
+        """Whether an expression is used with its axes moved, so that those of the activation are others."""
+        return not self._elementwise and laid_out(self._script, use) is not kept(self._script, use)
+
+    def _put_back(self, use: cst.BaseExpression, removed: Activation, doubt: Doubt | None) -> None:
         """Put an activation behind a use of the logits that needs more than their order."""
         if not self._is_needed(use, self._ordered(removed)):
             return
+        if doubt is not None:
+            text = self._script.brief(use)
+            raise Refused(
+                use, f"{text} is used for more than the loss, and {doubt[1]}", "Are probabilities needed here?"
+            )
         end = self._script.span(use)[1]
         self._edits.append(Edit(end, end, removed.suffix))
         if use not in self._restored:

@@ -1,6 +1,6 @@
 """softmax, log_softmax and sigmoid, in each way that they are written: functions, methods and modules."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import libcst as cst
@@ -50,6 +50,10 @@ def activation(script: Script, objects: Objects, node: cst.CSTNode) -> Activatio
     """The activation that an expression applies last."""
     if not isinstance(node, cst.Call):
         return None
+    if (raised := _raised(script, node)) is not None:
+        inner = activation(script, objects, raised)
+        is_softmax = inner is not None and inner.kind == "log_softmax"
+        return replace(inner, kind="softmax", call=node) if inner is not None and is_softmax else None
     if (kind := _FUNCTIONS.get(script.imported(node.func) or "")) is not None:
         functional = "functional" in (script.imported(node.func) or "")
         third = ("_stacklevel", "dtype") if functional else ("dtype",)
@@ -59,6 +63,14 @@ def activation(script: Script, objects: Objects, node: cst.CSTNode) -> Activatio
         operand, plain = arguments["input"].value, not arguments.keys() - _PLAIN
         return Activation(kind, node, node.func, _dim(script, arguments), operand, plain)
     return _method(script, node) or _module(script, objects, node)
+
+
+def _raised(script: Script, call: cst.Call) -> cst.BaseExpression | None:
+    """What a call is e to the power of."""
+    if script.imported(call.func) == "torch.exp":
+        return call.args[0].value if len(call.args) == 1 else None
+    is_method = isinstance(call.func, cst.Attribute) and call.func.attr.value == "exp" and not call.args
+    return call.func.value if is_method and isinstance(call.func, cst.Attribute) else None
 
 
 def layer(script: Script, made: cst.CSTNode) -> Activation | None:

@@ -4,13 +4,14 @@ An object here is a module of torch or of these files: a model, a layer, a crite
 attributes of self, parameters and results of their functions and methods, and methods that return the module itself.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
 from libcst.metadata import FunctionScope, Scope
 
-from crossentropy.doctor._convert._functions import calls_of, function_of, may_be_of, parameter_of
+from crossentropy.doctor._convert._functions import calls_of, function_of, made_by, may_be_of, parameter_of
 from crossentropy.doctor._convert._script import Script, Variable
 
 ITSELF = frozenset(["to", "cuda", "cpu", "train", "eval", "half", "float", "double", "bfloat16", "requires_grad_"])
@@ -21,8 +22,10 @@ _SEEING = frozenset(["forward", "register_forward_hook", "register_full_backward
 """Attributes of a module through which its output is seen."""
 _TAKING_APART = frozenset("children named_children _modules".split())  # noqa: SIM905 (of users, not ours)
 """Attributes of a module through which its layers are seen."""
-_BUILDING = frozenset(["append", "extend", "insert", "pop", "add_module", "register_module"])
-"""Methods of a Sequential that change what its last layer is."""
+_ADDING = frozenset(["append", "add_module"])
+"""Methods of a Sequential that put a layer after the others."""
+_BUILDING = frozenset(["extend", "insert", "pop", "register_module"])
+"""Methods of a Sequential that change what its last layer is in other ways."""
 WRAPPERS = frozenset(["torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"])
 _COPYING = frozenset(["copy.copy", "copy.deepcopy", "torch.jit.script", "torch.jit.trace"])
 """Functions that return what computes the same."""
@@ -44,6 +47,10 @@ _BLIND = frozenset(
 """Functions that do not look at what the model they are given computes."""
 _SAVING = frozenset(["torch.save", "torch.onnx.export", "torch.jit.save"])
 """Functions that write a model for programs that are not in sight."""
+_FITTING = re.compile(r"(pytorch_)?lightning\..*\bTrainer(\.from_argparse_args)?\.(fit|test|validate|tune)")
+"""Methods that call those of the object that train it, and use of them no more than the loss."""
+_PREPARING = re.compile(r"(apex\.)?amp\.initialize|accelerate\..*\bAccelerator\.prepare")
+"""Functions that return what they were given, each in its place."""
 _BLIND_METHODS = frozenset(["add_graph", "watch"])
 """The same, methods of what writes logs."""
 
@@ -63,6 +70,8 @@ class Flow:
     """The expressions that are the object, or may be."""
     saved: list[cst.CSTNode] = field(default_factory=list)
     """Where it is saved as a whole."""
+    added: list[cst.Call] = field(default_factory=list)
+    """The calls that put a layer after the others."""
     seen: set[cst.CSTNode] = field(default_factory=set)
     """These expressions, and the names that they are assigned to."""
     others: "list[Flow]" = field(default_factory=list)
@@ -132,9 +141,7 @@ class Objects:
             bound = [
                 one for variable in self.script.variables(function.value) for one in self.script.bindings(variable)
             ]
-            target = self.script.parent(bound[0]) if len(bound) == 1 else None
-            statement = self.script.parent(target) if isinstance(target, cst.AssignTarget) else None
-            entries = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
+            entries = self.script.assigned(bound[0]) if len(bound) == 1 else None
         if not isinstance(entries, cst.Dict) or not entries.elements:
             return None
         return [one.value for one in entries.elements]
@@ -179,6 +186,7 @@ class Follower:
         self._given: dict[tuple[cst.FunctionDef, str], list[cst.Call]] = {}
         self._returning: dict[tuple[cst.FunctionDef, str], list[int | None]] = {}
         self._attributes: set[tuple[cst.ClassDef, str]] = set()
+        self._stored: list[cst.Attribute] = []
 
     def follow(self, made: cst.Call, owners: Sequence[cst.ClassDef] = ()) -> Flow:
         """The flow of the object that a call makes, of one of these classes."""
@@ -188,6 +196,9 @@ class Follower:
             self._visit_self(owner)
         for variable in self._variables:
             self._check_bindings(variable)
+        for node in self._stored:
+            if node not in self._seen:
+                self._mix(node, f"self.{node.attr.value} is assigned more than once")
         for function, name in self._parameters:
             self._check_arguments(function, name)
         for function, index in self._results:
@@ -217,9 +228,7 @@ class Follower:
 
     def _visit_self(self, owner: cst.ClassDef) -> None:
         """What methods of its class do with the object, but for its attributes."""
-        for node in self._script.find(cst.Name):
-            if node.value != "self" or self._script.around(node, cst.ClassDef) is not owner:
-                continue
+        for node in self._script.selves(owner):
             parent = self._script.parent(node)
             attribute = parent.attr.value if isinstance(parent, cst.Attribute) else None
             calls = attribute in ITSELF | _CALLING and self._script.called(parent) is not None
@@ -228,6 +237,9 @@ class Follower:
 
     def _visit_place(self, node: cst.BaseExpression, parent: cst.CSTNode) -> None:
         """Where the object is put: the parent is a statement, or an element of a tuple in one."""
+        listed = self._script.parent(parent) if isinstance(parent, cst.Element) else None
+        if isinstance(listed, cst.List | cst.Tuple) and self._visit_listed(node, listed):
+            return
         index, holder = None, parent
         if isinstance(parent, cst.Element) and isinstance(whole := self._script.parent(parent), cst.Tuple):
             index, holder = whole.elements.index(parent), self._script.parent(whole)
@@ -237,10 +249,44 @@ class Follower:
             self._bind(holder.target)
         elif isinstance(holder, cst.Return):
             self._visit_result(holder, index)
+        elif isinstance(holder, cst.Param):
+            self._visit_default(holder)
         elif isinstance(holder, cst.AssignTarget):
             self._mix(node, f"{self._name(node)} may also hold something else")
         elif not isinstance(holder, cst.Del | cst.Expr | cst.Comparison | cst.If | cst.Assert):
             self._lose(node, f"{self._name(node)} is put where its use cannot be seen")
+
+    def _visit_listed(self, node: cst.BaseExpression, listed: cst.List | cst.Tuple) -> bool:
+        """Whether an object is in a list that is but gone through, here or in a function that is given the list."""
+        loops = self._loops_over(listed)
+        for loop in loops:
+            for one in listed.elements:
+                if one.value is not node:
+                    self._mix(one.value, f"{self._name(loop.target)} is something else at times")
+            self._bind(loop.target)
+        return bool(loops)
+
+    def _loops_over(self, listed: cst.BaseExpression) -> list[cst.For]:
+        """The loops that go through a list; none if it is used otherwise."""
+        parent = self._script.parent(listed)
+        if isinstance(parent, cst.For):
+            return [parent] if parent.iter is listed and isinstance(parent.target, cst.Name) else []
+        call = self._script.parent(parent) if isinstance(parent, cst.Arg) else None
+        function = function_of(self._script, call) if isinstance(call, cst.Call) else None
+        if function is None or not isinstance(parent, cst.Arg) or not isinstance(call, cst.Call):
+            return []
+        name = parameter_of(function, call, parent)
+        reads = self._script.reads(Variable(self._script.scope(function.body.body[0]), name or ""))
+        around = [one for read in reads if isinstance(one := self._script.parent(read), cst.For) and one.iter is read]
+        known = len(around) == len(reads) and all(isinstance(one.target, cst.Name) for one in around)
+        return around if known else []
+
+    def _visit_default(self, parameter: cst.Param) -> None:
+        """A parameter that is the object unless it is given something else."""
+        function = self._script.around(parameter, cst.FunctionDef)
+        if function is not None:
+            self._parameters.add((function, parameter.name.value))
+            self._visit_variable(Variable(self._script.scope(function.body.body[0]), parameter.name.value))
 
     def _visit_attribute(self, attribute: cst.Attribute) -> None:
         call = self._script.called(attribute)
@@ -254,7 +300,9 @@ class Follower:
             self._lose(attribute, f"{self._name(attribute)} gives its output away")
         elif attribute.attr.value in _TAKING_APART and self._is_taken_apart(attribute):
             self._lose(attribute, f"{self._name(attribute)} gives its layers away")
-        elif attribute.attr.value in _BUILDING and self._is_sequential():
+        elif call is not None and attribute.attr.value in _ADDING and self._is_sequential():
+            self._flow.added.append(call)
+        elif attribute.attr.value in _BUILDING | _ADDING and self._is_sequential():
             self._lose(attribute, f"{self._name(attribute)} changes its layers")
 
     def _is_taken_apart(self, attribute: cst.Attribute) -> bool:
@@ -275,6 +323,11 @@ class Follower:
             return self._visit(call)
         if name in _SAVING:
             return self._flow.saved.append(call)
+        called = name or self._of_import(call.func)
+        if _PREPARING.fullmatch(called):
+            return self._visit_prepared(call, argument)
+        if _FITTING.fullmatch(called) and argument is call.args[0]:
+            return None
         if self._is_blind(call, name):
             return None
         function = function_of(self._script, call)
@@ -288,6 +341,16 @@ class Follower:
         for result in self._returning.get((function, parameter), ()):
             self._visit_call(call, result)
         return self._visit_variable(Variable(self._script.scope(function.body.body[0]), parameter))
+
+    def _of_import(self, function: cst.BaseExpression) -> str:
+        """The dotted name of a method of what something imported makes."""
+        made = made_by(self._script, function.value) if isinstance(function, cst.Attribute) else None
+        name = None if made is None else self._script.imported(made.func)
+        return "" if name is None or not isinstance(function, cst.Attribute) else f"{name}.{function.attr.value}"
+
+    def _visit_prepared(self, call: cst.Call, argument: cst.Arg) -> None:
+        alone = len([one for one in call.args if one.keyword is None]) == 1
+        self._visit_call(call, None if alone else call.args.index(argument))
 
     def _is_blind(self, call: cst.Call, name: str | None) -> bool:
         """Whether a function that is given the object does not look at what it computes."""
@@ -382,15 +445,15 @@ class Follower:
         if owner is None or (owner, name) in self._attributes:
             return
         self._attributes.add((owner, name))
-        for node in self._script.find(cst.Attribute):
-            if node.attr.value != name or node in self._seen:
+        for node in self._script.attributes(name):
+            if node in self._seen:
                 continue
             stored = isinstance(self._script.parent(node), cst.AssignTarget)
             if not may_be_of(self._script, node, owner):
                 continue
             inside = _is_self(node.value) and self._script.around(node, cst.ClassDef) is not None
             if stored and inside:
-                self._mix(node, f"self.{name} is assigned more than once")
+                self._stored.append(node)
             elif inside:
                 self._visit(node)
             elif not stored:
@@ -409,10 +472,18 @@ class Follower:
             self._lose(leak, f"{name} may be used through {self._name(leak)}")
         for read, call in calls_of(self._script, function) or [(function, None)]:
             given = call and next((arg for arg in call.args if parameter_of(function, call, arg) == parameter), None)
+            if call is not None and not given and self._is_default(function, parameter, call):
+                continue
             if not given:
                 self._mix(read, f"{name} may be called with something else")
-            elif given.value not in self._seen:
+            elif given.value not in self._seen and self._script.text(given.value) != "None":
                 self._mix(given.value, f"{name} is called with something else as well")
+
+    def _is_default(self, function: cst.FunctionDef, parameter: str, call: cst.Call) -> bool:
+        """Whether a call leaves a parameter to its default, which is the object."""
+        given = [*function.params.params, *function.params.kwonly_params]
+        mine = any(one.default in self._seen for one in given if one.name.value == parameter)
+        return mine and not any(one.star for one in call.args)
 
     def _check_results(self, function: cst.FunctionDef, index: int | None) -> None:
         """Whether a function may return something else."""

@@ -49,8 +49,8 @@ def calls_of(script: Script, function: cst.FunctionDef) -> Sequence[tuple[cst.CS
     if name.startswith("__") or name == "forward":
         return None
     found: list[tuple[cst.CSTNode, cst.Call | None]] = []
-    for node in script.find(cst.Attribute):
-        if node.attr.value != name or script.imported(node):
+    for node in script.attributes(name):
+        if script.imported(node):
             continue
         if may_be_of(script, node, owner):
             call = script.called(node)
@@ -81,7 +81,7 @@ def class_of_receiver(script: Script, function: cst.BaseExpression) -> cst.Class
         return None
     if isinstance(function.value, cst.Name) and function.value.value == "self":
         return script.around(function, cst.ClassDef)
-    made = _made(script, function.value)
+    made = made_by(script, function.value)
     named = None if made is None else script.named(made.func)
     return named if isinstance(named, cst.ClassDef) else None
 
@@ -91,7 +91,7 @@ def may_be_of(script: Script, attribute: cst.Attribute, owner: cst.ClassDef) -> 
     known = class_of_receiver(script, attribute)
     if known is not None:
         return related(script, known, owner)
-    made = _made(script, attribute.value)
+    made = made_by(script, attribute.value)
     name = made.func.attr if made is not None and isinstance(made.func, cst.Attribute) else made and made.func
     if not isinstance(name, cst.Name) or script.named(name) is not None:
         return True
@@ -99,14 +99,12 @@ def may_be_of(script: Script, attribute: cst.Attribute, owner: cst.ClassDef) -> 
     return any(one.name.value == name.value for one in classes)
 
 
-def _made(script: Script, receiver: cst.BaseExpression) -> cst.Call | None:
+def made_by(script: Script, receiver: cst.BaseExpression) -> cst.Call | None:
     """The call that makes what an expression is, if that is all that its name is assigned."""
-    made = receiver
+    made: cst.CSTNode | None = receiver
     if isinstance(receiver, cst.Name):
         bound = [node for variable in script.variables(receiver) for node in script.bindings(variable)]
-        target = script.parent(bound[0]) if len(bound) == 1 else None
-        statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
-        made = statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else receiver
+        made = script.assigned(bound[0]) if len(bound) == 1 else None
     return made if isinstance(made, cst.Call) else None
 
 

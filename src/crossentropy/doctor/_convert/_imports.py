@@ -40,7 +40,8 @@ def spell(script: Script, name: str, at: cst.CSTNode) -> Spelling:
 def rename(script: Script, function: cst.BaseExpression, name: str) -> tuple[Edit, Spelling]:
     """The edit that makes an expression name another function: by its last part if it is of the same module."""
     module, last = name.rsplit(".", 1)
-    if isinstance(function, cst.Attribute) and (script.imported(function) or "").rsplit(".", 1)[0] == module:
+    beside = (script.imported(function) or "").rpartition(".")[0] == module
+    if isinstance(function, cst.Attribute) and beside and script.original(function.value) is not None:
         return script.write(function.attr, last), Spelling(last)
     spelling = spell(script, name, function)
     return script.write(function, spelling.text), spelling

@@ -38,7 +38,7 @@ def _proposal(script: Script, objects: Objects, call: cst.Call, logged: cst.Base
     inner, epsilon = _without_epsilon(script, logged)
     found = source(script, inner)
     applied = activation(script, objects, found.value)
-    if applied is None or applied.kind != "softmax":
+    if applied is None or applied.kind != "softmax" or "exp" in script.text(applied.call.func).rsplit(".", 1):
         return None
     if found.definition is not None and len(found.definition.uses) > 1:
         return None  # the probabilities stay, and the logarithm is of them

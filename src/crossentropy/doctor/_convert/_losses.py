@@ -47,9 +47,9 @@ class Loss:
 
 def losses(script: Script, objects: Objects, *names: str) -> Iterator[Loss]:
     """The losses of some names, in the order of the source."""
-    for call in script.find(cst.Call):
+    for call in script.calling(*names):
         name = script.imported(call.func)
-        if name in names and (loss := _loss(objects, call, name)) is not None:
+        if name is not None and (loss := _loss(objects, call, name)) is not None:
             yield loss
 
 

@@ -48,6 +48,8 @@ def tail(script: Script, objects: Objects, flow: Flow, part: Part = None) -> Tai
 def _tail(script: Script, objects: Objects, flow: Flow, part: Part) -> Tail | None:
     function = flow.made.func
     if script.imported(function) == "torch.nn.Sequential":
+        if flow.added:
+            return _last_added(script, objects, flow) if part is None else None
         return _last_layer(script, objects, flow.made.args) if part is None else None
     if (path := script.missing(function)) is not None:
         raise Refused(function, f"{script.text(function)} comes from {path}, which was not given: pass it too")
@@ -66,10 +68,10 @@ def called(script: Script, objects: Objects, call: cst.Call) -> list[Flow]:
     return found
 
 
-def outputs(script: Script, objects: Objects, flow: Flow) -> list[cst.Call]:
-    """All calls of a model, which must be in sight."""
+def outputs(script: Script, objects: Objects, flow: Flow, *, certain: bool = True) -> list[cst.Call]:
+    """All calls of a model, which must be in sight, and if `certain`, not of something else at times."""
     calls = list(flow.calls)
-    for at, how in (*flow.lost, *flow.mixed):
+    for at, how in (*flow.lost, *flow.mixed * certain):
         raise _unseen(at, how)
     for owner in objects.classes_of(flow.made):
         _require_only_made(script, objects, owner)
@@ -123,9 +125,7 @@ def _given_whole(script: Script, argument: cst.Arg) -> cst.BaseExpression | None
 def _is_ordered(script: Script, value: cst.BaseExpression) -> bool:
     """Whether a name holds an ordered dictionary, whose entries are put in by themselves."""
     bound = [node for variable in script.variables(value) for node in script.bindings(variable)]
-    target = script.parent(bound[0]) if isinstance(value, cst.Name) and len(bound) == 1 else None
-    statement = script.parent(target) if isinstance(target, cst.AssignTarget) else None
-    made = statement.value if isinstance(statement, cst.Assign) else None
+    made = script.assigned(bound[0]) if isinstance(value, cst.Name) and len(bound) == 1 else None
     return isinstance(made, cst.Call) and script.imported(made.func) == "collections.OrderedDict"
 
 
@@ -182,6 +182,15 @@ def _put_last(
     if found is None or found != ("append", call):
         return None
     return _of_layer(script, objects, call.args[0].value, without_statement(script, statement))
+
+
+def _last_added(script: Script, objects: Objects, flow: Flow) -> Tail | None:
+    """The activation that was put last into a Sequential, in the block in which it was made."""
+    last = max(flow.added, key=script.span)
+    statement, block = script.parent(last), script.around(flow.made, cst.BaseSuite)
+    if not isinstance(statement, cst.Expr) or script.around(last, cst.BaseSuite) is not block or not last.args:
+        return None
+    return _of_layer(script, objects, last.args[-1].value, without_statement(script, statement))
 
 
 def _of_layer(script: Script, objects: Objects, last: cst.BaseExpression, edit: Edit) -> Tail | None:
@@ -315,9 +324,7 @@ class Ends:
 
 def _require_not_loaded(script: Script) -> None:
     """Raise if a model that was saved as a whole may be loaded again in these files, where it is not followed."""
-    for call in script.find(cst.Call):
-        if script.imported(call.func) != "torch.load":
-            continue
+    for call in script.calling("torch.load"):
         statement = script.parent(call)
         name = statement.targets[0].target if isinstance(statement, cst.Assign) else None
         named = [] if name is None else [read for one in script.variables(name) for read in script.reads(one)]
@@ -331,13 +338,20 @@ def _is_model(script: Script, use: cst.BaseExpression) -> bool:
     return method is not None and method[0] in ITSELF | {"forward", "parameters"}
 
 
+def _is_static(script: Script, owner: cst.ClassDef, node: cst.BaseExpression) -> bool:
+    """Whether of a class a static method is used here, which has no object."""
+    attribute = script.parent(node)
+    found = method(owner, attribute.attr.value) if isinstance(attribute, cst.Attribute) else None
+    return found is not None and [script.text(one.decorator) for one in found.decorators] == ["staticmethod"]
+
+
 def _require_only_made(script: Script, objects: Objects, owner: cst.ClassDef) -> None:
     """Raise if a class is used for anything but making its objects and naming its type."""
     variable = script.variable(owner)
     if script.is_decorated(owner):
         raise _unseen(owner, f"{owner.name.value} has a decorator")
     for node in script.reads(variable):
-        if is_export(script, node):
+        if is_export(script, node) or _is_static(script, owner, node):
             continue
         makes = script.called(node) or names_type(script, node) or objects.is_chosen_from(node)
         if script.named(node) is not owner or not makes:

@@ -25,10 +25,14 @@ class Modules:
             self._found[name, importer] = self._find(name, importer)
         return self._found[name, importer]
 
-    def named_by(self, text: cst.BaseExpression) -> list[str]:
-        """The given files that may be the module whose name is this text, of which only the beginning may be known."""
+    def named_by(self, text: cst.BaseExpression, importer: str) -> list[str]:
+        """The given files that may be the module whose name is this text, of which only the beginning may be known.
+
+        Python's path begins with a folder around the importer, and folders below that have names of modules.
+        """
         known = _beginning(text)
-        return [path for at, path in self._paths.items() if f".{known}" in f".{'.'.join(at)}."]
+        found = {path: at for at, path in self._paths.items() if f".{known}" in f".{'.'.join(at)}."}
+        return [path for path, at in found.items() if all(map(str.isidentifier, _beyond(at, _place(importer).parts)))]
 
     def _find(self, name: str, importer: str) -> tuple[list[str], list[str]]:
         level, parts = _parse(name)
@@ -72,6 +76,12 @@ def _beginning(text: cst.BaseExpression) -> str:
     value = first.raw_value if isinstance(first, cst.SimpleString) else ""
     value = first.value if isinstance(first, cst.FormattedStringText) else value
     return "".join(re.findall(r"\w+\.", re.split(r"[^\w.]", value)[0]))
+
+
+def _beyond(path: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """What is left of a path after the folders that it shares with another."""
+    shared = (at for at, (one, two) in enumerate(zip(path[:-1], other[:-1])) if one != two)
+    return path[next(shared, min(len(path), len(other)) - 1) :]
 
 
 def _place(path: str) -> PurePath:

@@ -129,9 +129,7 @@ class Options:
         if name in self._open or self._init is None:
             raise UnknownError
         inside = set(self._script.inside(self._init))
-        stored = [
-            node for node in self._script.find(cst.Attribute) if node.attr.value == name and self._is_target(node)
-        ]
+        stored = [node for node in self._script.attributes(name) if self._is_target(node)]
         if not stored or any(node not in inside and not self._is_of_another(node) for node in stored):
             raise UnknownError
         self._open.add(name)

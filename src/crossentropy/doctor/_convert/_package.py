@@ -30,7 +30,7 @@ def propose(script: Script) -> Iterator[Proposal | Refused]:
 
 def _from_call(script: Script, call: cst.Call) -> Proposal | None:
     name = _ours(script, call.func) if isinstance(call.func, cst.Attribute) else None
-    if name is None:
+    if name is None or not isinstance(call.func, cst.Attribute) or script.original(call.func.value) is None:
         return None
     _require_not_scripted(script, call)
     spelling = spell(script, name, call.func)
@@ -43,9 +43,7 @@ def _require_not_scripted(script: Script, node: cst.CSTNode) -> None:
     decorators = [one.decorator for function in functions for one in function.decorators]
     if any((script.imported(one) or "").startswith("torch.jit.") for one in decorators):
         raise Refused(node, f"{_SCRIPTING} compiles this function, and cannot compile a loss of crossentropy")
-    for call in script.find(cst.Call):
-        if script.imported(call.func) != _SCRIPTING:
-            continue
+    for call in script.calling(_SCRIPTING):
         if script.around(node, cst.ClassDef) is not None or call in script.ancestors(node):
             question = f"Is it this that {script.brief(call)} compiles?"
             raise Refused(call, f"{_SCRIPTING} cannot compile a loss of crossentropy", question)

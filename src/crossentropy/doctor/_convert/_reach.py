@@ -139,12 +139,22 @@ def _foreign(script: Script, target: cst.CSTNode, scope: Scope) -> bool:
 
 def _stretch(script: Script, target: cst.CSTNode, targets: Sequence[cst.CSTNode]) -> Iterator[cst.CSTNode]:
     """The statements, or parts of one, in which a binding is certain to hold."""
-    for line in _governed(script, target):
+    yield from _before_next(script, _governed(script, target), targets)
+
+
+def _before_next(script: Script, lines: Sequence[cst.CSTNode], targets: Sequence[cst.CSTNode]) -> Iterator[cst.CSTNode]:
+    """The statements, or parts of one, that come before the name is bound again: in each branch of its own."""
+    for line in lines:
         inside = set(script.inside(line))
         if not any(other in inside for other in targets):
             yield line
             continue
-        if (statement := _assigning(line)) is not None and statement.value is not None:
+        if isinstance(line, cst.If):
+            for part in (line.test, line.body, line.orelse):
+                body = part.body if isinstance(part, cst.Else) else part
+                inner = body.body if isinstance(body, cst.IndentedBlock) else [body] if body is not None else []
+                yield from _before_next(script, inner, targets)
+        elif (statement := _assigning(line)) is not None and statement.value is not None:
             yield statement.value
         return
 

@@ -52,14 +52,14 @@ class Reasons:
     def _reason(self, rewrite: Rewrite, loss: Loss, call: cst.Call) -> Reason | None:
         group = Group(self._script, self._objects, rewrite)
         try:
-            group.propose(loss)
+            proposal = group.propose(loss)
         except Refused as refused:
-            found = (refused.at, refused.reason, refused.question)
+            at, text, question = refused.at, refused.reason, refused.question
         else:
-            obstacle = group.obstacle(call)
-            if obstacle is None:
+            if proposal is not None:
                 return None
-            found = (*obstacle, f"What makes it: a {rewrite.kind}, and of what?")
-        at, text, question = found
+            nothing = (call, f"no {rewrite.kind} is in sight before this call of the loss")
+            at, text = group.obstacle(call) or nothing
+            question = f"What makes it: a {rewrite.kind}, and of what?"
         place, made = (self._script.place(self._script.span(node)[0]) for node in (at, loss.made))
         return Reason(text, question, place[:2], made[:2])

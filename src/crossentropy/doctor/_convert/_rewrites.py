@@ -28,6 +28,10 @@ _BCE_TO_CLASSES = {
 }
 
 
+LOGITS = frozenset([*_CROSS_ENTROPY.values(), *_WITH_LOGITS.values()])
+"""The losses of logits."""
+
+
 @dataclass(frozen=True)
 class Rewrite:
     """A loss of an activation, and the loss of the logits that takes its place."""
@@ -42,6 +46,11 @@ class Rewrite:
     """Whether the loss always wants the activation, so that one without it in sight is worth a word."""
     indices: bool = False
     """Whether one-hot targets become class indices."""
+
+    @property
+    def keeps_loss(self) -> bool:
+        """Whether the loss takes logits already, so that what is given to it elsewhere may be anything."""
+        return all(name == by for name, by in self.losses.items())
 
 
 def _same(names: dict[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from crossentropy.doctor._convert._modules import Modules
 from crossentropy.doctor._convert._tree import Tree
 
 _OURS = re.compile(r"crossentropy\.(nn|functional)\.(\w+)")
+_STORING = (cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.Element, cst.For, cst.Del)
 _PRIVATE = re.compile(r"torch\.nn\.modules\.\w+\.(\w+)")
 
 
@@ -36,12 +37,21 @@ class Script(Tree):
         self._reads: defaultdict[Variable, list[cst.BaseExpression]] = defaultdict(list)
         self._leaks: defaultdict[Scope, list[cst.CSTNode]] = defaultdict(list)
         self._stars: dict[File, list[cst.ImportFrom]] = {}
+        self._calls: dict[str, dict[int, cst.Call]] = {}
         self._link()
 
     def imported(self, node: cst.CSTNode) -> str | None:
         """The dotted name of what an expression is certain to name, if that was imported; ours count as torch's."""
         name = self.original(node)
         return None if name is None else canonical(name)
+
+    def calling(self, *names: str) -> list[cst.Call]:
+        """The calls of what some dotted names name, as they stand in the source."""
+        if not self._calls:
+            for at, call in enumerate(self.find(cst.Call)):
+                self._calls.setdefault(self.imported(call.func) or "", {})[at] = call
+        found = {at: call for name in names for at, call in self._calls.get(name, {}).items()}
+        return [found[at] for at in sorted(found)]
 
     def original(self, node: cst.CSTNode) -> str | None:
         """The same, as it was imported."""
@@ -50,21 +60,64 @@ class Script(Tree):
         names = self.file(node).qualified(node)
         if len(names) == 1 and names[0].source is QualifiedNameSource.IMPORT:
             return names[0].name
-        return self._aliased(node)
+        return self._aliased(node) or self._by_star(node)
+
+    def _by_star(self, node: cst.Name | cst.Attribute) -> str | None:
+        """The dotted name, if it begins with what another file imports and gives to this one by *."""
+        first, file = _leftmost(node), self.file(node)
+        if file not in self._stars or not isinstance(first, cst.Name):
+            return None
+        if _assignments(Variable(self.scope(first), first.value)):
+            return None
+        found = self._imports_of(first.value, file)
+        return found[0] + self.text(node)[len(first.value) :] if len(found) == 1 else None
+
+    def _imports_of(self, name: str, file: File, seen: frozenset[File] = frozenset()) -> list[str]:
+        """What a file has imported by a name: from elsewhere, or by * from a file that has."""
+        for statement in reversed(self._stars.get(file, ())):
+            for other in self._files_of(statement, file):
+                bindings = _assignments(Variable(other.globals, name))
+                if bindings or other in seen:
+                    imports = [one for one in bindings if isinstance(one, ImportAssignment)]
+                    names = {one.name for each in imports for one in each.get_qualified_names_for(name)}
+                    return [*names] if len(imports) == len(bindings) else []
+                if found := self._imports_of(name, other, seen | {file}):
+                    return found
+        return []
 
     def _aliased(self, node: cst.Name | cst.Attribute) -> str | None:
         """The dotted name, if it begins with a name that holds something imported: F = nn.functional."""
         first = _leftmost(node)
-        bound = _assignments(Variable(self.scope(first), first.value)) if isinstance(first, cst.Name) else []
-        target = self.parent(bound[0].node) if len(bound) == 1 else None
-        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
-        if not isinstance(first, cst.Name) or not isinstance(statement, cst.Assign) or len(statement.targets) != 1:
-            return None
-        held = statement.value
-        if not isinstance(held, cst.Name | cst.Attribute) or _leftmost(held).deep_equals(first):
+        if isinstance(node, cst.Attribute) and node.value is first and self.text(first) == "self":
+            first, bound = node, self._stores(node)
+        else:
+            bound = _assignments(Variable(self.scope(first), first.value)) if isinstance(first, cst.Name) else []
+            bound = [one.node for one in bound]
+        held = None if len(bound) != 1 else self.assigned(bound[0])
+        if not isinstance(held, cst.Name | cst.Attribute) or _leftmost(held).deep_equals(_leftmost(node)):
             return None
         name = self.original(held)
-        return None if name is None else name + self.text(node)[len(first.value) :]
+        return None if name is None else name + self.text(node)[len(self.text(first)) :]
+
+    def assigned(self, target: cst.CSTNode) -> cst.BaseExpression | None:
+        """What is assigned to a target, if it is all that it is assigned to."""
+        statement = self.parent(parent) if isinstance(parent := self.parent(target), cst.AssignTarget) else None
+        return statement.value if isinstance(statement, cst.Assign) and len(statement.targets) == 1 else None
+
+    def _stores(self, attribute: cst.Attribute) -> list[cst.Attribute]:
+        """Where an attribute of self may be assigned: of self in its class, or in one that may be related to it."""
+        owner = self.around(attribute, cst.ClassDef)
+        stored = [one for one in self.attributes(attribute.attr.value) if isinstance(self.parent(one), _STORING)]
+        owners = [(one, self.around(one, cst.ClassDef) if self.text(one.value) == "self" else None) for one in stored]
+        return [
+            one
+            for one, other in owners
+            if other is owner or other is None or any(map(self._is_derived, (owner, other)))
+        ]
+
+    def _is_derived(self, owner: cst.ClassDef | None) -> bool:
+        """Whether a class has a base in these files."""
+        return owner is None or any(self.named(base.value) is not None for base in owner.bases)
 
     def may_be_module(self, name: cst.Name) -> bool:
         """Whether a name may hold what an import gives: by an assignment, or from a file that is imported by *."""
@@ -72,9 +125,7 @@ class Script(Tree):
         return any(map(self._gives_import, bindings)) or (not bindings and self.file(name) in self._stars)
 
     def _gives_import(self, binding: Assignment) -> bool:
-        target = None if isinstance(binding, ImportAssignment) else self.parent(binding.node)
-        statement = self.parent(target) if isinstance(target, cst.AssignTarget) else None
-        held = statement.value if isinstance(statement, cst.Assign) else None
+        held = None if isinstance(binding, ImportAssignment) else self.assigned(binding.node)
         return isinstance(binding, ImportAssignment) or (held is not None and self.original(held) is not None)
 
     def _imported(self, node: cst.CSTNode) -> list[str]:
@@ -113,7 +164,26 @@ class Script(Tree):
         """The expressions that are a variable, in all files."""
         accesses = [access.node for binding in _assignments(variable) for access in binding.references]
         here = [name for node in accesses if isinstance(name := _leftmost(node), cst.BaseExpression)]
-        return [*here, *self._reads[variable]]
+        aliases = {read: self._alias(read) for read in (*here, *self._reads[variable])}
+        return [one for read, other in aliases.items() for one in ([read] if other is None else self.reads(other))]
+
+    def _alias(self, read: cst.BaseExpression) -> Variable | None:
+        """The variable that is another name of the function that an expression names."""
+        target = statement.targets[0].target if isinstance(statement := self.parent(read), cst.Assign) else None
+        if not isinstance(target, cst.Name) or self.assigned(target) is not read:
+            return None
+        variable = Variable(self.scope(target), target.value)
+        return variable if self._function_of(variable) else None
+
+    def _function_of(self, variable: Variable) -> set[Variable]:
+        """The function that a variable is another name of, and nothing else."""
+        bound = self.bindings(variable)
+        held = self.assigned(bound[0]) if len(bound) == 1 else None
+        if not isinstance(held, cst.Name | cst.Attribute) or self.text(held) == variable.name:
+            return set()
+        found = self.variables(held)
+        made = [one for other in found for one in self.bindings(other)]
+        return found if len(made) == 1 and isinstance(made[0], cst.FunctionDef) else set()
 
     def leaks(self, variable: Variable) -> list[cst.CSTNode]:
         """Where a variable is given away with its whole file, which is imported by * or used as a value."""
@@ -131,13 +201,14 @@ class Script(Tree):
 
     def _variables_of(self, binding: Assignment, seen: frozenset[Variable] = frozenset()) -> set[Variable]:
         if not isinstance(binding, ImportAssignment):
-            return {Variable(binding.scope, binding.name)}
+            variable = Variable(binding.scope, binding.name)
+            return self._function_of(variable) or {variable}
         names = [one.name for one in binding.get_qualified_names_for(binding.name)]
         return set[Variable]().union(*(self._resolved(name, self.file(binding.node), seen) for name in names))
 
     def _resolved(self, name: str, file: File, seen: frozenset[Variable] = frozenset()) -> set[Variable]:
         """The variables that an imported name may be: through files that only import it, to where it is made."""
-        paths, rest = self._modules.find(name, file.path)
+        paths, rest = self._found(name, file)
         variables = {Variable(self._by_path[path].globals, rest[0]) for path in paths if len(rest) == 1}
         if not variables or variables <= seen:
             return {Variable(file.globals, name)}
@@ -145,6 +216,25 @@ class Script(Tree):
         found = [self._variables_of(binding, seen | variables) for binding in bindings]
         found += [self._starred(rest[0], self._by_path[path]) for path in paths if not bindings]
         return set[Variable]().union(*found) or variables
+
+    def _found(self, name: str, file: File) -> tuple[list[str], list[str]]:
+        """The files that a dotted name begins with, and what is left of it: the name in a package before its module."""
+        paths, rest = self._modules.find(name, file.path)
+        package, _, last = name.rpartition(".")
+        if rest or not package.strip("."):
+            return paths, rest
+        others, more = self._modules.find(package, file.path)
+        hides = [other for other in others if not more and self._holds_no_module(last, self._by_path[other])]
+        return (hides, [last]) if hides else (paths, rest)
+
+    def _holds_no_module(self, name: str, file: File) -> bool:
+        """Whether a name of a file is bound to something else than another file."""
+        names = [
+            one.name
+            for binding in _assignments(Variable(file.globals, name))
+            for one in (binding.get_qualified_names_for(name) if isinstance(binding, ImportAssignment) else ())
+        ]
+        return any(self._modules.find(one, file.path)[1] for one in names)
 
     def _starred(self, name: str, file: File, seen: frozenset[File] = frozenset()) -> set[Variable]:
         """The variable that a file has by this name from what it imports by *: from the last that has it."""
@@ -165,7 +255,8 @@ class Script(Tree):
     def _files_of(self, statement: cst.ImportFrom, file: File) -> list[File]:
         """The given files that a statement imports names of."""
         module = "" if statement.module is None else get_full_name_for_node(statement.module)
-        paths, rest = self._modules.find(f"{'.' * len(statement.relative)}{module}", file.path)
+        name = f"{'.' * len(statement.relative)}{module}"
+        paths, rest = self._modules.find(name, file.path)
         return [] if rest else [self._by_path[path] for path in paths]
 
     def _link(self) -> None:
@@ -191,8 +282,9 @@ class Script(Tree):
         """The files that a call gives away: modules named by a text, or its own, of which a text names something."""
         function = call.func.value if isinstance(call.func, cst.Name) else self.imported(call.func)
         if function in ("importlib.import_module", "import_module", "__import__"):
-            used = bool(call.args) and not isinstance(self.parent(call), cst.Expr)
-            return [self._by_path[path] for path in self._modules.named_by(call.args[0].value)] if used else []
+            used = bool(call.args) and not isinstance(self.parent(call), cst.Expr) and not self._tells_of_file(call)
+            paths = self._modules.named_by(call.args[0].value, self.file(call).path) if used else []
+            return [self._by_path[path] for path in paths]
         if function == "globals" or (function == "eval" and self._is_called_somewhere(call)):
             imports = [one for one in self.find(cst.ImportFrom) if self.file(one) is self.file(call)]
             return [self.file(call), *chain.from_iterable(self._files_of(one, self.file(call)) for one in imports)]
@@ -200,16 +292,25 @@ class Script(Tree):
 
     def _is_called_somewhere(self, call: cst.Call) -> bool:
         """Whether what a call gives is called, at once or by the name that it is assigned to."""
+        return any(self.called(one) is not None for one in (call, *self._named_reads(call)))
+
+    def _tells_of_file(self, call: cst.Call) -> bool:
+        """Whether of the module that a call gives nothing is taken but its version, or where it lies."""
+        around = [self.parent(one) for one in self._named_reads(call)]
+        told = [isinstance(one, cst.Attribute) and one.attr.value in ("__version__", "__file__") for one in around]
+        return bool(told) and all(told)
+
+    def _named_reads(self, call: cst.Call) -> list[cst.BaseExpression]:
+        """The uses of the name that a call is assigned to."""
         statement = self.parent(call)
         target = statement.targets[0].target if isinstance(statement, cst.Assign) else None
-        reads = [] if not isinstance(target, cst.Name) else self.reads(Variable(self.scope(target), target.value))
-        return any(self.called(one) is not None for one in (call, *reads))
+        return [] if not isinstance(target, cst.Name) else self.reads(Variable(self.scope(target), target.value))
 
     def _is_imported(self, node: cst.CSTNode) -> bool:
         return self.around(node, cst.Import) is not None or self.around(node, cst.ImportFrom) is not None
 
     def _read(self, node: cst.Name | cst.Attribute, name: str) -> None:
-        paths, rest = self._modules.find(name, self.file(node).path)
+        paths, rest = self._found(name, self.file(node))
         if len(rest) == 1 and any(_assignments(Variable(self._by_path[path].globals, rest[0])) for path in paths):
             for variable in self._resolved(name, self.file(node)):
                 self._reads[variable].append(node)
@@ -217,7 +318,7 @@ class Script(Tree):
             self._leak(node, name)
 
     def _leak(self, node: cst.CSTNode, name: str) -> None:
-        paths, rest = self._modules.find(name, self.file(node).path)
+        paths, rest = self._found(name, self.file(node))
         if len(rest) < 2:
             for path in paths:
                 self._leak_all(node, self._by_path[path])

@@ -10,10 +10,12 @@ from crossentropy.doctor._convert._tree import is_literal, literal
 _Moves = Callable[[cst.BaseExpression], bool]
 _RESHAPING = frozenset(
     [
-        *("squeeze", "unsqueeze", "view", "reshape", "flatten", "view_as", "reshape_as", "contiguous"),
+        *("squeeze", "unsqueeze", "view", "reshape", "flatten", "view_as", "reshape_as"),
         *("transpose", "permute", "t", "expand", "expand_as"),
     ]
 )
+_KEEPING = frozenset("to cuda cpu float double half contiguous clone".split())  # noqa: SIM905 (one line)
+"""Methods that change neither values, but for their precision, nor axes."""
 _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
     "permute": ((0, 2, 1), (1, 2, 0), (0, 3, 1, 2), (0, 4, 1, 2, 3)),
     "movedim": ((-1, 1),),
@@ -21,6 +23,20 @@ _CLASSES_TO_ONE: dict[str, tuple[object, ...]] = {
     "transpose": ((1, 2), (2, 1)),
 }
 """Methods that move the classes to axis 1. transpose does so for three axes, the only number for which it can."""
+
+
+def kept(script: Script, node: cst.BaseExpression) -> cst.BaseExpression:
+    """The outermost expression that is one on another device, or of another dtype."""
+    while (method := script.method_call(node)) is not None and method[0] in _KEEPING:
+        node = method[1]
+    return node
+
+
+def before_keeping(node: cst.BaseExpression) -> cst.BaseExpression:
+    """The innermost expression that another is, on another device, or of another dtype."""
+    while (found := method_of(node)) is not None and found[0] in _KEEPING:
+        node = found[1]
+    return node
 
 
 def selects_rows(node: cst.CSTNode) -> bool:
@@ -75,24 +91,31 @@ def _innermost(node: cst.BaseExpression, moves: _Moves) -> cst.BaseExpression:
 def is_laid_out(node: cst.BaseExpression) -> bool:
     """Whether an expression moves axes of another, or lays them together, and does not only take rows of it."""
     inner = before_laying_out(node)
+    node = before_keeping(node)
     while isinstance(node, cst.Subscript) and node is not inner:
-        node = node.value
+        node = before_keeping(node.value)
     return node is not inner
 
 
 def _reshapes(node: cst.BaseExpression) -> bool:
     found = method_of(node)
-    return found is not None and found[0] in _RESHAPING
+    return found is not None and found[0] in _RESHAPING | _KEEPING
 
 
 def _lays_out(node: cst.BaseExpression) -> bool:
     found = method_of(node)
-    return found is not None and (found[0] == "contiguous" or is_rows(found[0], found[2]) or moves_classes(found))
+    return found is not None and (found[0] in _KEEPING or is_rows(found[0], found[2]) or moves_classes(found))
 
 
 def moves_classes(found: tuple[str, cst.BaseExpression, tuple[object, ...]]) -> bool:
     """Whether a method moves the last axis to axis 1."""
     return found[2] in _CLASSES_TO_ONE.get(found[0], ())
+
+
+def permutes(node: cst.BaseExpression) -> bool:
+    """Whether an expression moves the last axis of what it is made of, and does not only lay others on one."""
+    found = method_of(node)
+    return found is not None and (moves_classes(found) or permutes(found[1]))
 
 
 def method_of(node: cst.BaseExpression) -> tuple[str, cst.BaseExpression, tuple[object, ...]] | None:
@@ -104,10 +127,10 @@ def method_of(node: cst.BaseExpression) -> tuple[str, cst.BaseExpression, tuple[
 
 
 def is_rows(method: str, arguments: tuple[object, ...]) -> bool:
-    """Whether a method lays all axes but the last on one: view(-1, C), flatten(0, 1)."""
+    """Whether a method lays all axes but the last on one: view(-1, C), flatten(0, 1), or view(1, C) of one row."""
     if method == "flatten":
         return arguments in ((0, 1), (0, -2))
-    return method in ("view", "reshape") and len(arguments) == 2 and arguments[0] == -1
+    return method in ("view", "reshape", "resize") and len(arguments) == 2 and arguments[0] in (-1, 1)
 
 
 def is_matrix(node: cst.BaseExpression) -> bool:

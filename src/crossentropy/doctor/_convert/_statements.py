@@ -1,5 +1,6 @@
 """Taking elements and statements out of a script, and putting statements in, with their comments left alone."""
 
+import re
 from collections.abc import Sequence
 
 import libcst as cst
@@ -41,7 +42,19 @@ def without_statement(script: Script, statement: cst.BaseSmallStatement) -> Edit
         return Edit(start, end, "pass")
     if line.trailing_whitespace.comment is not None:
         return Edit(start, script.span(line.trailing_whitespace.comment)[0])
-    return Edit(_line_start(script, start), _line_end(script, end))
+    above = _comment_of(script, line, statement)
+    return Edit(_line_start(script, start if above is None else script.span(above)[0]), _line_end(script, end))
+
+
+def _comment_of(script: Script, line: cst.BaseStatement | cst.BaseSuite, statement: cst.CSTNode) -> cst.Comment | None:
+    """The only comment right above a line, if it names what is called there."""
+    lines = [*line.leading_lines] if isinstance(line, cst.SimpleStatementLine) else []
+    comments = [one.comment for one in lines if one.comment is not None]
+    value = statement.value if isinstance(statement, cst.Assign | cst.Expr) else None
+    name = script.text(value.func).rpartition(".")[2] if isinstance(value, cst.Call) else ""
+    if len(comments) != 1 or lines[-1].comment is None or len(name) < len("sigmoid"):
+        return None
+    return comments[0] if name.replace("_", "") in re.sub(r"[\W_]", "", comments[0].value.lower()) else None
 
 
 def without_element(script: Script, elements: Sequence[cst.CSTNode], index: int) -> Edit:

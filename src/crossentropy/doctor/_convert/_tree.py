@@ -39,6 +39,8 @@ class Tree:
         self.source = JOINT.join(file.source for file in files)
         self.nodes = tuple(chain.from_iterable(file.nodes for file in files))
         self._of_kind: dict[type[cst.CSTNode], Sequence[cst.CSTNode]] = {}
+        self._attributes: dict[str, list[cst.Attribute]] = {}
+        self._selves: dict[cst.ClassDef, Sequence[cst.Name]] = {}
         self._starts = [0, *accumulate(len(file.source) + len(JOINT) for file in files)][:-1]
         self._home = {node: index for index, file in enumerate(files) for node in file.nodes}
 
@@ -47,6 +49,20 @@ class Tree:
         if kind not in self._of_kind:
             self._of_kind[kind] = [node for node in self.nodes if isinstance(node, kind)]
         return cast("Sequence[_Node]", self._of_kind[kind])
+
+    def attributes(self, name: str) -> Sequence[cst.Attribute]:
+        """All attributes of a name, as they stand in the source."""
+        if not self._attributes:
+            for node in self.find(cst.Attribute):
+                self._attributes.setdefault(node.attr.value, []).append(node)
+        return self._attributes.get(name, ())
+
+    def selves(self, owner: cst.ClassDef) -> Sequence[cst.Name]:
+        """The names `self` in a class, and not in one within it."""
+        if owner not in self._selves:
+            names = [node for node in self.inside(owner) if isinstance(node, cst.Name) and node.value == "self"]
+            self._selves[owner] = [node for node in names if self.around(node, cst.ClassDef) is owner]
+        return self._selves[owner]
 
     def file(self, node: cst.CSTNode) -> File:
         """The file of a node."""

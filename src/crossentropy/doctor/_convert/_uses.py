@@ -9,7 +9,7 @@ import libcst as cst
 from crossentropy.doctor._convert._edits import Refused
 from crossentropy.doctor._convert._reach import reached, values
 from crossentropy.doctor._convert._script import Script, Variable
-from crossentropy.doctor._convert._shapes import reshaped
+from crossentropy.doctor._convert._shapes import kept, reshaped
 from crossentropy.doctor._convert._tree import is_literal, literal
 
 Need: TypeAlias = Literal["form", "order", "value"]
@@ -34,7 +34,7 @@ def uses(script: Script, output: cst.Call, part: Part, elementwise: bool) -> lis
 
 
 def _of_whole(script: Script, output: cst.BaseExpression, elementwise: bool) -> Iterator[cst.BaseExpression]:
-    whole = reshaped(script, output) if elementwise else output
+    whole = reshaped(script, output) if elementwise else kept(script, output)
     target = _target(script, whole)
     if target is None or (isinstance(target, cst.Tuple) and needed(script, output) == "order"):
         yield output

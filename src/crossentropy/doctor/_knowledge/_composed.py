@@ -16,21 +16,32 @@ VARYING = "over the labels that are not ignored, whose number varies,"
 
 def focal(reduction: str, rows: int | None = None, parts: Iterable[Part] = ()) -> Found:
     """A focal factor of a loss that is one number for all rows."""
+    parts = list(parts)
     of = "" if rows is None else f" over {rows} rows"
+    reduced = {part.place for part in parts}
     return Found(
         "focal-on-reduced-loss",
         f"the focal factor is computed from a loss that was already reduced to its {reduction}{of}{places(parts)}: one "
         "number weighs the whole batch — reduction='none'",
+        cause=reduced.pop() if len(reduced) == 1 else None,
     )
 
 
-def mean_of_classes(terms: str, classes: Dim | None, confidence: Confidence = "certain") -> Found:
+def modulated(reduction: str, parts: Iterable[Part] = ()) -> Found:
+    """A loss that is one number for all rows, times one number for each."""
+    return focal(reduction, parts=parts)._replace(
+        message=f"this factor has a number for each row, and the loss was already reduced to its {reduction}"
+        f"{places(parts)}: all rows are weighed alike — reduction='none'"
+    )
+
+
+def mean_of_classes(terms: str, classes: Dim | None, axis: int, confidence: Confidence = "certain") -> Found:
     """A mean over the terms of kl_div, of which a row has one for each class."""
     many = f"{classes}" if isinstance(classes, int) else "C"
     return Found(
         "kl-div-reduction",
         f"this mean divides the terms of kl_div{terms} by the number of classes too: the divergence is {many}× too "
-        "small — .sum(-1) first, then the mean over the rows",
+        f"small — .sum({axis}) first, then the mean over the rows",
         confidence,
     )
 
@@ -58,6 +69,37 @@ def unequal(parts: Iterable[Part]) -> str:
 def log_of_softmax(where: str, confidence: Confidence = "certain") -> Found:
     """The logarithm of a softmax, in a loss or in what is differentiated."""
     return Found("log-of-softmax", f"the logarithm of a softmax, in two steps, {where}: {UNDERFLOWS}", confidence)
+
+
+def mixed(by: str, view: Place, confidence: Confidence) -> Found:
+    """A view that makes the axis of the classes of numbers of other axes, and is used by a loss."""
+    return Found(
+        "view-instead-of-permute",
+        f"this view feeds {by}, and the classes of what it is given are on another axis than it makes of them: rows "
+        "and classes are mixed — permute the class axis to the end first",
+        confidence,
+        place=view,
+    )
+
+
+def diluted(parts: Iterable[Part]) -> Found:
+    """A mean over all positions of a loss that a mask has set to zero at some."""
+    return Found(
+        "padding-not-ignored",
+        f"a mask sets the loss{places(parts)} to zero at padding, and this mean counts those positions all the same: "
+        "the more padding, the smaller the loss — (loss * mask).sum() / mask.sum()",
+        "likely",
+    )
+
+
+def idle_mask(reduction: str, parts: Iterable[Part]) -> Found:
+    """A mask that comes when the mean was taken."""
+    return Found(
+        "padding-not-ignored",
+        f"the loss{places(parts)} is one number already, its mean, when it is multiplied by this mask: padding counts "
+        "in it — reduction='none', then (loss * mask).sum() / mask.sum()",
+        "likely",
+    )
 
 
 def idle_term(loss: str, confidence: Confidence = "certain") -> Found:

@@ -16,10 +16,14 @@ Value: TypeAlias = Any
 """Any value of a program, or what is known of it."""
 
 
+MOST_TERMS = 8
+"""Of something unknown: the values that it may be, or be made of."""
+
+
 class Unknown:
     """A value that is not known; equal only to itself, and to itself plus a number."""
 
-    __slots__ = ("base", "foreign", "members", "number", "owner", "plus")
+    __slots__ = ("base", "foreign", "members", "number", "owner", "plus", "terms")
 
     def __init__(self, base: object = None, plus: int = 0, owner: Unknown | None = None, number: str = "") -> None:
         self.base = self if base is None else base
@@ -32,12 +36,22 @@ class Unknown:
         """Whether it is an integer: INTEGER, or DRAWN; empty where that is not known."""
         self.members: dict[Value, Value] = {}
         """Its attributes and items, so that one asked for twice is the same."""
+        self.terms: tuple[Unknown, ...] = ()
+        """What it is the sum or the mean of, or one of."""
 
     def member(self, key: Value) -> Value:
         """An attribute or an item."""
         if key not in self.members:
             self.members[key] = Unknown(owner=self)
         return self.members[key]
+
+    @classmethod
+    def of(cls, *values: Value) -> Unknown:
+        """The sum of some values, or one of them."""
+        new = cls()
+        terms = (term for value in values if isinstance(value, Unknown) for term in (value, *value.terms))
+        new.terms = tuple(dict.fromkeys(terms))[:MOST_TERMS]
+        return new
 
     def moved(self, by: int, number: str = "") -> Unknown:
         """It plus a number, or itself as an integer."""
@@ -81,6 +95,8 @@ class SomePadding(Padding):
         return "PAD"
 
 
+TO_NORMALISE = "*to normalise"
+"""The member of something unknown whose outputs are given to a softmax or log_softmax somewhere."""
 AS_TENSOR = ("tensor",)
 """The member of something unknown that is what it is as a tensor."""
 
@@ -140,6 +156,8 @@ class Part:
     """How many rows its mean is over."""
     uneven: bool
     """Whether ignored labels make that number vary."""
+    entropy: bool = False
+    """Whether it is a cross entropy."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -192,6 +210,8 @@ class Tensor:
     """Of a sum or logsumexp: what was summed."""
     equals: Value = None
     """Of a comparison for equality: what was compared with; of one for difference: that, in a tuple."""
+    masks: bool = False
+    """Whether it is 0 at padding alone, or 1."""
     written: Value = None
     """The place that a one was written to last."""
     likely: bool = False
@@ -247,10 +267,16 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Output:
-    """A call of something unknown, perhaps of a model."""
+    """What a call of something unknown, perhaps of a model, gives; or an entry of it."""
 
     function: Unknown
     count: int
     """How many arguments it had by position;"""
     names: tuple[str, ...]
     """and which by name."""
+    path: tuple[int | str, ...] = ()
+    """The keys that lead to the entry."""
+    called: bool = True
+    """Whether the call was followed, and not only an entry with such a name is used."""
+    of_scores: bool = False
+    """Whether it was given what another made into scores or probabilities."""

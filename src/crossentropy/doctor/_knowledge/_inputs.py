@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator
 
 from crossentropy.doctor._finding import Place
-from crossentropy.doctor._knowledge._composed import log_of_softmax
-from crossentropy.doctor._knowledge._facts import Dim, Tensor, Unknown, times
+from crossentropy.doctor._knowledge._composed import log_of_softmax, mixed
+from crossentropy.doctor._knowledge._facts import TO_NORMALISE, Dim, Output, Tensor, Unknown, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at, told
 from crossentropy.doctor._knowledge._targets import soft
-from crossentropy.doctor.rules import Confidence
+from crossentropy.doctor.rules import BY_ROWS, Confidence
 
 _PROBABILITIES = ("probabilities", "mixture")
 _RAW = ("logits", "relu", "tanh")
@@ -89,7 +89,8 @@ def _clipped(case: LossCall, relu: Place | None, before: str) -> Found:
 
 def _before_log_softmax(case: LossCall) -> Iterator[Found]:
     if case.x.clipped is not None:
-        yield _clipped(case, case.x.clipped, "log_softmax and ")
+        applied = "softmax" if case.x.kind in _PROBABILITIES else "log_softmax"
+        yield _clipped(case, case.x.clipped, f"{applied} and ")
 
 
 def _logarithm(case: LossCall) -> Iterator[Found]:
@@ -190,6 +191,8 @@ def binary(case: LossCall) -> Iterator[Found]:
 def divergence(case: LossCall) -> Iterator[Found]:
     """kl_div: probabilities as its input, and means over too much or too little."""
     x = case.x
+    if x.mixed is not None:
+        yield mixed(f"{case.loss} at {case.place}", x.mixed, case.confidence)
     if x.kind in _PROBABILITIES:
         yield Found(
             "kl-div-on-probabilities",
@@ -219,8 +222,20 @@ def _no_probabilities(case: LossCall) -> Iterator[Found]:
             "likely" if case.y.likely else "certain",
             cause=case.y.made,
         )
+    elif case.y.caller is not None and _makes_scores(case.y.caller):
+        yield Found(
+            "unnormalized-target",
+            f"the target of {case.title} is what the model gives, and elsewhere that goes through softmax or "
+            "log_softmax first: here its rows do not sum to 1",
+            "likely",
+        )
     else:
         yield from soft(case)
+
+
+def _makes_scores(output: Output) -> bool:
+    """Whether a model makes what is to be normalised, out of what is not scores already."""
+    return TO_NORMALISE in output.function.members and not output.of_scores and not output.path
 
 
 def of_distributions(case: LossCall) -> bool:
@@ -235,11 +250,12 @@ def _reduction(case: LossCall) -> Iterator[Found]:
         return
     if case.reduction == "mean" and (x.rank is None or x.rank > 1):
         classes = f"{x.count}" if isinstance(x.count, int) else "C"
+        what = "divergence" if x.kind == "log-probabilities" and case.y.kind != "log-probabilities" else "result"
         entries, rows = times(x.shape or (Unknown(),)), times(((x.shape or (Unknown(),))[0], _positions(x)))
         yield Found(
             "kl-div-reduction",
             f"{case.title} with reduction='mean' divides by all {_number(entries)}entries and not by the "
-            f"{_number(rows)}rows: the divergence is {classes}× too small — reduction='batchmean'",
+            f"{_number(rows)}rows: the {what} is {classes}× too small — {_by_rows(x)}",
             case.confidence,
             cause=case.made,
         )
@@ -253,6 +269,13 @@ def _reduction(case: LossCall) -> Iterator[Found]:
             case.confidence,
             cause=case.made,
         )
+
+
+def _by_rows(x: Tensor) -> str:
+    """What divides by the rows only: batchmean divides by the first axis, and sums over all others."""
+    axis = x.axis if x.normal is None else x.normal
+    rows = axis in (None, -1, 1) if x.rank is None else x.rank == 2 and axis in (None, -1)
+    return BY_ROWS if rows else f"reduction='none', .sum({-1 if axis is None else axis}), then the mean over the rows"
 
 
 def _positions(x: Tensor) -> Dim:

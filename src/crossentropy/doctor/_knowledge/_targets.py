@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from crossentropy.doctor._knowledge._axes import classes_last
+from crossentropy.doctor._knowledge._composed import mixed
 from crossentropy.doctor._knowledge._facts import (
     AS_TENSOR,
     Padding,
@@ -68,7 +69,7 @@ def shapes(case: LossCall) -> Iterator[Found]:
     """One logit, and targets of other shapes or dtypes than class indices have."""
     x, y, rows = case.x, case.y, case.rows
     same = x.rank is not None and x.rank == y.rank
-    if case.classes == 1 and y.kind not in _SOFT:
+    if case.classes == 1:
         yield Found(
             "single-logit-cross-entropy",
             f"the input of {case.title} has one class{at(x)}: softmax of one logit is 1, so the loss is 0 and "
@@ -152,13 +153,7 @@ def axes(case: LossCall) -> Iterator[Found]:
     """Classes elsewhere than on axis 1, and views that mix rows and classes."""
     x, y = case.x, case.y
     if x.mixed is not None:
-        yield Found(
-            "view-instead-of-permute",
-            f"this view feeds {case.loss} at {case.place}, and the classes of what it is given are on another "
-            "axis than it makes of them: rows and classes are mixed — permute the class axis to the end first",
-            case.confidence,
-            place=x.mixed,
-        )
+        yield mixed(f"{case.loss} at {case.place}", x.mixed, case.confidence)
         return
     told = x.axis is None and x.shape is not None and y.shape is not None and classes_last(x.shape, y.shape)
     axis = -1 if told else x.axis
@@ -341,6 +336,8 @@ def ignored(case: LossCall) -> Iterator[Found]:
 def soft(case: LossCall) -> Iterator[Found]:
     """Class probabilities that are none."""
     x, y = case.x, case.y
+    if case.classes == 1:  # whose softmax is 1, whatever is expected of it
+        return
     names = {
         "logits": "logits", "normal": "random numbers of both signs", "sigmoid": "sigmoid scores",
         "uniform": "random numbers", "log-probabilities": "log-probabilities", "scores": "scores",

@@ -59,7 +59,7 @@ def mean_of_classes(mean: Trace) -> Iterator[tuple[Found, int]]:
     axis = distribution_axis(divergence.parents[0], rank) if divergence.parents else rank - 1
     classes = terms.shape[axis] if rank > 1 else 1
     if classes > 1 and any(isinstance(at, int) and at % rank == axis for at in given):
-        yield _composed.mean_of_classes(place_of(divergence), classes)._replace(place=mean.place), classes
+        yield _composed.mean_of_classes(place_of(divergence), classes, axis - rank)._replace(place=mean.place), classes
 
 
 def _through(trace: Trace, *operations: str) -> Trace:

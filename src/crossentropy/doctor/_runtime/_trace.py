@@ -6,6 +6,7 @@ that only move numbers (views, permutations, casts, cats) to the one that made t
 because it was made out of Python's sight, its autograd graph says the same.
 """
 
+import os
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -149,7 +150,7 @@ def _part(key: object) -> object:
 
 # --- places -------------------------------------------------------------------------------------------------------
 
-LIBRARIES = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
+LIBRARIES = (str(Path(torch.__file__).parent) + os.sep, str(Path(__file__).parents[2]) + os.sep)
 _INSTALLED = ("site-packages", "dist-packages", f"{sys.base_prefix}{'/' if '/' in sys.base_prefix else chr(92)}lib")
 
 

@@ -15,6 +15,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 
+from crossentropy.doctor._knowledge import _composed
 from crossentropy.doctor._source import _builtins
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._project import Project
@@ -88,6 +89,8 @@ class Alone:
             if owner is not None and "staticmethod" not in function.decorators:
                 arguments.args.append(owner if "classmethod" in function.decorators else self._object_of(owner, place))
             result = self.project.call_function(function, arguments)
+            if function.name == "forward" or "loss" in function.name:
+                self._idle(result)
             if function.name == "training_step" and owner is not None and owner.external().endswith("LightningModule"):
                 self._lightning(result)
 
@@ -105,6 +108,13 @@ class Alone:
             self._objects[id(cls)] = Unknown()  # what takes too long once is not tried again
             self._objects[id(cls)] = self.project.instantiate(cls, arguments)
         return self._objects[id(cls)]
+
+    def _idle(self, result: Value) -> None:
+        """Terms of a loss that is given back which have lost their graph."""
+        given = result.values() if isinstance(result, dict) else result if isinstance(result, tuple) else (result,)
+        for loss in given:
+            for cut in loss.idle if isinstance(loss, Tensor) and loss.graph is not False else ():
+                self.project.report.tell(_composed.idle_term(" that is given back", "likely"), cut)
 
     def _lightning(self, result: Value) -> None:
         """A loss that training_step gives back without its graph."""

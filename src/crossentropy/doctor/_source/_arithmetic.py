@@ -7,9 +7,9 @@ import math
 from typing import TypeGuard
 
 from crossentropy.doctor._knowledge._facts import plus
-from crossentropy.doctor._source import _shares
+from crossentropy.doctor._source import _masks, _shares
 from crossentropy.doctor._source._indexing import as_tensor
-from crossentropy.doctor._source._report import Report, together
+from crossentropy.doctor._source._report import DILUTED, MASKED, Report, together
 from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
 
 RANKED = "ranked"
@@ -54,6 +54,8 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op is ast.Pow:
         return _power(report, a, b, right, place)
     base = merged(a, b)
+    if op in (ast.Mult, ast.Div) and (_is_weighed(a, right) or _is_weighed(b, left)):
+        base = base.to(graph=False, likely=True, shape=a.shape if _is_weighed(a, right) else b.shape)
     if a.parts or b.parts:
         return _of_losses(report, op, a, b, left, right, base, place)
     kinds: dict[type[ast.operator], Value] = {
@@ -68,7 +70,11 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if op is ast.BitOr and united(a, b):
         return base.to(kind="multi-hot", made=a.made, axis=a.axis, count=a.count)
     if op in (ast.BitAnd, ast.BitOr, ast.BitXor):
-        return base.to(kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary", dtype="bool")
+        return base.to(
+            kind="bits" if op is ast.BitAnd and _beside_diagonal(a, b) else "binary",
+            dtype="bool",
+            masks=a.masks or b.masks,
+        )
     result = kinds[op](a, b, left, right, base, place) if op in kinds else base
     share = _shares.combined(op, a, b, left, right, (row_sum(a), row_sum(b)))
     if share is None:
@@ -77,6 +83,15 @@ def combine(report: Report, op: type[ast.operator], left: Value, right: Value, p
     if total is not None:
         return result.to(sums=total)
     return result.to(share=share, weighed=op in (ast.Add, ast.Sub) and not _shares.is_weight(result.to(share=share)))
+
+
+def _is_weighed(term: Tensor, weight: Value) -> bool:
+    """Whether a term of a loss that has lost its graph is weighed by what is not known, and of no model."""
+    lost = term.cut is not None and term.graph is False and (term.parts or term.shape == ())
+    if not lost or not isinstance(weight, (Unknown, str)):
+        return False  # a number changes nothing; text is the default of an option that is read as a number
+    caller = as_tensor(weight).caller
+    return caller is None or not caller.called
 
 
 def _row_sum(op: type[ast.operator], a: Tensor, b: Tensor, left: Value, right: Value) -> float | None:
@@ -116,7 +131,7 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
         shape=broadcast(a.shape, b.shape),
         dtype="float" if "float" in (a.dtype, b.dtype) else a.dtype if a.dtype == b.dtype else "",
         axis=larger.axis,
-        count=larger.count if larger.axis is not None else None,
+        count=_count(larger, b if larger is a else a) if larger.axis is not None else None,
         graph=graph,
         cut=None if graph else a.cut or b.cut,
         source=main.source if main.graph else None,
@@ -132,6 +147,13 @@ def merged(a: Tensor, b: Tensor) -> Tensor:
     )
 
 
+def _count(x: Tensor, other: Tensor) -> Dim | None:
+    """How many classes there are beside another: one column is repeated for as many as that has."""
+    if x.count != 1 or x.axis is None or (other.shape is not None and len(other.shape) < -x.axis):
+        return x.count
+    return other.size(x.axis)
+
+
 def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
     """The shape of both together."""
     if a is None or b is None:
@@ -144,7 +166,8 @@ def broadcast(a: Shape | None, b: Shape | None) -> Shape | None:
 def _kept(x: Tensor, base: Tensor, kind: str | None = None) -> Tensor:
     """The kind of one side, in the result."""
     axes = {} if x.rank is not None and x.rank != base.rank else {"axis": x.axis, "normal": x.normal}
-    return base.to(kind=x.kind if kind is None else kind, made=x.made, count=x.count, **axes)
+    count = base.count if x.count == 1 else x.count
+    return base.to(kind=x.kind if kind is None else kind, made=x.made, count=count, **axes)
 
 
 def _is_number(value: Value) -> TypeGuard[float]:
@@ -281,19 +304,29 @@ def _of_losses(
         return base.to(kind="loss", reduction=reduction, idle=base.idle + _idle(a, b) + _idle(b, a))
     if op is ast.Div:
         report.divided(a, place)
+        if a.reduction == DILUTED and not _is_number(right):
+            report.undiluted(a)
+        reduction = "none" if reduction == MASKED and not _is_number(right) else reduction
         reduction = "averaged" if reduction == "mean" and b.shape in ((), None) and not b.parts else reduction
     if op is ast.Mult and (left == -1 or right == -1):
         return base.to(kind="negative", reduction=reduction)
-    if op is ast.Mult and main.count is not None and (right if main is a else left) == main.count:
-        report.multiplied(main)
+    factor = right if main is a else left
+    if op is ast.Mult and main.count is not None and factor == main.count and not isinstance(factor, float):
+        report.multiplied(main)  # a temperature is a float, and often 10 as well
     weighted = op is ast.Mult and not _is_number(left) and not _is_number(right)
+    other = b if main is a else a
+    if weighted and (other.graph or other.kind == "exp") and not other.parts:
+        report.modulated(main, other, place)
+    if weighted and other.masks and not other.parts:
+        reduction = _masks.weighed(report, main, other, place)
     reduction = "weighted" if weighted and reduction == "mean" else reduction
     return base.to(kind="loss", reduction=reduction, count=main.count)
 
 
 def _idle(term: Tensor, others: Tensor) -> tuple[Place, ...]:
     """Where a loss lost its graph that is added to others which have one; l − l.detach() is added on purpose."""
-    if term.cut is None or term.graph is not False or not term.parts or term.cut in others.idle:
+    single = term.parts or term.shape == ()
+    if term.cut is None or term.graph is not False or not single or term.cut in others.idle:
         return ()
     return (term.cut,) if others.graph is not False and not term.parts & others.parts else ()
 
@@ -344,13 +377,14 @@ def negate(x: Tensor) -> Tensor:
 
 def inverted(x: Tensor) -> Tensor:
     """~x."""
-    return x.plain(kind=OFF_DIAGONAL if x.kind == "identity" else "binary", dtype="bool")
+    return x.plain(kind=OFF_DIAGONAL if x.kind == "identity" else "binary", dtype="bool", masks=x.masks)
 
 
 def compare(op: type[ast.cmpop], left: Value, right: Value) -> Tensor:
     """Comparisons: rows of independent bits, or one-hot rows."""
     a, b = as_tensor(left), as_tensor(right)
-    base = Tensor(kind="binary", dtype="bool", shape=broadcast(a.shape, b.shape), graph=False, cut=a.cut)
+    base = Tensor(kind="binary", dtype="bool", shape=broadcast(a.shape, b.shape), graph=False, cut=a.cut,
+                  masks=_masks.separates(op, a, b, right if _is_number(right) else None))  # fmt: skip
     ranges = "range" in (a.kind, b.kind)
     if op is ast.Eq and ranges and "indices" in (a.kind, b.kind):
         return base.to(kind="one-hot", axis=-1, count=base.shape[-1] if base.shape else None)

@@ -12,6 +12,9 @@ from crossentropy.doctor._source._values import Bound, Function, Padding, Place,
 MARKED = "marked"
 """The kind of zeros with ones at places that are not known."""
 
+_OUTPUTS = ("logits", "probabilities", "log-probabilities", "sigmoid")
+"""Kinds of what models give, at each of several steps."""
+
 
 def row(x: Tensor) -> Tensor:
     """An element of a tensor over its first axis."""
@@ -24,6 +27,14 @@ def row(x: Tensor) -> Tensor:
         return axis if axis is not None and axis >= -len(shape) else None
 
     return x.to(shape=shape, axis=kept(x.axis), normal=kept(x.normal), total=None, source=source)
+
+
+def unpacked(x: Tensor, count: int) -> list[Value]:
+    """The rows of a tensor that are given names; who gives names to rows of a batch has something else."""
+    first = x.size(0)
+    if x.kind and x.shape and first != count:
+        return [Unknown() for _ in range(count)]
+    return [row(x) for _ in range(count)]
 
 
 def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
@@ -51,13 +62,24 @@ def stored(x: Tensor, index: Value, value: Value, place: Place) -> Tensor:
         if x.kind in ("zeros", "ones", "indices", "") and value.kind in ("indices", "range"):
             highest = max(x.high, value.high) if isinstance(x.high, int) and isinstance(value.high, int) else None
             return x.to(kind="indices", fills=x.fills | value.fills, low=None, high=highest)
+        if x.kind in ("zeros", "ones") and value.kind in _OUTPUTS and _are_steps(keys, x, value):
+            return value.to(shape=x.shape, axis=-1, normal=None if value.normal is None else -1, likely=True,
+                            source=Sequence(), total=None, caller=None)  # fmt: skip
         return x.to(kind=x.kind if x.kind not in ("zeros", "ones") else "", source=Sequence())
     if x.kind in ("zeros", "ones") and x.dtype == "long" and _is_begun(keys):
         fill = Padding(0 if x.kind == "zeros" else 1)
         return x.to(kind="indices", low=None, high=None, fills=frozenset({fill}), source=Sequence(), likely=True)
     if isinstance(value, (Unknown, list)):
         return x.to(kind="" if x.kind in ("zeros", "ones") else x.kind, low=None, high=None)
-    return filled(x, mask, value)
+    result = filled(x, mask, value)
+    return result if result.fills == x.fills else result.to(made=place)
+
+
+def _are_steps(keys: list[Value], x: Tensor, value: Tensor) -> bool:
+    """Whether outputs of one step are written beside those of others, with their classes on the last axis."""
+    last = all(at in (None, -1, (x.rank or 0) - 2) for at in (value.normal, value.axis))
+    *rows, step = keys
+    return last and x.rank is not None and isinstance(step, (int, Unknown)) and all(row == slice(None) for row in rows)
 
 
 def _is_begun(keys: list[Value]) -> bool:

@@ -13,6 +13,8 @@ FEWEST = 1_000_000
 LEAST = 300
 """Steps that any file may take."""
 _MULTIPLE = 8
+_UNTIL = (0.6, 0.8, 1.0)
+"""The part of all steps that has been taken after each pass: over files, functions and methods that nothing calls."""
 _PART = 16
 """What one file may take in any case: this part of what is left."""
 
@@ -23,10 +25,17 @@ class Budget:
     def __init__(self, files: int) -> None:
         self.spent = 0
         self.parts = 1
-        """Files that are still to be followed, and those of which it is still to be followed what nothing calls."""
+        """Files that are still to be followed in this pass."""
+        self._until = 1.0
         self._all = max(FEWEST, PER_FILE * files)
+        self.spare = self._all // 8
+        """Steps besides, for what programs do with other options than their defaults."""
+
+    def begin(self, number: int, parts: int) -> None:
+        """Begin a pass over the files; those to come keep a part of the steps."""
+        self.parts, self._until = parts, _UNTIL[number]
 
     def share(self, most: int) -> int:
         """Steps that may be taken now."""
-        left = max(self._all - self.spent, 0)
+        left = max(int(self._all * self._until) - self.spent, 0)
         return max(LEAST, min(most, max(_MULTIPLE * left // max(self.parts, 1), left // _PART)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from crossentropy.doctor._knowledge._facts import INTEGER
 from crossentropy.doctor._source import _by_name, _loaders, _random
@@ -92,9 +92,10 @@ def _elements(run: Interpreter, value: Value) -> list[Value]:
 def _enumerate(run: Interpreter, arguments: Call) -> Value:
     start = arguments.get("start", 1, 0)
     first = start if type(start) is int else 0
-    return [
-        _maybe(item, lambda value, i=i: (i, value)) for i, item in enumerate(_elements(run, _first(arguments)), first)
-    ]
+    given = _first(arguments)
+    pairs = [_maybe(item, lambda value, i=i: (i, value)) for i, item in enumerate(_elements(run, given), first)]
+    counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
+    return pairs if counted else Bounded(pairs)
 
 
 def _maybe(item: Value, make: Callable[[Value], Value]) -> Value:
@@ -106,7 +107,8 @@ def _zip(run: Interpreter, arguments: Call) -> Value:
     unknown = [isinstance(value, Unknown) for value in arguments.args]
     longest = max((len(c) for c, u in zip(columns, unknown) if not u), default=2)
     columns = [[Unknown() for _ in range(longest)] if u else c for c, u in zip(columns, unknown)]
-    return [tuple(row) for row in zip(*columns)]
+    counted = all(isinstance(_loaders.length(run, value), int) for value in arguments.args)
+    return (list if counted else Bounded)(zip(*columns))
 
 
 def _list(run: Interpreter, arguments: Call) -> Value:
@@ -134,13 +136,17 @@ def _dict(run: Interpreter, arguments: Call) -> Value:
 
 
 def _sum(run: Interpreter, arguments: Call) -> Value:
-    values = _elements(run, _first(arguments))
+    given = _first(arguments)
+    if isinstance(given, Unknown):
+        return Unknown.of(given)
+    values = _elements(run, given)
     numbers = [value for value in values if not isinstance(value, Maybe)]
     if numbers and all(type(value) in (int, float) for value in numbers) and len(numbers) == len(values):
         return sum(numbers)
     total: Value = arguments.get("start", 1, 0)
-    for value in numbers:
-        total = run.combine(ast.Add(), total, value, arguments.place)
+    with run.report.silence() if run.report.keeps(numbers) else nullcontext():
+        for value in numbers:
+            total = run.combine(ast.Add(), total, value, arguments.place)
     return total if numbers else Unknown()
 
 

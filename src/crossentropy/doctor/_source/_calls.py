@@ -11,6 +11,7 @@ from crossentropy.doctor._source import (
     _builtins,
     _by_name,
     _configurations,
+    _cuts,
     _layers,
     _libraries,
     _loaders,
@@ -122,7 +123,7 @@ class Calls(Statements):
         if isinstance(owner, tuple) and len(owner) == 2 and name in ("values", "indices"):
             return owner[name == "indices"]
         if isinstance(owner, dict) and not hasattr(dict, name):  # of a class that gives entries as attributes
-            return owner.get(name, Unknown())
+            return self.options.read(owner.get(name, Unknown()))
         if isinstance(owner, Choice):
             return _several.attribute(self, owner, name)
         if isinstance(owner, Super):
@@ -188,7 +189,8 @@ class Calls(Statements):
 
     def _of_layer(self, owner: Layer, name: str) -> Value:
         if name in owner.attributes:
-            return setting(owner.attributes[name]) if owner.kind == "CfgNode" else owner.attributes[name]
+            value = owner.attributes[name]
+            return self.options.read(setting(value) if owner.kind == "CfgNode" else value)
         if name in owner.names:
             return owner.items[owner.names.index(name)]
         return _methods.layer_attribute(owner, name)
@@ -263,7 +265,8 @@ class Calls(Statements):
         switched = function.decorators & set(SWITCHES) or function.decorators & {"no_grad", "inference_mode"}
         no_grad = call.place if switched else self.no_grad
         state = self._state(no_grad)
-        return self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
+        result = self.summaries.call(self, function, call, state, lambda: self._follow(function, call, no_grad))
+        return _cuts.of_function(self.report, function, result)
 
     def _note(self, function: Function, call: Call) -> None:
         self.called.add(function.written)
@@ -273,7 +276,7 @@ class Calls(Statements):
 
     def _state(self, no_grad: Place | None) -> tuple[Value, ...]:
         """What a call hangs on besides its arguments."""
-        return no_grad, min(self.loops, 1), self.report.silent, self.report.listens
+        return no_grad, min(self.loops, 1), self.report.silent, self.report.listens, self.options.chosen
 
     def _follow(self, function: Function, call: Call, no_grad: Place | None) -> Value:
         key = id(function.node)
@@ -351,7 +354,7 @@ class Calls(Statements):
         return made
 
     def _construct(self, cls: Class, call: Call) -> Value:
-        instance = Instance(cls)
+        instance = Instance(cls, {"*made": call.place})
         base = cls.external()
         init = cls.find("__init__")
         if isinstance(init, Function):
@@ -465,7 +468,10 @@ class Calls(Statements):
             "checkpoint",
         ):
             return self._wrapped(last, call)
-        if _operations.is_known(last):
+        of_tensors = package in ("torch", "torch.nn.functional") and any(
+            isinstance(value, Tensor) and value.graph for value in (*call.args, *call.kwargs.values())
+        )
+        if _operations.is_known(last) or (of_tensors and last.islower()):
             return _operations.operate(self.report, last, call)
         return self._object(name, last, call)
 
@@ -515,6 +521,9 @@ class Calls(Statements):
     def method(self, owner: Value, name: str, call: Call) -> Value:
         """A method of something that is not read."""
         return _methods.call(self, owner, name, call)
+
+    def length(self, value: Value) -> Value:
+        return _loaders.length(self, value)
 
     def iterate(self, value: Value) -> Iterable[Value]:
         if isinstance(value, (list, tuple, dict, range, str)):

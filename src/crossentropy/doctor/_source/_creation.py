@@ -21,6 +21,8 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
+    length,
 )
 
 _FLOATS = ("float", "double", "half", "bfloat16")
@@ -57,9 +59,7 @@ def shape_of(values: list[Value]) -> Shape | None:
     if len(values) == 1 and isinstance(values[0], Unknown) and not told and not is_integer(values[0]):
         return None
     return tuple(
-        v if isinstance(v, (int, Unknown)) and not isinstance(v, bool)
-        else read(v) if isinstance(v, Tensor)
-        else Unknown()
+        read(v) if isinstance(v, Tensor) else length(v)
         for v in values
     )  # fmt: skip
 
@@ -189,10 +189,11 @@ def _of_numbers(data: Value, dtype: str, call: Call) -> Tensor:
     if inner is not None and shape is not None:
         shape = None if inner.shape is None else (*shape, *inner.shape)
     graphs = frozenset(part for leaf in leaves if isinstance(leaf, (Tensor, Number)) for part in as_tensor(leaf).parts)
-    facts: dict[str, Value] = {"made": call.place, "shape": shape, "graph": False, "parts": graphs}
+    cut = call.place if graphs or any(isinstance(leaf, Tensor) and leaf.graph for leaf in leaves) else None
+    facts: dict[str, Value] = {"made": call.place, "shape": shape, "graph": False, "parts": graphs, "cut": cut}
     if graphs:
         first = next(as_tensor(leaf) for leaf in leaves if isinstance(leaf, (Tensor, Number)))
-        return Tensor(kind="loss", dtype="float", reduction=first.reduction, cut=call.place, **facts)
+        return Tensor(kind="loss", dtype="float", reduction=first.reduction, **facts)
     if inner is not None and inner.kind == "indices":
         return inner.to(dtype=dtype or inner.dtype, **facts)
     floats = any(isinstance(leaf, float) for leaf in leaves)
@@ -250,7 +251,7 @@ def _shape_of_data(data: Value) -> Shape | None:
     if any(isinstance(item, Maybe) or (isinstance(item, Unknown) and not is_integer(item)) for item in data):
         return None
     inner = _shape_of_data(data[0]) if data else ()
-    size = Unknown() if any(isinstance(item, Unknown) for item in data) else len(data)
+    size = Unknown() if any(isinstance(item, Unknown) for item in data) or not is_counted(data) else len(data)
     return None if inner is None else (size, *inner)
 
 
@@ -301,7 +302,7 @@ def pad_sequence(call: Call) -> Tensor:
     lows = [t.low for t in tensors if isinstance(t.low, int)]
     highs = [t.high for t in tensors if isinstance(t.high, int)]
     inner = first.shape[1:] if first.shape else ()
-    count = len(rows) if isinstance(rows, (list, tuple)) and not any(isinstance(r, Maybe) for r in rows) else Unknown()
+    count = len(rows) if isinstance(rows, (list, tuple)) and is_counted(rows) else Unknown()
     sizes = (count, length, *inner) if call.get("batch_first", 1, False) is True else (length, count, *inner)
     return first.to(
         shape=sizes,

@@ -14,6 +14,7 @@ from dataclasses import fields
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -114,7 +115,7 @@ def _tuple(to: Description, value: tuple[Value, ...]) -> None:
 
 
 def _list(to: Description, value: list[Value]) -> None:
-    if to.is_new(value, "[]"):
+    if to.is_new(value, "[]" if type(value) is list else "[…]"):
         _several(to, value)
 
 
@@ -134,8 +135,12 @@ def noted(value: Unknown) -> dict[Value, Value]:
     return {
         key: member
         for key, member in value.members.items()
-        if not isinstance(member, Unknown) and (key != AS_TENSOR or member.caller is not None)
+        if not isinstance(member, Unknown) and (key != AS_TENSOR or _is_whole(member.caller))
     }
+
+
+def _is_whole(output: Output | None) -> bool:
+    return output is not None and not output.path
 
 
 def _unknown(to: Description, value: Unknown) -> None:
@@ -174,7 +179,7 @@ def _set(to: Description, value: frozenset[Value]) -> None:
 
 
 def _output(to: Description, value: Output) -> None:
-    to.tokens += ("output", value.count, value.names)
+    to.tokens += ("output", value.count, value.names, value.path, value.called, value.of_scores)
     to.add(value.function)
 
 
@@ -238,7 +243,8 @@ def _super(to: Description, value: Super) -> None:
 
 _KINDS: dict[type, Callable[[Description, Value], None]] = {
     **dict.fromkeys((Function, Class, Module, type(NotImplemented)), _same),
-    tuple: _tuple, list: _list, dict: _dict, frozenset: _set, slice: _slice, Unknown: _unknown, Sequence: _sequence,
+    tuple: _tuple, list: _list, Bounded: _list, dict: _dict, frozenset: _set, slice: _slice, Unknown: _unknown,
+    Sequence: _sequence,
     Part: _part, Tensor: _tensor, Output: _output, Number: _number, External: _external, Call: _call, Layer: _layer,
     Instance: _instance, Bound: _bound, Partial: _partial, Choice: _choice, Maybe: _maybe, Super: _super,
 }  # fmt: skip

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 
 from crossentropy.doctor._source import _indexing, _tables
 from crossentropy.doctor._source._by_name import one_of
 from crossentropy.doctor._source._joins import join
 from crossentropy.doctor._source._values import (
+    Bounded,
     Class,
     External,
     Layer,
@@ -60,15 +62,34 @@ def item_of(owner: Value, index: Value, place: Place) -> Value:
 def _element(owner: list[Value] | tuple[Value, ...] | str | range, index: Value) -> Value:
     if isinstance(index, int) or (isinstance(index, slice) and not any(isinstance(x, Unknown) for x in _parts(index))):
         with suppress(IndexError, TypeError, ValueError):
+            if isinstance(index, int) and index >= 0 and isinstance(owner, list):
+                return _at(owner, index)
             item = owner[index]
-            return Unknown() if isinstance(item, Maybe) else item
+            if isinstance(item, Maybe):
+                return _any_of(owner)
+            return Bounded(item) if isinstance(owner, Bounded) and isinstance(item, list) else item
         return Unknown()
     if isinstance(owner, (list, tuple)) and owner and isinstance(index, (Unknown, Number, Tensor)):
-        first = owner[0]
-        for other in owner[1:]:
-            first = join(first, other)
-        return first
+        return _any_of(owner)
     return Unknown()
+
+
+def _at(rows: list[Value], index: int) -> Value:
+    """The element of an index, before which some may be missing: what holds of all that may be there."""
+    certain, found = 0, list[Value]()
+    for i, row in enumerate(rows):
+        if certain <= index <= i:
+            found.append(row)
+        certain += not isinstance(row, Maybe)
+    return _any_of(found) if found else Unknown()
+
+
+def _any_of(rows: Iterable[Value]) -> Value:
+    """What holds of all elements; one that is read is there."""
+    first, *others = (row.value if isinstance(row, Maybe) else row for row in rows)
+    for other in others:
+        first = join(first, other)
+    return first
 
 
 def _parts(index: slice) -> tuple[Value, Value, Value]:

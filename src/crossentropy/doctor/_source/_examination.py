@@ -92,9 +92,9 @@ def examine_part(files: dict[str, Path], roots: Roots, names: list[str], count: 
     try:
         followed = [name for name in names if _is_followed(project, name)]
         count(STEPS * (len(names) - len(followed)))
-        project.budget.parts = STEPS * len(followed)
         alone = Alone(project)
-        for step in (project.examine, alone.functions, alone.methods):
+        for number, step in enumerate((project.examine, alone.functions, alone.methods)):
+            project.budget.begin(number, len(followed))
             for name in followed:
                 step(name)
                 project.budget.parts -= 1

@@ -13,15 +13,18 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 
-from crossentropy.doctor._knowledge._facts import integer, is_integer
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source import (
     _arithmetic,
     _by_hand,
+    _cuts,
     _in_place,
     _libraries,
     _loaders,
+    _masks,
     _parts,
     _records,
+    _roles,
     _tokenizers,
 )
 from crossentropy.doctor._source._builtins import copied
@@ -29,9 +32,11 @@ from crossentropy.doctor._source._creation import same_dtype
 from crossentropy.doctor._source._elements import contains, identical, item_of, named
 from crossentropy.doctor._source._joins import doubtful, join
 from crossentropy.doctor._source._journal import Journal
+from crossentropy.doctor._source._options import Options
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     External,
     Function,
@@ -100,6 +105,7 @@ class Expressions(ABC):
         """Of the processor's time."""
         self.caught: frozenset[str] = frozenset()
         """Names of the errors that are caught where it is certain that this is executed."""
+        self.options = Options()
         self.no_grad: Place | None = None
         """Where gradients were switched off."""
         self._kinds: dict[type[ast.AST], Callable[[Value, Frame], Value]] = {
@@ -124,6 +130,10 @@ class Expressions(ABC):
     @abstractmethod
     def iterate(self, value: Value) -> Iterable[Value]:
         """The elements that a loop over a value is run for."""
+
+    @abstractmethod
+    def length(self, value: Value) -> Value:
+        """How many elements a value has, if that is known."""
 
     @abstractmethod
     def assign(self, target: ast.expr, value: Value, frame: Frame) -> None:
@@ -211,7 +221,8 @@ class Expressions(ABC):
         else:
             method = self.evaluate(node.func, frame)
         call = self._arguments(node, frame)
-        result = self.call(method, call)
+        _roles.examine(self.report, node, method, call)
+        result = _cuts.of_call(self.report, node, call.args, self.call(method, call), call.place)
         if isinstance(result, Tensor) and (changed := _in_place.changed(node, method, call)) is not None:
             self._changed(*changed, result, frame)
         return result
@@ -221,6 +232,8 @@ class Expressions(ABC):
         if function.attr != "backward" or not _in_place.is_unknown_loss(function.value, owner):
             return owner
         loss = self.report.own_loss(owner, self.place(function, frame))
+        for value in (owner, *owner.terms) if isinstance(owner, Unknown) else ():
+            self.journal.store(value.members, AS_TENSOR, loss)  # by whatever name it is kept
         self.assign(function.value, loss, frame)
         return loss
 
@@ -251,9 +264,10 @@ class Expressions(ABC):
         return call
 
     def _binary(self, node: ast.BinOp, frame: Frame) -> Value:
-        return self.combine(
-            node.op, self.evaluate(node.left, frame), self.evaluate(node.right, frame), self.place(node, frame)
-        )
+        left, right = self.evaluate(node.left, frame), self.evaluate(node.right, frame)
+        if isinstance(node.op, ast.Mult):
+            left, right = _masks.factor(node.left, left, right), _masks.factor(node.right, right, left)
+        return self.combine(node.op, left, right, self.place(node, frame))
 
     def combine(self, op: ast.operator, left: Value, right: Value, place: Place) -> Value:
         """The value of a binary operation."""
@@ -321,8 +335,9 @@ class Expressions(ABC):
         result: Value = True
         for op, right_node in zip(node.ops, node.comparators):
             right = self.evaluate(right_node, frame)
-            result = self._compare(op, left, right)
+            result = _masks.compared(node, self._compare(op, left, right))
             if is_setting(left) or is_setting(right):
+                self.options.compared(left, right if isinstance(right, (list, tuple, dict)) else [right])
                 result = setting(result)
             if not isinstance(result, (bool, SettingFlag)) or not result:
                 return result
@@ -349,6 +364,7 @@ class Expressions(ABC):
 
     def _conditional(self, node: ast.IfExp, frame: Frame) -> Value:
         test = self.evaluate(node.test, frame)
+        self.options.compared(test, (True, False))
         known = self.truth(test)
         if known is not None:
             result = self.evaluate(node.body if known else node.orelse, frame)
@@ -370,8 +386,9 @@ class Expressions(ABC):
             return self.call(Bound(owner, method), Call([index], {}, place)) if method else Unknown()
         if isinstance(owner, Tensor) and isinstance(index, tuple):
             _by_hand.crossed(self.report, owner, index, place)
-        result = item_of(owner, index, place)
+        result = self.options.read(item_of(owner, index, place))
         if is_setting(index):
+            self.options.compared(index, owner if isinstance(owner, dict) and "__name__" not in owner else ())
             return doubtful(result)
         return _as(owner, result) if isinstance(result, str) else result
 
@@ -423,8 +440,8 @@ class Expressions(ABC):
         def store(inner: Frame) -> None:
             result.append(copied(result[1]) if alike and len(result) > 1 else self.evaluate(node.elt, inner))
 
-        self._generate(node.generators, frame, store)
-        return result
+        counted = self._generate(node.generators, frame, store)
+        return result if counted else Bounded(result)
 
     def _dict_comprehension(self, node: ast.DictComp, frame: Frame) -> Value:
         result: dict[Value, Value] = {}
@@ -436,18 +453,23 @@ class Expressions(ABC):
         self._generate(node.generators, frame, store)
         return result
 
-    def _generate(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[Frame], None]) -> None:
+    def _generate(self, generators: list[ast.comprehension], frame: Frame, body: Callable[[Frame], None]) -> bool:
+        """Follow the body for each element; whether it is known for how many."""
         if not generators:
             body(frame)
-            return
+            return True
         first, *others = generators
         inner = Frame(Scope(frame.scope), frame.module, frame.function, frame.owner)
-        for element in self.iterate(self.evaluate(first.iter, frame)):
+        given = self.evaluate(first.iter, frame)
+        counted = isinstance(self.length(given), int)
+        for element in self.iterate(given):
             self.assign(first.target, element, inner)
             passes = [self.truth(self.evaluate(test, inner)) for test in first.ifs]
+            counted = counted and None not in passes
             if False not in passes:
                 with self.perhaps() if None in passes else nullcontext():
-                    self._generate(others, inner, body)
+                    counted = self._generate(others, inner, body) and counted
+        return counted
 
     def _text(self, node: ast.JoinedStr, frame: Frame) -> Value:
         parts: list[str] = []

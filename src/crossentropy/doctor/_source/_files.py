@@ -16,6 +16,7 @@ from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
+from crossentropy.doctor._source._older import modern
 from crossentropy.doctor._source._values import Place
 
 LARGEST = 2_000_000
@@ -143,7 +144,7 @@ def read(path: Path, data: bytes) -> Source:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            tree = _parsed(text)
     except SyntaxError as error:
         where = "" if error.lineno is None else f", line {error.lineno}"
         raise Unreadable(f"not valid Python: {error.msg}{where}") from error
@@ -152,6 +153,16 @@ def read(path: Path, data: bytes) -> Source:
     except ValueError as error:
         raise Unreadable(f"not valid Python: {error}") from error
     return Source(path, shown(path), text, tree, cells)
+
+
+def _parsed(text: str) -> ast.Module:
+    try:
+        return ast.parse(text)
+    except SyntaxError as error:
+        try:
+            return ast.parse(modern(text))
+        except SyntaxError:
+            raise error from None
 
 
 def _decode(data: bytes) -> str:

@@ -6,7 +6,7 @@ import math
 
 from crossentropy.doctor._source._arithmetic import SMALLER, broadcast
 from crossentropy.doctor._source._indexing import as_tensor
-from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._report import MASKED, Report
 from crossentropy.doctor._source._values import Call, Padding, Tensor, Unknown, Value
 
 
@@ -20,6 +20,10 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
     """A tensor with some numbers replaced: labels that are filled in, and fills that are taken out."""
     if mask is not None and mask.kind == SMALLER and value == -math.inf:
         return x.to(masked=True)
+    if mask is not None and mask.masks and value in (0, 0.0) and x.reduction == "none" and x.parts:
+        return x.to(reduction=MASKED)
+    if mask is not None and mask.masks and (x.kind, value) in (("ones", 0), ("zeros", 1)):
+        return x.to(kind="binary", low=None, high=None, masks=True)
     if mask is not None and mask.kind == "identity":
         return filled_diagonal(x, value)
     if (isinstance(value, Tensor) and value.kind == "constant") or (isinstance(value, float) and x.kind == "logits"):
@@ -44,6 +48,9 @@ def filled(x: Tensor, mask: Tensor | None, value: Value) -> Tensor:
         fills = frozenset(fill for fill in fills if fill != mask.equals)
         if len(fills) < len(x.fills):
             return x.to(kind=kind, fills=fills | {value})
+    marked = frozenset(fill for fill in fills if fill < 0 and not isinstance(fill, Padding))
+    if mask is not None and value >= 0 and marked:  # a token takes the place of what no token is
+        return x.to(kind=kind, fills=(fills - marked) | {Padding(value)}, low=None, high=None)
     if value < 0 and not isinstance(value, Padding):  # padding may be among what is ignored now
         fills = frozenset(fill for fill in fills if not isinstance(fill, Padding))
     marks = isinstance(value, Padding) or value < 0 or value in (255,)

@@ -30,7 +30,10 @@ def changed(node: ast.Call, function: Value, call: Call) -> tuple[ast.expr, Valu
 
 def is_unknown_loss(node: ast.expr, value: Value) -> bool:
     """Whether an expression is a loss by its name, and of none of torch's losses, as far as is known."""
-    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    if isinstance(node, ast.Subscript):  # losses["all"] or outputs["loss"]
+        return is_unknown_loss(node.value, value) or is_unknown_loss(node.slice, value)
+    text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else text
     unknown = isinstance(value, Unknown) or (isinstance(value, Tensor) and not value.parts and value.graph is not False)
     return unknown and _LOSS.search(name) is not None
 

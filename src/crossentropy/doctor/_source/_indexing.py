@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from crossentropy.doctor._knowledge import _axes
-from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, minus, plus
-from crossentropy.doctor._source._values import Dim, Number, Place, Sequence, Shape, Tensor, Unknown, Value
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, DRAWN, INTEGER, Padding, minus, plus
+from crossentropy.doctor._source._values import Dim, Number, Output, Place, Sequence, Shape, Tensor, Unknown, Value
+
+
+def _entry(value: Unknown) -> Output | None:
+    """Of which call's output something unknown is an entry; of what is not called, if the entry has a name."""
+    owner = value.owner
+    key = None if owner is None else next((key for key, item in owner.members.items() if item is value), None)
+    if owner is None or not (isinstance(key, tuple) and len(key) == 1 and isinstance(key[0], (int, str))):
+        return None
+    whole = owner.members.get(AS_TENSOR)
+    if isinstance(whole, Tensor) and whole.caller is not None:
+        return replace(whole.caller, path=(*whole.caller.path, key[0]))
+    return Output(owner, 0, (), key, called=False) if isinstance(key[0], str) and not owner.foreign else None
 
 
 def as_tensor(value: Value) -> Tensor:
@@ -16,7 +29,9 @@ def as_tensor(value: Value) -> Tensor:
     if isinstance(value, Number):
         return value.tensor
     if isinstance(value, Unknown):
-        source = value.members.setdefault(AS_TENSOR, Tensor(source=Sequence()))
+        if AS_TENSOR not in value.members:
+            value.members[AS_TENSOR] = Tensor(source=Sequence(), caller=_entry(value))
+        source = value.members[AS_TENSOR]
         return source if isinstance(source, Tensor) else Tensor()
     if isinstance(value, bool):
         return Tensor(kind="binary", dtype="bool", shape=(), graph=False)
@@ -35,7 +50,20 @@ def read(x: Tensor) -> Unknown:
 
 
 def index(x: Tensor, key: Value, place: Place) -> Tensor:
-    """x[key]."""
+    """x[key]; what is cut out of what is cut out has that as its sequence, if not an older one."""
+    part = _part(x, key, place)
+    if part.fills and _is_column(key):
+        part = part.to(fills=frozenset(fill for fill in part.fills if not isinstance(fill, Padding)))
+    part = part.to(reduction="none") if part.reduction == "masked" else part
+    return part.to(source=Sequence()) if part.source is None and not part.graph else part
+
+
+def _is_column(key: Value) -> bool:
+    """Whether a position counted from the front is taken of all rows, where the padding of short ones is not yet."""
+    return isinstance(key, tuple) and len(key) == 2 and key[0] == slice(None) and type(key[1]) is int and key[1] >= 0
+
+
+def _part(x: Tensor, key: Value, place: Place) -> Tensor:
     keys: list[Value] = list(key) if isinstance(key, tuple) else [key]
     if x.shape is None:
         return _of_unknown_rank(x.to(diagonal=False), keys, place)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from crossentropy.doctor._source._journal import Journal
+from crossentropy.doctor._source._options import Options
 from crossentropy.doctor._source._report import Report
 from crossentropy.doctor._source._values import Call, Function, Instance, Layer, Module, Place, Value
 
@@ -20,6 +21,7 @@ class Interpreter(Protocol):
     """That are left."""
     depth: int
     """Of calls."""
+    options: Options
     endless: int
     """Loops within loops that are followed for fewer turns than they take, or may take."""
     uncounted: dict[int, list[Value]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from crossentropy.doctor._knowledge._facts import integer, is_integer
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, integer, is_integer
 from crossentropy.doctor._source._report import together
 from crossentropy.doctor._source._values import (
     Bound,
@@ -17,6 +17,7 @@ from crossentropy.doctor._source._values import (
     Layer,
     Maybe,
     Partial,
+    Sequence,
     Tensor,
     Unknown,
     Value,
@@ -39,13 +40,44 @@ def join(first: Value, second: Value) -> Value:
         return _join_rows(first, second)
     if type(first) is type(second) and (is_known(first) or isinstance(first, External)) and first == second:
         return first
+    if _is_same_dtype(first, second):
+        return first
     if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
         return {key: join(value, second[key]) for key, value in first.items()}
     if isinstance(first, Unknown) and first == second:
         return first
     if is_integer(first) and is_integer(second):
         return integer(first, second)
-    return choice([first, second])
+    joined = choice([first, second])
+    return _join_unknown(first, second) if isinstance(joined, Unknown) else joined
+
+
+def _join_unknown(first: Value, second: Value) -> Unknown:
+    """One of two values, with the attributes and items that both have."""
+    joined = Unknown.of(first, second)
+    one, other = _members(first), _members(second)
+    for name in [name for name in one if name in other]:
+        both = join(one[name], other[name])
+        new = isinstance(both, Tensor) and both.source is None  # as a tensor it is a sequence of its own
+        joined.members[name] = both.to(source=Sequence()) if new else both
+    return joined
+
+
+def _members(value: Value) -> dict[Value, Value]:
+    """Attributes and items, by the names that they have in something unknown."""
+    if isinstance(value, Layer):
+        return value.attributes | _members(tuple(value.items))
+    if isinstance(value, tuple):
+        return {(i,): item for i, item in enumerate(value) if not isinstance(item, Maybe)}
+    return value.members if isinstance(value, Unknown) else {AS_TENSOR: value} if isinstance(value, Tensor) else {}
+
+
+def _is_same_dtype(first: Value, second: Value) -> bool:
+    """Whether two types of tensors differ in their device only: torch.cuda.LongTensor and torch.LongTensor."""
+    if not (isinstance(first, External) and isinstance(second, External)):
+        return False
+    (one, _, last), (other, _, name) = first.name.rpartition("."), second.name.rpartition(".")
+    return last == name and last.endswith("Tensor") and {one, other} == {"torch", "torch.cuda"}
 
 
 def choice(values: Iterable[Value]) -> Value:
@@ -99,6 +131,8 @@ def _join_tensors(first: Tensor, second: Tensor) -> Tensor:
         same["made"] = first.made
     if first.offset != second.offset:  # of which 0, what a new tensor has, would be a claim
         same.pop("source", None)
+    if first.graph != second.graph:
+        same["cut"] = first.cut or second.cut
     same["parts"] = together(first.parts, second.parts)
     same["likely"] = first.likely or second.likely
     if first.shape is not None and second.shape is not None and len(first.shape) == len(second.shape):

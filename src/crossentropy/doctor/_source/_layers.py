@@ -8,21 +8,17 @@ from typing import TypeAlias
 from crossentropy.doctor._source import _losses, _operations, _shapes
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Layer, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Call, Layer, Tensor, Unknown, Value, length
 
 Application: TypeAlias = Callable[[Report, Layer, Tensor, Call], Value]
 
 
-def _size(value: Value) -> Value:
-    return value if isinstance(value, (int, Unknown)) and not isinstance(value, bool) else Unknown()
-
-
 def _linear(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-    return _operations.scores(x, _size(layer.call.get("out_features", 1)), call, -1)
+    return _operations.scores(x, length(layer.call.get("out_features", 1)), call, -1)
 
 
 def _bilinear(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-    return _operations.scores(x, _size(layer.call.get("out_features", 2)), call, -1)
+    return _operations.scores(x, length(layer.call.get("out_features", 2)), call, -1)
 
 
 def _window(size: Value, kernel: Value, stride: Value, padding: Value, dilation: Value) -> Value:
@@ -43,7 +39,7 @@ def _of_axis(value: Value, axis: int, default: Value) -> Value:
 
 def _convolution(axes: int, transposed: bool = False) -> Application:
     def run(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-        out, made = _size(layer.call.get("out_channels", 1)), layer.call
+        out, made = length(layer.call.get("out_channels", 1)), layer.call
         kernel, stride, padding = made.get("kernel_size", 2), made.get("stride", 3, 1), made.get("padding", 4, 0)
         dilation = made.get("dilation", 5, 1) if not transposed else 1
         if x.rank == axes + 1:  # one sample
@@ -99,7 +95,7 @@ def _adaptive(axes: int) -> Application:
 
 def adapted(x: Tensor, size: Value, axes: int) -> Tensor:
     """Adaptive pooling to a size."""
-    sizes = tuple(_size(_of_axis(size, i, Unknown())) for i in range(axes))
+    sizes = tuple(length(_of_axis(size, i, Unknown())) for i in range(axes))
     shape = None if x.shape is None else (*x.shape[: max(len(x.shape) - axes, 0)], *sizes)
     return x.plain(kind="logits" if x.kind == "logits" else "", made=x.made, shape=shape, source=None)
 
@@ -110,7 +106,7 @@ def _normalisation(report: Report, layer: Layer, x: Tensor, call: Call) -> Value
 
 def _recurrent(gates: int) -> Application:
     def run(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-        hidden = _size(layer.call.get("hidden_size", 1))
+        hidden = length(layer.call.get("hidden_size", 1))
         if layer.call.get("bidirectional", default=False) is True:
             hidden = hidden * 2 if isinstance(hidden, int) else Unknown()
         shape = None if x.shape is None else (*x.shape[:-1], hidden)
@@ -128,7 +124,7 @@ def _recurrent(gates: int) -> Application:
 
 def _cell(gates: int) -> Application:
     def run(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-        hidden = _size(layer.call.get("hidden_size", 1))
+        hidden = length(layer.call.get("hidden_size", 1))
         out = Tensor(shape=None if x.shape is None else (*x.shape[:-1], hidden), dtype="float", graph=True)
         return (out, out) if gates == 4 else out
 
@@ -136,12 +132,12 @@ def _cell(gates: int) -> Application:
 
 
 def _embedding(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
-    return _operations.embedded(x, _size(layer.call.get("embedding_dim", 1)), layer.call.get("padding_idx", 2))
+    return _operations.embedded(x, length(layer.call.get("embedding_dim", 1)), layer.call.get("padding_idx", 2))
 
 
 def _bag(report: Report, layer: Layer, x: Tensor, call: Call) -> Value:
     rows = x.shape[:1] if x.rank == 2 and x.shape else None
-    width = _size(layer.call.get("embedding_dim", 1))
+    width = length(layer.call.get("embedding_dim", 1))
     return Tensor(shape=None if rows is None else (*rows, width), dtype="float", graph=True)
 
 
@@ -225,7 +221,7 @@ _NORMS = ["BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "RMSNorm", "Syn
 
 LAYERS: dict[str, Application] = {
     "Linear": _linear, "LazyLinear": lambda r, layer, x, c: _operations.scores(x,
-    _size(layer.call.get("out_features", 0)), c, -1),
+    length(layer.call.get("out_features", 0)), c, -1),
     "Bilinear": _bilinear, "Embedding": _embedding, "EmbeddingBag": _bag, "Flatten": _flatten, "Unflatten": _unflatten,
     "Upsample": _upsample, "UpsamplingBilinear2d": _upsample, "UpsamplingNearest2d": _upsample, "Identity": _same,
     "LSTM": _recurrent(4), "GRU": _recurrent(3), "RNN": _recurrent(1), "LSTMCell": _cell(4), "GRUCell": _cell(3),

@@ -49,6 +49,8 @@ _ACTIVATIONS = {
 }  # fmt: skip
 BASES = ("AutoregressiveWrapper",)
 """Classes that programs inherit from, and of which the arguments matter."""
+_OVER_PROCESSES = ("horovod.allreduce", "horovod.allreduce_")
+"""Means of a tensor over processes, with its graph."""
 _STARS = ("timm", "segmentation_models_pytorch", "fastai", "skorch")
 
 
@@ -64,7 +66,10 @@ def make(run: Interpreter, name: str, call: Call) -> Value:
         return run.external(f"torch.nn.{criterion.like}", _settings(criterion, call))
     if key == "x_transformers.AutoregressiveWrapper":
         _padding(run, call)
-    return NotImplemented
+    if key.startswith("transformers.") and "Output" in key:
+        held = [value for value in call.kwargs.values() if value is not None]
+        return Layer(name, call, held, attributes=dict(call.kwargs))
+    return call.get("tensor", 0, NotImplemented) if key in _OVER_PROCESSES else NotImplemented
 
 
 def _settings(criterion: _Criterion, call: Call) -> Call:

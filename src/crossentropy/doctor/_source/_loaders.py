@@ -8,7 +8,6 @@ from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Bound,
-    Bounded,
     Call,
     Function,
     Instance,
@@ -19,6 +18,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
 )
 
 ITERABLE = ("DataLoader", "TensorDataset", "Subset", "ConcatDataset", "parameters")
@@ -51,10 +51,10 @@ def make(last: str, name: str, call: Call) -> Value:
 
 def length(run: Interpreter, dataset: Value) -> Value:
     """How many samples a dataset has."""
-    if isinstance(dataset, Bounded) or id(dataset) in run.uncounted:
+    if id(dataset) in run.uncounted:
         return Unknown()
     if isinstance(dataset, (list, tuple, dict, str, range)):
-        return len(dataset) if not any(isinstance(item, Maybe) for item in dataset) else Unknown()
+        return len(dataset) if is_counted(dataset) else Unknown()
     if isinstance(dataset, Tensor):
         return dataset.shape[0] if dataset.shape else Unknown()
     if isinstance(dataset, Layer):
@@ -77,7 +77,8 @@ def length(run: Interpreter, dataset: Value) -> Value:
 def _batch_count(run: Interpreter, loader: Layer) -> Value:
     size, samples = loader.attributes.get("batch_size"), length(run, loader.attributes.get("dataset"))
     if type(size) is int and size > 0 and isinstance(samples, int):
-        return samples // size if loader.call.get("drop_last", default=False) is True else -(-samples // size)
+        whole = loader.call.get("drop_last", default=False) is True
+        return (samples // size if whole else -(-samples // size)) or Unknown()  # who has a loader has batches
     return Unknown()
 
 

@@ -14,7 +14,7 @@ from crossentropy.doctor._source._arithmetic import DIVERGENCE
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._joins import LIKELY, doubtful
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Dim, Layer, Place, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Call, Dim, Instance, Layer, Place, Tensor, Unknown, Value
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ _LOSSES = (
 )
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""
+_ENTROPIES = (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits")
 FUNCTIONS = {loss.name: loss for loss in _LOSSES}
 CLASSES = {
     "CrossEntropyLoss": FUNCTIONS["cross_entropy"], "NLLLoss": FUNCTIONS["nll_loss"],
@@ -59,6 +60,8 @@ CLASSES = {
 
 _BASES = {"_Loss": _REDUCE, "_WeightedLoss": ("weight", *_REDUCE)}
 """The classes that torch's own criteria inherit from, and programs' too."""
+_SETTINGS = ("weight", "ignore_index", "reduction", "label_smoothing")
+"""What a criterion reads when it is called, and a program may set before."""
 BASES = frozenset(_BASES)
 RIGHT = {
     "log-probabilities": ("nll_loss", "kl_div"), "sigmoid": ("binary_cross_entropy",),
@@ -91,6 +94,15 @@ def base(layer: Layer) -> Layer:
     """The part of a criterion that torch's base class makes."""
     layer.attributes.update(_of_base(_named(_BASES[layer.kind], layer.call), layer.call))
     return layer
+
+
+def as_set(layer: Layer, instance: Instance) -> Layer:
+    """The part of a criterion that torch makes, with the settings that the object has been given since."""
+    settings = {name: instance.attributes[name] for name in _SETTINGS if name in instance.attributes}
+    if layer.kind not in CLASSES or not settings:
+        return layer
+    call = Call(layer.call.args, layer.call.kwargs | settings, layer.call.place, layer.call.open)
+    return Layer(layer.name, call, attributes=layer.attributes)
 
 
 def _of_base(arguments: dict[str, Value], call: Call) -> dict[str, Value]:
@@ -185,12 +197,12 @@ def examine_input(report: Report, case: LossCall, x: Tensor) -> None:
 def _result(report: Report, case: LossCall) -> Tensor:
     x, y = case.x, case.y
     graph = True if x.graph or y.graph else x.graph
-    if case.loss not in (*_OF_CLASSES, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
+    if case.loss not in _ENTROPIES:
         graph = None if y.graph is None and not graph else graph  # both arguments may be outputs of models
     rows = _rows(case)
     ignored = case.ignore_index
     uneven = isinstance(ignored, int) and ignored in y.fills and not y.picked and case.loss in _OF_CLASSES
-    part = report.part(case.place, rows, uneven)
+    part = report.part(case.place, rows, uneven, entropy=case.loss in _ENTROPIES)
     shape = None if case.reduction == "none" else ()
     if case.reduction == "none" and y.rank is not None:
         shape = y.shape

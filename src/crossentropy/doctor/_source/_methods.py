@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 from crossentropy.doctor._knowledge._facts import minus
 from crossentropy.doctor._knowledge._loss_call import LossCall
@@ -13,6 +14,7 @@ from crossentropy.doctor._source import (
     _libraries,
     _losses,
     _operations,
+    _options,
     _parts,
     _random,
     _records,
@@ -20,6 +22,7 @@ from crossentropy.doctor._source import (
     _shapes,
     _tables,
     _tokenizers,
+    _trainers,
 )
 from crossentropy.doctor._source._creation import CREATION, shape_of, share
 from crossentropy.doctor._source._indexing import as_tensor
@@ -43,7 +46,6 @@ from crossentropy.doctor._source._values import (
     as_settings,
     is_known,
     is_setting,
-    setting,
 )
 
 _ITSELF = (
@@ -194,6 +196,8 @@ def _of_unknown(run: Interpreter, owner: Unknown, name: str, arguments: Call) ->
     if name in ("size", "parameters", "keys", "items", "values"):
         return owner.member((name, *(a for a in arguments.args if is_known(a))))
     run.report.kept([value for value in arguments.args if isinstance(value, list)], arguments.place)
+    if name in ("mean", "sum"):
+        return Unknown.of(owner)
     return Unknown(owner=owner if owner.foreign else None)
 
 
@@ -282,14 +286,17 @@ def _of_super(run: Interpreter, owner: Super, name: str, arguments: Call) -> Val
     if name == "__init__":
         base = instance.cls.external()
         of_torch = base.startswith("torch.") and base != "torch.nn.Module"
-        if of_torch or base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES):
+        of_library = base.rpartition(".")[2] in ("DataLoader", *_libraries.BASES) or _trainers.known(base) is not None
+        if of_library and "*made" in instance.attributes:
+            arguments = replace(arguments, place=instance.attributes["*made"])
+        if of_torch or of_library:
             instance.attributes["*base"] = run.external(base, arguments)
         return None
     if name in ("forward", "__call__"):
         base, forward = instance.attributes.get("*base"), instance.cls.find("forward")
         if name == "__call__" and isinstance(forward, Function):
             return run.call_function(forward, arguments.before(instance))
-        return run.call(base, arguments) if isinstance(base, Layer) else Unknown()
+        return run.call(_losses.as_set(base, instance), arguments) if isinstance(base, Layer) else Unknown()
     return _of_object(run, instance, name, arguments)
 
 
@@ -365,6 +372,8 @@ def _of_layer(run: Interpreter, layer: Layer, name: str, arguments: Call) -> Val
         for key, value in _parts.entries(first):
             _parts.kept(run.journal, layer, key, value)
         return None
+    if layer.kind in _parts.CONTAINERS and name in ("pop", "popitem"):
+        return _parts.removed(run.journal, layer, -1 if first is None else first)
     if name in ("items", "named_children", "named_modules"):
         return _parts.pairs(layer)
     if name in ("values", "children", "modules"):
@@ -413,7 +422,8 @@ def _of_parser(run: Interpreter, parser: Layer, name: str, arguments: Call) -> V
         run.journal.store(parser.attributes, f"--{dest}", default)
         return Unknown()
     if name in ("parse_args", "parse_known_args"):
-        options = {key[2:]: setting(value) for key, value in parser.attributes.items() if key.startswith("--")}
+        defaults = {key[2:]: value for key, value in parser.attributes.items() if key.startswith("--")}
+        options = {name: _options.named(name, value) for name, value in defaults.items()}
         space = Layer("argparse.Namespace", arguments, attributes=options)
         return (space, []) if name == "parse_known_args" else space
     return parser if name.startswith("add_") else Unknown()

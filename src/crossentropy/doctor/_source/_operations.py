@@ -9,7 +9,7 @@ from typing import TypeAlias
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge import _operations as _table
 from crossentropy.doctor._knowledge._binding import bound
-from crossentropy.doctor._knowledge._facts import times
+from crossentropy.doctor._knowledge._facts import TO_NORMALISE, times
 from crossentropy.doctor._source import _arithmetic, _by_hand, _einsum, _fills, _reductions, _shapes
 from crossentropy.doctor._source._creation import CREATION, dtype_of
 from crossentropy.doctor._source._indexing import as_tensor, read
@@ -25,6 +25,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
 )
 
 Operation: TypeAlias = Callable[[Report, Tensor, Call], Value]
@@ -42,6 +43,8 @@ def log_softmax(report: Report, x: Tensor, call: Call) -> Tensor:
 
 def _normalised(x: Tensor, call: Call, kind: str) -> Tensor:
     dim = call.get("dim")
+    if x.caller is not None:
+        x.caller.function.members[TO_NORMALISE] = True
     if dim is None and not call.open:
         dim = (0 if x.rank in (1, 3) else 1) if x.rank is not None else None
     normal = dim if type(dim) is int else None
@@ -186,12 +189,23 @@ def to_dtype(x: Tensor, dtype: str) -> Tensor:
 
 
 def _to(report: Report, x: Tensor, call: Call) -> Tensor:
-    for value in (value for name, value in call.kwargs.items() if name != "input"):
+    for name, value in call.kwargs.items():
+        if name == "input":
+            continue
         if dtype := value.dtype if isinstance(value, Tensor) else dtype_of(value):
             return to_dtype(x, dtype)
         if isinstance(value, Layer) and value.kind == "parameters":
             return to_dtype(x, "float")
+        if name == "dtype" and isinstance(value, Unknown):
+            return x.to(dtype="")
     return x
+
+
+def _typed(report: Report, x: Tensor, call: Call) -> Tensor:
+    """A tensor of a dtype that may not be known."""
+    given = [value for name, value in call.kwargs.items() if name != "input"]
+    told = any(value.dtype if isinstance(value, Tensor) else dtype_of(value) for value in given)
+    return _to(report, x, call) if told or not given else x.to(dtype="")
 
 
 def detach(report: Report, x: Tensor, call: Call) -> Tensor:
@@ -203,7 +217,8 @@ def _leaf(report: Report, x: Tensor, call: Call) -> Tensor:
     on = call.get("mode", default=call.get("requires_grad", default=True))
     if x.parts and x.cut is not None:
         return x  # a loss does not get its graph back
-    return x.to(graph=True, own=not x.graph and x.cut is None) if on is True else x.to(graph=False)
+    cut = None if x.kind in ("normal", "uniform", "zeros", "ones", "constant") else x.cut  # no model has made these
+    return x.to(graph=True, own=not x.graph and cut is None, cut=cut) if on is True else x.to(graph=False)
 
 
 def _item(report: Report, x: Tensor, call: Call) -> Value:
@@ -418,7 +433,7 @@ _NAMED: dict[str, Operation] = {
     "lt": _compare(ast.Lt), "le": _compare(ast.LtE),
     **dict.fromkeys(("float", "double", "half", "bfloat16"), cast("float")), "bool": cast("bool"),
     **dict.fromkeys(("long", "int", "short", "byte"), cast("long")),
-    **dict.fromkeys(("to", "type", "type_as", "astype"), _to),
+    "to": _to, **dict.fromkeys(("type", "type_as", "astype"), _typed),
     "item": _item, "tolist": _listed,
     "argmax": _reductions.argmax, "max": _reductions.extreme, "min": _reductions.extreme, "mean": _reductions.mean,
     "amax": _reductions.amax,
@@ -471,7 +486,7 @@ def operate(report: Report, name: str, call: Call) -> Value:
         values = given.get("tensors", Unknown())
         rows = list(values) if isinstance(values, (list, tuple)) else [values]
         plain = [row.value if isinstance(row, Maybe) else row for row in rows]
-        counted = not any(isinstance(row, Maybe) for row in rows)
+        counted = not isinstance(values, (list, tuple)) or is_counted(values)
         return _shapes.joined(known, plain, given, counted)
     operation = OPERATIONS.get(known)
     if operation is None:

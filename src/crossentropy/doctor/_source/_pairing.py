@@ -24,6 +24,7 @@ from crossentropy.doctor._source._values import (
     Tensor,
     Unknown,
     Value,
+    is_counted,
 )
 
 MOST_FILES = 80
@@ -38,6 +39,7 @@ _OTHER_MODELS = re.compile(
     re.MULTILINE,
 )
 """Where models of other projects are used, which one it is cannot be told."""
+_NAMES_OF_LIBRARIES = ("logits", "out", "scores", "masks", "pred_logits", "last_hidden_state")
 _OWN_LOSS = re.compile(r"(?:^|_)(?:loss|criterion)|(?:Loss|Criterion)$")
 _DYNAMIC = re.compile(r"""import_module\((?:\s*f?["']([\w.]*))?""")
 
@@ -47,7 +49,7 @@ class Pairing:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._outputs: dict[tuple[int, int, tuple[str, ...]], Tensor | None] = {}
+        self._outputs: dict[tuple[int, int, tuple[str, ...], tuple[int | str, ...]], Tensor | None] = {}
 
     def run(self) -> None:
         """Examine each loss whose input has not been followed to its maker."""
@@ -98,9 +100,9 @@ class Pairing:
         if len(files) > MOST_FILES:
             return None
         modules = [module for file in sorted(files) if (module := self.project.module_quietly(file)) is not None]
-        if any(_OTHER_MODELS.search(module.source.text) or _own_losses(module) for module in modules):
+        if not _is_own_name(caller) and any(map(_may_be_others, modules)):
             return None
-        models = list(_models(modules, case))
+        models = list(_models(modules, case) if caller.called else _giving(modules, case, caller.path[0]))
         if not 0 < len(models) <= MOST_MODELS:
             return None
         outputs = [output for model in models for output in self._outputs_of(model, caller)]
@@ -111,7 +113,7 @@ class Pairing:
 
     def _outputs_of(self, model: Class | Function | Layer, caller: Output) -> list[Tensor]:
         """What a model makes: nothing for those that cannot be meant, as they hold another or are a loss."""
-        key = (id(model), caller.count, caller.names)
+        key = (id(model), caller.count, caller.names, caller.path)
         if key not in self._outputs:
             self._outputs[key] = self._follow(model, caller)
         output = self._outputs[key]
@@ -119,6 +121,8 @@ class Pairing:
 
     def _follow(self, model: Class | Function | Layer, caller: Output) -> Tensor | None:
         result = self.project.try_model(model, caller)
+        for key in caller.path:
+            result = _entry(result, key)
         if isinstance(result, Unknown):
             result = result.members.get(AS_TENSOR)
         if result is NotImplemented or (isinstance(result, Tensor) and (result.parts or result.caller is not None)):
@@ -133,6 +137,25 @@ class Pairing:
         shown = {self.project.modules[file].source.shown for file in files if file in self.project.modules}
         fitting = _losses.RIGHT.get(outputs[0].kind, ())
         return any(place.path in shown and loss in fitting for place, loss in report.open_losses)
+
+
+def _is_own_name(caller: Output) -> bool:
+    """Whether what is read is an entry by a name that none of the libraries' models gives one."""
+    return not caller.called and caller.path[0] not in _NAMES_OF_LIBRARIES
+
+
+def _may_be_others(module: Module) -> bool:
+    """Whether a module uses other projects' models, or has a loss of its own that outputs may be meant for."""
+    return _OTHER_MODELS.search(module.source.text) is not None or _own_losses(module)
+
+
+def _entry(outputs: Value, key: int | str) -> Value:
+    """An entry of what a model gives; NotImplemented where it has none of that name."""
+    if isinstance(outputs, dict):
+        return outputs.get(key, NotImplemented)
+    if isinstance(outputs, (tuple, list)) and isinstance(key, int) and is_counted(outputs):
+        return outputs[key] if -len(outputs) <= key < len(outputs) else NotImplemented
+    return Unknown()
 
 
 def _reached(starts: Iterable[str], following: Callable[[str], set[str]]) -> set[str]:
@@ -178,6 +201,14 @@ def _models(modules: list[Module], case: LossCall) -> Iterator[Class | Function 
         yield from (value for value in _own(module) if isinstance(value, Layer) and value.kind == "Sequential")
 
 
+def _giving(modules: list[Module], case: LossCall, key: int | str) -> Iterator[Class]:
+    """Models that write an entry of a name, of which one is likely what a loss reads it from."""
+    written = re.compile(rf"""["']{re.escape(str(key))}["']\s*(?::|\]\s*=(?!=))|\b{re.escape(str(key))}=""")
+    for value in (value for module in modules for value in _own(module)):
+        if isinstance(value, Class) and _is_model(value) and not _holds(value, case) and written.search(_text(value)):
+            yield value
+
+
 def _makes(function: Function) -> bool:
     """Whether a function puts layers together."""
     return "Sequential" in used_in(function.node)
@@ -190,6 +221,10 @@ def _own(module: Module) -> list[Value]:
 
 def _is_model(cls: Class) -> bool:
     return cls.external().rpartition(".")[2] in _BASES and isinstance(cls.find("forward"), Function)
+
+
+def _text(cls: Class) -> str:
+    return "\n".join(cls.module.source.lines[cls.node.lineno - 1 : cls.node.end_lineno])
 
 
 def _holds(cls: Class, case: LossCall) -> bool:

@@ -78,6 +78,18 @@ def stored(journal: Journal, layer: Layer, index: Value, value: Value) -> None:
         kept(journal, layer, index, value)
 
 
+def removed(journal: Journal, layer: Layer, index: Value) -> Value:
+    """A part is taken out of a container, and given; where it is not known which, nothing is known of the others."""
+    at = layer.names.index(index) if isinstance(index, str) and index in layer.names else index
+    items, names = journal.change(layer.items), journal.change(layer.names)
+    if type(at) is not int or not -len(items) <= at < len(items) or any(isinstance(item, Maybe) for item in items):
+        items[:], names[:] = [Unknown()], [Unknown()]
+        return items[0]
+    del names[at]
+    names[:] = names if layer.kind.endswith("Dict") else map(str, range(len(names)))
+    return items.pop(at)
+
+
 def frozen(result: Value) -> Value:
     """What a model makes whose parameters are not trained."""
     if isinstance(result, Tensor):

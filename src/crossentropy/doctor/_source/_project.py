@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from crossentropy.doctor._finding import Passed
+from crossentropy.doctor._source import _options
 from crossentropy.doctor._source._budget import Budget
 from crossentropy.doctor._source._calls import Calls
 from crossentropy.doctor._source._configurations import LARGEST
@@ -35,6 +36,8 @@ from crossentropy.doctor._source._values import (
 
 STEPS = 60_000
 """Expressions that are evaluated for one file."""
+WAY_STEPS = 20_000
+"""And again for each option that is not as its default has it."""
 SECONDS = 1.0
 """Processor time for one file, and again for its functions that nothing calls: the last resort, since it hangs on the
 machine what is found then."""
@@ -115,9 +118,22 @@ class Project(Calls):
         left_out = self.leading.left_out(path)
         if left_out:
             self._left_out[path] = left_out
-        self._followed(
-            Module(path, source, Scope()), [part for part in source.tree.body if part not in left_out], STEPS
-        )
+        body = [part for part in source.tree.body if part not in left_out]
+        with self.options.ways() as ways:
+            self._followed(Module(path, source, Scope()), body, STEPS)
+        for way in ways if self.budget.spare > 0 else ():
+            self._otherwise(self.modules[path], body, way)
+
+    def _otherwise(self, module: Module, body: list[ast.stmt], way: tuple[str, Value]) -> None:
+        """Follow a program again, with another option than the default."""
+        self.options.chosen, spent = way, self.budget.spent
+        with self.report.apart() as found:
+            self._followed(Module(module.name, module.source, Scope()), body, WAY_STEPS)
+        self.options.chosen, self.modules[module.name] = None, module
+        self.budget.spare -= self.budget.spent - spent
+        self.budget.spent = spent
+        for finding in filter(None, (_options.of_way(finding, way) for finding in found.values())):
+            self.report.keep(finding)
 
     def _followed(self, module: Module, body: list[ast.stmt], steps: int) -> None:
         self.modules[module.name] = module
@@ -323,5 +339,6 @@ def _made(project: Project, model: Class | Function | Layer, caller: Output) -> 
         instance = project.call(model, Call([], {}, place, open=True))
     if not isinstance(instance, (Instance, Layer)):
         return NotImplemented
-    arguments = Call([Unknown() for _ in range(caller.count)], {name: Unknown() for name in caller.names}, place)
+    given = {name: Unknown() for name in caller.names}
+    arguments = Call([Unknown() for _ in range(caller.count)], given, place, open=not caller.called)
     return project.call(instance, arguments)

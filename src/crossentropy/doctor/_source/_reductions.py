@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from crossentropy.doctor._source import _shapes
+from crossentropy.doctor._source import _masks, _shapes
 from crossentropy.doctor._source._arithmetic import CHOSEN, DIVERGENCE, RANKED, TERMS, WEIGHTED
 from crossentropy.doctor._source._indexing import as_tensor
-from crossentropy.doctor._source._report import Report
+from crossentropy.doctor._source._report import MASKED, Report
 from crossentropy.doctor._source._values import Call, Sequence, Tensor, Value
 
 
 def argmax(report: Report, x: Tensor, call: Call) -> Tensor:
     """The index of the largest entry."""
     axis = call.get("dim", 1, call.get("axis"))
+    _chosen(report, x, axis, call)
     less = _shapes.reduced(x, axis, call.get("keepdim", 2, False))
     size = x.size(axis) if type(axis) is int else None
     top = size - 1 if isinstance(size, int) else None
     return less.to(kind="indices", dtype="long", graph=False, cut=call.place if x.graph else x.cut, made=call.place,
                    low=0 if top is not None else None, high=top, axis=None, count=None, source=Sequence(),
                    logs=None)  # fmt: skip
+
+
+def _chosen(report: Report, x: Tensor, axis: Value, call: Call) -> None:
+    """The class of each row is chosen by a softmax over the rows, which makes those of one class comparable only."""
+    over_rows = x.kind == "probabilities" and x.rank == 2 and (x.normal, x.axis) == (-2, -1)
+    if over_rows and axis in (1, -1):
+        report.wrong_dim(x, -1, call.place, "likely")
 
 
 def reduce(report: Report, x: Tensor, call: Call) -> Value:
@@ -86,7 +94,10 @@ def mean(report: Report, x: Tensor, call: Call) -> Value:
         if x.kind == DIVERGENCE and _takes_classes(x, axis):
             report.mean_of_classes(x, call.place)
         reduction = "mean" if x.reduction == "none" and axis is None else x.reduction
-        return _shapes.reduced(x, axis, keep, made=x.made, kind=_reduced_kind(x, axis), reduction=reduction)
+        made = x.made
+        if reduction == MASKED:
+            made, reduction = call.place, _masks.averaged(report, x, axis, call.place)
+        return _shapes.reduced(x, axis, keep, made=made, kind=_reduced_kind(x, axis), reduction=reduction)
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.kind == "logits":
         return result.to(kind="logits")
@@ -96,7 +107,7 @@ def mean(report: Report, x: Tensor, call: Call) -> Value:
 
 def _reduced_kind(loss: Tensor, axis: Value) -> str:
     """Of a sum or mean: the terms of a divergence are a loss when those of all classes are together."""
-    return "loss" if loss.kind == DIVERGENCE and _takes_classes(loss, axis) else loss.kind
+    return "loss" if loss.kind == DIVERGENCE and (loss.normal is None or _takes_classes(loss, axis)) else loss.kind
 
 
 def _takes_classes(x: Tensor, axis: Value) -> bool:
@@ -116,7 +127,9 @@ def total(report: Report, x: Tensor, call: Call) -> Value:
     keep = call.get("keepdim", 2, call.get("keepdims", default=False))
     result = _shapes.reduced(x, axis, keep, made=x.made)
     if x.parts:
-        return result.to(kind=_reduced_kind(x, axis), reduction="sum" if x.reduction == "none" else x.reduction)
+        return result.to(
+            kind=_reduced_kind(x, axis), reduction="sum" if x.reduction in ("none", MASKED) else x.reduction
+        )
     if x.kind == TERMS:
         _by_hand(report, x, axis, call)
         report.summed(x, call.place)

@@ -11,13 +11,18 @@ from collections.abc import Callable, Iterator
 
 _TORCH = re.compile(rb"torch|crossentropy|lightning|transformers|backward\(")
 _CALLED = r"cross_entropy|CrossEntropy|nll_loss|NLLLoss|BCE|kl_div|KLDiv|mse_loss|MSELoss|[Cc]riterion|\.backward\("
-_FILLS = r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)"""
-"""Calls of tokenizers that fill rows up, which may become labels."""
-_LOSSES = rf"{_CALLED}|[Ll]oss\w*\(|training_step|{_FILLS}"
+_FILLS = (
+    r"""\b(?:padding=(?:True|padding\b|["'](?:max_length|longest))|pad_to_max_length=)"""
+    r"""|["']labels["']\s*(?::|\]\s*=[^=])"""
+)
+"""Calls of tokenizers that fill rows up, which may become labels, and labels for models that compute their loss."""
+_GIVEN = r"\btrain_dataset\s*="
+"""What trainers of models that compute their loss are given."""
+_LOSSES = rf"{_CALLED}|{_GIVEN}|[Ll]oss\w*\(|training_step|{_FILLS}"
 _IN_TEXT = re.compile(_LOSSES)
 _IN_BYTES = re.compile(_LOSSES.encode())
 _WORDS = r"[Ll]oss|LOSS|[Cc]riterion|backward|CrossEntropy|cross_entropy|NLL|nll|BCE|bce|kl_div|KLDiv|training_step"
-LOSS = re.compile(_WORDS)
+LOSS = re.compile(f"{_WORDS}|{_GIVEN}")
 """Words of programs that compute a loss, or write one by hand."""
 _LOSS_IN_BYTES = re.compile(f"{_WORDS}|{_FILLS}".encode())
 _IMPORT = re.compile(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
@@ -10,6 +11,7 @@ from crossentropy.doctor._source._description import Undescribed, noted
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Choice,
     Class,
@@ -100,7 +102,7 @@ class Renewal:
 
     def _part(self, value: Part) -> Part:
         number = value.number + (self._shift if value.number > self._first else 0)
-        return Part(value.place, number, self(value.rows), value.uneven)
+        return Part(value.place, number, self(value.rows), value.uneven, value.entropy)
 
     def _tensor(self, value: Tensor) -> Tensor:
         facts = {name: getattr(value, name) for name in _FACTS}
@@ -116,7 +118,7 @@ class Renewal:
         return value if not any(isinstance(item, Part) for item in value) else frozenset(map(self, value))
 
     def _list(self, value: list[Value]) -> list[Value]:
-        new = self._made[id(value)] = list[Value]()
+        new = self._made[id(value)] = type(value)()
         new += self.all(value)
         return new
 
@@ -140,7 +142,7 @@ class Renewal:
         return Call(self.all(value.args), self.entries(value.kwargs), value.place, value.open)
 
     def _output(self, value: Output) -> Output:
-        return Output(self(value.function), value.count, value.names)
+        return replace(value, function=self(value.function))
 
     def _function(self, value: Function) -> Function:
         if value.scope is not value.module.scope and value.owner is None:  # it may read what the call has made
@@ -150,7 +152,7 @@ class Renewal:
 
 _KINDS: dict[type, Callable[[Renewal, Value], Value]] = {
     Unknown: Renewal._unknown, Sequence: Renewal._sequence, Part: Renewal._part, Tensor: Renewal._tensor,
-    tuple: Renewal._tuple, frozenset: Renewal._set, list: Renewal._list, dict: Renewal._dict,
+    tuple: Renewal._tuple, frozenset: Renewal._set, list: Renewal._list, Bounded: Renewal._list, dict: Renewal._dict,
     Instance: Renewal._instance, Layer: Renewal._layer, Output: Renewal._output, Function: Renewal._function,
     Number: lambda to, value: Number(to(value.tensor), value.place),
     Bound: lambda to, value: Bound(to(value.owner), value.method),

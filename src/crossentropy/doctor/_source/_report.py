@@ -11,12 +11,17 @@ from typing import TypeAlias
 
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor._knowledge import _composed
+from crossentropy.doctor._knowledge._facts import AS_TENSOR, times
 from crossentropy.doctor._knowledge._loss_call import Found, LossCall, at
-from crossentropy.doctor._source._values import Part, Place, Tensor, Value, Written
+from crossentropy.doctor._source._values import Part, Place, Tensor, Unknown, Value, Written
 from crossentropy.doctor.rules import RULES, Confidence
 
 MOST_PARTS = 64
 """Losses of which a loss is known to consist; and elements of a container that are looked at."""
+MASKED = "masked"
+"""The reduction of a loss with a number for each position, which is 0 at padding;"""
+DILUTED = "diluted"
+"""and of its mean over all of them."""
 MOST_KEPT = 8
 """Losses that are remembered as kept at one place."""
 
@@ -59,6 +64,8 @@ class Report:
         self.seen: set[Place] = set()
         """Where the inputs and targets of the others were made."""
         self._kept: dict[Place, list[frozenset[Part]]] = {}
+        self._open: dict[Place, list[Value]] = {}
+        """What was kept last at a place, where it may turn out to be a loss, as its gradient is taken later."""
         self._sums: dict[Place, Place] = {}
         """Where sums of losses are kept, and where they were added up."""
         self._added: dict[Place, Place] = {}
@@ -77,7 +84,7 @@ class Report:
             confidence = "info"
         if confidence == "likely":
             message += self.aside
-        self._keep_finding(
+        self.keep(
             Finding(
                 place.path, place.line, place.column, rule, confidence, message, RULES[rule].remedy, place.cell, cause
             )
@@ -87,7 +94,8 @@ class Report:
         """Add what a check has found, at its own place or the one that was checked."""
         self.add(found.rule, found.place or place, found.message, found.confidence, cause=found.cause)
 
-    def _keep_finding(self, finding: Finding) -> None:
+    def keep(self, finding: Finding) -> None:
+        """Keep a finding, unless one like it is kept that is as certain."""
         findings = self.findings if self._apart is None else self._apart
         cause = None if finding.cause is None else (finding.cause.path, finding.cause.line)
         key = (finding.path, finding.cell, finding.line, finding.rule, cause)
@@ -140,9 +148,9 @@ class Report:
         """What is found on all of several ways, and what of the rest is worth being called likely."""
         for key, finding in (item for way in ways for item in way.items()):
             if all(key in way for way in ways):
-                self._keep_finding(finding)
+                self.keep(finding)
             elif is_likely(finding):
-                self._keep_finding(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
+                self.keep(replace(finding, confidence="likely" if finding.confidence == "certain" else "info"))
 
     def examined(self, case: LossCall) -> None:
         """A loss is computed: what its input is, is known now, perhaps later, or never."""
@@ -154,10 +162,10 @@ class Report:
             if case.x.caller is not None:
                 self.unpaired.append(case)
 
-    def part(self, place: Place, rows: Value, uneven: bool) -> Part:
+    def part(self, place: Place, rows: Value, uneven: bool, entropy: bool = False) -> Part:
         """A loss that is computed."""
         self.number += 1
-        return Part(place, self.number, rows, uneven)
+        return Part(place, self.number, rows, uneven, entropy)
 
     def own_loss(self, value: Value, place: Place) -> Tensor:
         """A loss that is known as one by having its gradient taken here."""
@@ -170,29 +178,49 @@ class Report:
         if factor.reduction in ("mean", "sum"):
             self.tell(_composed.focal(factor.reduction, parts=factor.parts), place)
 
+    def modulated(self, loss: Tensor, factor: Tensor, place: Place) -> None:
+        """A loss is multiplied by numbers that are computed: one for each of its rows, where it is one for all."""
+        rows = {part.rows for part in loss.parts} - {None, 1}
+        each = bool(factor.shape) and not rows.isdisjoint((factor.size(0), times(factor.shape or ())))
+        if loss.reduction in ("mean", "sum") and loss.shape == () and each:
+            self.tell(_composed.modulated(loss.reduction, loss.parts), place)
+
     def mean_of_classes(self, terms: Tensor, place: Place) -> None:
         """A mean over the terms of a divergence."""
-        confidence = "likely" if terms.likely else "certain"
-        self.tell(_composed.mean_of_classes(at(terms), terms.count, confidence), place)
+        confidence, axis = "likely" if terms.likely else "certain", -1 if terms.normal is None else terms.normal
+        self.tell(_composed.mean_of_classes(at(terms), terms.count, axis, confidence), place)
 
     def wrong_dim(self, scores: Tensor, axis: int, place: Place, confidence: Confidence = "certain") -> None:
-        """A cross entropy written by hand, that reads log-probabilities along another axis than they are of."""
+        """A cross entropy by hand, or a choice of classes, that reads along another axis than a softmax is of."""
+        softmax = "softmax" if scores.kind == "probabilities" else "log_softmax"
         self.add(
             "softmax-wrong-dim",
             place,
-            f"log_softmax{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
+            f"{softmax}{at(scores)} is taken over axis {scores.normal}, and the classes are read along axis {axis} "
             "here: rows are not normalised",
             "likely" if scores.likely else confidence,
+            scores.made,
         )
 
     def summed(self, terms: Tensor, place: Place) -> None:
         """The terms of a cross entropy written by hand; whether it is differentiated may not be known."""
         if terms.logs is not None and terms.graph is None:
             self.tell(_composed.log_of_softmax(f"in the cross entropy of {place}", "likely"), terms.logs)
+        if terms.mixed is not None:
+            self.tell(_composed.mixed(f"the cross entropy of {place}", terms.mixed, "likely"), terms.mixed)
 
     def multiplied(self, mean: Tensor) -> None:
         """A mean of kl_div over all entries is multiplied by the number of classes: the divergence that was meant."""
-        lines = {(part.place.path, part.place.cell, part.place.line, "kl-div-reduction") for part in mean.parts}
+        self._withdraw("kl-div-reduction", (part.place for part in mean.parts))
+
+    def undiluted(self, mean: Tensor) -> None:
+        """A mean over all positions is divided, by what may be the share of those that count."""
+        if mean.made is not None:
+            self._withdraw("padding-not-ignored", [mean.made])
+
+    def _withdraw(self, rule: str, places: Iterable[Place]) -> None:
+        """What was found turns out to be meant."""
+        lines = {(place.path, place.cell, place.line, rule) for place in places}
         for findings in (self.findings, self._apart or {}):
             for key in [key for key in findings if key[:4] in lines]:
                 del findings[key]
@@ -207,14 +235,21 @@ class Report:
 
     def kept(self, values: Iterable[Value], place: Place) -> None:
         """Losses were put into a container, whose values these are, the last first."""
-        last = islice(chain.from_iterable(map(_held, values)), MOST_PARTS)
-        tensors = [value for value in last if isinstance(value, Tensor) and _has_graph(value) and value.parts]
+        last = list(islice(chain.from_iterable(map(_held, values)), MOST_PARTS))
+        if not self.silent and last and isinstance(last[0], Unknown):
+            self._open[place] = last[:2]
+        tensors = [tensor for tensor in map(_seen_as_tensor, last) if _has_graph(tensor) and tensor.parts]
         parts = frozenset(part for tensor in tensors for part in tensor.parts)
         if not self.silent and len(tensors) > 1 and _repeated(parts):
             self._keep(place, parts)
             total = next((part for tensor in tensors if _repeated(tensor.parts) for part in tensor.parts), None)
             if total is not None and total.place in self._added:
                 self._sums.setdefault(place, self._added[total.place])
+
+    def keeps(self, values: Iterable[Value]) -> bool:
+        """Whether these losses are kept somewhere already."""
+        parts = frozenset(part for value in values if isinstance(value, Tensor) for part in value.parts)
+        return bool(parts) and any(parts <= last for several in self._kept.values() for last in several[-1:])
 
     def _keep(self, place: Place, parts: frozenset[Part]) -> None:
         self.events += 1
@@ -232,7 +267,9 @@ class Report:
         if loss.logs is not None:
             self.tell(_composed.log_of_softmax(f"in the loss of {place}"), loss.logs)
         for cut in loss.idle if loss.graph is not False else ():
-            self.tell(_composed.idle_term(f" of {place}", "certain" if loss.graph else "likely"), cut)
+            self.tell(
+                _composed.idle_term(f" of {place}", "certain" if loss.graph and not loss.likely else "likely"), cut
+            )
         if loss.cut is not None and loss.graph is False:
             self.add(
                 "detached-loss",
@@ -267,6 +304,9 @@ class Report:
 
     def finish(self) -> None:
         """What the whole program says about losses that were kept."""
+        for place, values in self._open.items():
+            if place not in self._kept:
+                self.kept(values, place)
         for place, parts in ((place, parts) for place, several in self._kept.items() for parts in several):
             stepped = [part for part in parts if any(_at_once(part, parts, *done) for done in self._backward)]
             together = any(_repeated(done & parts) for done, _ in self._backward)
@@ -276,9 +316,18 @@ class Report:
 
 def _held(value: Value) -> Iterable[Value]:
     """What a value holds that is put into a container: the entries of a dictionary or a tuple."""
+    if isinstance(value, Unknown):
+        entries = (item for key, item in value.members.items() if isinstance(key, tuple) and key != AS_TENSOR)
+        return (value, *entries)
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, tuple) else (value,)
+
+
+def _seen_as_tensor(value: Value) -> Tensor:
+    """A tensor, or what something unknown is as one."""
+    known = value.members.get(AS_TENSOR) if isinstance(value, Unknown) else value
+    return known if isinstance(known, Tensor) else Tensor()
 
 
 def _has_graph(loss: Tensor) -> bool:

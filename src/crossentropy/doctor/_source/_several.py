@@ -94,7 +94,9 @@ def _is_likely(finding: Finding, several: Choice, arguments: Call) -> bool:
     losses = {_loss_of(option) for option in several.options}
     if finding.rule == "softmax-before-bce" and "cross_entropy" in losses:
         return False  # where a binary loss is the other choice, there are two classes: then both are the same
-    return not x.likely and losses.isdisjoint(_losses.RIGHT.get(x.kind, ()))
+    by_classes = x.count != 1 and losses == {"binary_cross_entropy", "cross_entropy"}  # a sigmoid fits two, never more
+    fits_none = losses.isdisjoint(_losses.RIGHT.get(x.kind, ()))
+    return not x.likely and (fits_none or (by_classes and finding.rule == "sigmoid-before-cross-entropy"))
 
 
 def _loss_of(option: Value) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from crossentropy.doctor._knowledge import _axes
 from crossentropy.doctor._knowledge._facts import times
 from crossentropy.doctor._source._indexing import as_tensor, beyond
-from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Dim, Place, Sequence, Shape, Tensor, Unknown, Value, length
 
 
 def dims(values: list[Value]) -> list[Value]:
@@ -20,19 +20,23 @@ def dims(values: list[Value]) -> list[Value]:
 
 def _lengths(values: Value) -> list[Dim]:
     given = values if isinstance(values, (list, tuple)) else [values]
-    return [value if isinstance(value, (int, Unknown)) else Unknown() for value in given]
+    return list(map(length, given))
 
 
 def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None = None) -> Tensor:
     """A tensor after an operation that moves its numbers; `given` are the arguments by torch's names."""
     if x.shape is None:
         return _of_unknown_rank(x, name, given)
+    if name == "squeeze" and given.get("dim") is None and any(isinstance(size, Unknown) for size in x.shape[1:]):
+        return _squeezed(x)
     sizes = _lengths(given["size"]) if "size" in given and name in _WITH_SIZES else []
     shape = _with_classes(x, x.shape, sizes) if name in _VIEWS else x.shape
     result = _axes.moved(name, shape, {**given, "size": sizes} if sizes else given)
     if result is None:
         return lost(x)
     new = _laid_out(x, result)
+    if name in _VIEWS and x.axis is None and not x.kind and _gathers(x.shape, sizes):
+        return new.to(mixed=place, likely=True)
     if name not in _VIEWS or x.axis is None:
         return new
     new = beyond(x, new)
@@ -43,6 +47,11 @@ def moved(x: Tensor, name: str, given: Mapping[str, Value], place: Place | None 
     return _mixed(x, new, place)
 
 
+def _gathers(shape: Shape, new: list[Dim]) -> bool:
+    """Whether rows become as long as axis 1 is, which others follow: (N, C, H, W) as (−1, C)."""
+    return len(shape) > 2 == len(new) and isinstance(new[1], Unknown) and new[1] == shape[1] not in (*shape[2:],)
+
+
 _VIEWS = ("view", "reshape", "view_as", "reshape_as", "flatten", "ravel", "unflatten")
 _WITH_SIZES = ("view", "reshape", "view_as", "reshape_as", "expand", "expand_as")
 
@@ -50,6 +59,13 @@ _WITH_SIZES = ("view", "reshape", "view_as", "reshape_as", "expand", "expand_as"
 def lost(x: Tensor) -> Tensor:
     """The numbers of a tensor in a shape that is not known."""
     return x.to(shape=None, axis=None, normal=None, total=None)
+
+
+def _squeezed(x: Tensor) -> Tensor:
+    """Without the axes of size 1, of which some may be: those beside the samples whose size is not known."""
+    last = isinstance(size := x.size(-1), int) and size != 1
+    axis, normal = (-1 if last and at == -1 else None for at in (x.axis, x.normal))
+    return lost(x).to(axis=axis, normal=normal)
 
 
 def _laid_out(x: Tensor, result: _axes.Moved) -> Tensor:
@@ -90,12 +106,12 @@ def _mixed(x: Tensor, new: Tensor, place: Place | None) -> Tensor:
     if x.shape is None or x.axis is None or not new.shape:
         return new
     count, reads = x.shape[x.axis], 1 if len(new.shape) > 1 else 0
-    if new.shape[reads] == count and isinstance(count, int) and count > 1:
+    if new.shape[reads] == count and count != 1:
         return _mixing(x, new, place, reads - len(new.shape), count)
     return new
 
 
-def _mixing(x: Tensor, new: Tensor, place: Place | None, axis: int, count: int) -> Tensor:
+def _mixing(x: Tensor, new: Tensor, place: Place | None, axis: int, count: Dim) -> Tensor:
     sure = x.axis == -1 or all(isinstance(size, int) for size in (x.shape or ())[x.axis :])
     return new.to(mixed=place, axis=axis, count=count, likely=x.likely or not sure)
 
@@ -111,7 +127,8 @@ def _view_of_unknown_rank(x: Tensor, given: Mapping[str, Value]) -> Tensor:
     last = new[-1] if len(new) > 1 else None
     keeps = last is not None and (x.count is None or last == x.count)
     axis = -1 if keeps and x.axis in (None, -1) and x.kind not in ("indices", "") else None
-    return x.to(shape=new, axis=axis, count=last if axis else x.count, normal=None, total=None)
+    normal = -1 if axis == x.axis == x.normal == -1 else None
+    return x.to(shape=new, axis=axis, count=last if axis else x.count, normal=normal, total=None)
 
 
 def _flatten_of_unknown_rank(x: Tensor, given: Mapping[str, Value]) -> Tensor:

@@ -9,14 +9,19 @@ from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from itertools import chain
 
-from crossentropy.doctor._source import _assignment, _parts
+from crossentropy.doctor._finding import Finding
+from crossentropy.doctor._knowledge._facts import AS_TENSOR
+from crossentropy.doctor._source import _assignment, _masks, _parts, _steps
 from crossentropy.doctor._source._elements import named
 from crossentropy.doctor._source._expressions import Exhausted, Expressions, Frame, Refused
-from crossentropy.doctor._source._joins import doubtful
+from crossentropy.doctor._source._indexing import as_tensor
+from crossentropy.doctor._source._joins import doubtful, join
+from crossentropy.doctor._source._losses import NAMES
 from crossentropy.doctor._source._names import used_in
 from crossentropy.doctor._source._summaries import Summaries
 from crossentropy.doctor._source._values import (
     Bound,
+    Bounded,
     Call,
     Class,
     External,
@@ -37,10 +42,16 @@ SWITCHES = ("torch.no_grad", "torch.inference_mode", "torch.autograd.no_grad", "
 """Context managers and decorators that switch gradients off."""
 
 
+MOST_MIXED = 16
+"""Elements of a list of which any may be replaced."""
 MOST_LOOPS = 4
 """Loops within loops that are followed for more than one turn."""
 DECORATOR_STEPS = 100
 """Expressions that are evaluated for one decorator."""
+
+
+_OF_LOSSES = frozenset(["exp", *NAMES])
+"""Names in what computes a loss, or the factor of a focal one."""
 
 
 class Flow(enum.Enum):
@@ -56,6 +67,14 @@ class Flow(enum.Enum):
 def _is_refused(node: ast.stmt) -> bool:
     """Whether a statement is `assert False`."""
     return isinstance(node, ast.Assert) and isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def _is_within(finding: Finding, body: list[ast.stmt], path: str) -> bool:
+    """Whether some statements have all that makes a finding, so that it is one whatever else is chosen."""
+    lines = range(body[0].lineno, (body[-1].end_lineno or body[-1].lineno) + 1)
+    places = [] if finding.cause is None else [finding.place, finding.cause]
+    whole = bool(places) and all(place.path == path and place.line in lines for place in places)
+    return whole or finding.rule == "focal-on-reduced-loss"
 
 
 def _caught(handlers: list[ast.ExceptHandler]) -> frozenset[str]:
@@ -108,12 +127,21 @@ class Statements(Expressions):
 
     def run(self, body: list[ast.stmt], frame: Frame) -> Flow:
         """Execute statements up to the first that leaves."""
-        for node in body:
+        for i, node in enumerate(body):
             statement = self._statements.get(type(node))
             flow = None if statement is None else statement(node, frame)
             if flow is not None and flow is not Flow.NEXT:
+                if flow is Flow.LEAVE and isinstance(node, ast.If):
+                    self._passed_over(body[i + 1 :], frame)
                 return flow
         return Flow.NEXT
+
+    def _passed_over(self, body: list[ast.stmt], frame: Frame) -> None:
+        """What options are compared with where a default leads elsewhere."""
+        for node in body:
+            if isinstance(node, ast.If) and _is_plain(node.test):
+                self.evaluate(node.test, frame)
+                self._passed_over(node.orelse, frame)
 
     # --- bindings -----------------------------------------------------------------------------------------------------
 
@@ -148,12 +176,20 @@ class Statements(Expressions):
 
     def _several(self, value: Value, count: int) -> list[Value]:
         if isinstance(value, Unknown):
-            return [value.member((i,)) for i in range(count)]
+            sizes = [value.member((i,)) for i in range(count)]
+            self._told_shape(value, sizes)
+            return sizes
         if isinstance(value, Tensor):
-            return [_assignment.row(value) for _ in range(count)]
+            return _assignment.unpacked(value, count)
         if isinstance(value, (list, tuple, range, dict, str)):
             return list(value)
         return list(self.iterate(value))
+
+    def _told_shape(self, value: Unknown, sizes: list[Value]) -> None:
+        """A shape that is taken apart says how many axes something has."""
+        owner = value.owner
+        if owner is not None and any(owner.members.get(key) is value for key in ("shape", ("size",))):
+            self.journal.store(owner.members, AS_TENSOR, as_tensor(owner).to(shape=tuple(sizes)))
 
     def set_attribute(self, owner: Value, name: str, value: Value) -> None:
         """owner.name = value."""
@@ -183,6 +219,8 @@ class Statements(Expressions):
             rows = self.journal.change(owner)
             if type(index) is int and -len(rows) <= index < len(rows):
                 rows[index] = value
+            elif isinstance(index, Unknown) and len(rows) <= MOST_MIXED:
+                rows[:] = [join(row, value) for row in rows]
         elif isinstance(owner, Tensor):
             self.assign(target.value, _assignment.stored(owner, index, value, self.place(target, frame)), frame)
         elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
@@ -212,17 +250,23 @@ class Statements(Expressions):
             self.journal.change(left).extend(items)
             self.report.kept(reversed(left), place)
             return
-        self.assign(node.target, self.combine(node.op, left, right, place), frame)
+        right = _masks.factor(node.value, right, left) if isinstance(node.op, ast.Mult) else right
+        with self.report.silence() if _steps.is_of_one_step(node) else nullcontext():
+            value = self.combine(node.op, left, right, place)
+        self.assign(node.target, value, frame)
 
     # --- branches and loops -------------------------------------------------------------------------------------------
 
     def _if(self, node: ast.If, frame: Frame) -> Flow:
         test = self.evaluate(node.test, frame)
+        self.options.compared(test, (True, False))
         known = self.truth(test)
         if known is not None and not self._leads_nowhere(node, test, frame):
             body, other = (node.body, node.orelse) if known else (node.orelse, node.body)
             if not is_setting(test):
                 return self.run(body, frame)
+            if known:
+                self._passed_over(node.orelse, frame)
             self._beside(other, frame)
             return self._by_default(body, frame)
         return self._both(lambda: self.run(node.body, frame), lambda: self.run(node.orelse, frame))
@@ -245,14 +289,14 @@ class Statements(Expressions):
 
     def _beside(self, body: list[ast.stmt], frame: Frame) -> None:
         """The way that a default does not lead: what is wrong with it whatever else is chosen is told, as likely."""
-        if not any("exp" in used_in(part) for part in body):
+        if not any(used_in(part) & _OF_LOSSES for part in body):
             return
         given = len(frame.returns)
         with self.report.apart() as found, self.perhaps():
             self.journal.aside(lambda: self.run(body, frame))
         del frame.returns[given:]
         if self.report.listens:
-            self.report.several([{}, found], lambda finding: finding.rule == "focal-on-reduced-loss")
+            self.report.several([{}, found], lambda finding: _is_within(finding, body, frame.module.source.shown))
 
     def _both(self, first: Callable[[], Flow], second: Callable[[], Flow]) -> Flow:
         """Two ways; those that go on are joined."""
@@ -309,9 +353,11 @@ class Statements(Expressions):
 
     def _for(self, node: ast.For | ast.AsyncFor, frame: Frame) -> Flow:
         given = self.evaluate(node.iter, frame)
-        rows = list(self.iterate(given))
+        rows = list(self.iterate(given)) or ([Maybe(Unknown())] if isinstance(given, list) else [])
         elements = _assignment.some(rows, self._turns(node))
-        cut = len(elements) < len(rows) or not isinstance(given, (list, tuple, dict, range, str))
+        counted = isinstance(given, (list, tuple, dict, range, str)) and not isinstance(given, Bounded)
+        cut = len(elements) < len(rows) or not counted
+        _steps.mark(node)
         self.loops += 1
         self.endless += cut
         flow = Flow.NEXT
@@ -351,6 +397,7 @@ class Statements(Expressions):
         return 2 if self.loops < MOST_LOOPS else 1
 
     def _while(self, node: ast.While, frame: Frame) -> Flow:
+        _steps.mark(node)
         self.loops += 1
         self.endless += 1
         flow = Flow.NEXT
@@ -441,6 +488,8 @@ class Statements(Expressions):
                 index = self.evaluate(target.slice, frame)
                 if isinstance(owner, list) and type(index) is int and -len(owner) <= index < len(owner):
                     del self.journal.change(owner)[index]
+                elif isinstance(owner, Layer) and owner.kind in _parts.CONTAINERS:
+                    _parts.removed(self.journal, owner, index)
 
     # --- definitions --------------------------------------------------------------------------------------------------
 
@@ -524,3 +573,11 @@ class Statements(Expressions):
                 cls.fields.append(line.target.id)
         self.bind(node.name, cls, frame)
         self._decorate(node, cls, frame)
+
+
+def _is_plain(test: ast.expr) -> bool:
+    """Whether a test compares a variable, or an attribute of one, with constants."""
+    if not isinstance(test, ast.Compare) or not isinstance(test.left, (ast.Name, ast.Attribute)):
+        return False
+    names = (ast.Name, ast.Attribute, ast.Constant, ast.Tuple, ast.List, ast.expr_context, ast.cmpop)
+    return all(isinstance(part, names) for part in ast.walk(test) if part is not test)

@@ -145,10 +145,9 @@ class Summaries:
         ):
             fixed = frozenset(id(thing) for *_, read in reads.values() for thing in read.things)
             losses, depth = run.report.number - number, run.depth if self._shortened > shortened else 0
-            summary = _Summary(given, result, reads, fixed, number, losses, depth)
             with suppress(Undescribed):
-                self._renewal(summary, given)(result)
-                known.append(summary)
+                made = Renewal(given.things, given.things, fixed, number, 0)(result)  # the result may be changed yet
+                known.append(_Summary(given, made, reads, fixed, number, losses, depth))
         return result
 
     def _history(self) -> tuple[int, int]:

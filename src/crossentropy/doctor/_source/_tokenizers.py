@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 
 from crossentropy.doctor._knowledge._facts import AS_TENSOR
+from crossentropy.doctor._knowledge._loss_call import at
 from crossentropy.doctor._source._indexing import as_tensor
 from crossentropy.doctor._source._report import Report
-from crossentropy.doctor._source._values import Call, Place, Sequence, SomePadding, Tensor, Unknown, Value
+from crossentropy.doctor._source._values import Call, Padding, Place, Sequence, SomePadding, Tensor, Unknown, Value
 
 _PADDING = SomePadding()
 _SETTINGS = ("truncation", "max_length", "return_tensors")
@@ -43,11 +44,23 @@ def is_filled_up(value: Value) -> bool:
 
 def given_as_labels(report: Report, key: Value, value: Value, place: Place, program: str) -> None:
     """Something is stored under a name; as `labels` it goes into a model that computes its loss itself."""
-    if key == "labels" and is_filled_up(value) and _REPLACES.search(program) is None:
-        report.add(
-            "padding-not-ignored",
-            place,
-            "these labels are tokens that a tokenizer has filled up, and models that compute their loss ignore −100 "
-            "only: padding counts in the mean — labels[labels == tokenizer.pad_token_id] = -100",
-            "likely",
-        )
+    if key != "labels" or _REPLACES.search(program) is not None:
+        return
+    if is_filled_up(value):
+        what, mend = "tokens that a tokenizer has filled up", "labels[labels == tokenizer.pad_token_id] = -100"
+    elif isinstance(value, Tensor) and "input_ids" in program and (number := _padding_of(value)) is not None:
+        what, mend = f"filled up with {number}{at(value)}", f"write -100 where it is {number} that is written"
+    else:
+        return
+    report.add(
+        "padding-not-ignored",
+        place,
+        f"these labels are {what}, and models that compute their loss ignore −100 only: padding counts in the mean — "
+        f"{mend}",
+        "likely",
+        None if is_filled_up(value) else value.made,
+    )
+
+
+def _padding_of(labels: Tensor) -> int | None:
+    return next((fill for fill in labels.fills if isinstance(fill, Padding) and fill >= 0), None)

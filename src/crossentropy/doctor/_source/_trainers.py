@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from crossentropy.doctor._source import _loaders
 from crossentropy.doctor._source._interpreter import Interpreter
 from crossentropy.doctor._source._values import (
     Call,
@@ -52,9 +53,17 @@ _TRAINERS = {
 """By package and name, wherever in the package that is."""
 
 
+def known(name: str) -> _Trainer | None:
+    """The trainer that a class or a function of a library is."""
+    return _TRAINERS.get(f"{name.partition('.')[0]}.{name.rpartition('.')[2]}")
+
+
 def make(run: Interpreter, name: str, call: Call) -> Value:
     """A trainer, for which one step is followed; NotImplemented for anything else."""
-    trainer = _TRAINERS.get(f"{name.partition('.')[0]}.{name.rpartition('.')[2]}")
+    package, last = name.partition(".")[0], name.rpartition(".")[2]
+    if package in ("transformers", "trl") and last.endswith("Trainer"):
+        return _with_labels(run, name, call)
+    trainer = known(name)
     if trainer is None:
         return NotImplemented
     model = _object(run, call.get(*trainer.model), trainer.model[0], call)
@@ -66,6 +75,18 @@ def make(run: Interpreter, name: str, call: Call) -> Value:
         output = run.call(model, Call([Unknown()], {}, call.place))
         if isinstance(output, Tensor):
             run.call(criterion, Call([output, Unknown()], {}, call.place))
+    return Layer(name, call)
+
+
+def _with_labels(run: Interpreter, name: str, call: Call) -> Value:
+    """A trainer of models that compute their own loss: a batch of the data is what such a model is called with."""
+    model, data, collate = call.get("model", 0), call.get("train_dataset", 3), call.get("data_collator", 2)
+    if isinstance(model, (Instance, Layer)) and isinstance(data, (Instance, Layer)):
+        given = {} if collate is None else {"collate_fn": collate}
+        loader = _loaders.make("DataLoader", "torch.utils.data.DataLoader", Call([data], given, call.place))
+        batch = next(iter(_loaders.batches(run, loader)), None)
+        if isinstance(batch, dict) and all(isinstance(key, str) for key in batch):
+            run.call(model, Call([], batch, call.place))
     return Layer(name, call)
 
 

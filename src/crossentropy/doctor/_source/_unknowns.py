@@ -34,7 +34,8 @@ def call_unknown(run: Interpreter, function: Unknown, call: Call) -> Value:
             return run.call(head, Call([Unknown()], {}, call.place))
     result = Unknown(owner=function if function.foreign else None)
     if _may_be_model(function, call):
-        output = Output(function, len(call.args), tuple(call.kwargs))
+        of_scores = any(as_tensor(value).kind for value in (*call.args, *call.kwargs.values()))
+        output = Output(function, len(call.args), tuple(call.kwargs), of_scores=of_scores)
         result.members[AS_TENSOR] = Tensor(source=Sequence(), caller=output)
     return result
 
@@ -45,7 +46,8 @@ def _may_be_model(function: Unknown, call: Call) -> bool:
         return False
     callers = [tensor.caller for value in call.args if (tensor := as_tensor(value)).caller is not None]
     used = MODEL in function.members
-    return all(used and MODEL not in caller.function.members for caller in callers if caller is not None)
+    whole = (caller for caller in callers if caller is not None and not caller.path)
+    return all(used and MODEL not in caller.function.members for caller in whole)
 
 
 def made_by_library(name: str, value: Value) -> Value:

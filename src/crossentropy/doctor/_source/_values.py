@@ -43,16 +43,24 @@ __all__ = [
 class SettingText(str):
     """A text that is used unless another is given."""
 
-    __slots__ = ()
+    option: str = ""
+    """The option of a command line that it is the default of."""
 
 
 class SettingFlag(int):
     """A truth that holds unless another is given."""
 
+    option: str = ""
+
 
 def setting(value: Value) -> Value:
     """A default, which who runs the program may change."""
     return SettingText(value) if type(value) is str else SettingFlag(value) if type(value) is bool else value
+
+
+def option(value: Value) -> Value:
+    """A default of an option; a number of 0 switches something off."""
+    return SettingFlag(0) if type(value) in (int, float) and value == 0 else setting(value)
 
 
 def as_settings(value: Value) -> Value:
@@ -63,6 +71,11 @@ def as_settings(value: Value) -> Value:
 def is_setting(value: Value) -> bool:
     """Whether a value is a default, or what follows from one."""
     return isinstance(value, (SettingText, SettingFlag))
+
+
+def length(value: Value) -> Dim:
+    """The length of an axis; a default of 0 says that another is given."""
+    return value if isinstance(value, (int, Unknown)) and not isinstance(value, (bool, SettingFlag)) else Unknown()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,7 +144,12 @@ class Layer:
 
 
 class Bounded(list[Value]):
-    """A list that holds the last few of what is put into it."""
+    """A list of which some elements are held: of the last few of what is put into it, or of how many it is unknown."""
+
+
+def is_counted(rows: Value) -> bool:
+    """Whether a list or a tuple holds as many elements as it does in the program."""
+    return not isinstance(rows, Bounded) and not any(isinstance(row, Maybe) for row in rows)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -152,6 +152,7 @@ INLINE void fence(void) {
 // --- float32 -------------------------------------------------------------------------------------------------------
 
 INLINE V load_f32(const float *p) { return *(const MV *)p; }
+INLINE V narrow_f32(V v) { return v; }
 INLINE void store_f32(float *p, V v) { *(MV *)p = v; }
 // the last n < W entries; `fill` in the other lanes
 INLINE V part_f32(const float *p, int n, float fill) {
@@ -178,16 +179,31 @@ INLINE void rest_f32(float *p, V v, int n) {
 
 // --- bfloat16 ------------------------------------------------------------------------------------------------------
 
-INLINE V widen_bf16(H h) { return (V)(__builtin_convertvector(h, U) << 16); }
+// what __builtin_convertvector says, for which GCC 12 has several instructions
+INLINE U widened(H h) {
+#if W == 16
+  return (U)_mm512_cvtepu16_epi32((__m256i)h);
+#elif W == 8
+  return (U)_mm256_cvtepu16_epi32((__m128i)h);
+#else
+  return __builtin_convertvector(h, U);
+#endif
+}
+INLINE H upper(U u) {  // the upper halves
+#if W == 16
+  return (H)_mm512_cvtepi32_epi16((__m512i)(u >> 16));
+#elif W == 8
+  const __m256i halves = _mm256_setr_epi8(2, 3, 6, 7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1,
+                                          2, 3, 6, 7, 10, 11, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1);
+  return (H)_mm256_castsi256_si128(_mm256_permute4x64_epi64(_mm256_shuffle_epi8((__m256i)u, halves), 0xd8));
+#else
+  return __builtin_convertvector(u >> 16, H);
+#endif
+}
+INLINE V widen_bf16(H h) { return (V)(widened(h) << 16); }
 INLINE H narrow_bf16(V v) {  // to the nearest, ties to even; nan of arithmetic stays nan
   U u = (U)v;
-  u = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
-#if W == 8
-  __m256i w = _mm256_permute4x64_epi64(_mm256_packus_epi32((__m256i)u, (__m256i)u), 0xd8);
-  return (H)_mm256_castsi256_si128(w);
-#else
-  return __builtin_convertvector(u, H);
-#endif
+  return upper(u + 0x7fff + ((u >> 16) & 1));
 }
 
 // --- float16 -------------------------------------------------------------------------------------------------------
@@ -201,26 +217,18 @@ INLINE H narrow_f16(V v) { return (H)_mm256_cvtps_ph((__m256)v, 0); }
 #elif defined(__aarch64__)
 INLINE V widen_f16(H h) { return (V)vcvt_f32_f16((float16x4_t)h); }
 INLINE H narrow_f16(V v) { return (H)vcvt_f16_f32((float32x4_t)v); }
-#else
+#else  // in bits, for GCC has no _Float16 for SSE before 12, nor Clang before 15
 INLINE V widen_f16(H h) {
-  V v;
-  for (int j = 0; j < W; j++) {
-    _Float16 x;
-    uint16_t bits = h[j];
-    memcpy(&x, &bits, 2);
-    v[j] = x;
-  }
-  return v;
+  I i = __builtin_convertvector(h, I), a = (i & 0x7fff) << 13;  // 2^112 too small
+  I odd = (a >= 0x7c00 << 13) & 0x7f800000;                      // inf and nan
+  return (V)((I)((V)a * 0x1p112f) | odd | (i & 0x8000) << 16);
 }
-INLINE H narrow_f16(V v) {
-  H h;
-  for (int j = 0; j < W; j++) {
-    _Float16 x = v[j];
-    uint16_t bits;
-    memcpy(&bits, &x, 2);
-    h[j] = bits;
-  }
-  return h;
+INLINE H narrow_f16(V v) {  // to the nearest, ties to even
+  I i = (I)v, a = i & 0x7fffffff;
+  V normal = (V)((a + 0xfff + ((a >> 13) & 1) - (112 << 23)) >> 13), inf = (V)((I){0} + 0x7c00), nan = (V)((I){0} + 0x7e00);
+  V denormal = (V)((I)((V)a + 0.5f) - 0x3f000000);  // an ulp of 0.5 is the unit of float16's denormals
+  V finite = pick(a < 0x38800000, denormal, normal), all_but_nan = pick(a < 0x47800000, finite, inf);
+  return __builtin_convertvector((U)pick(a > 0x7f800000, nan, all_but_nan) | ((U)i >> 16 & 0x8000), H);
 }
 #endif
 

@@ -1,10 +1,11 @@
-// Rows and strips of one dtype in memory: T, D(load), D(part), D(store), D(rest). Included once for each.
+// Rows and strips of one dtype in memory: T, D(load), D(part), D(store), D(rest), D(narrow). Included once for each.
 
-INLINE void D(put)(T *g, float x) { D(rest)(g, all(x), 1); }
+// Not D(rest) of one: LLVM 22 stores four bytes for the two of a narrowed lane under a constant mask of one.
+INLINE void D(put)(T *g, float x) { *g = D(narrow)(all(x))[0]; }
 INLINE void D(save)(T *g, V v, int n) { n == W ? D(store)(g, v) : D(rest)(g, v, n); }
 
-// Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`.
-struct D(view) { const T *z; const float *made; };
+// Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`. There is also room for exp.
+struct D(view) { const T *z; float *made; };
 
 // n ≤ W of them from i on, `fill` in the other lanes.
 INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
@@ -66,22 +67,28 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
   if (k < 0 && !(how & (WEIGHTED | ENERGY)))
     for (; i + 4 * W <= e; i += 4 * W)
 #pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) t.others[j] += exponential(D(logits)(z, i + j * W, W, 0, how) - m);
+      for (int j = 0; j < 4; j++) {
+        V x = exponential(D(logits)(z, i + j * W, W, 0, how) - m);
+        if (how & KEPT) store_f32(z.made + i + j * W, x);
+        t.others[j] += x;
+      }
   for (; i < e; i += W) {
     const int n = e - i < W ? e - i : W;
     V d = D(logits)(z, i, n, -INFINITY, how) - m, x = exponential(d);
     if (how & WEIGHTED) t.weighted += filled(p->share * (p->weight ? times(of_rows(p->weight, i, n), d) : d), n, 0);
     if (how & ENERGY) t.energy += larger(all(-1000.f), d) * x;
+    if (how & KEPT) keep(z.made, i, x, n);
     t.others[0] += k >= 0 ? pick((I)(counted() == (int32_t)(k - i)), all(0), x) : x;
   }
   for (int j = 0; j < 4; j++) s->others[j] += t.others[j];
   s->weighted += t.weighted, s->energy += t.energy;
 }
 
-// The sums of a row whose class k is apart, none if it is negative, in a lane. The class apart, which is the largest
-// for token statistics. Plain ones go block by block, which are read from memory once; the others read a row twice.
+// The sums of a row whose class k is apart, none if it is negative, in a lane. The class apart, which is the largest for
+// token statistics. Where nothing but them is wanted they go block by block, which are read from memory once; else a row is
+// read twice.
 INLINE int64_t D(measure)(const struct job *p, struct D(view) z, int64_t k, int how, struct sums *row, int lane) {
-  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY) ? C : BLOCK;
+  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY | KEPT) ? C : BLOCK;
   struct D(partial) s = {{{0}}, {0}, {0}};
   float apart = how & ENERGY || k < 0 ? -INFINITY : D(logit)(z, k, how), m = apart > LOWEST ? apart : LOWEST;
   for (int64_t b = 0, e; b < C; b = e) {
@@ -116,7 +123,7 @@ INLINE void D(fill)(T *g, int64_t n, float x) {
 INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const struct pull *by, int how, const T *next) {
   const int64_t C = p->classes, line = 64 / sizeof(T);
 #define SLANT(at, n) \
-  slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
+  how & KEPT ? of_rows(z.made, at, n) * by->scale : slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
   int64_t i = 0;
   if (p->far) {
     const int64_t ahead = ((64 - ((uintptr_t)g & 63)) & 63) / sizeof(T), head = ahead < C ? ahead : C;
@@ -165,7 +172,7 @@ INLINE void D(group)(const struct job *p, int64_t r, int n, const T *next, float
   if (p->task == DERIVE) row.maximum = known(p, r, n, &by);
   for (int j = 0; j < n; j++) {
     if (p->task == COMPLETE && !(how & ENERGY) && (l.ignored[j] || l.unknown[j])) continue;
-    z[j] = D(viewed)(p, (const T *)p->logits + (r + j) * p->row, room, how);
+    z[j] = D(viewed)(p, (const T *)p->logits + (r + j) * p->row, how & KEPT ? room + j * p->classes : room, how);
     if (p->task != DERIVE) k[j] = D(measure)(p, z[j], k[j], how, &row, j);
     else if (how & ENERGY) k[j] = (int32_t)(p->top[r + j] - p->begin);
     if (how & ENERGY) row.target[j] = l.at[j] < 0 ? -INFINITY : D(logit)(z[j], l.at[j], how);
@@ -307,13 +314,26 @@ INLINE void D(strips)(const struct job *p, int64_t begin, int64_t end, float *ro
   }
 }
 
-// Rows or strips from begin to end, with room for logits. What is common is compiled apart; the rest asks at each step.
+// Rows or strips from begin to end, with room for logits. What is common is compiled apart, each into a function of its
+// own (one of all of them loses a quarter of the speed of short rows); the rest asks at each step.
+#define APART(name, what, how)                                                                             \
+  static __attribute__((noinline)) void D(name)(const struct job *p, int64_t begin, int64_t end, float *room) { \
+    D(what)(p, begin, end, room, how);                                                                     \
+  }
+APART(plain, rows, 0)
+APART(plain_kept, rows, KEPT)
+APART(smooth, rows, WEIGHTED)
+APART(statistics, rows, ENERGY)
+APART(any, rows, how_of(p))
+APART(plain_strips, strips, 0)
+APART(any_strips, strips, how_of(p))
+#undef APART
+
 static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room) {
   const int how = how_of(p);
-  if (p->inner > 1) how ? D(strips)(p, begin, end, room, how) : D(strips)(p, begin, end, room, 0);
-  else if (how == 0) D(rows)(p, begin, end, room, 0);
-  else if (how == WEIGHTED) D(rows)(p, begin, end, room, WEIGHTED);
-  else if (how == ENERGY) D(rows)(p, begin, end, room, ENERGY);
-  else D(rows)(p, begin, end, room, how);
+  if (p->inner > 1) (how ? D(any_strips) : D(plain_strips))(p, begin, end, room);
+  else if (how == 0) D(plain)(p, begin, end, room);
+  else if (how == KEPT) D(plain_kept)(p, begin, end, room);
+  else (how == WEIGHTED ? D(smooth) : how == ENERGY ? D(statistics) : D(any))(p, begin, end, room);
   if (p->far) fence();
 }

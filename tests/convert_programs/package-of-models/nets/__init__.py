@@ -1,0 +1,2 @@
+from .Plain import Plain
+from .Wide import Wide
