@@ -27,7 +27,7 @@ def test_notebooks_have_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 UNREADABLE = {
     "syntax.py": b"def f(:\n",
-    "python2.py": b"print 'a'\n",
+    "python1.py": b"print 'a' if\n",
     "encoding.py": b"# -*- coding: no-such -*-\n",
     "latin.py": b"x = '\xe4'\n",
     "null.py": b"x = 1\x00\n",
@@ -72,7 +72,8 @@ def test_large_packages_are_examined_without_a_finding(folder: Path) -> None:
     assert examined.files > 20
     strong = {Path(finding.path).name for finding in examined.findings if finding.confidence != "info"}
     assert strong <= {"digits.py", "_inputs.py"}  # where softmax is taken twice on purpose, to show what it costs
-    assert not examined.passed
+    # one method of ours, followed for itself, leads into all rewrites
+    assert [(Path(passed.path).name, passed.partly) for passed in examined.passed] in ([], [("_activated.py", True)])
 
 
 def test_a_function_that_another_process_sees_called_is_not_followed_alone(tmp_path: Path) -> None:
