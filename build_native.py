@@ -92,7 +92,7 @@ def chosen(name: str | None) -> tuple[Target, list[str]]:
 def build(target: Target, command: list[str], output: Path, *flags: str) -> None:
     """Compile the library for a target into a file, which is there when it is whole."""
     sources = FOLDER / "csrc"
-    with tempfile.TemporaryDirectory(dir=output.parent) as folder, ThreadPoolExecutor() as pool:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix="libcrossentropy.") as folder, ThreadPoolExecutor() as pool:
 
         def run(*arguments: str) -> None:
             subprocess.run([*command, *FLAGS, *flags, *arguments], check=True, cwd=folder)
@@ -127,7 +127,7 @@ def build_small() -> None:
         str(FOLDER / "csrc/small.cpp"),
         f"-L{torch / 'lib'}",
     ]
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+    with tempfile.TemporaryDirectory(dir=FOLDER, prefix="libcrossentropy.") as folder:
         whole = Path(folder) / f"libcrossentropy_small_{version}.so"
         subprocess.run([*command, "-ltorch_python", "-ltorch_cpu", "-lc10", "-o", str(whole)], check=True)
         whole.replace(FOLDER / whole.name)
