@@ -92,7 +92,10 @@ def chosen(name: str | None) -> tuple[Target, list[str]]:
 def build(target: Target, command: list[str], output: Path, *flags: str) -> None:
     """Compile the library for a target into a file, which is there when it is whole."""
     sources = FOLDER / "csrc"
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix="libcrossentropy.") as folder, ThreadPoolExecutor() as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=output.parent, prefix="libcrossentropy.") as folder,
+        ThreadPoolExecutor() as pool,
+    ):
 
         def run(*arguments: str) -> None:
             subprocess.run([*command, *FLAGS, *flags, *arguments], check=True, cwd=folder)

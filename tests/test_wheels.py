@@ -79,7 +79,11 @@ def told(path: Path) -> list[str]:
 def of_the_package() -> Iterator[str]:
     """What is beneath src, but the libraries and their sources, as it is called in a wheel."""
     for path in (ROOT / "src").rglob("*"):
-        if path.is_file() and not {"csrc", "__pycache__"} & {*path.parts} and not path.name.startswith("libcrossentropy"):
+        if (
+            path.is_file()
+            and not {"csrc", "__pycache__"} & {*path.parts}
+            and not path.name.startswith("libcrossentropy")
+        ):
             yield path.relative_to(ROOT / "src").as_posix()
 
 
