@@ -185,6 +185,33 @@ def test_any_strides_and_offsets() -> None:
         torch.testing.assert_close(torch.autograd.grad(ours, x), torch.autograd.grad(exact, x))
 
 
+@pytest.mark.usefixtures("instructions")
+def test_what_is_expanded_is_read_where_it_is() -> None:
+    """Labels, class weights, token weights and upstreams that are one number in memory; an axis of 1 with any stride."""
+    z = torch.randn(64, 300, generator=torch.Generator().manual_seed(0))
+    of_rows, of_classes = torch.tensor(7).expand(64), torch.tensor([2.0]).expand(300)
+    for target in (of_rows, torch.arange(64)):
+        for options in (
+            {},
+            {"weight": of_classes, "label_smoothing": 0.1},
+            {"token_weight": torch.tensor(2.0).expand(64)},
+        ):
+            for reduction in ("none", "mean"):
+                x, e = (v.detach().requires_grad_() for v in (z, z.double()))
+                wide = {k: v.double() if isinstance(v, Tensor) else v for k, v in options.items()}
+                ours = F.cross_entropy(x, target, **options, reduction=reduction, options=NATIVE)
+                exact = F.cross_entropy(e, target, **wide, reduction=reduction, options=REFERENCE)
+                torch.testing.assert_close(ours.double(), exact, rtol=2e-6, atol=2e-6)
+                slopes = (torch.autograd.grad(loss.sum(), v)[0] for loss, v in ((ours, x), (exact, e)))
+                torch.testing.assert_close(next(slopes).double(), next(slopes), rtol=2e-5, atol=2e-6)
+        found = (F.token_statistics(v, target, options=o) for v, o in ((z, NATIVE), (z.double(), REFERENCE)))
+        torch.testing.assert_close(next(found).log_prob.double(), next(found).log_prob, rtol=2e-6, atol=4e-6)
+    images = torch.randn(4, 30, 40)[:, :, ::2].unsqueeze(-1)
+    y = torch.randint(30, (4, 20, 1))
+    ours, exact = (F.cross_entropy(images, y, z_loss=1e-3, options=o) for o in (Options(), REFERENCE))
+    torch.testing.assert_close(ours, exact)
+
+
 @contextlib.contextmanager
 def guarded(size: int, at_end: bool) -> Iterator[int]:
     """An address of `size` bytes that end, or begin, beside a page that nobody may touch."""
@@ -226,7 +253,8 @@ def test_nothing_beside_the_logits_is_touched(dtype: torch.dtype, at_end: bool) 
             for far in (0, 1):
                 job = _job(COMPLETE, spec, z, g, 0)
                 job.on_label, job.far = 1.0, far
-                job.read(label=torch.zeros(rows, dtype=torch.int64), coefficient=torch.ones(1).expand(rows))
+                job.read(label=torch.zeros(rows, dtype=torch.int64))
+                job.read_coefficients(torch.ones(1).expand(rows))
                 loss = torch.empty(rows)
                 job.leave(loss=loss)
                 run(job)

@@ -45,9 +45,10 @@ def eligible(loss: Loss) -> tuple[str, ...]:
 def _lie_together(loss: Loss) -> bool:
     """Whether rows of classes, or positions of one class, can be read without a copy."""
     x, spec = loss.sides[0].input, loss.sides[0].spec
-    layout = Layout.of(x, spec.class_dim)
-    d = spec.class_dim if layout.flat else -1
-    return x.shape[d] <= 1 or x.stride(d) == 1
+    if Layout.of(x, spec.class_dim).flat:
+        return x.shape[spec.class_dim] <= 1 or x.stride(spec.class_dim) == 1
+    last = max(d for d in range(spec.class_dim + 1, x.dim()) if x.shape[d] != 1)  # others have any stride
+    return x.stride(last) == 1
 
 
 def _plan(work: Workload, loss: Loss) -> Plan:

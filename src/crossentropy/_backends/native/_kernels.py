@@ -36,7 +36,7 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
         job = self._job(COMPLETE, logits[0], works[0] if gradient else None, 0)
-        job.read(coefficient=self.rows.given.coefficients)
+        job.read_coefficients(self.rows.given.coefficients)
         job.leave(loss=self.rows.loss, **_places(self.rows.statistics))
         run(job)
 
@@ -56,7 +56,8 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
         assert pull is not None
         assert c is not None
         job = self._job(DERIVE, logits[0], works[0], begin)
-        job.read(maximum=self.statistics.maximum, scale=pull.scale, peak=pull.apart, coefficient=c)
+        job.read(maximum=self.statistics.maximum, scale=pull.scale, peak=pull.apart)
+        job.read_coefficients(c)
         job.read(pull=c * self._share() if self.spec.label_smoothing else None)
         run(job)
 
@@ -96,7 +97,7 @@ class TokenStatistics(_token_statistics.TokenStatistics):
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
         job, rows = self._job(COMPLETE, logits[0], works[0] if gradient else None, 0), self.rows
         job.leave(loss=rows.log_prob, entropy=rows.entropy, logsumexp=rows.logsumexp, **_places(rows.statistics))
-        job.read(coefficient=self._coefficients())
+        job.read_coefficients(self._coefficients())
         run(job)
 
     def accumulate(self, logits: Tensor, work: Tensor, begin: int, *, first: bool) -> None:
@@ -121,7 +122,8 @@ class TokenStatistics(_token_statistics.TokenStatistics):
         else:
             of_log_prob = torch.zeros_like(of_log_prob)
         job = self._job(DERIVE, logits[0], works[0], begin)
-        job.read(maximum=row.maximum, top=row.top, peak=peak, extra=of_log_prob, coefficient=self._coefficients())
+        job.read(maximum=row.maximum, top=row.top, peak=peak, extra=of_log_prob)
+        job.read_coefficients(self._coefficients())
         job.read(scale=(of_logsumexp - of_log_prob + of_entropy * mean) / total, tilt=-of_entropy / total)
         run(job)
 
@@ -150,13 +152,13 @@ def _job(task: int, spec: LossSpec, logits: Tensor, gradient: Tensor | None, beg
     """A job on a tile (N, C) or (N, C, P), from the class `begin` on."""
     outer, classes, inner = (*logits.shape, 1)[:3]
     job = Job(task=task, dtype=DTYPES[logits.dtype], outer=outer, classes=classes, inner=inner, begin=begin)
-    job.row, job.across, job.ignore_index = logits.stride(0), logits.stride(1), spec.ignore_index
+    job.ignore_index = spec.ignore_index
     scale = spec.logit_scale / spec.temperature
     job.inner_scale, job.outer_scale, job.softcap = scale, 1.0, 0.0
     if spec.softcap is not None:
         job.inner_scale, job.softcap = spec.logit_scale / spec.softcap, spec.softcap
         job.outer_scale = spec.softcap / spec.temperature
-    job.read(logits=logits)
+    job.read_logits(logits)
     job.leave(gradient=gradient)
     if gradient is not None:
         job.gradient_row, job.gradient_across = gradient.stride(0), gradient.stride(1)

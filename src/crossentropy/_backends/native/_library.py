@@ -47,14 +47,25 @@ class Job(ctypes.Structure):
     )
 
     def read(self, **tensors: Tensor | None) -> None:
-        """Let fields point to tensors, which are kept as long as the job is. What belongs to rows is contiguous."""
+        """Let fields point to tensors, made contiguous, which are kept as long as the job is."""
         for name, tensor in tensors.items():
             if tensor is not None:
-                one_for_all = not any(tensor.stride())
-                self._point(name, tensor if name == "logits" or one_for_all else tensor.contiguous())
-                if name == "coefficient":
-                    self.coefficient_step = int(not one_for_all)
-                    self.coefficient_kind = 0 if one_for_all else tensor[0].numel()
+                self._point(name, tensor.contiguous())
+
+    def read_logits(self, logits: Tensor) -> None:
+        """Logits (N, C) or (N, C, P), whose last axis lies together, or is made to."""
+        logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
+        self.row, self.across = logits.stride(0), logits.stride(1)
+        self._point("logits", logits)
+
+    def read_coefficients(self, coefficient: Tensor | None) -> None:
+        """Coefficients of rows, or (3, rows), where one number may stand for all."""
+        if coefficient is None:
+            return
+        if any(coefficient.stride()):
+            self.coefficient_step, self.coefficient_kind = 1, coefficient[0].numel()
+            coefficient = coefficient.contiguous()
+        self._point("coefficient", coefficient)
 
     def leave(self, **tensors: Tensor | None) -> None:
         """Let results be left in tensors."""
