@@ -15,6 +15,7 @@ from torch import Tensor
 
 from crossentropy import Options
 from crossentropy import functional as F
+from crossentropy._backends.compiled import Job, Task
 from crossentropy._backends.native import _library, eligible
 from crossentropy._loss import Loss, LossSpec, Side
 
@@ -241,24 +242,20 @@ def _at(address: int, like: Tensor) -> Tensor:
 @pytest.mark.usefixtures("instructions")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("at_end", [False, True])
-def test_nothing_beside_the_logits_is_touched(dtype: torch.dtype, at_end: bool) -> None:
-    from crossentropy._backends.native._kernels import _job
-    from crossentropy._backends.native._library import COMPLETE, run
-
+def test_nothing_beside_the_logits_is_touched(
+    dtype: torch.dtype, at_end: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for shape in [(1, 1), (3, 7), (2, 15), (2, 16), (2, 17), (5, 63), (3, 100), (1, 3, 5), (2, 5, 17), (1, 2, 300)]:
         like = torch.randn(shape).to(dtype)
         rows = like.numel() // shape[1]
-        spec = LossSpec(1, shape[1], False, torch.float32)
+        spec, label = LossSpec(1, shape[1], False, torch.float32), torch.zeros(rows, dtype=torch.int64)
         with guarded(like.nbytes, at_end) as logits, guarded(like.nbytes, at_end) as gradient:
             z, g = _at(logits, like), _at(gradient, like)
-            for far in (0, 1):
-                job = _job(COMPLETE, spec, z, g, 0)
-                job.on_label, job.far = 1.0, far
-                job.read(label=torch.zeros(rows, dtype=torch.int64))
-                job.read_coefficients(torch.ones(1).expand(rows))
-                loss = torch.empty(rows)
-                job.leave(loss=loss)
-                run(job)
+            for far in (1 << 60, 0):  # near, and past the caches
+                monkeypatch.setattr(_library, "FAR", far)
+                monkeypatch.setattr(_library, "LONG", far)
+                loss, ones = torch.empty(rows), torch.ones(1).expand(rows)
+                _library.run(Job(Task.COMPLETE, spec, z, g, 0, label=label, coefficient=ones, loss=loss))
                 expected = TF.cross_entropy(
                     like.float(), torch.zeros(shape[:1] + shape[2:], dtype=torch.int64), reduction="none"
                 )

@@ -1,7 +1,7 @@
 """The native backend: the chunked backend's sweeps, with tiles that compiled code works on, on a CPU.
 
-    _library    the library and its jobs; `csrc`, what it is made of
-    _kernels    what a loss asks of it
+    _library    the library, and what it makes of a job; `csrc`, what it is made of
+    _small      small problems, in one call
 
 A tile is all there is: the library itself keeps rows in cache, and divides them among torch's threads. So a result does
 not depend on the number of threads, and little memory is needed beside logits and gradient.
@@ -12,11 +12,10 @@ from dataclasses import replace
 import torch
 
 from crossentropy import _planner
-from crossentropy._backends import chunked
+from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._dense import Layout
 from crossentropy._backends.chunked._engine import Engine
-from crossentropy._backends.native._kernels import CrossEntropy, TokenStatistics
-from crossentropy._backends.native._library import MISSING
+from crossentropy._backends.native._library import MISSING, run
 from crossentropy._loss import Loss
 from crossentropy._planner import Plan, Workload
 
@@ -58,7 +57,15 @@ def _plan(work: Workload, loss: Loss) -> Plan:
     return replace(plan, tile=max(plan.chunk * work.classes, work.rows * plan.block) * work.positions)
 
 
-_engine = Engine({"cross_entropy": CrossEntropy.of, "statistics": TokenStatistics.of}, _plan)
+class _CrossEntropy(compiled.CrossEntropy):
+    run = staticmethod(run)
+
+
+class _TokenStatistics(compiled.TokenStatistics):
+    run = staticmethod(run)
+
+
+_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, _plan)
 
 plan, execute, empty_gradient = _engine.plan, _engine.execute, _engine.empty_gradient
 room, measure, conclude, compare, derive = (

@@ -16,18 +16,22 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from crossentropy._backends.compiled import Job
+
 SWITCH = "CROSSENTROPY_NATIVE"
 """An environment variable: 0 switches the library off, the name of an instruction set chooses that, if it is there."""
-COMPLETE, MEASURE, DERIVE = range(3)
-"""Tasks: rows of all classes, from statistics to gradients; statistics of a block of classes; gradients of one."""
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 SETS = ("", "sse4", "avx2", "avx512", "neon")
 """Instruction sets, by the library's numbers; the first stands for the best."""
+FAR = 8 << 20
+"""Bytes of a gradient that is written past the caches, if it does not replace the logits;"""
+LONG = 1 << 14
+"""and of its rows: the ends of short ones are no whole lines."""
 
 _log = logging.getLogger("crossentropy")
 
 
-class Job(ctypes.Structure):
+class _Struct(ctypes.Structure):
     """`struct job` of csrc/job.h, which says what the fields are."""
 
     _fields_ = (
@@ -46,37 +50,48 @@ class Job(ctypes.Structure):
         *[(name, c_void_p) for name in ("parallel", "failed")],
     )
 
-    def read(self, **tensors: Tensor | None) -> None:
-        """Let fields point to tensors, made contiguous, which are kept as long as the job is."""
-        for name, tensor in tensors.items():
-            if tensor is not None:
-                self._point(name, tensor.contiguous())
+    def point(self, name: str, tensor: Tensor | None) -> None:
+        """Let a field point to a tensor, which is kept as long as the struct is."""
+        if tensor is not None:
+            setattr(self, name, tensor.data_ptr())
+            self.kept = (*getattr(self, "kept", ()), tensor)
 
-    def read_logits(self, logits: Tensor) -> None:
-        """Logits (N, C) or (N, C, P), whose last axis lies together, or is made to."""
-        logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
-        self.row, self.across = logits.stride(0), logits.stride(1)
-        self._point("logits", logits)
 
-    def read_coefficients(self, coefficient: Tensor | None) -> None:
-        """Coefficients of rows, or (3, rows), where one number may stand for all."""
-        if coefficient is None:
-            return
-        if any(coefficient.stride()):
-            self.coefficient_step, self.coefficient_kind = 1, coefficient[0].numel()
-            coefficient = coefficient.contiguous()
-        self._point("coefficient", coefficient)
+_READ = ("label", "weight", "scale", "tilt", "peak", "pull", "extra")
+_LEFT = ("loss", "entropy", "logsumexp", "maximum", "others", "apart", "weighted", "energy", "target", "top")
 
-    def leave(self, **tensors: Tensor | None) -> None:
-        """Let results be left in tensors."""
-        for name, tensor in tensors.items():
-            if tensor is not None:
-                assert name == "gradient" or tensor.is_contiguous()
-                self._point(name, tensor)
 
-    def _point(self, name: str, tensor: Tensor) -> None:
-        setattr(self, name, tensor.data_ptr())
-        self.kept = (*getattr(self, "kept", ()), tensor)
+def _struct(job: Job) -> _Struct:
+    """A job as the library has it. What it reads is made contiguous, but for logits whose last axis lies together."""
+    spec, logits, gradient = job.spec, job.logits, job.gradient
+    outer, classes, inner = job.sizes
+    logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
+    made = _Struct(task=job.task, dtype=DTYPES[logits.dtype], statistics=job.statistics, begin=job.begin)
+    made.outer, made.classes, made.inner, made.ignore_index = outer, classes, inner, spec.ignore_index
+    made.row, made.across = logits.stride(0), logits.stride(1)
+    made.point("logits", logits)
+    if gradient is not None:
+        made.gradient_row, made.gradient_across = gradient.stride(0), gradient.stride(1)
+        long = inner > 1 or classes * gradient.itemsize >= LONG
+        made.far = long and gradient.nbytes >= FAR and gradient.data_ptr() != logits.data_ptr()
+        made.point("gradient", gradient)
+    made.inner_scale, made.outer_scale, made.softcap = spec.logit_scale / spec.temperature, 1.0, 0.0
+    if spec.softcap is not None:
+        made.inner_scale, made.softcap = spec.logit_scale / spec.softcap, spec.softcap
+        made.outer_scale = spec.softcap / spec.temperature
+    made.share, made.uniform = job.share, float(job.uniform)
+    made.on_label, made.z_loss = 1 - spec.label_smoothing, spec.z_loss
+    for name in _READ:
+        tensor = getattr(job, name)
+        made.point(name, None if tensor is None else tensor.contiguous())
+    for name in _LEFT:
+        made.point(name, getattr(job, name))
+    c = job.coefficient
+    if c is not None:
+        if any(c.stride()):
+            made.coefficient_step, made.coefficient_kind, c = 1, c[0].numel(), c.contiguous()
+        made.point("coefficient", c)
+    return made
 
 
 class Library(NamedTuple):
@@ -92,8 +107,9 @@ class Library(NamedTuple):
 def run(job: Job) -> None:
     """Do a job."""
     assert LIBRARY is not None
-    job.parallel, job.isa = LIBRARY.parallel, LIBRARY.instructions
-    if LIBRARY.functions.crossentropy_run(ctypes.byref(job)):
+    made = _struct(job)
+    made.parallel, made.isa = LIBRARY.parallel, LIBRARY.instructions
+    if LIBRARY.functions.crossentropy_run(ctypes.byref(made)):
         raise MemoryError("no memory for a few logits of each thread")
 
 

@@ -1,7 +1,4 @@
-"""Kernels whose tiles are compiled code's: statistics, loss and gradient of a row while it is in cache.
-
-What belongs to rows is as in the chunked backend: coefficients, results of merged statistics, what makes a gradient.
-"""
+"""What a loss asks of compiled code: a job for each tile, block or chunk."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -12,20 +9,19 @@ from torch import Tensor
 from crossentropy import _statistics as statistics
 from crossentropy._backends.chunked import _cross_entropy, _token_statistics
 from crossentropy._backends.chunked._tile import Index, Setting, Tensors, each, keep
-from crossentropy._backends.native._library import COMPLETE, DERIVE, DTYPES, MEASURE, Job, run
-from crossentropy._loss import LossSpec
+from crossentropy._backends.compiled._job import Job, Task
 from crossentropy._statistics import RowStatistics
-
-FAR = 8 << 20
-"""Bytes of a gradient that is written past the caches, if it does not replace the logits;"""
-LONG = 1 << 14
-"""and of its rows: the ends of short ones are no whole lines."""
 
 
 class CrossEntropy(_cross_entropy.CrossEntropy):
     """Cross entropy against labels."""
 
     in_place: ClassVar[bool] = True
+
+    @staticmethod
+    def run(job: Job) -> None:
+        """Do a job: the backend's own."""
+        raise NotImplementedError
 
     @classmethod
     def of(cls, setting: Setting) -> "CrossEntropy":
@@ -35,16 +31,13 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
         return super().chunk(index) if self.blockwise else self.at(index)  # pyright: ignore[reportReturnType]
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
-        job = self._job(COMPLETE, logits[0], works[0] if gradient else None, 0)
-        job.read_coefficients(self.rows.given.coefficients)
-        job.leave(loss=self.rows.loss, **_places(self.rows.statistics))
-        run(job)
+        job = self._job(Task.COMPLETE, logits[0], works[0] if gradient else None, 0)
+        coefficient = self.rows.given.coefficients
+        self.run(replace(job, coefficient=coefficient, loss=self.rows.loss, **_places(self.rows.statistics)))
 
     def accumulate(self, logits: Tensor, work: Tensor, begin: int, *, first: bool) -> None:
         row = self.statistics if first else each(self.statistics, torch.empty_like)
-        job = self._job(MEASURE, logits, None, begin)
-        job.leave(**_places(row))
-        run(job)
+        self.run(replace(self._job(Task.MEASURE, logits, None, begin), **_places(row)))
         if row.weight is not None:
             weight, classes = self._weight(begin, logits), logits.shape[1]
             row.weight.fill_(self._share() * (classes if weight is None else weight.sum()))
@@ -55,11 +48,10 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
         pull, c = self.rows.pull, self.rows.given.coefficients
         assert pull is not None
         assert c is not None
-        job = self._job(DERIVE, logits[0], works[0], begin)
-        job.read(maximum=self.statistics.maximum, scale=pull.scale, peak=pull.apart)
-        job.read_coefficients(c)
-        job.read(pull=c * self._share() if self.spec.label_smoothing else None)
-        run(job)
+        job = self._job(Task.DERIVE, logits[0], works[0], begin)
+        by = c * self._share() if self.spec.label_smoothing else None
+        maximum = self.statistics.maximum
+        self.run(replace(job, coefficient=c, maximum=maximum, scale=pull.scale, peak=pull.apart, pull=by))
 
     def conclude(self) -> None:
         if self.rows.statistics is not None:  # else the tiles have left their results
@@ -72,12 +64,9 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
     def _weight(self, begin: int, logits: Tensor) -> Tensor | None:
         return None if self.weight is None else self.weight.flatten()[begin : begin + logits.shape[1]]
 
-    def _job(self, task: int, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
-        job, spec = _job(task, self.spec, logits, gradient, begin), self.spec
-        job.share, job.uniform = self._share(), float(self.uniform)
-        job.on_label, job.z_loss = 1 - spec.label_smoothing, spec.z_loss
-        job.read(label=self.rows.given.target, weight=self._weight(begin, logits))
-        return job
+    def _job(self, task: Task, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
+        label, weight = self.rows.given.target, self._weight(begin, logits)
+        return Job(task, self.spec, logits, gradient, begin, label=label, weight=weight, uniform=self.uniform)
 
 
 @dataclass(frozen=True)
@@ -89,22 +78,24 @@ class TokenStatistics(_token_statistics.TokenStatistics):
     blockwise: bool = False
     """Whether statistics of several blocks of classes are merged."""
 
+    @staticmethod
+    def run(job: Job) -> None:
+        """Do a job: the backend's own."""
+        raise NotImplementedError
+
     @classmethod
     def of(cls, setting: Setting) -> "TokenStatistics":
         blockwise = setting.plan.strategy == "statistics" or setting.origin is not None
         return replace(super().of(_without_tiles(setting)), blockwise=blockwise)  # pyright: ignore[reportReturnType]
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
-        job, rows = self._job(COMPLETE, logits[0], works[0] if gradient else None, 0), self.rows
-        job.leave(loss=rows.log_prob, entropy=rows.entropy, logsumexp=rows.logsumexp, **_places(rows.statistics))
-        job.read_coefficients(self._coefficients())
-        run(job)
+        job, rows = self._job(Task.COMPLETE, logits[0], works[0] if gradient else None, 0), self.rows
+        results = {"loss": rows.log_prob, "entropy": rows.entropy, "logsumexp": rows.logsumexp}
+        self.run(replace(job, coefficient=self._coefficients(), **results, **_places(rows.statistics)))
 
     def accumulate(self, logits: Tensor, work: Tensor, begin: int, *, first: bool) -> None:
         row = self.statistics if first else each(self.statistics, torch.empty_like)
-        job = self._job(MEASURE, logits, None, begin)
-        job.leave(**_places(row))
-        run(job)
+        self.run(replace(self._job(Task.MEASURE, logits, None, begin), **_places(row)))
         if not first:
             keep(self.statistics, statistics.merge(self.statistics, row))
 
@@ -121,11 +112,10 @@ class TokenStatistics(_token_statistics.TokenStatistics):
             peak = peak + of_log_prob * torch.where(given.label == row.top, row.others / total, -certain)
         else:
             of_log_prob = torch.zeros_like(of_log_prob)
-        job = self._job(DERIVE, logits[0], works[0], begin)
-        job.read(maximum=row.maximum, top=row.top, peak=peak, extra=of_log_prob)
-        job.read_coefficients(self._coefficients())
-        job.read(scale=(of_logsumexp - of_log_prob + of_entropy * mean) / total, tilt=-of_entropy / total)
-        run(job)
+        scale, tilt = (of_logsumexp - of_log_prob + of_entropy * mean) / total, -of_entropy / total
+        job = replace(self._job(Task.DERIVE, logits[0], works[0], begin), maximum=row.maximum, top=row.top)
+        c = self._coefficients()
+        self.run(replace(job, coefficient=c, scale=scale, tilt=tilt, peak=peak, extra=of_log_prob))
 
     def conclude(self) -> None:
         if self.blockwise:  # else the tiles have left their results
@@ -136,35 +126,13 @@ class TokenStatistics(_token_statistics.TokenStatistics):
         coefficients = self.rows.given.coefficients
         return None if coefficients is None else coefficients.movedim(1, 0).flatten(1)
 
-    def _job(self, task: int, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
-        job = _job(task, self.spec, logits, gradient, begin)
-        job.statistics = 1
-        job.read(label=self.rows.given.target)
-        return job
+    def _job(self, task: Task, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
+        return Job(task, self.spec, logits, gradient, begin, statistics=True, label=self.rows.given.target)
 
 
 def _without_tiles(setting: Setting) -> Setting:
     """A setting in which no kernel makes tiles of its own."""
     return setting._replace(plan=replace(setting.plan, tile=0))
-
-
-def _job(task: int, spec: LossSpec, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
-    """A job on a tile (N, C) or (N, C, P), from the class `begin` on."""
-    outer, classes, inner = (*logits.shape, 1)[:3]
-    job = Job(task=task, dtype=DTYPES[logits.dtype], outer=outer, classes=classes, inner=inner, begin=begin)
-    job.ignore_index = spec.ignore_index
-    scale = spec.logit_scale / spec.temperature
-    job.inner_scale, job.outer_scale, job.softcap = scale, 1.0, 0.0
-    if spec.softcap is not None:
-        job.inner_scale, job.softcap = spec.logit_scale / spec.softcap, spec.softcap
-        job.outer_scale = spec.softcap / spec.temperature
-    job.read_logits(logits)
-    job.leave(gradient=gradient)
-    if gradient is not None:
-        job.gradient_row, job.gradient_across = gradient.stride(0), gradient.stride(1)
-        long = inner > 1 or classes * gradient.itemsize >= LONG
-        job.far = int(long and gradient.nbytes >= FAR and gradient.data_ptr() != logits.data_ptr())
-    return job
 
 
 def _places(row: RowStatistics | None) -> dict[str, Any]:

@@ -1,0 +1,13 @@
+"""Kernels whose tiles are compiled code's, whatever it is compiled from: what the backends of it share.
+
+    _job        what such code is asked to do, and with what
+    _kernels    what a loss asks of it
+
+It reads a row of logits, of any of its dtypes, and leaves statistics, results and gradient while the row is at hand.
+What belongs to rows is as in the chunked backend: coefficients, results of merged statistics, what makes a gradient.
+"""
+
+from crossentropy._backends.compiled._job import Job, Task
+from crossentropy._backends.compiled._kernels import CrossEntropy, TokenStatistics
+
+__all__ = ["CrossEntropy", "Job", "Task", "TokenStatistics"]

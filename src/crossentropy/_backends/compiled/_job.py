@@ -1,0 +1,80 @@
+"""A job: rows of logits, what belongs to them, and where the results go.
+
+    COMPLETE    rows of all classes: statistics, results and, if wanted, gradients
+    MEASURE     statistics of a block of classes
+    DERIVE      gradients of a block of classes, of rows whose statistics are known:
+
+        G = exp(z − m) (scale + tilt (z − m)) − pull w,     at the class apart `peak`;   `extra` is added at the label
+
+Logits are (N, C), or (N, C, P) where positions lie together. What belongs to rows has N · P entries; whatever is None
+is not needed, or not wanted.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from torch import Tensor
+
+from crossentropy._loss import LossSpec
+
+
+class Task(IntEnum):
+    """What there is to do."""
+
+    COMPLETE = 0
+    MEASURE = 1
+    DERIVE = 2
+
+
+@dataclass(eq=False)
+class Job:
+    """One call of compiled code."""
+
+    task: Task
+    spec: LossSpec
+    logits: Tensor
+    gradient: Tensor | None
+    """Of the logits' shape, and maybe they."""
+    begin: int
+    """The first class of the logits, which labels count from 0."""
+    statistics: bool = False
+    """Token statistics, whose class apart is the largest; else cross entropy, where it is the label."""
+    label: Tensor | None = None
+    """int64, as they came: ignored ones, and such as are no class, are found by the code."""
+    weight: Tensor | None = None
+    """Of these classes, in float32."""
+    uniform: Tensor | float = 0.0
+    """Smoothing times the mean weight of all classes."""
+    coefficient: Tensor | None = None
+    """Of rows, or (3, rows) for the three statistics: one number may stand for all, by strides of 0."""
+
+    loss: Tensor | None = None
+    """Or log-probability."""
+    entropy: Tensor | None = None
+    logsumexp: Tensor | None = None
+    maximum: Tensor | None = None
+    """From here on what `RowStatistics` has: left by MEASURE, by COMPLETE if wanted; DERIVE needs maximum and top."""
+    others: Tensor | None = None
+    apart: Tensor | None = None
+    weighted: Tensor | None = None
+    energy: Tensor | None = None
+    target: Tensor | None = None
+    top: Tensor | None = None
+
+    scale: Tensor | None = None
+    """From here on what DERIVE needs."""
+    tilt: Tensor | None = None
+    peak: Tensor | None = None
+    pull: Tensor | None = None
+    extra: Tensor | None = None
+
+    @property
+    def share(self) -> float:
+        """What smoothing puts on each class, times its weight."""
+        return self.spec.label_smoothing / self.spec.num_classes
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """N, C and P."""
+        outer, classes, inner = (*self.logits.shape, 1)[:3]
+        return outer, classes, inner
