@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +13,8 @@ from shapes import ACCELERATOR, MODELS, TARGETS
 from crossentropy import _benchmark
 
 RESULTS = Path(__file__).parent / "results"
+INSTRUCTIONS = ("CROSSENTROPY_NATIVE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
+"""Variables that choose instructions: ours, torch's, and those of the libraries that multiply for it."""
 
 
 def main() -> None:
@@ -18,18 +22,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=15, metavar="N", help="rounds per case (default: 15)")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose description contains the text")
+    parser.add_argument("--without", nargs="*", default=[], metavar="NAME", help="contenders that are left out")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
         "--out", type=Path, default=RESULTS / "local.json", metavar="FILE", help="where to store results"
     )
     options = parser.parse_args()
-    stored = {**_benchmark.machine(), "command": " ".join(["python", *sys.argv]), "cases": []}
+    set_by_hand = [f"{name}={os.environ[name]}" for name in INSTRUCTIONS if name in os.environ]
+    stored = {**_benchmark.machine(), "command": " ".join([*set_by_hand, "python", *sys.argv]), "cases": []}
     for case in ACCELERATOR if options.device == "cuda" else (*TARGETS, *MODELS):
         if options.only in str(case):
             torch.compiler.reset()
             large = case in MODELS
             report = _benchmark.measure(
-                case,
+                replace(case, without=(*case.without, *options.without)),
                 device=options.device,
                 repeat=min(options.repeat, 5) if large else options.repeat,
                 compiled=not large,
