@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=15, metavar="N", help="rounds per case (default: 15)")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose description contains the text")
     parser.add_argument("--without", nargs="*", default=[], metavar="NAME", help="contenders that are left out")
+    parser.add_argument("--targets", action="store_true", help="no shapes of models")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
         "--out", type=Path, default=RESULTS / "local.json", metavar="FILE", help="where to store results"
@@ -30,7 +31,8 @@ def main() -> None:
     options = parser.parse_args()
     set_by_hand = [f"{name}={os.environ[name]}" for name in INSTRUCTIONS if name in os.environ]
     stored = {**_benchmark.machine(), "command": " ".join([*set_by_hand, "python", *sys.argv]), "cases": []}
-    for case in ACCELERATOR if options.device == "cuda" else (*TARGETS, *MODELS):
+    models = () if options.targets else MODELS
+    for case in ACCELERATOR if options.device == "cuda" else (*TARGETS, *models):
         if options.only in str(case):
             torch.compiler.reset()
             large = case in MODELS
