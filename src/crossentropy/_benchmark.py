@@ -37,6 +37,8 @@ from crossentropy.testing import peak_bytes
 LossFunction = Callable[..., Tensor]
 
 BASELINE = "torch"
+FLOORS = ("read", "copy", "copy, memory at hand", "products")
+"""Contenders that are no losses."""
 ERROR_ROWS = 256
 """Rows on which errors are computed: float64 logits of all rows would take twice the memory of everything else."""
 
@@ -130,8 +132,7 @@ def contenders(case: Case, device: str, *, compiled: bool = True) -> dict[str, L
             found["torch.compile"] = torch.compile(base)
         if case.linear and hasattr(torch.nn, "LinearCrossEntropyOptions"):
             found["torch chunked"] = _torch_chunked
-        if case.linear and not case.gradient:
-            found["one product"] = _product
+        found |= _floors(case)
         if device == "cuda":
             found |= _peers(case)
     return {name: function for name, function in found.items() if name not in case.without}
@@ -151,8 +152,39 @@ def _torch_chunked(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
     )
 
 
+def _floors(case: Case) -> dict[str, LossFunction]:
+    """What no loss can do without: reading the logits, or copying them; the products of a head, in float32."""
+    if case.linear:
+        return {"products": _products if case.gradient else _product}
+    return {"copy": _copy, "copy, memory at hand": _Copy()} if case.gradient else {"read": _read}
+
+
+def _read(logits: Tensor, target: Tensor) -> Tensor:
+    return logits.sum()
+
+
+def _copy(logits: Tensor, target: Tensor) -> Tensor:
+    return logits.clone()
+
+
+class _Copy:
+    """A copy into memory that was touched before."""
+
+    copy: Tensor | None = None
+
+    def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
+        self.copy = torch.empty_like(logits) if self.copy is None else self.copy
+        return self.copy.copy_(logits)
+
+
 def _product(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
-    return hidden @ head.T
+    return hidden.float() @ head.float().T
+
+
+def _products(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+    hidden, head = hidden.float(), head.float()
+    logits = hidden @ head.T
+    return (logits @ head).sum() + (logits.T @ hidden).sum()
 
 
 def _with_settings(function: LossFunction, settings: Mapping[str, Any]) -> LossFunction:
@@ -202,9 +234,11 @@ def inputs(case: Case, device: str) -> tuple[Tensor, ...]:
     return (*(x.to(device, dtype).requires_grad_(case.gradient) for x in tensors), target)
 
 
-def step(function: LossFunction, tensors: tuple[Tensor, ...]) -> Callable[[], object]:
+def step(name: str, function: LossFunction, tensors: tuple[Tensor, ...]) -> Callable[[], object]:
     """One pass."""
     leaves = [x for x in tensors if x.requires_grad]
+    if name in FLOORS:
+        tensors, leaves = tuple(x.detach() for x in tensors), []
     if not leaves:
         return lambda: function(*tensors)
     return lambda: torch.autograd.grad(function(*tensors), leaves)
@@ -214,10 +248,10 @@ def measure(case: Case, *, device: str = "cpu", repeat: int = 15, compiled: bool
     """Time, memory and errors of all contenders of a case."""
     tensors = inputs(case, device)
     functions = contenders(case, device, compiled=compiled)
-    steps = {name: step(function, tensors) for name, function in functions.items()}
+    steps = {name: step(name, function, tensors) for name, function in functions.items()}
     times = _interleaved(steps, repeat, device)
     base = times[BASELINE]
-    errors = {name: _errors(function, case, tensors) for name, function in functions.items()}
+    errors = {name: _errors(name, function, case, tensors) for name, function in functions.items()}
     measurements = {}
     for name, taken in times.items():
         low, _, high = statistics.quantiles([a / b for a, b in zip(taken, base)], n=4)
@@ -280,14 +314,14 @@ def _bytes_in_fresh_process(case: Case, name: str, device: str) -> int:
 def _second_pass(case: Case, name: str, device: str) -> int:
     """Peak of a pass after a first one, which compiles and fills caches."""
     tensors = inputs(case, device)
-    run = step(contenders(case, device)[name], tensors)
+    run = step(name, contenders(case, device)[name], tensors)
     run()
     return _bytes(run, device)
 
 
-def _errors(function: LossFunction, case: Case, tensors: tuple[Tensor, ...]) -> tuple[float, float]:
+def _errors(name: str, function: LossFunction, case: Case, tensors: tuple[Tensor, ...]) -> tuple[float, float]:
     """Relative errors of the loss and of all gradients together, on the first rows; (nan, nan) if there is no loss."""
-    if function is _product:
+    if name in FLOORS:
         return float("nan"), float("nan")
     some = [x.detach()[:ERROR_ROWS] for x in tensors]
     if case.linear:
