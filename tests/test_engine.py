@@ -147,20 +147,20 @@ def test_plans_by_hand() -> None:
         settings = {"features": features, "input_gradient": gradients, "head_gradient": gradients, **more}
         return plan(Workload(rows, classes, dtype, **settings), budget)
 
-    # tiles of 2 MB in place; a row has 128 kB of logits, of which 500 fit 64 MB: 9 chunks of 456 rows, or 29 · 16
+    # tiles of 2 MB in place; a row has 128 kB of logits, of which 524 fit 64 MiB: 8 chunks of 512 rows, or 32 · 16
     assert of() == Plan(
-        "rows", 1 << 19, 464, 512, 464 * 128_000, 4 * (hidden + head), 3 * product,
+        "rows", 1 << 19, 512, 512, 512 * 128_000, 4 * (hidden + head), 3 * product,
         "the head's gradient accumulates in float32",
     )  # fmt: skip
     # a block has 16 kB of logits for each class, in 8 MB; the head is read once
     assert of(gradients=False) == Plan(
-        "statistics", 1 << 19, 464, 512, 512 << 14, 0, product, "blocks of classes merge; the head is read once"
+        "statistics", 1 << 19, 512, 512, 512 << 14, 0, product, "blocks of classes merge; the head is read once"
     )
     alone = of(head_gradient=False)
     assert (alone.strategy, alone.gradients, alone.flops) == ("rows", 4 * hidden, 2 * product)
     assert of(input_gradient=False).gradients == 4 * head
     assert of(input_gradient=False).flops == 2 * product
-    # a tile in float32 beside the logits; 64 kB a row, 967 of them: 5 chunks of 820 rows, or 52 · 16
+    # a tile in float32 beside the logits; 64 kB a row, 1015 of them: 5 chunks of 820 rows, or 52 · 16
     half = of(torch.bfloat16)
     assert half == Plan(
         "rows, then classes", 1 << 19, 832, 1024, 832 * 64_000 + (1 << 21), 2 * (hidden + head), 4 * product,
@@ -174,7 +174,7 @@ def test_plans_by_hand() -> None:
     # a head in another dtype is converted: 1/8 of the logits more, and the features of a row or class
     converted = of(torch.float32, head_dtype=torch.float16, converted=True)
     row, column = classes * 4 * 9 // 8 + features * 4, rows * 4 * 9 // 8 + features * 4
-    assert converted.chunk == 416  # 64 MB hold 435 rows: 10 chunks of 410, or 26 · 16
+    assert converted.chunk == 416  # 64 MiB hold 448 rows and a multiple of 16: 10 chunks of 410, or 26 · 16
     assert converted.block == (8 << 20) // column
     assert converted.workspace == 416 * row + rows * features * 4
     assert converted.gradients == 4 * hidden + 2 * head
@@ -192,7 +192,7 @@ def test_plans_by_hand() -> None:
     assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 4096, 16_000, 4096 * 128_000)
     assert of(machine=H200, budget=10**9 // 4).chunk == 1024  # 250 MB less a tile hold 1428 rows
     # positions: classes of a head, rows of given logits
-    assert of(positions=2).chunk == 240  # 250 fit, and 15 · 16 of them are a multiple
+    assert of(positions=2).chunk == 256  # 262 fit, and 16 · 16 of them are a multiple
     assert of(positions=2).block == 256
 
 
@@ -298,7 +298,7 @@ def test_plans_of_given_logits_by_hand() -> None:
     # where classes do not lie innermost: tiles of 8 MB, two in a quarter of the budget; and 32,768 rows in a chunk, of
     # which there are 10,000 for each outer index
     images = of(64, 10, positions=10_000, input_gradient=True, scratch=1)
-    assert (images.tile, images.chunk, images.workspace, images.gradients) == (2_000_000, 20, 8_000_000, 64 * 400_000)
+    assert (images.tile, images.chunk, images.workspace, images.gradients) == (1 << 21, 20, 1 << 23, 64 * 400_000)
     assert of(64, 100, positions=10_000).chunk == 3
     assert of(64, 10, positions=100_000).chunk == 2
     assert of(64, 100, positions=100_000).chunk == 1

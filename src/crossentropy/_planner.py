@@ -50,7 +50,7 @@ class Machine:
 
 
 CPU = Machine(
-    64_000_000,
+    1 << 26,
     tile=1 << 21,
     tile_across=1 << 23,
     block=8 << 20,
