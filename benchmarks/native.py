@@ -24,8 +24,8 @@ MOST = {
     "avx512": {"rows": 11, "strips": 21},
     "neon": {"rows": 33, "strips": 60},
 }
-"""Copies in cache that loss and gradient may take, in float32. In half precision a copy is of half the bytes, and numbers
-must be converted: three times that."""
+"""Copies in cache that loss and gradient may take, in float32. In half precision a copy is of half the bytes, and
+numbers must be converted: three times that."""
 
 
 def job(logits: Tensor, gradient: Tensor | None) -> Job:

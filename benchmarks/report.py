@@ -74,8 +74,8 @@ def time_table(results: dict[str, Any]) -> list[str]:
         "",
         "Time of `crossentropy` relative to each contender, medians of interleaved rounds, forward and backward unless "
         "it says forward. In brackets the target that was set; misses are explained below. A floor is what no loss can "
-        "do without: a read of the logits, a copy of them into fresh memory or into memory at hand, or the products of a "
-        "head in float32.",
+        "do without: a read of the logits, a copy of them into fresh memory or into memory at hand, or the products of "
+        "a head in float32.",
         "",
         f"| case | {' | '.join(CONTENDERS)} | floors |",
         f"|---|{'---|' * len(CONTENDERS)}---|",
