@@ -178,6 +178,8 @@ def test_plans_by_hand() -> None:
     assert converted.block == (8 << 20) // column
     assert converted.workspace == 416 * row + rows * features * 4
     assert converted.gradients == 4 * hidden + 2 * head
+    # in one chunk its gradient is one product too, which is rounded once
+    assert of(torch.float32, head_dtype=torch.float16, converted=True, budget=10**9).strategy == "rows"
     # three tiles of scratch leave a quarter of the budget for each, and are paid for
     assert of(scratch=3, budget=16_000_000).tile == 250_000
     assert of(scratch=3, budget=16_000_000).workspace == of(scratch=3, budget=16_000_000).chunk * 128_000 + 3_000_000
@@ -194,6 +196,20 @@ def test_plans_by_hand() -> None:
     # positions: classes of a head, rows of given logits
     assert of(positions=2).chunk == 256  # 262 fit, and 16 · 16 of them are a multiple
     assert of(positions=2).block == 256
+
+
+def test_a_converted_head_is_rounded_once_in_any_number_of_chunks() -> None:
+    """float16 on a CPU, whose products are in float32: each entry is off by half an ulp, and by what float32 sums."""
+    generator = torch.Generator().manual_seed(0)
+    h, w = torch.randn(40, 24, generator=generator).half(), torch.randn(300, 24, generator=generator).half()
+    y = torch.randint(300, (40,), generator=generator)
+    exact = [x.double().requires_grad_() for x in (h, w)]
+    expected = torch.autograd.grad(F.linear_cross_entropy(*exact, y, reduction="sum"), exact)
+    for budget in (None, 30_000):
+        ours = [x.clone().requires_grad_() for x in (h, w)]
+        loss = F.linear_cross_entropy(*ours, y, reduction="sum", options=Options(memory_budget=budget))
+        for a, b in zip(torch.autograd.grad(loss, ours), expected):
+            torch.testing.assert_close(a.double(), b, rtol=2**-11, atol=2**-24 + 1e-6)
 
 
 def test_plans_of_accelerators() -> None:
