@@ -60,11 +60,11 @@ def test_any_logits_and_labels(
             found.append((loss.detach(), *torch.autograd.grad(loss.sum(), x)))
     finally:
         torch.set_num_threads(before)
-    near = DTYPES[logits.dtype]
+    near, least = DTYPES[logits.dtype], 0.1 / labels.numel()  # what a row weighs, whose gradient may cancel
     for ours, theirs in zip(*found):
         finite = theirs[theirs.isfinite()]
         scale = finite.abs().max().item() if finite.numel() else 0.0
-        torch.testing.assert_close(ours, theirs, rtol=4 * near, atol=8 * near * max(scale, 1e-6), equal_nan=True)
+        torch.testing.assert_close(ours, theirs, rtol=4 * near, atol=8 * near * max(scale, least), equal_nan=True)
 
 
 @given(views(), st.data())
