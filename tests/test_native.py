@@ -338,3 +338,19 @@ def test_without_the_library_torchs_operators_do_it() -> None:
     assert "by chunked, because CROSSENTROPY_NATIVE=0 switches the compiled library off" in told
     assert "backend 'native' cannot execute this loss: CROSSENTROPY_NATIVE=0 switches" in told
     assert "by native\n" in _run(CROSSENTROPY_NATIVE="")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory that is not touched must cost nothing")
+@pytest.mark.parametrize("shape", [(3, 100), (2, 5, 33)], ids=str)
+def test_logits_further_apart_than_32_bits_count(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.empty((1 << 31) + 4096, dtype=torch.bfloat16)
+    strides = ((1 << 30) + 7, 1) if len(shape) == 2 else ((1 << 31) + 9, 40, 1)
+    far = whole.as_strided(shape, strides).copy_(torch.randn(shape, generator=generator))
+    y = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
+    found = []
+    for x in (far, far.clone()):
+        leaf = x.detach().requires_grad_()
+        loss = F.cross_entropy(leaf, y, options=NATIVE)
+        found.append((loss.detach(), *torch.autograd.grad(loss, leaf)))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
