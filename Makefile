@@ -17,7 +17,7 @@ test: $(VENV)/.dev $(VENV)/.native browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 fuzz: $(VENV)/.dev
-	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py tests/test_native_fuzz.py $(ARGS)
 
 mutants: $(VENV)/.mutants
 	OMP_NUM_THREADS=1 python tests/mutants.py $(ARGS)
@@ -31,7 +31,7 @@ $(VENV)/.native: $(wildcard $(CSRC)/*) build_native.py $(VENV)/.dev
 sanitize: $(VENV)/.dev
 	python build_native.py --sanitize
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	  OMP_NUM_THREADS=2 python -m pytest tests/test_native.py tests/test_agreement.py $(ARGS); \
+	  OMP_NUM_THREADS=2 python -m pytest tests/test_native.py tests/test_native_fuzz.py tests/test_agreement.py $(ARGS); \
 	  status=$$?; python build_native.py; exit $$status
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.

@@ -547,7 +547,7 @@ def test_memory() -> None:
         torch_functional.cross_entropy(LazyLogits(hidden, weight).float(), target).backward()
 
     step()
-    assert peak_bytes(step) < 64_000_000 + 2 * weight.nbytes < 4 * hidden.shape[0] * weight.shape[0]
+    assert peak_bytes(step) < (1 << 26) + 2 * weight.nbytes < 4 * hidden.shape[0] * weight.shape[0]
     with torch.no_grad(), Largest() as largest:
         LazyLogits(hidden, weight).topk(2)
     assert largest.numel <= 16_000_000

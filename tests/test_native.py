@@ -76,6 +76,29 @@ def test_every_option_is_what_float64_says(shape: tuple[int, ...], dtype: torch.
 
 
 @pytest.mark.usefixtures("instructions")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_class_probabilities_are_what_float64_says(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """In the logits' dtype, and in float32."""
+    generator = torch.Generator().manual_seed(len(shape) * shape[1])
+    z = (torch.randn(shape, generator=generator) * 4).to(dtype)
+    w = torch.rand(shape[1], generator=generator) + 0.1
+    for i, options in enumerate(OPTIONS):
+        p = (torch.randn(shape, generator=generator) * 3).softmax(1).to(dtype if i % 2 else torch.float32)
+        chosen = {**options, "weight": w if options.get("weight") else None}
+        exactly = {**chosen, "weight": None if chosen["weight"] is None else w.double()}
+        x, e = z.clone().requires_grad_(), z.double().requires_grad_()
+        loss = F.cross_entropy(x, p, reduction="none", options=NATIVE, **chosen)
+        exact = F.cross_entropy(e, p.double(), reduction="none", options=REFERENCE, **exactly)
+        upstream = torch.rand(loss.shape, generator=generator).to(loss.dtype)
+        (of_x,) = torch.autograd.grad(loss, x, upstream)
+        (of_e,) = torch.autograd.grad(exact, e, upstream.double())
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(loss.double(), exact, rtol=2e-6 + eps, atol=2e-6 * shape[1] ** 0.5 / 100)
+        torch.testing.assert_close(of_x.double(), of_e, rtol=8e-6 + eps, atol=8e-7 + eps * torch.finfo(dtype).tiny)
+
+
+@pytest.mark.usefixtures("instructions")
 def test_statistics_are_what_float64_says() -> None:
     generator = torch.Generator().manual_seed(0)
     for shape in SHAPES:
@@ -293,9 +316,10 @@ def test_what_it_cannot_do_it_says() -> None:
     loss = Loss("cross_entropy", (Side(z, None, None, spec),), z.shape, y)
     assert eligible(loss) == ()
     cases = {
-        "with labels, not with probabilities": loss._replace(
-            sides=(Side(z, None, None, LossSpec(1, 5, True, torch.float32)),)
+        "reads probabilities of torch.float32 or torch.bfloat16, not torch.float64": loss._replace(
+            sides=(Side(z.bfloat16(), None, None, LossSpec(1, 5, True, torch.float32)),), target=z.double()
         ),
+        "not with other logits": loss._replace(kind="divergence"),
         "sums in float32, this loss in float64": loss._replace(
             sides=(Side(z.double(), None, None, LossSpec(1, 5, False, torch.float64)),)
         ),
@@ -338,3 +362,19 @@ def test_without_the_library_torchs_operators_do_it() -> None:
     assert "by chunked, because CROSSENTROPY_NATIVE=0 switches the compiled library off" in told
     assert "backend 'native' cannot execute this loss: CROSSENTROPY_NATIVE=0 switches" in told
     assert "by native\n" in _run(CROSSENTROPY_NATIVE="")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory that is not touched must cost nothing")
+@pytest.mark.parametrize("shape", [(3, 100), (2, 5, 33)], ids=str)
+def test_logits_further_apart_than_32_bits_count(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.empty((1 << 31) + 4096, dtype=torch.bfloat16)
+    strides = ((1 << 30) + 7, 1) if len(shape) == 2 else ((1 << 31) + 9, 40, 1)
+    far = whole.as_strided(shape, strides).copy_(torch.randn(shape, generator=generator))
+    y = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
+    found = []
+    for x in (far, far.clone()):
+        leaf = x.detach().requires_grad_()
+        loss = F.cross_entropy(leaf, y, options=NATIVE)
+        found.append((loss.detach(), *torch.autograd.grad(loss, leaf)))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)

@@ -50,7 +50,7 @@ class Machine:
 
 
 CPU = Machine(
-    64_000_000,
+    1 << 26,
     tile=1 << 21,
     tile_across=1 << 23,
     block=8 << 20,
@@ -248,7 +248,7 @@ def _linear(work: Workload, tile: int, tiles: int, room: int, most_rows: int | N
     if not work.head_gradient:
         why = "only the input needs a gradient"
         return Plan("rows", tile, chunk, block, workspace, sizes.gradients, flops, why)
-    if work.dtype == head and (chunks <= machine.halves or head == wide(head)):
+    if chunks == 1 or (work.dtype == head and (chunks <= machine.halves or head == wide(head))):
         why = "one chunk" if chunks == 1 else f"the head's gradient accumulates in {_name(head)}"
         return Plan("rows", tile, chunk, block, workspace, sizes.gradients, flops, why)
     buffer = 0 if head == wide(head) else sizes.head

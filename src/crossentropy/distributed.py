@@ -178,7 +178,7 @@ def vocab_parallel_linear_cross_entropy(
         L = cross_entropy(input @ Wᵀ + b, target),   W = [W_0; …; W_{W−1}] of all ranks, in rank order
 
     The logits of this rank's classes are kept for backward if all of them fit into `options.memory_budget` (by default
-    64 MB on a CPU, 512 MB elsewhere); else they are made in pieces, and made again. One message forward; backward, the
+    64 MiB on a CPU, 512 MB elsewhere); else they are made in pieces, and made again. One message forward; backward, the
     gradient of the hidden states is summed over ranks, bucket by bucket behind the products.
 
     Args:

@@ -70,13 +70,14 @@ class Head:
         self, begin: int, classes: int, rows: int, *, converted: bool = False
     ) -> Iterator[tuple[int, int, Tensor]]:
         """The head's rows for some classes in the product's dtype; piece by piece where they are converted."""
-        step = classes
-        if converted or self.head.dtype != self.dtype:
-            # a piece no larger than an eighth of the logits
-            step = max(16, rows * classes // max(8 * self.head.shape[2], 1))
+        step = self._piece(rows, classes) if converted or self.head.dtype != self.dtype else classes
         for i in range(begin, begin + classes, max(step, 1)):
             j = min(i + step, begin + classes)
             yield i, j, self.head[i:j].flatten(0, 1).to(self.dtype)
+
+    def _piece(self, rows: int, classes: int) -> int:
+        """Classes whose features are no more than an eighth of the logits, at which they are converted."""
+        return max(16, rows * classes // max(8 * self.head.shape[2], 1))
 
     def collect_input(self, rows: slice, gradient: Tensor) -> None:
         """The input's gradient of a chunk, from the logits' (R, C · P)."""
@@ -102,14 +103,14 @@ class Head:
         if self.head_gradient is None:
             return
         out = self.head_gradient[classes].flatten(0, 1)
-        if self.widens:
-            _collect_widened(out, gradient.T, hidden, first=first)
-        elif not first:
-            out.addmm_(gradient.T, hidden)
-        elif out.dtype == gradient.dtype:
+        if out.dtype != gradient.dtype:
+            block = gradient.shape[1] < self.classes * self.positions
+            step = -(-len(out) // 8) if self.widens else len(out) if block else self._piece(*gradient.shape)
+            _collect_widened(out, gradient.T, hidden, max(step, 1), first=first)
+        elif first:
             torch.mm(gradient.T, hidden, out=out)
         else:
-            out.copy_(torch.mm(gradient.T, hidden))
+            out.addmm_(gradient.T, hidden)
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """All that was collected, in the shapes and dtypes of the tensors it belongs to."""
@@ -124,12 +125,11 @@ class Head:
         )
 
 
-def _collect_widened(out: Tensor, a: Tensor, b: Tensor, *, first: bool) -> None:
-    """Set or add a @ b to the wider `out`, without a rounding between, in pieces of an eighth of it."""
-    step = max(1, -(-len(out) // 8))
+def _collect_widened(out: Tensor, a: Tensor, b: Tensor, step: int, *, first: bool) -> None:
+    """Set or add a @ b, where either has the wider dtype, in pieces of some rows, without a rounding between."""
+    dtype = torch.promote_types(out.dtype, a.dtype)
     for i in range(0, len(out), step):
-        part, rows = out[i : i + step], a[i : i + step]
-        product = _product(rows, b, out.dtype)
+        part, product = out[i : i + step], _product(a[i : i + step], b, dtype)
         part.copy_(product) if first else part.add_(product)
 
 

@@ -7,10 +7,12 @@ A tile is all there is: the library itself keeps rows in cache, and divides them
 not depend on the number of threads, and little memory is needed beside logits and gradient.
 """
 
+import torch
+
 from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._engine import Engine
 from crossentropy._backends.native._library import MISSING, run
-from crossentropy._loss import Loss
+from crossentropy._loss import Loss, product_dtype
 
 
 def eligible(loss: Loss) -> tuple[str, ...]:
@@ -21,8 +23,12 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     reasons = [*chunked.eligible(loss), *compiled.reasons(loss)]
     if side.input.device.type != "cpu":
         reasons.append(f"compiled code is for CPUs, and the logits are on {side.input.device}")
-    if loss.kind == "divergence" or side.spec.probabilities:
-        reasons.append("compiled code compares logits with labels, not with probabilities")
+    if loss.kind == "divergence":
+        reasons.append("compiled code compares logits with labels or probabilities, not with other logits")
+    if side.spec.probabilities and loss.target is not None:
+        dtypes = (torch.float32, side.input.dtype if side.weight is None else product_dtype(side))
+        if loss.target.dtype not in dtypes:
+            reasons.append(f"compiled code reads probabilities of {dtypes[0]} or {dtypes[1]}, not {loss.target.dtype}")
     return tuple(reasons)
 
 

@@ -35,17 +35,19 @@ class _Struct(ctypes.Structure):
     """`struct job` of csrc/job.h, which says what the fields are."""
 
     _fields_ = (
-        *[(name, c_int32) for name in ("task", "dtype", "statistics", "far", "isa", "unused")],
+        *[(name, c_int32) for name in ("task", "dtype", "statistics", "far", "isa", "target_dtype")],
         *[(name, c_int64) for name in ("outer", "classes", "inner", "row", "across")],
         *[(name, c_int64) for name in ("gradient_row", "gradient_across")],
-        *[(name, c_void_p) for name in ("logits", "gradient", "label")],
+        *[(name, c_void_p) for name in ("logits", "gradient", "label", "target")],
+        *[(name, c_int64) for name in ("target_row", "target_across")],
         *[(name, c_int64) for name in ("begin", "ignore_index")],
         *[(name, c_void_p) for name in ("weight", "coefficient")],
         *[(name, c_int64) for name in ("coefficient_step", "coefficient_kind")],
         *[(name, c_float) for name in ("inner_scale", "softcap", "outer_scale")],
         *[(name, c_float) for name in ("share", "uniform", "on_label", "z_loss")],
         *[(name, c_void_p) for name in ("loss", "entropy", "logsumexp")],
-        *[(name, c_void_p) for name in ("maximum", "others", "apart", "weighted", "energy", "target", "top")],
+        *[(name, c_void_p) for name in ("maximum", "others", "apart", "weighted", "mass", "elsewhere", "energy")],
+        *[(name, c_void_p) for name in ("at_label", "top")],
         *[(name, c_void_p) for name in ("scale", "tilt", "peak", "pull", "extra")],
         *[(name, c_void_p) for name in ("parallel", "failed")],
     )
@@ -58,7 +60,10 @@ class _Struct(ctypes.Structure):
 
 
 _READ = ("label", "weight", "scale", "tilt", "peak", "pull", "extra")
-_LEFT = ("loss", "entropy", "logsumexp", "maximum", "others", "apart", "weighted", "energy", "target", "top")
+_LEFT = (
+    *("loss", "entropy", "logsumexp"),
+    *("maximum", "others", "apart", "weighted", "mass", "elsewhere", "energy", "top"),
+)
 
 
 def _struct(job: Job) -> _Struct:
@@ -86,6 +91,13 @@ def _struct(job: Job) -> _Struct:
         made.point(name, None if tensor is None else tensor.contiguous())
     for name in _LEFT:
         made.point(name, getattr(job, name))
+    made.point("at_label", job.target)
+    target = job.probabilities
+    if target is not None:
+        target = target if target.stride(-1) == 1 or target.shape[-1] == 1 else target.contiguous()
+        made.target_dtype = DTYPES[target.dtype]
+        made.target_row, made.target_across = target.stride(0), target.stride(1)
+        made.point("target", target)
     c = job.coefficient
     if c is not None:
         if any(c.stride()):

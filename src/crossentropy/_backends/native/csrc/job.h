@@ -17,14 +17,17 @@ enum task {
 
 struct job {
   int32_t task, dtype;
-  int32_t statistics;  // token statistics, whose class apart is the largest; else cross entropy, where it is the label
+  int32_t statistics;  // token statistics, whose class apart is the largest; else cross entropy, where it is the label if
+                       // there are labels, and the largest against probabilities
   int32_t far;         // gradients are written past the caches
   int32_t isa;         // an instruction set, for tests; 0: the best of this machine
-  int32_t unused;
+  int32_t target_dtype;  // that of the logits, or FLOAT32
   int64_t outer, classes, inner, row, across, gradient_row, gradient_across;
   const void *logits;
   void *gradient;  // may be the logits
   const int64_t *label;
+  const void *target;  // or class probabilities, which lie as the logits do
+  int64_t target_row, target_across;
   int64_t begin;         // the first class of these, which labels count from 0
   int64_t ignore_index;
   const float *weight;  // of classes, of these alone where they are a block
@@ -34,9 +37,9 @@ struct job {
   float share, uniform, on_label, z_loss;      // ε/C · ε times the mean class weight · 1 − ε · λ
   float *loss;                                 // cross entropy; else log_prob
   float *entropy, *logsumexp;
-  float *maximum, *others, *apart, *weighted, *energy, *target;  // statistics, and what DERIVE is given:
+  float *maximum, *others, *apart, *weighted, *mass, *elsewhere, *energy, *at_label;  // statistics; and what DERIVE is given:
   int64_t *top;
-  const float *scale, *tilt, *peak, *pull;  // G = e (scale + tilt d) − pull w; at the class apart `peak`
+  const float *scale, *tilt, *peak, *pull;  // G = e (scale + tilt d) − pull w, or − c τ; at the class apart `peak`
   const float *extra;                       // added at the label, where that is not apart
   void (*parallel)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);
   int32_t *failed;

@@ -1,9 +1,10 @@
 // What belongs to rows, in lanes: from statistics to results and to what makes a gradient. A lane is a row.
 //
 //     m ≥ max z    o = Σ_{c≠k} exp(z_c − m)    a = exp(z_k − m)    s = o + a    t = Σ τ (z − m)    e = Σ exp(z − m) (z − m)
+//     τ = w ((1 − ε) p + ε/C) against probabilities p: its mass T = Σ τ, and that elsewhere than at k
 //     log s, accurate where k is more likely than all others together:  (z_k − m) + log1p(o / a)
 //
-//     G = exp(z − m) (scale + tilt (z − m)) − pull w,  at the class apart `peak`
+//     G = exp(z − m) (scale + tilt (z − m)) − pull w, or − c τ,  at the class apart `peak`
 //
 // The formulae are those of `crossentropy._backends.chunked`: nothing ever computes 1 − p.
 #include "job.h"
@@ -13,16 +14,16 @@
 
 // How a row is worked on: what its sums need, and whether exponentials are kept until they become its gradient. That saves
 // 15 to 35 % of the time, but for long rows of float32, where it costs 15 %: they wait for memory, and not for exp.
-enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8 };
+enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8, SOFT = 16, TOPPED = ENERGY | SOFT };
 
 INLINE int how_of(const struct job *p) {
   int is_transformed = p->softcap != 0 || p->inner_scale != 1;
-  const int how = is_transformed * TRANSFORMED | (p->share != 0) * WEIGHTED | (p->statistics != 0) * ENERGY;
+  const int how = is_transformed * TRANSFORMED | (p->target ? SOFT : (p->share != 0) * WEIGHTED) | (p->statistics != 0) * ENERGY;
   const int waits = p->dtype == FLOAT32 && p->classes > 4096;
   return how || p->task != COMPLETE || !p->gradient || p->inner > 1 || waits ? how : KEPT;
 }
 
-struct sums { V maximum, others, apart, weighted, energy, target; };
+struct sums { V maximum, others, apart, weighted, mass, elsewhere, energy, target; };
 struct pull { V scale, tilt, weighted, peak, extra; };
 struct labels {
   I at;                // among the classes at hand; −1 where it is none of them
@@ -45,7 +46,7 @@ INLINE V slope(const struct job *p, V z, int how) {
 INLINE V slant(const struct job *p, V z, V weight, V m, const struct pull *by, int how) {
   V d = z - m, g = exponential(d);
   g *= how & ENERGY ? by->scale + by->tilt * larger(all(-1000.f), d) : by->scale;
-  if (how & WEIGHTED) g -= by->weighted * weight;
+  if (how & (WEIGHTED | SOFT)) g -= by->weighted * weight;
   return how & TRANSFORMED ? g * slope(p, z, how) : g;
 }
 // A weight times a value, where a weight of 0 annihilates infinity, but not nan.
@@ -103,17 +104,19 @@ INLINE V logsumexp(V maximum, V log_of_sum) {
 INLINE void conclude(const struct job *p, int64_t r, int n, const struct sums *row, const struct labels *l, V c, struct pull *by) {
   const struct logarithms log = logarithms(row);
   V label = p->on_label * l->count, loss = times(label, log.information), lift = all(0), scale = c / log.sum;
-  if (p->share != 0) loss += p->uniform * log.total - row->weighted;
+  if (p->target) loss = times(row->mass, log.total) - row->weighted;
+  else if (p->share != 0) loss += p->uniform * log.total - row->weighted;
   if (p->z_loss != 0) {
     V lse = logsumexp(row->maximum, log.total);
     loss += p->z_loss * times(l->count, lse * lse);
     lift = 2 * p->z_loss * lse * l->count;
   }
   keep(p->loss, r, pick(l->ignored, all(0), pick(l->unknown, all(NAN), loss)), n);
-  by->tilt = by->extra = all(0), by->weighted = c * p->share;
+  by->tilt = by->extra = all(0), by->weighted = p->target ? c : c * p->share;
   by->scale = scale * UNIT, by->peak = -scale * row->others;
-  if (p->share != 0 || p->z_loss != 0 || p->weight) {
-    V everywhere = p->uniform + label, elsewhere = p->uniform - p->share * l->count;
+  if (p->share != 0 || p->z_loss != 0 || p->weight || p->target) {
+    V everywhere = p->target ? row->mass : p->uniform + label;
+    V elsewhere = p->target ? row->elsewhere : p->uniform - p->share * l->count;
     by->scale *= everywhere + lift;
     by->peak = c * elsewhere + everywhere * by->peak + scale * (lift * log.apart);
   }
@@ -135,9 +138,9 @@ INLINE void conclude_statistics(
 }
 
 // What makes the gradient, of rows whose statistics are known: the maximum, and it.
-INLINE V known(const struct job *p, int64_t r, int n, struct pull *by) {
+INLINE V known(const struct job *p, int64_t r, int n, V c, struct pull *by) {
   by->scale = of_rows(p->scale, r, n) * UNIT, by->peak = of_rows(p->peak, r, n);
-  by->weighted = p->pull ? of_rows(p->pull, r, n) : all(0);
+  by->weighted = p->target ? c : p->pull ? of_rows(p->pull, r, n) : all(0);
   by->tilt = p->tilt ? of_rows(p->tilt, r, n) * UNIT : all(0), by->extra = p->extra ? of_rows(p->extra, r, n) : all(0);
   return of_rows(p->maximum, r, n);
 }
@@ -147,10 +150,10 @@ INLINE struct pull lane(const struct pull *by, int j) {
   return (struct pull){all(by->scale[j]), all(by->tilt[j]), all(by->weighted[j]), all(by->peak[j]), all(by->extra[j])};
 }
 
-// The statistics of rows, whose class apart is `top` for token statistics, where they are wanted.
+// The statistics of rows, whose class apart is `top` where that is the largest, if they are wanted.
 INLINE void record(const struct job *p, int64_t r, int n, const struct sums *row, I top) {
   keep(p->maximum, r, row->maximum, n), keep(p->others, r, row->others, n), keep(p->apart, r, row->apart, n);
-  keep(p->weighted, r, row->weighted, n), keep(p->energy, r, row->energy, n);
-  keep(p->target, r, row->target, n);
+  keep(p->weighted, r, row->weighted, n), keep(p->mass, r, row->mass, n), keep(p->elsewhere, r, row->elsewhere, n);
+  keep(p->energy, r, row->energy, n), keep(p->at_label, r, row->target, n);
   for (int j = 0; j < n && p->top; j++) p->top[r + j] = top[j] + p->begin;
 }

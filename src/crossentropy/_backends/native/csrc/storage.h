@@ -5,7 +5,7 @@ INLINE void D(put)(T *g, float x) { *g = D(narrow)(all(x))[0]; }
 INLINE void D(save)(T *g, V v, int n) { n == W ? D(store)(g, v) : D(rest)(g, v, n); }
 
 // Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`. There is also room for exp.
-struct D(view) { const T *z; float *made; };
+struct D(view) { const T *z; float *made; const void *target; };
 
 // n ≤ W of them from i on, `fill` in the other lanes.
 INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
@@ -14,17 +14,29 @@ INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
 }
 INLINE float D(logit)(struct D(view) v, int64_t i, int how) { return D(logits)(v, i, 1, 0, how)[0]; }
 
-INLINE struct D(view) D(viewed)(const struct job *p, const T *z, float *room, int how) {
+// The target, so many entries on; and τ of n ≤ W classes from i on, 0 in the other lanes. Positions share a class weight.
+INLINE const void *D(probabilities)(const struct job *p, int64_t i) {
+  return (const char *)p->target + i * (int64_t)(p->target_dtype == FLOAT32 ? sizeof(float) : sizeof(T));
+}
+INLINE V D(tau)(const struct job *p, const void *target, int64_t i, int n, V weight) {
+  V t = p->target_dtype == FLOAT32 ? of_rows(target, i, n) : n == W ? D(load)((const T *)target + i) : D(part)((const T *)target + i, n, 0);
+  t = weight * (p->on_label * t + p->share);
+  return n == W ? t : pick((I)(counted() < n), t, all(0));
+}
+INLINE V D(weight)(const struct job *p, int64_t i, int n) { return p->weight ? of_rows(p->weight, i, n) : all(1); }
+
+INLINE struct D(view) D(viewed)(const struct job *p, int64_t r, float *room, int how) {
+  const T *z = (const T *)p->logits + r * p->row;
   for (int64_t i = 0, n; how & TRANSFORMED && i < p->classes; i += W) {
     n = p->classes - i < W ? p->classes - i : W;
     keep(room, i, transformed(p, n == W ? D(load)(z + i) : D(part)(z + i, n, 0)), n);
   }
-  return (struct D(view)){z, room};
+  return (struct D(view)){z, room, how & SOFT ? D(probabilities)(p, r * p->target_row) : 0};
 }
 
 // --- rows: classes lie together ------------------------------------------------------------------------------------
 
-// The largest of the classes from b to e, and `least`; nan where one is, for token statistics.
+// The largest of the classes from b to e, and `least`; nan where one is, if it is to be the class apart.
 INLINE float D(top)(struct D(view) z, int64_t b, int64_t e, float least, int how) {
   V m[4] = {all(least), all(least), all(least), all(least)};
   I odd = {0};
@@ -33,15 +45,15 @@ INLINE float D(top)(struct D(view) z, int64_t b, int64_t e, float least, int how
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
       V x = D(logits)(z, i + j * W, W, 0, how);
-      if (how & ENERGY) odd |= (I)(x != x);
+      if (how & TOPPED) odd |= (I)(x != x);
       m[j] = larger(x, m[j]);
     }
   for (; i < e; i += W) {
     V x = D(logits)(z, i, e - i < W ? e - i : W, -INFINITY, how);
-    if (how & ENERGY) odd |= (I)(x != x);
+    if (how & TOPPED) odd |= (I)(x != x);
     m[0] = larger(x, m[0]);
   }
-  for (int j = 0; how & ENERGY && j < W; j++)
+  for (int j = 0; how & TOPPED && j < W; j++)
     if (odd[j]) return NAN;
   return largest(larger(larger(m[0], m[1]), larger(m[2], m[3])));
 }
@@ -58,13 +70,13 @@ INLINE int64_t D(first)(const struct job *p, struct D(view) z, float top, int ho
   return 0;
 }
 
-struct D(partial) { V others[4], weighted, energy; };
+struct D(partial) { V others[4], weighted, mass, elsewhere, energy; };
 
 // Add the classes from b to e; but not k, if that is in the first W of them. What is added meets what was there once.
 INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, V m, int64_t k, int how, struct D(partial) *s) {
-  struct D(partial) t = {{{0}}, {0}, {0}};
+  struct D(partial) t = {{{0}}, {0}, {0}, {0}, {0}};
   int64_t i = b;
-  if (k < 0 && !(how & (WEIGHTED | ENERGY)))
+  if (k < 0 && !(how & (WEIGHTED | TOPPED)))
     for (; i + 4 * W <= e; i += 4 * W)
 #pragma GCC unroll 4
       for (int j = 0; j < 4; j++) {
@@ -78,23 +90,28 @@ INLINE void D(add)(const struct job *p, struct D(view) z, int64_t b, int64_t e, 
     if (how & WEIGHTED) t.weighted += filled(p->share * (p->weight ? times(of_rows(p->weight, i, n), d) : d), n, 0);
     if (how & ENERGY) t.energy += larger(all(-1000.f), d) * x;
     if (how & KEPT) keep(z.made, i, x, n);
-    t.others[0] += k >= 0 ? pick((I)(counted() == (int32_t)(k - i)), all(0), x) : x;
+    const I apart = k >= 0 ? (I)(counted() == (int32_t)(k - i)) : (I){0};
+    if (how & SOFT) {
+      V tau = D(tau)(p, z.target, i, n, D(weight)(p, i, n));
+      t.weighted += times(tau, d), t.mass += tau, t.elsewhere += pick(apart, all(0), tau);
+    }
+    t.others[0] += pick(apart, all(0), x);
   }
   for (int j = 0; j < 4; j++) s->others[j] += t.others[j];
-  s->weighted += t.weighted, s->energy += t.energy;
+  s->weighted += t.weighted, s->energy += t.energy, s->mass += t.mass, s->elsewhere += t.elsewhere;
 }
 
-// The sums of a row whose class k is apart, none if it is negative, in a lane. The class apart, which is the largest for
-// token statistics. Where nothing but them is wanted they go block by block, which are read from memory once; else a row is
+// The sums of a row whose class k is apart, none if it is negative, in a lane. The class apart, which may be the largest
+// instead. Where nothing but them is wanted they go block by block, which are read from memory once; else a row is
 // read twice.
 INLINE int64_t D(measure)(const struct job *p, struct D(view) z, int64_t k, int how, struct sums *row, int lane) {
-  const int64_t C = p->classes, step = how & (WEIGHTED | ENERGY | KEPT) ? C : BLOCK;
-  struct D(partial) s = {{{0}}, {0}, {0}};
-  float apart = how & ENERGY || k < 0 ? -INFINITY : D(logit)(z, k, how), m = apart > LOWEST ? apart : LOWEST;
+  const int64_t C = p->classes, step = how & (WEIGHTED | TOPPED | KEPT) ? C : BLOCK;
+  struct D(partial) s = {{{0}}, {0}, {0}, {0}, {0}};
+  float apart = how & TOPPED || k < 0 ? -INFINITY : D(logit)(z, k, how), m = apart > LOWEST ? apart : LOWEST;
   for (int64_t b = 0, e; b < C; b = e) {
     e = C - b < step ? C : b + step;
-    const float now = D(top)(z, b, e, how & ENERGY ? -INFINITY : m, how);
-    if (how & ENERGY) {
+    const float now = D(top)(z, b, e, how & TOPPED ? -INFINITY : m, how);
+    if (how & TOPPED) {
       k = D(first)(p, z, now, how), apart = now, m = now < LOWEST ? LOWEST : now;
     } else if (now > m) {
       for (int j = 0; b && j < 4; j++) s.others[j] *= exponential(all(m - now)) * UNIT;
@@ -110,7 +127,8 @@ INLINE int64_t D(measure)(const struct job *p, struct D(view) z, int64_t k, int 
   }
   row->maximum[lane] = m, row->apart[lane] = apart;
   row->others[lane] = total((s.others[0] + s.others[1]) + (s.others[2] + s.others[3])) * UNIT;
-  if (how & WEIGHTED) row->weighted[lane] = total(s.weighted);
+  if (how & (WEIGHTED | SOFT)) row->weighted[lane] = total(s.weighted);
+  if (how & SOFT) row->mass[lane] = total(s.mass), row->elsewhere[lane] = total(s.elsewhere);
   if (how & ENERGY) row->energy[lane] = total(s.energy) * UNIT;
   return k;
 }
@@ -119,11 +137,16 @@ INLINE void D(fill)(T *g, int64_t n, float x) {
   for (int64_t i = 0; i < n; i += W) D(save)(g + i, all(x), n - i < W ? n - i : W);
 }
 
+// What the gradient of classes is lent: their weights, where smoothing needs them, or τ.
+INLINE V D(lent)(const struct job *p, struct D(view) z, int64_t i, int n, int how) {
+  return how & SOFT ? D(tau)(p, z.target, i, n, D(weight)(p, i, n)) : how & WEIGHTED ? D(weight)(p, i, n) : all(1);
+}
+
 // The gradient of a row, whole lines past the caches if it is to go there; `next` is fetched meanwhile.
 INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const struct pull *by, int how, const T *next) {
   const int64_t C = p->classes, line = 64 / sizeof(T);
 #define SLANT(at, n) \
-  how & KEPT ? of_rows(z.made, at, n) * by->scale : slant(p, D(logits)(z, at, n, 0, how), how & WEIGHTED && p->weight ? of_rows(p->weight, at, n) : all(1), m, by, how)
+  how & KEPT ? of_rows(z.made, at, n) * by->scale : slant(p, D(logits)(z, at, n, 0, how), D(lent)(p, z, at, n, how), m, by, how)
   int64_t i = 0;
   if (p->far) {
     const int64_t ahead = ((64 - ((uintptr_t)g & 63)) & 63) / sizeof(T), head = ahead < C ? ahead : C;
@@ -162,19 +185,19 @@ INLINE void D(gradient)(
 // n ≤ W rows from r on: the sums of each, then what follows of them for all at once, then the gradient of each.
 INLINE void D(group)(const struct job *p, int64_t r, int n, const T *next, float *room, int how) {
   const struct labels l = labels(p, r, n);
-  struct sums row = {all(0), all(0), all(0), all(0), all(0), all(0)};
+  struct sums row = {all(0), all(0), all(0), all(0), all(0), all(0), all(0), all(0)};
   struct pull by;
   struct D(view) z[W];
   V c[3];
   I k = l.at;
   coefficients(p, r, n, &l, c);
   const I quiet = silent(p, c);
-  if (p->task == DERIVE) row.maximum = known(p, r, n, &by);
+  if (p->task == DERIVE) row.maximum = known(p, r, n, c[0], &by);
   for (int j = 0; j < n; j++) {
-    if (p->task == COMPLETE && !(how & ENERGY) && (l.ignored[j] || l.unknown[j])) continue;
-    z[j] = D(viewed)(p, (const T *)p->logits + (r + j) * p->row, how & KEPT ? room + j * p->classes : room, how);
+    if (p->task == COMPLETE && !(how & TOPPED) && (l.ignored[j] || l.unknown[j])) continue;
+    z[j] = D(viewed)(p, r + j, how & KEPT ? room + j * p->classes : room, how);
     if (p->task != DERIVE) k[j] = D(measure)(p, z[j], k[j], how, &row, j);
-    else if (how & ENERGY) k[j] = (int32_t)(p->top[r + j] - p->begin);
+    else if (how & TOPPED) k[j] = (int32_t)(p->top[r + j] - p->begin);
     if (how & ENERGY) row.target[j] = l.at[j] < 0 ? -INFINITY : D(logit)(z[j], l.at[j], how);
   }
   if (p->task != DERIVE) record(p, r, n, &row, k);
@@ -210,6 +233,7 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
   const int lanes = (w + W - 1) / W, simple = !how;
   const T *z = (const T *)p->logits + outer * p->row + q;
   T *g = p->gradient ? (T *)p->gradient + outer * p->gradient_row + q : 0;
+  const void *target = how & SOFT ? D(probabilities)(p, outer * p->target_row + q) : 0;
   struct sums row[LANES];
   struct labels l[LANES];
   struct pull by[LANES];
@@ -218,9 +242,11 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
 #define N(j) (w - (j) * W < W ? w - (j) * W : W)
   for (int j = 0; j < lanes; j++) {
     l[j] = labels(p, r + j * W, N(j)), k[j] = l[j].at;
-    row[j] = (struct sums){all(-INFINITY), all(0), all(-INFINITY), all(0), all(0), all(-INFINITY)};
-    if (p->task == DERIVE) row[j].maximum = known(p, r + j * W, N(j), &by[j]);
-    for (int i = 0; p->task == DERIVE && how & ENERGY && i < N(j); i++) k[j][i] = (int32_t)(p->top[r + j * W + i] - p->begin);
+    row[j] = (struct sums){all(-INFINITY), all(0), all(-INFINITY), all(0), all(0), all(0), all(0), all(-INFINITY)};
+    coefficients(p, r + j * W, N(j), &l[j], c);
+    quiet[j] = silent(p, c);
+    if (p->task == DERIVE) row[j].maximum = known(p, r + j * W, N(j), c[0], &by[j]);
+    for (int i = 0; p->task == DERIVE && how & TOPPED && i < N(j); i++) k[j][i] = (int32_t)(p->top[r + j * W + i] - p->begin);
   }
   for (int64_t i = 0; i < C; i++)
     for (int j = 0; j < lanes; j++) {
@@ -228,10 +254,10 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
       V x = N(j) == W ? D(load)(at) : D(part)(at, N(j), 0);
       if (how & TRANSFORMED) x = transformed(p, x);
       store_f32(e + i * S + j * W, x);
-      if (p->task != DERIVE) row[j].maximum = how & ENERGY ? pick((I)(x > row[j].maximum) | (I)(x != x), x, row[j].maximum) : larger(x, row[j].maximum);
+      if (p->task != DERIVE) row[j].maximum = how & TOPPED ? pick((I)(x > row[j].maximum) | (I)(x != x), x, row[j].maximum) : larger(x, row[j].maximum);
     }
   if (p->task != DERIVE) {
-    if (how & ENERGY) {
+    if (how & TOPPED) {
       for (int j = 0; j < lanes; j++) k[j] = (I){0} - 1;
       for (int64_t i = 0; i < C; i++)
         for (int j = 0; j < lanes; j++) {
@@ -248,17 +274,23 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
       row[j].maximum = larger(all(LOWEST), row[j].maximum);
     }
     for (int64_t b = 0; b < C; b += SHORT) {
-      V others[LANES] = {0}, weighted[LANES] = {0}, energy[LANES] = {0};
+      V others[LANES] = {0}, weighted[LANES] = {0}, energy[LANES] = {0}, mass[LANES] = {0}, elsewhere[LANES] = {0};
       for (int64_t i = b; i < C && i < b + SHORT; i++)
         for (int j = 0; j < lanes; j++) {
           V d = load_f32(e + i * S + j * W) - row[j].maximum, x = exponential(d);
           if (how & WEIGHTED) weighted[j] += p->share * (p->weight ? times(all(p->weight[i]), d) : d);
           if (how & ENERGY) energy[j] += larger(all(-1000.f), d) * x;
           if (simple) store_f32(e + i * S + j * W, x);
-          others[j] += pick((I)(k[j] == (int32_t)i), all(0), x);
+          const I apart = (I)(k[j] == (int32_t)i);
+          if (how & SOFT) {
+            V tau = D(tau)(p, target, i * p->target_across + j * W, N(j), all(p->weight ? p->weight[i] : 1));
+            weighted[j] += times(tau, d), mass[j] += tau, elsewhere[j] += pick(apart, all(0), tau);
+          }
+          others[j] += pick(apart, all(0), x);
         }
       for (int j = 0; j < lanes; j++)
-        row[j].others += others[j], row[j].weighted += weighted[j], row[j].energy += energy[j];
+        row[j].others += others[j], row[j].weighted += weighted[j], row[j].energy += energy[j], row[j].mass += mass[j],
+            row[j].elsewhere += elsewhere[j];
     }
     for (int j = 0; j < lanes; j++) {
       row[j].others *= UNIT, row[j].energy *= UNIT;
@@ -266,10 +298,8 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
     }
     if (p->task == MEASURE) return;
   }
-  for (int j = 0; j < lanes; j++) {
+  for (int j = 0; p->task == COMPLETE && j < lanes; j++) {
     coefficients(p, r + j * W, N(j), &l[j], c);
-    quiet[j] = silent(p, c);
-    if (p->task == DERIVE) continue;
     if (how & ENERGY) conclude_statistics(p, r + j * W, N(j), &row[j], &l[j], k[j], c, &by[j]);
     else conclude(p, r + j * W, N(j), &row[j], &l[j], c[0], &by[j]);
   }
@@ -280,8 +310,9 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
       if (simple && p->task != DERIVE) {
         y = pick((I)(k[j] == (int32_t)i), by[j].peak, x * by[j].scale);
       } else {
-        V s = slope(p, x, how);
-        y = slant(p, x, all(how & WEIGHTED && p->weight ? p->weight[i] : 1), row[j].maximum, &by[j], how);
+        V s = slope(p, x, how), weight = all(how & (WEIGHTED | SOFT) && p->weight ? p->weight[i] : 1);
+        if (how & SOFT) weight = D(tau)(p, target, i * p->target_across + j * W, N(j), weight);
+        y = slant(p, x, weight, row[j].maximum, &by[j], how);
         if (how & ENERGY) y = pick((I)(l[j].at == (int32_t)i), y + by[j].extra * s, y);
         y = pick((I)(k[j] == (int32_t)i), by[j].peak * s, y);
       }
@@ -324,16 +355,19 @@ APART(plain, rows, 0)
 APART(plain_kept, rows, KEPT)
 APART(smooth, rows, WEIGHTED)
 APART(statistics, rows, ENERGY)
+APART(soft, rows, SOFT)
 APART(any, rows, how_of(p))
 APART(plain_strips, strips, 0)
+APART(soft_strips, strips, SOFT)
 APART(any_strips, strips, how_of(p))
 #undef APART
 
 static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room) {
   const int how = how_of(p);
-  if (p->inner > 1) (how ? D(any_strips) : D(plain_strips))(p, begin, end, room);
+  if (p->inner > 1) (how == SOFT ? D(soft_strips) : how ? D(any_strips) : D(plain_strips))(p, begin, end, room);
   else if (how == 0) D(plain)(p, begin, end, room);
   else if (how == KEPT) D(plain_kept)(p, begin, end, room);
+  else if (how == SOFT) D(soft)(p, begin, end, room);
   else (how == WEIGHTED ? D(smooth) : how == ENERGY ? D(statistics) : D(any))(p, begin, end, room);
   if (p->far) fence();
 }
