@@ -19,10 +19,10 @@
 #define FIND(library, name) dlsym(library, name)
 #endif
 
-struct options { float smoothing, z_loss, softcap; int weighted, statistics; };
+struct options { float smoothing, z_loss, softcap; int weighted, statistics, soft; };
 static const struct options OPTIONS[] = {
-    {0}, {.smoothing = 0.1f}, {.z_loss = 1e-2f}, {.softcap = 5}, {.weighted = 1}, {0.2f, 1e-3f, 7, 1, 0},
-    {.statistics = 1}, {.softcap = 6, .statistics = 1},
+    {0}, {.smoothing = 0.1f}, {.z_loss = 1e-2f}, {.softcap = 5}, {.weighted = 1}, {0.2f, 1e-3f, 7, 1, 0, 0},
+    {.statistics = 1}, {.softcap = 6, .statistics = 1}, {.soft = 1}, {0.2f, 1e-3f, 7, 1, 0, 1},
 };
 static const int64_t SHAPES[][3] = {  // outer, classes, inner
     {5, 1, 1}, {5, 2, 1}, {33, 17, 1}, {3, 700, 1}, {1, 2051, 1}, {2, 5, 7}, {3, 21, 300}, {1, 700, 40}, {1, 3, 1024},
@@ -65,7 +65,7 @@ struct row { double loss, entropy, logsumexp; int64_t top; };
 
 // With z the logits, τ the target and e = exp(z − m): the gradient is p_c Σ_{j≠c} τ_j − τ_c Σ_{j≠c} e_j / s, which keeps its
 // digits where p is almost 1; and λ n lse² adds 2 λ n lse p_c.
-static struct row reference(const struct job *p, double *z, double *gradient, int64_t label, const float *c) {
+static struct row reference(const struct job *p, double *z, double *gradient, int64_t label, const float *target, const float *c) {
   const int64_t C = p->classes;
   double *e = calloc(2 * C, sizeof *e), *t = e + C, m = -INFINITY, s = 0, targets = 0, inner = 0;
   struct row row = {0};
@@ -77,7 +77,7 @@ static struct row reference(const struct job *p, double *z, double *gradient, in
   for (int64_t i = 0; i < C; i++) {
     s += e[i] = exp(z[i] - m);
     if (e[i] != 0) inner += e[i] * (z[i] - m);
-    t[i] = (p->weight ? p->weight[i] : 1) * (p->share + (i == label) * p->on_label);
+    t[i] = (p->weight ? p->weight[i] : 1) * (p->share + p->on_label * (target ? target[i * p->inner] : i == label));
     targets += t[i];
   }
   row.logsumexp = isinf(m) && m > 0 ? m : m + log(s);
@@ -121,6 +121,8 @@ static void check(struct job *p, const struct options *o, int digits) {
   const int64_t C = p->classes, rows = p->outer * p->inner;
   const double epsilon = EPSILON[p->dtype], tiny = p->dtype == FLOAT16 ? 6e-8 : 1e-38;
   float *weight = malloc(C * sizeof *weight), *c = malloc(3 * rows * sizeof *c), *out = malloc(3 * rows * sizeof *out);
+  float *target = malloc(C * rows * sizeof *target);
+  const int64_t *labels = p->label;
   int64_t *top = malloc(rows * sizeof *top);
   double *z = malloc(2 * C * sizeof *z), *g = z + C, weights = 0;
   for (int64_t i = 0; i < C; i++) weights += weight[i] = o->weighted ? any() + 0.1f : 1;
@@ -132,13 +134,16 @@ static void check(struct job *p, const struct options *o, int digits) {
   p->share = o->smoothing / (float)C, p->uniform = p->share * (float)weights;
   p->on_label = 1 - o->smoothing, p->z_loss = o->z_loss;
   p->loss = out, p->entropy = out + rows, p->logsumexp = out + 2 * rows, p->top = o->statistics ? top : 0;
+  for (int64_t i = 0; i < C * rows; i++) target[i] = 2 * any() / (float)C;
+  p->target = o->soft ? target : 0, p->target_row = p->row, p->target_across = p->across, p->target_dtype = FLOAT32;
+  if (o->soft) p->label = 0;
   if (run(p)) wrong++;
   for (int64_t r = 0; r < rows; r++) {
-    const int64_t at = r / p->inner * C * p->inner + r % p->inner, label = p->label[r] == IGNORED ? -1 : p->label[r];
+    const int64_t at = r / p->inner * C * p->inner + r % p->inner, label = o->soft || labels[r] == IGNORED ? -1 : labels[r];
     for (int64_t i = 0; i < C; i++) z[i] = get(p->logits, at + i * p->inner, p->dtype);
     const float by[] = {c[r], c[rows + r], c[2 * rows + r]};
-    struct row exact = reference(p, z, g, label, by);
-    if (label < 0 && !p->statistics) exact.loss = 0, memset(g, 0, C * sizeof *g);
+    struct row exact = reference(p, z, g, label, o->soft ? target + at : 0, by);
+    if (label < 0 && !p->statistics && !o->soft) exact.loss = 0, memset(g, 0, C * sizeof *g);
     if (label < 0 && p->statistics) exact.loss = 0;
     const double atol = digits ? 1e-30 : 4e-7 * sqrt((double)C);
     compare(p, "loss", r, out[r], exact.loss, 4e-6, atol);
@@ -150,7 +155,8 @@ static void check(struct job *p, const struct options *o, int digits) {
     for (int64_t i = 0; i < C; i++)
       compare(p, "gradient", r, get(p->gradient, at + i * p->inner, p->dtype), g[i], 2e-5 + epsilon, digits ? 1e-30 : 4e-6 + tiny);
   }
-  free(weight), free(c), free(out), free(top), free(z);
+  p->label = labels;
+  free(weight), free(c), free(out), free(top), free(z), free(target);
 }
 
 int main(int count, char **arguments) {
