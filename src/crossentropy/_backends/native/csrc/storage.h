@@ -230,7 +230,7 @@ INLINE void D(rows)(const struct job *p, int64_t begin, int64_t end, float *room
 // w ≤ S positions from q on of one outer index; e holds their logits, (C, S).
 INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *e, int how) {
   const int64_t C = p->classes, r = outer * p->inner + q;
-  const int lanes = (w + W - 1) / W, simple = !how;
+  const int lanes = (w + W - 1) / W, simple = !(how & ~SOFT);
   const T *z = (const T *)p->logits + outer * p->row + q;
   T *g = p->gradient ? (T *)p->gradient + outer * p->gradient_row + q : 0;
   const void *target = how & SOFT ? D(probabilities)(p, outer * p->target_row + q) : 0;
@@ -306,12 +306,14 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
   if (!g) return;
   for (int64_t i = 0; i < C; i++)
     for (int j = 0; j < lanes; j++) {
-      V x = load_f32(e + i * S + j * W), y;
+      V x = load_f32(e + i * S + j * W), y, weight = all(how & (WEIGHTED | SOFT) && p->weight ? p->weight[i] : 1);
+      if (how & SOFT) weight = D(tau)(p, target, i * p->target_across + j * W, N(j), weight);
       if (simple && p->task != DERIVE) {
-        y = pick((I)(k[j] == (int32_t)i), by[j].peak, x * by[j].scale);
+        y = x * by[j].scale;
+        if (how & SOFT) y -= by[j].weighted * weight;
+        y = pick((I)(k[j] == (int32_t)i), by[j].peak, y);
       } else {
-        V s = slope(p, x, how), weight = all(how & (WEIGHTED | SOFT) && p->weight ? p->weight[i] : 1);
-        if (how & SOFT) weight = D(tau)(p, target, i * p->target_across + j * W, N(j), weight);
+        V s = slope(p, x, how);
         y = slant(p, x, weight, row[j].maximum, &by[j], how);
         if (how & ENERGY) y = pick((I)(l[j].at == (int32_t)i), y + by[j].extra * s, y);
         y = pick((I)(k[j] == (int32_t)i), by[j].peak * s, y);
