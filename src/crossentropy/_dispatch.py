@@ -156,6 +156,13 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
     )
 
 
+def scale(gradient: Tensor, upstream: Tensor) -> Tensor:
+    """A gradient times its upstream, one number, in place; where that is 1 it is not touched. No device is waited for."""
+    if upstream.is_cpu and upstream.item() == 1.0:
+        return gradient
+    return gradient.mul_(upstream)
+
+
 def _transforms() -> tuple[str, ...]:
     """Transforms that need the rules of plain operators."""
     if torch.compiler.is_compiling():

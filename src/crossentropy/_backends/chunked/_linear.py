@@ -125,12 +125,28 @@ class Head:
 
 
 def _collect_widened(out: Tensor, a: Tensor, b: Tensor, *, first: bool) -> None:
-    """Set or add a @ b to the wider `out`, without a rounding between, in pieces of an eighth of it."""
-    step = max(1, -(-len(out) // 8))
-    for i in range(0, len(out), step):
-        part, rows = out[i : i + step], a[i : i + step]
-        product = _product(rows, b, out.dtype)
-        part.copy_(product) if first else part.add_(product)
+    """Set or add a @ b to the wider `out`, without a rounding between; where torch cannot, in pieces of an eighth."""
+    if a.is_cuda and first:
+        torch.mm(a, b, out_dtype=out.dtype, out=out)
+    elif not (a.is_cuda and _adds(out, a, b)):
+        step = max(1, -(-len(out) // 8))
+        for i in range(0, len(out), step):
+            part, product = out[i : i + step], _product(a[i : i + step], b, out.dtype)
+            part.copy_(product) if first else part.add_(product)
+
+
+def _adds(out: Tensor, a: Tensor, b: Tensor) -> bool:
+    """Add a @ b to the wider `out`, which is read and written once; False where torch has no such product.
+
+    Before pytorch#167931, of November 2025, what is added to must be of the factors' dtype.
+    """
+    try:
+        torch.addmm(out, a, b, out_dtype=out.dtype, out=out)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # of its check of arguments, before anything is computed
+        return False
+    return True
 
 
 def _product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:
