@@ -4,7 +4,6 @@ Tensors without memory stand for those of an accelerator: whatever looks at a va
 """
 
 import itertools
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from crossentropy import _autograd, _dispatch, _planner, _reduction
+from crossentropy import _autograd, _dispatch, _planner, _reduction, _valid_rows
 from crossentropy._backends import chunked
 from crossentropy._dispatch import Slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
@@ -176,6 +175,16 @@ class Recorder(TorchDispatchMode):
         if isinstance(result, Tensor) and result.dtype == torch.float32 and tuple(result.shape) == self.shape:
             self.seen.append(str(func))
         return result
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_rows_that_count_are_gathered(shape: str) -> None:
+    loss = loss_of("labels", torch.bfloat16, SHAPES[shape], True)
+    tensors = LossTensors(loss.sides[0].input, loss.target, token_weight=new(*rows_shape(loss)))
+    part, weights, restored = _valid_rows.gathered(loss, tensors, 5)
+    assert weights.token_weight is not None
+    assert part.shape[0] == 5 == len(weights.token_weight)
+    assert restored(new(*rows_shape(part)), "none").shape == rows_shape(loss)
 
 
 def test_a_gradient_in_float32_is_written_by_products_alone() -> None:

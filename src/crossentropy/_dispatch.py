@@ -157,7 +157,7 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
 
 
 def scale(gradient: Tensor, upstream: Tensor) -> Tensor:
-    """A gradient times its upstream, one number, in place; where that is 1 it is not touched. No device is waited for."""
+    """A gradient times its upstream, one number, in place; where that is 1 it is not touched, and nobody waits."""
     if upstream.is_cpu and upstream.item() == 1.0:
         return gradient
     return gradient.mul_(upstream)
