@@ -6,29 +6,37 @@ Tensors without memory stand for those of an accelerator: whatever looks at a va
 import itertools
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from triton.runtime import JITFunction
+from triton.runtime.interpreter import InterpretedFunction
 
 from crossentropy import _autograd, _dispatch, _planner, _reduction, _valid_rows
-from crossentropy._backends import chunked
+from crossentropy._backends import chunked, triton
 from crossentropy._dispatch import Slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
 
 N, C, D, P = 12, 48, 16, 3
-BACKENDS = [chunked]
+BACKENDS = [chunked, triton]
 
 
 @pytest.fixture(autouse=True)
 def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is planned for as a card which small problems fill, and multiplies as CUDA does."""
+    """One that is planned for as a card which small problems fill, and multiplies as CUDA does; kernels do nothing."""
     card = replace(_planner.H200, budget=600, tile=200, tile_across=200, rows=1, even=1)
     monkeypatch.setattr(_planner, "H200", card)
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda x: x.is_meta))
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch.cuda, "device_of", lambda _: nullcontext())
+    card = SimpleNamespace(major=9, multi_processor_count=132, shared_memory_per_block_optin=232_448)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    for launched in (JITFunction, InterpretedFunction):
+        monkeypatch.setattr(launched, "__getitem__", lambda *_: lambda **__: None)
 
 
 def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -123,7 +131,7 @@ def test_a_loss_and_its_gradients(backend: Slicing, case: str) -> None:
             if want:
                 assert x is not None
                 assert gradient.shape == x.shape
-                assert _dispatch.scale(gradient, new()) is gradient
+                assert _dispatch.scale(backend, gradient, new()) is gradient
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "divergence" not in case])

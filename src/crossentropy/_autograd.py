@@ -237,7 +237,7 @@ def _finish(ctx: _Context, of_sum: Tensor | None, wants: Sequence[bool]) -> list
     if _torch.graph_is_kept():
         return result + [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
     ctx.ready = None
-    return result + [scale(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
+    return result + [scale(ctx.call.backend, g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
 
 
 def _scaled(gradient: Tensor, upstream: Tensor) -> Tensor:

@@ -6,11 +6,11 @@
 
         for each tile of classes:    z = h Wᵀ + b in float32;  m, o, z_k (and e) of the tile;  merged with those so far
 
-h hidden states (N, D) · W head (C, D), or (C, P, D) whose P positions share a hidden state · the statistics are those of
-`crossentropy._statistics`, k the label, or the largest for token statistics. Nothing is summed by atomics.
+h hidden states (N, D) · W head (C, D), or (C, P, D) whose P positions share a hidden state · the statistics are those
+of `crossentropy._statistics`, k the label, or the largest for token statistics. Nothing is summed by atomics.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -21,14 +21,21 @@ from triton.tools.tensor_descriptor import TensorDescriptor
 from crossentropy import _statistics as statistics
 from crossentropy._backends.chunked._linear import Head
 from crossentropy._backends.chunked._tile import each
+from crossentropy._backends.triton._elementary import FAINT, LOWEST, transform
+from crossentropy._backends.triton._lanes import NOWHERE
 from crossentropy._loss import LossSpec, Side, product_dtype
 from crossentropy._statistics import RowStatistics
 
-LOWEST = tl.constexpr(torch.finfo(torch.float32).min)
-"""As `_statistics.lowest`: −inf − (−inf) does not happen."""
 PROGRAMS = 4096
 """Programs that scale a gradient: enough to fill any card, and few where all of them return at once."""
 DTYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
+
+
+def _launch(kernel: Any, programs: tuple[int, ...], warps: int, **arguments: Any) -> None:  # noqa: ANN401
+    """Launch a kernel on the device of its tensors, in the current stream."""
+    on = next(x for x in arguments.values() if isinstance(x, Tensor))
+    with torch.cuda.device_of(on):
+        kernel[programs](**arguments, num_warps=warps, enable_fp_fusion=True)
 
 
 # --- logits of labels ---------------------------------------------------------------------------------------------
@@ -43,29 +50,22 @@ def label_logits(side: Side, label: Tensor, begin: int = 0) -> Tensor:
     head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)
     hidden, label = side.input.reshape(-1, side.input.shape[-1]), label.reshape(-1)
     out = torch.empty((len(label), 1), dtype=torch.float32, device=label.device)
-    block = min(512, triton.next_power_of_2(max(hidden.shape[1], 16)))
+    block = min(512, 1 << (max(hidden.shape[1], 16) - 1).bit_length())
     rows = max(1, 2048 // block)
     bias = None if side.bias is None else side.bias.reshape(head.shape[:2])
-    _label_logits[(triton.cdiv(len(label), rows),)](
-        hidden,
-        head,
-        bias,
-        label,
-        out,
-        len(label),
-        hidden.shape[1],
-        head.shape[0],
-        head.shape[1],
-        *hidden.stride(),
-        *head.stride(),
-        *(bias.stride() if bias is not None else (0, 0)),
-        begin,
-        side.spec.ignore_index,
-        DTYPE=DTYPES[product_dtype(side)],
-        ROWS=rows,
-        BLOCK=block,
-        num_warps=4,
-    )
+    bias_row, bias_position = (0, 0) if bias is None else bias.stride()
+    hidden_row, hidden_step = hidden.stride()
+    head_row, head_position, head_step = head.stride()
+    _launch(
+        _label_logits, (-(-len(label) // rows),), 4,
+        hidden=hidden, head=head, bias=bias, label=label, out=out,
+        rows=len(label), features=hidden.shape[1], classes=head.shape[0], positions=head.shape[1],
+        hidden_row=hidden_row, hidden_step=hidden_step,
+        head_row=head_row, head_position=head_position, head_step=head_step,
+        bias_row=bias_row, bias_position=bias_position,
+        begin=begin, ignore_index=side.spec.ignore_index,
+        DTYPE=DTYPES[product_dtype(side)], ROWS=rows, BLOCK=block,
+    )  # fmt: skip
     return out
 
 
@@ -104,8 +104,10 @@ def scale_unless_one(gradient: Tensor, upstream: Tensor) -> None:
     """Multiply a gradient whose memory is dense, in place, by one number that stays on the device."""
     entries = gradient.numel()
     if entries:
-        programs = min(PROGRAMS, triton.cdiv(entries, 4096))
-        _scale_unless_one[(programs,)](gradient, upstream, entries, BLOCK=4096, num_warps=8)
+        programs = min(PROGRAMS, -(-entries // 4096))
+        _launch(
+            _scale_unless_one, (programs,), 8, gradient=gradient, upstream=upstream, entries=entries, BLOCK=4096
+        )  # fmt: skip
 
 
 @triton.jit
@@ -170,35 +172,29 @@ def linear_rows(
     """
     hidden, weight, bias, tile = head.hidden.to(head.dtype), head.head[:, 0], head.bias, machine.tile
     (rows, features), classes = hidden.shape, len(weight)
-    programs, tiles = triton.cdiv(rows, tile.rows), triton.cdiv(classes, tile.classes)
-    splits = triton.next_power_of_2(min(triton.cdiv(2 * machine.processors, programs), tiles))
+    programs, tiles = -(-rows // tile.rows), -(-classes // tile.classes)
+    splits = 1 << (min(-(-2 * machine.processors // max(programs, 1)), tiles) - 1).bit_length()
     row = _room((splits, rows), hidden.device, labelled=label is not None, of_largest=of_largest)
     described = machine.describes and _describable(hidden) and _describable(weight)
-    capped = spec.softcap is not None
     inner = spec.logit_scale / (spec.temperature if spec.softcap is None else spec.softcap)
     outer = 1.0 if spec.softcap is None else spec.softcap / spec.temperature
-    _linear_rows[(programs, splits)](
-        TensorDescriptor.from_tensor(hidden, [tile.rows, tile.features]) if described else hidden,
-        TensorDescriptor.from_tensor(weight, [tile.classes, tile.features]) if described else weight,
-        bias,
-        None if label is None else label.reshape(-1),
-        *(row.maximum, row.others, row.apart, row.energy, row.top, row.target),
-        *(rows, classes, features),
-        *hidden.stride(),
-        *weight.stride(),
-        1 if bias is None else bias.stride(0),
-        *(begin, triton.cdiv(tiles, splits), inner, outer),
-        CAPPED=capped,
-        SCALED=inner != 1.0,
-        LARGEST=of_largest,
-        DESCRIBED=described,
-        WHOLE=features % tile.features == 0,
-        ROWS=tile.rows,
-        CLASSES=tile.classes,
-        FEATURES=tile.features,
-        STAGES=tile.stages,
-        num_warps=tile.warps,
-    )
+    hidden_row, hidden_step = hidden.stride()
+    head_row, head_step = weight.stride()
+    _launch(
+        _linear_rows, (programs, splits), tile.warps,
+        hidden=TensorDescriptor.from_tensor(hidden, [tile.rows, tile.features]) if described else hidden,
+        head=TensorDescriptor.from_tensor(weight, [tile.classes, tile.features]) if described else weight,
+        bias=bias, label=None if label is None else label.reshape(-1),
+        maximum_out=row.maximum, others_out=row.others, apart_out=row.apart,
+        energy_out=row.energy, top_out=row.top, target_out=row.target,
+        rows=rows, classes=classes, features=features,
+        hidden_row=hidden_row, hidden_step=hidden_step, head_row=head_row, head_step=head_step,
+        bias_step=1 if bias is None else bias.stride(0),
+        begin=begin, tiles=-(-tiles // splits), inner=inner, outer=outer,
+        CAPPED=spec.softcap is not None, SCALED=inner != 1.0, LARGEST=of_largest,
+        DESCRIBED=described, WHOLE=features % tile.features == 0,
+        ROWS=tile.rows, CLASSES=tile.classes, FEATURES=tile.features, STAGES=tile.stages,
+    )  # fmt: skip
     while len(row.maximum) > 1:
         row = statistics.merge(each(row, lambda x: x[0::2]), each(row, lambda x: x[1::2]))
     return each(row, lambda x: x.view(-1, 1))
@@ -254,28 +250,27 @@ def _linear_rows(
         inside = (column < classes)[None, :]
         if bias is not None:
             z += tl.load(bias + column * bias_step, mask=column < classes, other=0.0).to(tl.float32)[None, :]
-        if CAPPED:
-            z = outer * _tanh(z * inner)
-        elif SCALED:
-            z = z * inner
+        z, _ = transform(z, inner, outer, CAPPED, SCALED)
         z = tl.where(inside, z, -float("inf"))
         at_label = column[None, :] == y[:, None]
         # a sum, because a maximum would lose nan; one tile at the most has the label
         labelled = (y >= t * CLASSES) & (y < tl.minimum(t * CLASSES + CLASSES, classes))
         target = tl.where(labelled, tl.sum(tl.where(at_label, z, 0.0), 1), target)
+        largest = tl.max(z, 1)
         if LARGEST:
-            tile_top, tile_apart = _largest(z, column)
-        tile_maximum = tl.maximum(tl.max(z, 1), LOWEST)
-        new_maximum = tl.maximum(maximum, tile_maximum)
+            tile_top, largest = _largest(z, largest, column)
+            tile_apart = largest
+        tile_maximum = tl.maximum(largest, LOWEST, propagate_nan=tl.PropagateNan.ALL)
+        new_maximum = tl.maximum(maximum, tile_maximum, propagate_nan=tl.PropagateNan.ALL)
         shift, tile_shift = maximum - new_maximum, tile_maximum - new_maximum
         d = z - tile_maximum[:, None]
         p = tl.exp(d)
         if LARGEST:
-            tile_energy = tl.sum(p * tl.maximum(d, -1000.0), 1)
+            tile_energy = tl.sum(p * tl.maximum(d, FAINT), 1)
             tile_others = tl.sum(tl.where(column[None, :] == tile_top[:, None], 0.0, p), 1)
-            energy = tl.exp(shift) * (energy + (others + tl.exp(apart - maximum)) * tl.maximum(shift, -1000.0))
+            energy = tl.exp(shift) * (energy + (others + tl.exp(apart - maximum)) * tl.maximum(shift, FAINT))
             tile_total = tile_others + tl.exp(tile_apart - tile_maximum)
-            energy += tl.exp(tile_shift) * (tile_energy + tile_total * tl.maximum(tile_shift, -1000.0))
+            energy += tl.exp(tile_shift) * (tile_energy + tile_total * tl.maximum(tile_shift, FAINT))
             stays = (apart >= tile_apart) | (apart != apart)
             joins = tl.where(stays, tile_apart, apart)
             top = tl.where(stays, top, begin + tile_top)
@@ -332,21 +327,10 @@ def _product(
 
 
 @triton.jit
-def _largest(z, column):
-    """The first class of the largest logit of each row, or of its first nan; and that logit."""
+def _largest(z, largest, column):
+    """The class and the logit of each row's first largest one, or of its first nan."""
     is_nan = z != z
-    first_nan = tl.min(tl.where(is_nan, column[None, :], 2147483647), 1)
-    largest = tl.max(z, 1)
-    first = tl.min(tl.where(z == largest[:, None], column[None, :], 2147483647), 1)
-    found = first_nan != 2147483647
+    first_nan = tl.min(tl.where(is_nan, column[None, :], NOWHERE), 1)
+    first = tl.min(tl.where(z == largest[:, None], column[None, :], NOWHERE), 1)
+    found = first_nan != NOWHERE
     return tl.where(found, first_nan, first), tl.where(found, float("nan"), largest)
-
-
-@triton.jit
-def _tanh(x):
-    a = tl.abs(x)
-    e = tl.exp(-2.0 * a)
-    q = x * x
-    small = a * (1.0 + q * (-1.0 / 3.0 + q * (2.0 / 15.0 + q * (-17.0 / 315.0))))
-    t = tl.where(a < 0.125, small, (1.0 - e) / (1.0 + e))
-    return tl.where(x < 0, -t, t)
