@@ -1,15 +1,13 @@
 """What the compilers make of the Triton kernels, without a GPU: `python tests/kernel_report.py --help`.
 
-A variant is a call of the package's own code, on tensors without memory. Its launches are caught before they reach a
-device, and compiled for each target as a launch would compile them: with the same constants, types and alignments. Read
-are registers, spills, shared memory, the width of loads, products of matrices, copies by descriptors, atomics and the
-width of offsets. tests/kernel_budgets.json holds them for each version of Triton; nothing may become worse.
+Each variant of `triton_variants` and `triton_heads` is compiled for each target. Read are registers, spills, shared
+memory, the width of loads, products of matrices, copies by descriptors, atomics and the width of offsets.
+tests/kernel_budgets.json holds them for each version of Triton; nothing may become worse.
 
 No variable of the environment may ask for the interpreter: a test runs this in a process of its own.
 """
 
 import argparse
-import contextlib
 import json
 import re
 import subprocess
@@ -20,15 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import triton
-from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from triton.runtime import JITFunction
-from triton.tools.tensor_descriptor import TensorDescriptor
 
-import triton_variants
+from triton_heads import heads
+from triton_variants import Variant, variants
 
 BUDGETS = Path(__file__).with_name("kernel_budgets.json")
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
@@ -38,7 +33,6 @@ TARGETS = {
     "sm_100": GPUTarget("cuda", 100, 32),
     "gfx942": GPUTarget("hip", "gfx942", 64),
 }
-TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16", torch.int64: "i64", torch.bool: "i1"}
 
 
 @dataclass(frozen=True)
@@ -70,71 +64,22 @@ class Report:
                 yield f"{name} {value}, budget {budget[name]}"
 
 
-# --- launches -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Launch:
-    """A kernel, and what it is launched with."""
-
-    kernel: JITFunction
-    arguments: dict[str, Any]
-    options: dict[str, int]
-
-
-@contextlib.contextmanager
-def caught() -> Iterator[list[Launch]]:
-    """The launches of a block of code; none is made."""
-    launches: list[Launch] = []
-    run = JITFunction.run
-
-    def catch(self: JITFunction, *args: Any, grid: object, warmup: bool, **kwargs: Any) -> None:
-        options = {name: kwargs.pop(name) for name in ("num_warps", "num_stages") if name in kwargs}
-        options |= {name: kwargs.pop(name) for name in list(kwargs) if name not in self.arg_names}
-        launches.append(Launch(self, dict(zip(self.arg_names, args)) | kwargs, options))
-
-    JITFunction.run = catch
-    try:
-        yield launches
-    finally:
-        JITFunction.run = run
-
-
-def source(launch: Launch) -> ASTSource:
-    """What a launch compiles: types of its arguments, constants among them, and what is known to be a multiple of 16."""
-    signature, constants, attributes = {}, {}, {}
-    for at, parameter in enumerate(launch.kernel.params):
-        value = launch.arguments.get(parameter.name, parameter.default)
-        kind = "constexpr" if parameter.is_constexpr or value is None or value is True else _type(value)
-        if isinstance(value, int) and value == 1 and kind != "i1":
-            kind = "constexpr"
-        signature[parameter.name] = kind
-        if kind == "constexpr":
-            constants[(at,)] = value
-        elif isinstance(value, Tensor) or (isinstance(value, int) and value % 16 == 0):
-            attributes[(at,)] = [["tt.divisibility", 16]]
-    return ASTSource(launch.kernel, signature, constants, attributes)
-
-
-def _type(value: object) -> str:
-    if isinstance(value, Tensor):
-        return f"*{TYPES[value.dtype]}"
-    if isinstance(value, TensorDescriptor):
-        return f"tensordesc<{TYPES[value.base.dtype]}{list(value.block_shape)}>"
-    if isinstance(value, bool):
-        return "i1"
-    if isinstance(value, int):
-        return "i32" if -(2**31) <= value < 2**31 else "i64"
-    assert isinstance(value, float), value
-    return "fp32"
-
-
 # --- reports ------------------------------------------------------------------------------------------------------
 
 
-def report(launch: Launch, target: str) -> Report:
-    """Compile a launch for a target, and read what came out."""
-    made = triton.compile(source(launch), target=TARGETS[target], options=launch.options)
+def compiled(variant: Variant, target: str) -> Any:
+    """What the compiler makes of a variant."""
+    names = list(variant.signature)
+    constants = {(names.index(name),): value for name, value in variant.constants.items()}
+    aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in variant.divisible}
+    source = ASTSource(variant.kernel, variant.signature, constants, aligned)
+    options = {"num_warps": variant.warps, "enable_fp_fusion": True}
+    return triton.compile(source, target=TARGETS[target], options=options)
+
+
+def report(variant: Variant, target: str) -> Report:
+    """Compile a variant for a target, and read what came out."""
+    made = compiled(variant, target)
     offsets = re.findall(r"tt\.addptr .*, (?:tensor<[\dx]+x)?(i\d+)>?(?: loc|$)", made.asm["ttir"], re.MULTILINE)
     short = offsets.count("i32")
     if target.startswith("sm"):
@@ -204,20 +149,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"Triton {triton.__version__}")
     print(f"{'kernel':52}{'target':8}", *(f"{name:>9}" for name in Report.__dataclass_fields__))
     failed = []
-    for name, call in triton_variants.VARIANTS.items():
-        for target in asked.targets.split(","):
-            if not re.search(asked.only, name):
+    for target in asked.targets.split(","):
+        for variant in (*variants(), *heads(target)):
+            if not re.search(asked.only, variant.name):
                 continue
-            with caught() as launches:
-                call(target)
-            (launch,) = launches
-            key = f"{name} {target}"
+            key = f"{variant.name} {target}"
             try:
-                found = report(launch, target)
-            except Exception as error:  # noqa: BLE001 (of any compiler: a finding, beside which the others are wanted)
+                found = report(variant, target)
+            except Exception as error:  # of any compiler: a finding, beside which the others are wanted
                 failed.append(f"{key}: {type(error).__name__}: {error}")
                 continue
-            print(f"{name:52}{target:8}", *(f"{value:9}" for value in asdict(found).values()), flush=True)
+            print(f"{variant.name:52}{target:8}", *(f"{value:9}" for value in asdict(found).values()), flush=True)
             if asked.write:
                 known[key] = asdict(found)
             elif key not in known:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from crossentropy._backends.compiled import Job, Pair, Task
 from crossentropy._backends.triton import _launch
@@ -46,7 +47,7 @@ def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes:
         signature[argument] = _type(value, constant=argument.isupper(), special=argument not in plain)
         if signature[argument] == "constexpr":
             constants[argument] = value
-        elif isinstance(value, Tensor) or (value % 16 == 0 and argument not in plain):
+        elif isinstance(value, Tensor) or (isinstance(value, int) and value % 16 == 0 and argument not in plain):
             divisible.append(argument)
     z = next(x for x in arguments.values() if isinstance(x, Tensor))
     return Variant(name, kernel, signature, constants, tuple(divisible), warps, z.numel(), passes * z.nbytes)
@@ -55,6 +56,8 @@ def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes:
 def _type(value: Any, *, constant: bool, special: bool) -> str:
     if isinstance(value, Tensor):
         return "*" + TYPES[value.dtype]
+    if isinstance(value, TensorDescriptor):
+        return f"tensordesc<{TYPES[value.base.dtype]}{list(value.block_shape)}>"
     if value is None or constant or (special and isinstance(value, int) and value == 1):
         return "constexpr"
     return "fp32" if isinstance(value, float) else "i32" if abs(value) < 1 << 31 else "i64"

@@ -147,11 +147,11 @@ class Machine(NamedTuple):
     """Whether it copies tiles by descriptors (TMA), beside the computation."""
 
 
-def machine_of(device: torch.device) -> Machine:
-    """The machine that a device is."""
-    if device.type == "cpu":  # the interpreter, whose cost is that of tensor operations, whatever their size
-        return Machine(Tile(32, 64, 64, 1, 4), 2, False)
-    properties = torch.cuda.get_device_properties(device)
+def machine_of(x: Tensor) -> Machine:
+    """The machine that a tensor is on."""
+    if x.is_cpu:  # the interpreter, whose cost is that of tensor operations, whatever their size
+        return Machine(Tile(32, 64, 16, 1, 4), 2, False)
+    properties = torch.cuda.get_device_properties(x.device)
     large = getattr(properties, "shared_memory_per_block_optin", 0) >= 160_000
     describes = torch.version.hip is None and properties.major >= 9
     return Machine(LARGE if large else SMALL, properties.multi_processor_count, describes)
@@ -168,7 +168,8 @@ def linear_rows(
 ) -> RowStatistics:
     """Statistics (rows, 1) of the classes of a head from `begin` on; with energy and top where the largest is apart.
 
-    Classes are divided among programs where rows are few, and their statistics merged: two at a time, in order.
+    Features are a multiple of a tile's, and lie together. Classes are divided among programs where rows are few, and
+    their statistics merged: two at a time, in order.
     """
     hidden, weight, bias, tile = head.hidden.to(head.dtype), head.head[:, 0], head.bias, machine.tile
     (rows, features), classes = hidden.shape, len(weight)
@@ -178,8 +179,6 @@ def linear_rows(
     described = machine.describes and _describable(hidden) and _describable(weight)
     inner = spec.logit_scale / (spec.temperature if spec.softcap is None else spec.softcap)
     outer = 1.0 if spec.softcap is None else spec.softcap / spec.temperature
-    hidden_row, hidden_step = hidden.stride()
-    head_row, head_step = weight.stride()
     _launch(
         _linear_rows, (programs, splits), tile.warps,
         hidden=TensorDescriptor.from_tensor(hidden, [tile.rows, tile.features]) if described else hidden,
@@ -188,11 +187,10 @@ def linear_rows(
         maximum_out=row.maximum, others_out=row.others, apart_out=row.apart,
         energy_out=row.energy, top_out=row.top, target_out=row.target,
         rows=rows, classes=classes, features=features,
-        hidden_row=hidden_row, hidden_step=hidden_step, head_row=head_row, head_step=head_step,
-        bias_step=1 if bias is None else bias.stride(0),
+        hidden_row=hidden.stride(0), head_row=weight.stride(0), bias_step=1 if bias is None else bias.stride(0),
         begin=begin, tiles=-(-tiles // splits), inner=inner, outer=outer,
         CAPPED=spec.softcap is not None, SCALED=inner != 1.0, LARGEST=of_largest,
-        DESCRIBED=described, WHOLE=features % tile.features == 0,
+        DESCRIBED=described,
         ROWS=tile.rows, CLASSES=tile.classes, FEATURES=tile.features, STAGES=tile.stages,
     )  # fmt: skip
     while len(row.maximum) > 1:
@@ -215,17 +213,17 @@ def _room(shape: tuple[int, int], device: torch.device, *, labelled: bool, of_la
 
 
 def _describable(x: Tensor) -> bool:
-    """Whether rows are such as descriptors copy: of entries that lie together, in units of 16 bytes."""
-    return x.stride(1) == 1 and x.stride(0) * x.itemsize % 16 == 0 and x.data_ptr() % 16 == 0
+    """Whether rows are such as descriptors copy: apart, and 16 bytes are their unit."""
+    return x.stride(0) >= x.shape[1] and x.stride(0) * x.itemsize % 16 == 0 and x.data_ptr() % 16 == 0
 
 
 @triton.jit
 def _linear_rows(
     hidden, head, bias, label,
     maximum_out, others_out, apart_out, energy_out, top_out, target_out,  # (splits, rows)
-    rows, classes, features, hidden_row, hidden_step, head_row, head_step, bias_step,
+    rows, classes, features, hidden_row, head_row, bias_step,
     begin, tiles, inner, outer,
-    CAPPED: tl.constexpr, SCALED: tl.constexpr, LARGEST: tl.constexpr, DESCRIBED: tl.constexpr, WHOLE: tl.constexpr,
+    CAPPED: tl.constexpr, SCALED: tl.constexpr, LARGEST: tl.constexpr, DESCRIBED: tl.constexpr,
     ROWS: tl.constexpr, CLASSES: tl.constexpr, FEATURES: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     first_row = tl.program_id(0) * ROWS
@@ -243,8 +241,8 @@ def _linear_rows(
     for t in range(first_tile, tl.minimum(first_tile + tiles, tl.cdiv(classes, CLASSES))):
         z = _product(
             hidden, head, first_row, t * CLASSES, rows, classes, features,
-            hidden_row, hidden_step, head_row, head_step,
-            DESCRIBED, WHOLE, ROWS, CLASSES, FEATURES, STAGES,
+            hidden_row, head_row,
+            DESCRIBED, ROWS, CLASSES, FEATURES, STAGES,
         )  # fmt: skip
         column = t * CLASSES + tl.arange(0, CLASSES)
         inside = (column < classes)[None, :]
@@ -296,8 +294,8 @@ def _linear_rows(
 
 @triton.jit
 def _product(
-    hidden, head, row, column, rows, classes, features, hidden_row, hidden_step, head_row, head_step,
-    DESCRIBED: tl.constexpr, WHOLE: tl.constexpr,
+    hidden, head, row, column, rows, classes, features, hidden_row, head_row,
+    DESCRIBED: tl.constexpr,
     ROWS: tl.constexpr, CLASSES: tl.constexpr, FEATURES: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """Logits (ROWS, CLASSES) of a tile; of anything beyond the last row or class."""
@@ -307,22 +305,19 @@ def _product(
         # the last row again, not a mask, so that copies stay wide
         r = tl.minimum(row + tl.arange(0, ROWS), rows - 1).to(tl.int64)
         c = tl.minimum(column + tl.arange(0, CLASSES), classes - 1).to(tl.int64)
-        hidden += r[:, None] * hidden_row + k.to(tl.int64)[None, :] * hidden_step
-        head += c[:, None] * head_row + k.to(tl.int64)[None, :] * head_step
+        hidden += r[:, None] * hidden_row + k[None, :]
+        head += c[:, None] * head_row + k[None, :]
     for start in tl.range(0, features, FEATURES, num_stages=STAGES):
         if DESCRIBED:
             a = hidden.load([row, start])
             b = head.load([column, start])
-        elif WHOLE:
+        else:
             a = tl.load(hidden)
             b = tl.load(head)
-        else:
-            a = tl.load(hidden, mask=(start + k < features)[None, :], other=0.0)
-            b = tl.load(head, mask=(start + k < features)[None, :], other=0.0)
         z = tl.dot(a, b.T, z)
         if not DESCRIBED:
-            hidden += FEATURES * hidden_step
-            head += FEATURES * head_step
+            hidden += FEATURES
+            head += FEATURES
     return z
 
 

@@ -34,20 +34,25 @@ def exactly(kernel: _Kernel, setting: Setting) -> _Kernel:
 
 def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int) -> None:
     """Statistics of rows, from logits that are not stored where that is faster."""
-    assert isinstance(kernel, (compiled.CrossEntropy, compiled.TokenStatistics))
-    largest, given = isinstance(kernel, compiled.TokenStatistics), kernel.rows.given
-    plain = largest or (given.target is not None and kernel.statistics.weighted is None)
-    hidden, dtype = head.hidden, head.dtype
-    # float32 would be multiplied as TF32, but by the interpreter, which multiplies no bfloat16
-    multiplies = dtype == head.head.dtype and (dtype == torch.float32) == hidden.is_cpu
-    few = head.positions == 1 and 0 < hidden.numel() <= len(hidden) * MOST_FEATURES
-    if not (plain and multiplies and few):
-        _linear.sweep_statistics(kernel, head, pieces, begin)
-        return
     from crossentropy._backends.triton._head import linear_rows, machine_of
 
-    machine = machine_of(hidden.device)
-    keep(kernel.statistics, linear_rows(head, kernel.spec, given.target, machine, begin, of_largest=largest))
+    assert isinstance(kernel, (compiled.CrossEntropy, compiled.TokenStatistics))
+    largest, given, machine = isinstance(kernel, compiled.TokenStatistics), kernel.rows.given, machine_of(head.hidden)
+    plain = largest or (given.target is not None and kernel.statistics.weighted is None)
+    if plain and _is_worthwhile(head, machine.tile.features):
+        row = linear_rows(head, kernel.spec, given.target, machine, begin, of_largest=largest)
+        keep(kernel.statistics, row)
+    else:
+        _linear.sweep_statistics(kernel, head, pieces, begin)
+
+
+def _is_worthwhile(head: Head, multiple: int) -> bool:
+    """Whether products of Triton's are to be preferred to the library's."""
+    hidden, weight, features = head.hidden, head.head, head.hidden.shape[1]
+    # float32 would be multiplied as TF32, but by the interpreter, which multiplies no bfloat16
+    multiplied = weight.dtype == head.dtype and (head.dtype == torch.float32) == hidden.is_cpu
+    together = features % multiple == 0 and hidden.stride(1) == weight.stride(2) == 1
+    return multiplied and together and head.positions == 1 and 0 < hidden.numel() <= len(hidden) * MOST_FEATURES
 
 
 def scale(gradient: Tensor, upstream: Tensor) -> bool:
