@@ -18,7 +18,7 @@ from torch import Tensor
 import crossentropy.functional as F
 from crossentropy import Options, _loss, _planner, _tiny
 from crossentropy import _statistics as statistics
-from crossentropy._backends.chunked import _memory
+from crossentropy._backends.chunked import _linear, _memory
 from crossentropy._logspace import log_softmax
 from crossentropy._planner import CPU, H200, Plan, Workload, plan
 from crossentropy._statistics import RowStatistics
@@ -263,6 +263,29 @@ def test_a_gradient_that_is_collected_in_float32_is_rounded_once() -> None:
             (found,) = torch.autograd.grad(F.linear_cross_entropy(h.bfloat16(), leaf, y), leaf)
         wrong.append(int((found != exact.bfloat16()).sum()))
     assert wrong[0] == 0 < wrong[1]
+
+
+@pytest.mark.parametrize("adds", [True, False], ids=["addmm", "torch without"])
+def test_products_to_float32_are_set_and_added(adds: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch has them on CUDA, and where what is added to must be of the factors' dtype."""
+
+    def mm(a: Tensor, b: Tensor, out_dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
+        product = a.to(out_dtype).matmul(b.to(out_dtype))
+        return product if out is None else out.copy_(product)
+
+    def addmm(c: Tensor, a: Tensor, b: Tensor, out_dtype: torch.dtype, out: Tensor) -> Tensor:
+        if not adds:
+            raise RuntimeError("self and mat2 must have the same dtype, but got Float and BFloat16")
+        return out.copy_(c + mm(a, b, out_dtype))
+
+    for name, function in (("mm", mm), ("addmm", addmm)):
+        monkeypatch.setattr(torch, name, function)
+    monkeypatch.setattr(Tensor, "is_cuda", True)
+    a, b, out = torch.randn(2, 20, 6).bfloat16(), torch.randn(2, 6, 5).bfloat16(), torch.full((20, 5), torch.nan)
+    for i in range(2):
+        _linear._collect_widened(out, a[i], b[i], first=i == 0)
+    # each entry is a sum of twelve products that float32 holds exactly
+    torch.testing.assert_close(out.double(), (a.double() @ b.double()).sum(0), rtol=0, atol=12 * 2**-24 * 20)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -281,6 +281,10 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     # settings
     "backend is 'gpu', expected": lambda: Options(backend="gpu"),
     "memory_budget is 0, expected": lambda: Options(memory_budget=0),
+    "valid_rows is 0, expected a number of rows ≥ 1": lambda: Options(valid_rows=0),
+    "Options(valid_rows=1) says how many rows count at most, and 4 of 4 do": lambda: F.linear_cross_entropy(
+        X, torch.eye(5), Y, options=Options(valid_rows=1)
+    ),
     "denominator divides the 'mean'": lambda: F.cross_entropy(X, Y, denominator=1, reduction="sum"),
     "denominator has shape (4,)": lambda: F.cross_entropy(X, Y, denominator=torch.ones(4)),
     "denominator is -3, expected a finite number ≥ 0": lambda: F.cross_entropy(X, Y, denominator=-3),

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
-from crossentropy._backends.compiled import Job, Task
+from crossentropy._backends.compiled import Job, Pair, Task
 from crossentropy._backends.triton import _launch
 from crossentropy._loss import LossSpec
 
@@ -46,7 +47,7 @@ def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes:
         signature[argument] = _type(value, constant=argument.isupper(), special=argument not in plain)
         if signature[argument] == "constexpr":
             constants[argument] = value
-        elif isinstance(value, Tensor) or (value % 16 == 0 and argument not in plain):
+        elif isinstance(value, Tensor) or (isinstance(value, int) and value % 16 == 0 and argument not in plain):
             divisible.append(argument)
     z = next(x for x in arguments.values() if isinstance(x, Tensor))
     return Variant(name, kernel, signature, constants, tuple(divisible), warps, z.numel(), passes * z.nbytes)
@@ -55,6 +56,8 @@ def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes:
 def _type(value: Any, *, constant: bool, special: bool) -> str:
     if isinstance(value, Tensor):
         return "*" + TYPES[value.dtype]
+    if isinstance(value, TensorDescriptor):
+        return f"tensordesc<{TYPES[value.base.dtype]}{list(value.block_shape)}>"
     if value is None or constant or (special and isinstance(value, int) and value == 1):
         return "constexpr"
     return "fp32" if isinstance(value, float) else "i32" if abs(value) < 1 << 31 else "i64"
@@ -97,6 +100,25 @@ def rows(
     return of(name, row_kernel, arguments, warps, passes=1 + gradient + soft)
 
 
+def divergence(
+    name: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    task: Task = Task.COMPLETE,
+    gradient: bool = True,
+    **options: Any,
+) -> Variant:
+    """A variant of the kernel of two logits."""
+    from crossentropy._backends.triton._divergence import divergence_kernel
+
+    z, rows = torch.empty(shape, dtype=dtype, device="meta"), torch.empty(shape[0], device="meta")
+    spec = LossSpec(1, shape[1], False, torch.float32, **options)
+    pair = Pair(task, (spec, spec), (z, torch.empty_like(z)), rows if gradient else None, *[rows] * 5)
+    _, warps, arguments = _launch.call_pair(pair)
+    return of(name, divergence_kernel, arguments, warps, passes=2 * (1 + gradient))
+
+
 def variants() -> list[Variant]:
     """Those of ordinary calls, and of each switch."""
     llama, small = (4096, 128256), (65536, 1000)
@@ -137,4 +159,9 @@ def variants() -> list[Variant]:
         rows("segmentation 1000 bf16", (8, 1000, 4096)),
         rows("segmentation 150 bf16, probabilities", (8, 150, 65536), soft=True),
         rows("segmentation 150 bf16, statistics", (8, 150, 65536), statistics=True, left=results),
+        divergence("divergence 1000 bf16", small),
+        divergence("divergence 128256 bf16", llama, softcap=30.0),
+        divergence("divergence 128256 bf16, forward alone", llama, gradient=False),
+        divergence("divergence 128256 bf16, of a slice", llama, task=Task.MEASURE, gradient=False),
+        divergence("divergence 128256 bf16, gradient of a slice", llama, task=Task.DERIVE),
     ]  # fmt: skip

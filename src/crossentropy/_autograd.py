@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._dispatch import NAMED, PLAIN, Backend, name_of
+from crossentropy._dispatch import NAMED, PLAIN, Backend, name_of, scale
 from crossentropy._loss import Loss, LossSpec, Side, rows_shape, tensors_of, with_tensors, without_tensors
 from crossentropy._torch import tracing
 
@@ -237,8 +237,7 @@ def _finish(ctx: _Context, of_sum: Tensor | None, wants: Sequence[bool]) -> list
     if _torch.graph_is_kept():
         return result + [_scaled(g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
     ctx.ready = None
-    same = of_sum.is_cpu and of_sum.item() == 1.0
-    return result + [(g if same else g.mul_(of_sum)) if want else None for g, want in zip(computed, wants[1:])]
+    return result + [scale(ctx.call.backend, g, of_sum) if want else None for g, want in zip(computed, wants[1:])]
 
 
 def _scaled(gradient: Tensor, upstream: Tensor) -> Tensor:

@@ -49,9 +49,13 @@ class Options:
             4,096 rows, 512 MB at least, and of the head's gradient in float32 where it takes more than two chunks.
             Less makes smaller pieces, down to one row; the result changes by its rounding at most. Hidden states that
             must be converted (autocast, float16 on a CPU) are copied once on top of it.
+        valid_rows: How many rows of a batch have a label that is not ignored, at most: an upper bound that a data
+            loader knows. The products of `linear_cross_entropy` against labels then see only so many rows, which are
+            gathered on their device; elsewhere it changes nothing, and DTensors are not gathered. If more rows count,
+            that is a ValueError where labels can be read, and else the loss and its gradients are nan.
 
     Raises:
-        ValueError: `backend` is not known, or `memory_budget` is no number of bytes.
+        ValueError: `backend` is not known, or `memory_budget` or `valid_rows` is no number ≥ 1.
 
     Examples:
         >>> import torch, crossentropy
@@ -65,15 +69,17 @@ class Options:
 
     backend: BackendName = "auto"
     memory_budget: int | None = None
+    valid_rows: int | None = None
 
     def __post_init__(self) -> None:
         if self.backend not in get_args(BackendName):
             raise ArgumentValueError(
                 f"backend is {self.backend!r}, expected one of {', '.join(map(repr, get_args(BackendName)))}"
             )
-        budget = self.memory_budget
-        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 1):
-            raise ArgumentValueError(f"memory_budget is {budget!r}, expected a number of bytes ≥ 1, or None")
+        for name, what in (("memory_budget", "bytes"), ("valid_rows", "rows")):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ArgumentValueError(f"{name} is {value!r}, expected a number of {what} ≥ 1, or None")
 
 
 _OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyOptions",) if hasattr(torch.nn, name)))
@@ -384,6 +390,11 @@ def make_loss(
 def backend(options: AnyOptions) -> str:
     """The backend that was asked for."""
     return options.backend if isinstance(options, Options) else "auto"
+
+
+def valid_rows(options: AnyOptions) -> int | None:
+    """How many rows count at most, if that was said."""
+    return options.valid_rows if isinstance(options, Options) else None
 
 
 def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:

@@ -160,6 +160,15 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
     )
 
 
+def scale(backend: Backend, gradient: Tensor, upstream: Tensor) -> Tensor:
+    """A gradient that a backend made times its upstream, one number, in place; where that is 1 it is not touched."""
+    if upstream.is_cpu:
+        return gradient if upstream.item() == 1.0 else gradient.mul_(upstream)
+    if backend is triton and triton.scale(gradient, upstream):
+        return gradient
+    return gradient.mul_(upstream)
+
+
 def _preferred(backends: Sequence[_B], loss: Loss) -> list[_B]:
     """Those that are made for the device of a loss."""
     here = loss.sides[0].input.device.type

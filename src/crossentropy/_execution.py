@@ -18,6 +18,7 @@ from crossentropy._dispatch import select
 from crossentropy._loss import Loss, LossSpec, LossTensors
 from crossentropy._reduction import reduce
 from crossentropy._sharding import is_distributed
+from crossentropy._valid_rows import gathered
 from crossentropy._validation import check_loss
 
 
@@ -27,8 +28,9 @@ def reduced(loss: Loss, tensors: LossTensors, spec: LossSpec, options: AnyOption
         from crossentropy._ranks import _dtensors
 
         return _dtensors.reduced(loss, tensors, spec, options)
+    loss, tensors, restored = gathered(loss, tensors, contract.valid_rows(options))
     execute = functools.partial(_autograd.execute, select(loss, contract.backend(options)).backend)
-    return reduce(loss, tensors, spec.reduction, spec.out_dtype, execute)
+    return restored(reduce(loss, tensors, spec.reduction, spec.out_dtype, execute), spec.reduction)
 
 
 def check(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:

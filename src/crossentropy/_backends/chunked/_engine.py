@@ -68,8 +68,13 @@ Kernels: TypeAlias = Mapping[Kind, Callable[[Setting], Kernel]]
 class Engine:
     """Executes losses by kernels, in pieces of a plan."""
 
-    def __init__(self, kernels: Kernels, plan: Callable[[Workload, Loss], Plan]) -> None:
-        self._kernels, self._plan = kernels, plan
+    def __init__(
+        self,
+        kernels: Kernels,
+        plan: Callable[[Workload, Loss], Plan],
+        sweep_statistics: Callable[[Kernel, _linear.Head, Plan, int], None] = _linear.sweep_statistics,
+    ) -> None:
+        self._kernels, self._plan, self._sweep_statistics = kernels, plan, sweep_statistics
 
     def plan(self, loss: Loss, wanted: tuple[bool, ...]) -> Plan:
         """How a loss is executed."""
@@ -93,7 +98,7 @@ class Engine:
             kernel = made.kernel
             if pieces.strategy == "statistics" and kernel.merges:
                 kernel = kernel.chunk((slice(None),))
-                _linear.sweep_statistics(kernel, made.heads[0], pieces)
+                self._sweep_statistics(kernel, made.heads[0], pieces, 0)
                 kernel.conclude()
             else:
                 _linear.sweep_rows(kernel, made.heads, pieces, gradient=gradient)
@@ -134,7 +139,7 @@ class Engine:
                 if kept is not None:
                     _linear.keep_logits(kernel, made.heads[0], pieces, begin, kept)
                 elif _classes(loss):
-                    _linear.sweep_statistics(kernel, made.heads[0], pieces, begin)
+                    self._sweep_statistics(kernel, made.heads[0], pieces, begin)
             shape, found = rows_shape(loss), kernel.statistics
             return each(found if _classes(loss) else of_no_classes(found), lambda x: x.reshape(shape))
 

@@ -126,11 +126,30 @@ class Head:
 
 
 def _collect_widened(out: Tensor, a: Tensor, b: Tensor, step: int, *, first: bool) -> None:
-    """Set or add a @ b, where either has the wider dtype, in pieces of some rows, without a rounding between."""
+    """Set or add a @ b, where either has the wider dtype, without a rounding between: at once, or in pieces of rows."""
     dtype = torch.promote_types(out.dtype, a.dtype)
+    if a.is_cuda and out.dtype == dtype and _collects_at_once(out, a, b, first=first):
+        return
     for i in range(0, len(out), step):
         part, product = out[i : i + step], _product(a[i : i + step], b, dtype)
         part.copy_(product) if first else part.add_(product)
+
+
+def _collects_at_once(out: Tensor, a: Tensor, b: Tensor, *, first: bool) -> bool:
+    """Set or add a @ b to the wider `out`, which is read and written once; False where torch has no such product.
+
+    Before pytorch#167931, of November 2025, what is added to must be of the factors' dtype.
+    """
+    if first:
+        torch.mm(a, b, out_dtype=out.dtype, out=out)
+        return True
+    try:
+        torch.addmm(out, a, b, out_dtype=out.dtype, out=out)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # of its check of arguments, before anything is computed
+        return False
+    return True
 
 
 def _product(a: Tensor, b: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,8 +1,10 @@
 """The Triton backend: the chunked backend's sweeps, with tiles that Triton's kernels work on, on a GPU.
 
     _rows       the kernel that does a job: statistics, loss and gradient of rows in one launch
+    _divergence the same of two logits
     _lanes      how a row is summed while it is read; _elementary, with which functions
     _launch     how a job is cut into programs
+    _head       kernels beside the products of a linear head; _linear, when they are asked
 
 Triton comes with torch where there is a GPU, and is imported when a kernel is first run. The host waits for nothing:
 what is on the device, kernels read there. With TRITON_INTERPRET=1 Triton interprets kernels, slowly, which is how they
@@ -14,7 +16,10 @@ import os
 
 from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._engine import Engine
-from crossentropy._backends.triton._launch import run
+from crossentropy._backends.chunked._tile import Setting
+from crossentropy._backends.triton._launch import run, run_pair
+from crossentropy._backends.triton._linear import exactly, sweep_statistics
+from crossentropy._backends.triton._linear import scale as scale
 from crossentropy._loss import Loss
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -35,12 +40,28 @@ def eligible(loss: Loss) -> tuple[str, ...]:
 class _CrossEntropy(compiled.CrossEntropy):
     run = staticmethod(run)
 
+    @classmethod
+    def of(cls, setting: Setting) -> compiled.CrossEntropy:
+        return exactly(super().of(setting), setting)
+
 
 class _TokenStatistics(compiled.TokenStatistics):
     run = staticmethod(run)
 
+    @classmethod
+    def of(cls, setting: Setting) -> compiled.TokenStatistics:
+        return exactly(super().of(setting), setting)
 
-_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, compiled.plan)
+
+class _Divergence(compiled.Divergence):
+    run = staticmethod(run_pair)
+
+
+_engine = Engine(
+    {"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of, "divergence": _Divergence.of},
+    compiled.plan,
+    sweep_statistics,
+)
 
 plan, execute, empty_gradient = _engine.plan, _engine.execute, _engine.empty_gradient
 room, measure, conclude, compare, derive = (
