@@ -283,7 +283,7 @@ def test_products_to_float32_are_set_and_added(adds: bool, monkeypatch: pytest.M
     monkeypatch.setattr(Tensor, "is_cuda", True)
     a, b, out = torch.randn(2, 20, 6).bfloat16(), torch.randn(2, 6, 5).bfloat16(), torch.full((20, 5), torch.nan)
     for i in range(2):
-        _linear._collect_widened(out, a[i], b[i], first=i == 0)
+        _linear._collect_widened(out, a[i], b[i], 8, first=i == 0)
     # each entry is a sum of twelve products that float32 holds exactly
     torch.testing.assert_close(out.double(), (a.double() @ b.double()).sum(0), rtol=0, atol=12 * 2**-24 * 20)
 
