@@ -13,8 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from triton.runtime import JITFunction
-from triton.runtime.interpreter import InterpretedFunction
 
 from crossentropy import _autograd, _dispatch, _planner, _reduction, _valid_rows
 from crossentropy._backends import chunked, triton
@@ -22,7 +20,7 @@ from crossentropy._dispatch import Slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
 
 N, C, D, P = 12, 48, 16, 3
-BACKENDS = [chunked, triton]
+BACKENDS = [chunked] if triton.MISSING else [chunked, triton]
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +33,12 @@ def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_of", lambda _: nullcontext())
     card = SimpleNamespace(major=9, multi_processor_count=132, shared_memory_per_block_optin=232_448)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    for launched in (JITFunction, InterpretedFunction):
-        monkeypatch.setattr(launched, "__getitem__", lambda *_: lambda **__: None)
+    if not triton.MISSING:
+        from triton.runtime import JITFunction
+        from triton.runtime.interpreter import InterpretedFunction
+
+        for launched in (JITFunction, InterpretedFunction):
+            monkeypatch.setattr(launched, "__getitem__", lambda *_: lambda **__: None)
 
 
 def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
