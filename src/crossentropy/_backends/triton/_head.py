@@ -255,8 +255,8 @@ def _linear_rows(
         d = z - tile_maximum[:, None]
         p = tl.exp(d)
         if LARGEST:
-            tile_energy = tl.sum(p * tl.maximum(d, FAINT), 1)
-            tile_others = tl.sum(tl.where(column[None, :] == tile_top[:, None], 0.0, p), 1)
+            p_elsewhere = tl.where(column[None, :] == tile_top[:, None], 0.0, p)
+            tile_others, tile_energy = tl.reduce((p_elsewhere, p * tl.maximum(d, FAINT)), 1, _both)
             energy = tl.exp(shift) * (energy + (others + tl.exp(apart - maximum)) * tl.maximum(shift, FAINT))
             tile_total = tile_others + tl.exp(tile_apart - tile_maximum)
             energy += tl.exp(tile_shift) * (tile_energy + tile_total * tl.maximum(tile_shift, FAINT))
@@ -310,6 +310,11 @@ def _product(
             hidden += FEATURES
             head += FEATURES
     return z
+
+
+@triton.jit
+def _both(a, b, c, d):
+    return a + c, b + d
 
 
 @triton.jit
