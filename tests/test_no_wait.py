@@ -19,14 +19,14 @@ from crossentropy._backends import chunked, triton
 from crossentropy._dispatch import Slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
 
-N, C, D, P = 12, 48, 16, 3
+N, C, D, P = 6, 48, 16, 3
 BACKENDS = [chunked] if triton.MISSING else [chunked, triton]
 
 
 @pytest.fixture(autouse=True)
 def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is planned for as a card which small problems fill, and multiplies as CUDA does; kernels do nothing."""
-    card = replace(_planner.H200, budget=600, tile=200, tile_across=200, rows=1, even=1)
+    card = replace(_planner.H200, budget=620, tile=400, tile_across=400, rows=1, even=1)
     monkeypatch.setattr(_planner, "H200", card)
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda x: x.is_meta))
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
@@ -71,7 +71,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "z_loss": {"z_loss": 1e-3},
     "softcap": {"softcap": 5.0, "temperature": 2.0},
     "no label ignored": {"ignores": False},
-    "a budget": {"budget": 500},
+    "a budget": {"budget": 620},
 }
 KINDS: dict[str, tuple[Any, bool]] = {
     "labels": ("cross_entropy", False),
