@@ -1,4 +1,4 @@
-# make demo | test | fuzz | sanitize | mutants | check | docs | bench | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | kernels | fuzz | sanitize | mutants | check | docs | bench | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,17 @@ INSTALL := python -m pip install --quiet --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test fuzz sanitize mutants browser check docs bench latest matrix wheels lock clean
+.PHONY: demo test kernels fuzz sanitize mutants browser check docs bench latest matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.native browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# What compilers make of the Triton kernels, for four kinds of GPU; none is needed.
+kernels: $(VENV)/.dev
+	python tests/kernel_report.py $(ARGS)
 
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py tests/test_native_fuzz.py $(ARGS)

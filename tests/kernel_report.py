@@ -145,7 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help="make what is found the budgets")
     asked = parser.parse_args(arguments)
     budgets = json.loads(BUDGETS.read_text("utf-8")) if BUDGETS.exists() else {}
-    known = budgets.setdefault(triton.__version__, {})
+    version = ".".join(triton.__version__.split(".")[:2])
+    known = budgets.setdefault(version, {})
     print(f"Triton {triton.__version__}")
     print(f"{'kernel':52}{'target':8}", *(f"{name:>9}" for name in Report.__dataclass_fields__))
     failed = []
@@ -163,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if asked.write:
                 known[key] = asdict(found)
             elif key not in known:
-                failed.append(f"{key}: no budget for Triton {triton.__version__}")
+                failed.append(f"{key}: no budget for Triton {version}: look at it, and --write it")
             else:
                 failed += [f"{key}: {what}" for what in found.worse(known[key])]
     if asked.write:

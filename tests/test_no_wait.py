@@ -13,30 +13,32 @@ import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from triton.runtime import JITFunction
-from triton.runtime.interpreter import InterpretedFunction
 
 from crossentropy import _autograd, _dispatch, _planner, _reduction, _valid_rows
 from crossentropy._backends import chunked, triton
 from crossentropy._dispatch import Slicing
 from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
 
-N, C, D, P = 12, 48, 16, 3
-BACKENDS = [chunked, triton]
+N, C, D, P = 6, 48, 16, 3
+BACKENDS = [chunked] if triton.MISSING else [chunked, triton]
 
 
 @pytest.fixture(autouse=True)
 def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is planned for as a card which small problems fill, and multiplies as CUDA does; kernels do nothing."""
-    card = replace(_planner.H200, budget=600, tile=200, tile_across=200, rows=1, even=1)
+    card = replace(_planner.H200, budget=620, tile=400, tile_across=400, rows=1, even=1)
     monkeypatch.setattr(_planner, "H200", card)
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda x: x.is_meta))
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch.cuda, "device_of", lambda _: nullcontext())
     card = SimpleNamespace(major=9, multi_processor_count=132, shared_memory_per_block_optin=232_448)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    for launched in (JITFunction, InterpretedFunction):
-        monkeypatch.setattr(launched, "__getitem__", lambda *_: lambda **__: None)
+    if not triton.MISSING:
+        from triton.runtime import JITFunction
+        from triton.runtime.interpreter import InterpretedFunction
+
+        for launched in (JITFunction, InterpretedFunction):
+            monkeypatch.setattr(launched, "__getitem__", lambda *_: lambda **__: None)
 
 
 def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -69,7 +71,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "z_loss": {"z_loss": 1e-3},
     "softcap": {"softcap": 5.0, "temperature": 2.0},
     "no label ignored": {"ignores": False},
-    "a budget": {"budget": 500},
+    "a budget": {"budget": 620},
 }
 KINDS: dict[str, tuple[Any, bool]] = {
     "labels": ("cross_entropy", False),

@@ -10,7 +10,7 @@ h hidden states (N, D) · W head (C, D), or (C, P, D) whose P positions share a 
 of `crossentropy._statistics`, k the label, or the largest for token statistics. Nothing is summed by atomics.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
@@ -23,19 +23,13 @@ from crossentropy._backends.chunked._linear import Head
 from crossentropy._backends.chunked._tile import each
 from crossentropy._backends.triton._elementary import FAINT, LOWEST, transform
 from crossentropy._backends.triton._lanes import NOWHERE
+from crossentropy._backends.triton._launch import start
 from crossentropy._loss import LossSpec, Side, product_dtype
 from crossentropy._statistics import RowStatistics
 
 PROGRAMS = 4096
 """Programs that scale a gradient: enough to fill any card, and few where all of them return at once."""
 DTYPES = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
-
-
-def _launch(kernel: Any, programs: tuple[int, ...], warps: int, **arguments: Any) -> None:  # noqa: ANN401
-    """Launch a kernel on the device of its tensors, in the current stream."""
-    on = next(x for x in arguments.values() if isinstance(x, Tensor))
-    with torch.cuda.device_of(on):
-        kernel[programs](**arguments, num_warps=warps, enable_fp_fusion=True)
 
 
 # --- logits of labels ---------------------------------------------------------------------------------------------
@@ -56,16 +50,16 @@ def label_logits(side: Side, label: Tensor, begin: int = 0) -> Tensor:
     bias_row, bias_position = (0, 0) if bias is None else bias.stride()
     hidden_row, hidden_step = hidden.stride()
     head_row, head_position, head_step = head.stride()
-    _launch(
-        _label_logits, (-(-len(label) // rows),), 4,
-        hidden=hidden, head=head, bias=bias, label=label, out=out,
-        rows=len(label), features=hidden.shape[1], classes=head.shape[0], positions=head.shape[1],
-        hidden_row=hidden_row, hidden_step=hidden_step,
-        head_row=head_row, head_position=head_position, head_step=head_step,
-        bias_row=bias_row, bias_position=bias_position,
-        begin=begin, ignore_index=side.spec.ignore_index,
-        DTYPE=DTYPES[product_dtype(side)], ROWS=rows, BLOCK=block,
-    )  # fmt: skip
+    arguments = {
+        "hidden": hidden, "head": head, "bias": bias, "label": label, "out": out,
+        "rows": len(label), "features": hidden.shape[1], "classes": head.shape[0], "positions": head.shape[1],
+        "hidden_row": hidden_row, "hidden_step": hidden_step,
+        "head_row": head_row, "head_position": head_position, "head_step": head_step,
+        "bias_row": bias_row, "bias_position": bias_position,
+        "begin": begin, "ignore_index": side.spec.ignore_index,
+        "DTYPE": DTYPES[product_dtype(side)], "ROWS": rows, "BLOCK": block,
+    }  # fmt: skip
+    start(_label_logits, out, (-(-len(label) // rows),), 4, arguments)
     return out
 
 
@@ -84,8 +78,8 @@ def _label_logits(
     h = hidden + (row // positions) * hidden_row
     w = head + y * head_row + (row % positions) * head_position
     total = tl.zeros((ROWS, BLOCK), tl.float32)
-    for start in range(0, features, BLOCK):
-        k = start + tl.arange(0, BLOCK)
+    for first in range(0, features, BLOCK):
+        k = first + tl.arange(0, BLOCK)
         mask = known[:, None] & (k < features)[None, :]
         a = tl.load(h[:, None] + k.to(tl.int64)[None, :] * hidden_step, mask=mask, other=0.0)
         b = tl.load(w[:, None] + k.to(tl.int64)[None, :] * head_step, mask=mask, other=0.0)
@@ -103,20 +97,17 @@ def _label_logits(
 def scale_unless_one(gradient: Tensor, upstream: Tensor) -> None:
     """Multiply a gradient whose memory is dense, in place, by one number that stays on the device."""
     entries = gradient.numel()
-    if entries:
-        programs = min(PROGRAMS, -(-entries // 4096))
-        _launch(
-            _scale_unless_one, (programs,), 8, gradient=gradient, upstream=upstream, entries=entries, BLOCK=4096
-        )  # fmt: skip
+    arguments = {"gradient": gradient, "upstream": upstream, "entries": entries, "BLOCK": 4096}
+    start(_scale_unless_one, gradient, (min(PROGRAMS, -(-entries // 4096)),), 8, arguments)
 
 
 @triton.jit
 def _scale_unless_one(gradient, upstream, entries, BLOCK: tl.constexpr):
     scale = tl.load(upstream).to(tl.float32)
     if scale != 1.0:
-        first = tl.program_id(0).to(tl.int64) * BLOCK
-        for start in range(first, entries, tl.num_programs(0).to(tl.int64) * BLOCK):
-            at = start + tl.arange(0, BLOCK)
+        begin = tl.program_id(0).to(tl.int64) * BLOCK
+        for first in range(begin, entries, tl.num_programs(0).to(tl.int64) * BLOCK):
+            at = first + tl.arange(0, BLOCK)
             g = tl.load(gradient + at, mask=at < entries, other=0.0).to(tl.float32) * scale
             tl.store(gradient + at, g.to(gradient.dtype.element_ty), mask=at < entries)
 
@@ -135,7 +126,7 @@ class Tile(NamedTuple):
 
 
 LARGE, SMALL = Tile(128, 128, 64, 3, 8), Tile(128, 128, 64, 2, 8)
-"""Of 148 kB and of 66 kB of shared memory: for data-centre cards, and for all others."""
+"""Of 98 kB and of 66 kB of shared memory: for data-centre cards, and for all others."""
 
 
 class Machine(NamedTuple):
@@ -179,20 +170,20 @@ def linear_rows(
     described = machine.describes and _describable(hidden) and _describable(weight)
     inner = spec.logit_scale / (spec.temperature if spec.softcap is None else spec.softcap)
     outer = 1.0 if spec.softcap is None else spec.softcap / spec.temperature
-    _launch(
-        _linear_rows, (programs, splits), tile.warps,
-        hidden=TensorDescriptor.from_tensor(hidden, [tile.rows, tile.features]) if described else hidden,
-        head=TensorDescriptor.from_tensor(weight, [tile.classes, tile.features]) if described else weight,
-        bias=bias, label=None if label is None else label.reshape(-1),
-        maximum_out=row.maximum, others_out=row.others, apart_out=row.apart,
-        energy_out=row.energy, top_out=row.top, target_out=row.target,
-        rows=rows, classes=classes, features=features,
-        hidden_row=hidden.stride(0), head_row=weight.stride(0), bias_step=1 if bias is None else bias.stride(0),
-        begin=begin, tiles=-(-tiles // splits), inner=inner, outer=outer,
-        CAPPED=spec.softcap is not None, SCALED=inner != 1.0, LARGEST=of_largest,
-        DESCRIBED=described,
-        ROWS=tile.rows, CLASSES=tile.classes, FEATURES=tile.features, STAGES=tile.stages,
-    )  # fmt: skip
+    arguments = {
+        "hidden": TensorDescriptor.from_tensor(hidden, [tile.rows, tile.features]) if described else hidden,
+        "head": TensorDescriptor.from_tensor(weight, [tile.classes, tile.features]) if described else weight,
+        "bias": bias, "label": None if label is None else label.reshape(-1),
+        "maximum_out": row.maximum, "others_out": row.others, "apart_out": row.apart,
+        "energy_out": row.energy, "top_out": row.top, "target_out": row.target,
+        "rows": rows, "classes": classes, "features": features,
+        "hidden_row": hidden.stride(0), "head_row": weight.stride(0),
+        "bias_step": 1 if bias is None else bias.stride(0), "begin": begin, "tiles": -(-tiles // splits),
+        "inner": inner, "outer": outer,
+        "CAPPED": spec.softcap is not None, "SCALED": inner != 1.0, "LARGEST": of_largest, "DESCRIBED": described,
+        "ROWS": tile.rows, "CLASSES": tile.classes, "FEATURES": tile.features, "STAGES": tile.stages,
+    }  # fmt: skip
+    start(_linear_rows, hidden, (programs, splits), tile.warps, arguments)
     while len(row.maximum) > 1:
         row = statistics.merge(each(row, lambda x: x[0::2]), each(row, lambda x: x[1::2]))
     return each(row, lambda x: x.view(-1, 1))
@@ -264,8 +255,8 @@ def _linear_rows(
         d = z - tile_maximum[:, None]
         p = tl.exp(d)
         if LARGEST:
-            tile_energy = tl.sum(p * tl.maximum(d, FAINT), 1)
-            tile_others = tl.sum(tl.where(column[None, :] == tile_top[:, None], 0.0, p), 1)
+            p_elsewhere = tl.where(column[None, :] == tile_top[:, None], 0.0, p)
+            tile_others, tile_energy = tl.reduce((p_elsewhere, p * tl.maximum(d, FAINT)), 1, _both)
             energy = tl.exp(shift) * (energy + (others + tl.exp(apart - maximum)) * tl.maximum(shift, FAINT))
             tile_total = tile_others + tl.exp(tile_apart - tile_maximum)
             energy += tl.exp(tile_shift) * (tile_energy + tile_total * tl.maximum(tile_shift, FAINT))
@@ -307,10 +298,10 @@ def _product(
         c = tl.minimum(column + tl.arange(0, CLASSES), classes - 1).to(tl.int64)
         hidden += r[:, None] * hidden_row + k[None, :]
         head += c[:, None] * head_row + k[None, :]
-    for start in tl.range(0, features, FEATURES, num_stages=STAGES):
+    for first in tl.range(0, features, FEATURES, num_stages=STAGES):
         if DESCRIBED:
-            a = hidden.load([row, start])
-            b = head.load([column, start])
+            a = hidden.load([row, first])
+            b = head.load([column, first])
         else:
             a = tl.load(hidden)
             b = tl.load(head)
@@ -319,6 +310,11 @@ def _product(
             hidden += FEATURES
             head += FEATURES
     return z
+
+
+@triton.jit
+def _both(a, b, c, d):
+    return a + c, b + d
 
 
 @triton.jit

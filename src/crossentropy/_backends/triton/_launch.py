@@ -188,18 +188,21 @@ def run(job: Job, launch: Launch | None = None) -> None:
     """Do a job, on the device of its logits and in its current stream."""
     from crossentropy._backends.triton._rows import row_kernel
 
-    _launch(row_kernel, job.logits, *call(job, launch))
+    programs, warps, arguments = call(job, launch)
+    start(row_kernel, job.logits, (programs,), warps, arguments)
 
 
 def run_pair(pair: Pair, launch: Launch | None = None) -> None:
     """The same for two logits."""
     from crossentropy._backends.triton._divergence import divergence_kernel
 
-    _launch(divergence_kernel, pair.logits[0], *call_pair(pair, launch))
+    programs, warps, arguments = call_pair(pair, launch)
+    start(divergence_kernel, pair.logits[0], (programs,), warps, arguments)
 
 
-def _launch(kernel: Any, logits: Tensor, programs: int, warps: int, arguments: dict[str, Any]) -> None:  # noqa: ANN401
-    if programs:
-        with torch.cuda.device_of(logits):
+def start(kernel: Any, on: Tensor, programs: tuple[int, ...], warps: int, arguments: dict[str, Any]) -> None:  # noqa: ANN401
+    """Launch a kernel on the device of a tensor, in its current stream."""
+    if 0 not in programs:
+        with torch.cuda.device_of(on):
             # fused by our wish, for Triton's default is to change
-            kernel[(programs,)](**arguments, num_warps=warps, enable_fp_fusion=True)
+            kernel[programs](**arguments, num_warps=warps, enable_fp_fusion=True)
