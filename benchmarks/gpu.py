@@ -199,10 +199,7 @@ def _products(session: Session, n: int, d: int, v: int) -> dict[str, Callable[[]
         "dX": partial(torch.mm, logits, head, out=of_hidden),
         "dW": partial(torch.mm, logits.T, hidden, out=of_head),
         "dW added": partial(of_head.addmm_, logits.T, hidden),
-        "dW added in float32, as we do": partial(_linear._collect_widened, wide, logits.T, hidden, first=False),
-        "dW added in float32, one addmm": partial(
-            torch.addmm, wide, logits.T, hidden, out_dtype=torch.float32, out=wide
-        ),
+        "dW added in float32": partial(_linear._collect_widened, wide, logits.T, hidden, first=False),
     }
 
 

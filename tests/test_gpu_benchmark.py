@@ -12,8 +12,6 @@ import torch
 from test_docs import ROOT, load
 
 SCRIPT = ROOT / "benchmarks" / "gpu.py"
-ELSEWHERE = "NotImplementedError: Could not run 'aten::addmm.dtype_out'"
-"""What a CPU says of products of bfloat16 into float32."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -28,13 +26,11 @@ def test_every_section_runs(tmp_path: Path) -> None:
     stored = json.loads(file.read_text("utf-8"))
     assert {"processor", "torch", "date", "command"} <= stored.keys()
     assert stored["sections"].keys() == {section.__name__ for section in load(SCRIPT).SECTIONS}
-    failed = []
     for section, numbers in stored["sections"].items():
         assert numbers, section
         for name, number in numbers.items():
             assert f"{name} " in done.stdout
-            failed += [number["failed"]] if "failed" in number else []
-    assert all(reason.startswith(ELSEWHERE) for reason in failed), failed
+            assert "failed" not in number, (section, name)
     head, dense = stored["sections"]["head"], stored["sections"]["dense"]
     assert head["crossentropy: dW"]["of one product's error"] < 1.25
     assert all(number["gradient error"] < 0.01 for name, number in dense.items())
