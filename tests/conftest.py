@@ -1,5 +1,6 @@
 """What all tests share: the devices to run on, a fixed seed, and the last lines of a run."""
 
+import os
 from collections.abc import Generator
 
 import pytest
@@ -7,6 +8,9 @@ import torch
 from hypothesis import settings
 
 import closing
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton, which reads it then
 
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.register_profile("fuzz", settings.get_profile("default"), max_examples=10_000, derandomize=False)

@@ -22,13 +22,13 @@ have a rule for every transform and for derivatives of any order, and so it can 
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._backends import chunked, native, reference
+from crossentropy._backends import chunked, native, reference, triton
 from crossentropy._errors import ArgumentValueError
 from crossentropy._loss import Collector, Loss, Result, tensors_of
 from crossentropy._planner import Plan
@@ -91,14 +91,18 @@ class Slicing(Backend, Protocol):
         ...
 
 
-BACKENDS: tuple[Backend, ...] = (native, chunked, reference)
+BACKENDS: tuple[Backend, ...] = (triton, native, chunked, reference)
 """In order of preference."""
 
-SLICING: tuple[Slicing, ...] = (native, chunked)
+SLICING: tuple[Slicing, ...] = (triton, native, chunked)
 """Those that work on slices of the classes, in order of preference."""
+
+DEVICES: dict[Backend, str] = {triton: "cuda", native: "cpu"}
+"""The type of device that a backend is preferred on, where that is not each. (torch calls AMD's GPUs "cuda", too.)"""
 
 PLAIN = reference
 
+_B = TypeVar("_B", bound=Backend)
 _log = logging.getLogger("crossentropy")
 
 
@@ -125,7 +129,7 @@ NAMED = {name_of(backend): backend for backend in BACKENDS}
 def select(loss: Loss, asked: str = "auto") -> Selection:
     """The first backend that can execute a loss; the one that is asked for, or an error that says why not."""
     reasons: tuple[str, ...] = ()
-    for backend in BACKENDS if asked == "auto" else (NAMED[asked],):
+    for backend in _preferred(BACKENDS, loss) if asked == "auto" else (NAMED[asked],):
         found = () if backend is PLAIN else (*_transforms(), *_foreign(loss), *backend.eligible(loss))
         if not found:
             break
@@ -142,7 +146,7 @@ def select(loss: Loss, asked: str = "auto") -> Selection:
 
 def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
     """The backend for a loss of which there is a slice of the classes, or an error that says why there is none."""
-    able = [backend for backend in SLICING if asked in ("auto", name_of(backend))]
+    able = _preferred(SLICING, loss) if asked == "auto" else [one for one in SLICING if name_of(one) == asked]
     if not able:
         raise ArgumentValueError(f"backend {asked!r} knows no slices of the classes — use 'auto'")
     reasons: tuple[str, ...] = ()
@@ -154,6 +158,12 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
     raise ArgumentValueError(
         f"this loss cannot be computed of slices of the classes: {'; '.join(reasons)} — cut the rows instead"
     )
+
+
+def _preferred(backends: Sequence[_B], loss: Loss) -> list[_B]:
+    """Those that are made for the device of a loss."""
+    here = loss.sides[0].input.device.type
+    return [backend for backend in backends if DEVICES.get(backend, here) == here]
 
 
 def _transforms() -> tuple[str, ...]:

@@ -132,6 +132,8 @@ class Given(NamedTuple):
     idle: Tensor | None = None
     target: Tensor | None = None
     """The labels as they came."""
+    logit: Tensor | None = None
+    """The labels' logits in float32, where a kernel knows them better than the logits are."""
 
 
 def given(setting: Setting) -> Given:

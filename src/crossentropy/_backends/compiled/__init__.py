@@ -2,12 +2,14 @@
 
     _job        what such code is asked to do, and with what
     _kernels    what a loss asks of it
+    _fits       what it can execute, and in which pieces
 
 It reads a row of logits, of any of its dtypes, and leaves statistics, results and gradient while the row is at hand.
 What belongs to rows is as in the chunked backend: coefficients, results of merged statistics, what makes a gradient.
 """
 
+from crossentropy._backends.compiled._fits import plan, reasons
 from crossentropy._backends.compiled._job import Job, Task
 from crossentropy._backends.compiled._kernels import CrossEntropy, TokenStatistics
 
-__all__ = ["CrossEntropy", "Job", "Task", "TokenStatistics"]
+__all__ = ["CrossEntropy", "Job", "Task", "TokenStatistics", "plan", "reasons"]

@@ -4,7 +4,9 @@
     MEASURE     statistics of a block of classes
     DERIVE      gradients of a block of classes, of rows whose statistics are known:
 
-        G = exp(z − m) (scale + tilt (z − m)) − pull w,     at the class apart `peak`;   `extra` is added at the label
+        G = exp(z − m) (scale + tilt (z − m)) − c τ,     at the class apart `peak`;   `extra` is added at the label
+
+    τ = w ((1 − ε) p + ε/C), without p for a label.  c the coefficient, `pull` what it is with ε/C.
 
 Logits are (N, C), or (N, C, P) where positions lie together. What belongs to rows has N · P entries; whatever is None
 is not needed, or not wanted.
@@ -38,9 +40,13 @@ class Job:
     begin: int
     """The first class of the logits, which labels count from 0."""
     statistics: bool = False
-    """Token statistics, whose class apart is the largest; else cross entropy, where it is the label."""
+    """Token statistics, whose class apart is the largest; else cross entropy, where it is a label if there are some."""
     label: Tensor | None = None
     """int64, as they came: ignored ones, and such as are no class, are found by the code."""
+    apart_logit: Tensor | None = None
+    """In float32, where they are known better than these logits are."""
+    probabilities: Tensor | None = None
+    """Instead of labels, of the logits' shape: then the class apart is the largest."""
     weight: Tensor | None = None
     """Of these classes, in float32."""
     uniform: Tensor | float = 0.0
@@ -57,6 +63,9 @@ class Job:
     others: Tensor | None = None
     apart: Tensor | None = None
     weighted: Tensor | None = None
+    mass: Tensor | None = None
+    """T, against probabilities; and without the class apart:"""
+    elsewhere: Tensor | None = None
     energy: Tensor | None = None
     target: Tensor | None = None
     top: Tensor | None = None

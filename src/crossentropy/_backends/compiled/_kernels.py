@@ -14,7 +14,7 @@ from crossentropy._statistics import RowStatistics
 
 
 class CrossEntropy(_cross_entropy.CrossEntropy):
-    """Cross entropy against labels."""
+    """Cross entropy against labels or class probabilities."""
 
     in_place: ClassVar[bool] = True
 
@@ -38,7 +38,7 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
     def accumulate(self, logits: Tensor, work: Tensor, begin: int, *, first: bool) -> None:
         row = self.statistics if first else each(self.statistics, torch.empty_like)
         self.run(replace(self._job(Task.MEASURE, logits, None, begin), **_places(row)))
-        if row.weight is not None:
+        if row.weight is not None and not self.spec.probabilities:
             weight, classes = self._weight(begin, logits), logits.shape[1]
             row.weight.fill_(self._share() * (classes if weight is None else weight.sum()))
         if not first:
@@ -49,9 +49,10 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
         assert pull is not None
         assert c is not None
         job = self._job(Task.DERIVE, logits[0], works[0], begin)
-        by = c * self._share() if self.spec.label_smoothing else None
-        maximum = self.statistics.maximum
-        self.run(replace(job, coefficient=c, maximum=maximum, scale=pull.scale, peak=pull.apart, pull=by))
+        by, row = c * self._share() if self.spec.label_smoothing else None, self.statistics
+        self.run(
+            replace(job, coefficient=c, maximum=row.maximum, top=row.top, scale=pull.scale, peak=pull.apart, pull=by)
+        )
 
     def conclude(self) -> None:
         if self.rows.statistics is not None:  # else the tiles have left their results
@@ -65,8 +66,22 @@ class CrossEntropy(_cross_entropy.CrossEntropy):
         return None if self.weight is None else self.weight.flatten()[begin : begin + logits.shape[1]]
 
     def _job(self, task: Task, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
-        label, weight = self.rows.given.target, self._weight(begin, logits)
-        return Job(task, self.spec, logits, gradient, begin, label=label, weight=weight, uniform=self.uniform)
+        given, target = self.rows.given, self.rows.probabilities
+        if target is not None:
+            first = begin - (self.origin or 0)
+            target = target[:, first : first + logits.shape[1]]
+        return Job(
+            task,
+            self.spec,
+            logits,
+            gradient,
+            begin,
+            label=given.target,
+            apart_logit=given.logit,
+            probabilities=target,
+            weight=self._weight(begin, logits),
+            uniform=self.uniform,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,10 @@ class TokenStatistics(_token_statistics.TokenStatistics):
         return None if coefficients is None else coefficients.movedim(1, 0).flatten(1)
 
     def _job(self, task: Task, logits: Tensor, gradient: Tensor | None, begin: int) -> Job:
-        return Job(task, self.spec, logits, gradient, begin, statistics=True, label=self.rows.given.target)
+        given, spec = self.rows.given, self.spec
+        return Job(
+            task, spec, logits, gradient, begin, statistics=True, label=given.target, apart_logit=given.logit
+        )  # fmt: skip
 
 
 def _without_tiles(setting: Setting) -> Setting:
@@ -136,6 +154,8 @@ def _without_tiles(setting: Setting) -> Setting:
 
 
 def _places(row: RowStatistics | None) -> dict[str, Any]:
-    """Where the statistics go that the library knows; T without the logits, and what belongs to class probabilities."""
-    names = ("maximum", "others", "apart", "weighted", "energy", "target", "top")
-    return {} if row is None else {name: getattr(row, name) for name in names}
+    """Where the statistics go, by the job's names."""
+    if row is None:
+        return {}
+    places = row._asdict()
+    return {"mass": places.pop("weight"), **places}

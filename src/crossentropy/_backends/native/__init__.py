@@ -7,19 +7,10 @@ A tile is all there is: the library itself keeps rows in cache, and divides them
 not depend on the number of threads, and little memory is needed beside logits and gradient.
 """
 
-from dataclasses import replace
-
-import torch
-
-from crossentropy import _planner
 from crossentropy._backends import chunked, compiled
-from crossentropy._backends.chunked._dense import Layout
 from crossentropy._backends.chunked._engine import Engine
 from crossentropy._backends.native._library import MISSING, run
 from crossentropy._loss import Loss
-from crossentropy._planner import Plan, Workload
-
-MOST_CLASSES = 2**31 - 64
 
 
 def eligible(loss: Loss) -> tuple[str, ...]:
@@ -27,34 +18,12 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     if MISSING:
         return (MISSING,)
     side = loss.sides[0]
-    reasons = list(chunked.eligible(loss))
+    reasons = [*chunked.eligible(loss), *compiled.reasons(loss)]
     if side.input.device.type != "cpu":
         reasons.append(f"compiled code is for CPUs, and the logits are on {side.input.device}")
     if loss.kind == "divergence" or side.spec.probabilities:
         reasons.append("compiled code compares logits with labels, not with probabilities")
-    if side.spec.dtype != torch.float32:
-        reasons.append(f"compiled code sums in float32, this loss in {str(side.spec.dtype).removeprefix('torch.')}")
-    if side.spec.num_classes > MOST_CLASSES:
-        reasons.append(f"compiled code counts classes to {MOST_CLASSES:,}")
-    if side.weight is None and not _lie_together(loss):
-        reasons.append("neither the classes nor the last dimension of the logits lie together, or not in rows")
     return tuple(reasons)
-
-
-def _lie_together(loss: Loss) -> bool:
-    """Whether rows of classes, or positions of one class, can be read without a copy."""
-    x, spec = loss.sides[0].input, loss.sides[0].spec
-    if Layout.of(x, spec.class_dim).flat:
-        return x.shape[spec.class_dim] <= 1 or x.stride(spec.class_dim) == 1
-    last = max(d for d in range(spec.class_dim + 1, x.dim()) if x.shape[d] != 1)  # others have any stride
-    return x.stride(last) == 1
-
-
-def _plan(work: Workload, loss: Loss) -> Plan:
-    plan = _planner.plan(replace(work, in_place=True, scratch=0), loss.budget, loss.most_rows)
-    if work.features is None:
-        return replace(plan, tile=work.rows * work.positions * work.classes, chunk=work.rows)
-    return replace(plan, tile=max(plan.chunk * work.classes, work.rows * plan.block) * work.positions)
 
 
 class _CrossEntropy(compiled.CrossEntropy):
@@ -65,7 +34,7 @@ class _TokenStatistics(compiled.TokenStatistics):
     run = staticmethod(run)
 
 
-_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, _plan)
+_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, compiled.plan)
 
 plan, execute, empty_gradient = _engine.plan, _engine.execute, _engine.empty_gradient
 room, measure, conclude, compare, derive = (

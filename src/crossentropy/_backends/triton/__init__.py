@@ -1,0 +1,48 @@
+"""The Triton backend: the chunked backend's sweeps, with tiles that Triton's kernels work on, on a GPU.
+
+    _rows       the kernel that does a job: statistics, loss and gradient of rows in one launch
+    _lanes      how a row is summed while it is read; _elementary, with which functions
+    _launch     how a job is cut into programs
+
+Triton comes with torch where there is a GPU, and is imported when a kernel is first run. The host waits for nothing:
+what is on the device, kernels read there. With TRITON_INTERPRET=1 Triton interprets kernels, slowly, which is how they
+are tested on a CPU.
+"""
+
+import importlib.util
+import os
+
+from crossentropy._backends import chunked, compiled
+from crossentropy._backends.chunked._engine import Engine
+from crossentropy._backends.triton._launch import run
+from crossentropy._loss import Loss
+
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+MISSING = "" if importlib.util.find_spec("triton") else "Triton is not installed, which comes with torch for GPUs"
+
+
+def eligible(loss: Loss) -> tuple[str, ...]:
+    """Reasons why this backend cannot execute a loss; none if it can."""
+    if MISSING:
+        return (MISSING,)
+    reasons = [*chunked.eligible(loss), *compiled.reasons(loss)]
+    device = loss.sides[0].input.device
+    if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
+        reasons.append(f"Triton's kernels are for GPUs, and the logits are on {device}")
+    return tuple(reasons)
+
+
+class _CrossEntropy(compiled.CrossEntropy):
+    run = staticmethod(run)
+
+
+class _TokenStatistics(compiled.TokenStatistics):
+    run = staticmethod(run)
+
+
+_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, compiled.plan)
+
+plan, execute, empty_gradient = _engine.plan, _engine.execute, _engine.empty_gradient
+room, measure, conclude, compare, derive = (
+    _engine.room, _engine.measure, _engine.conclude, _engine.compare, _engine.derive
+)  # fmt: skip
