@@ -8,6 +8,7 @@ Forward and backward in bfloat16. Caches, launches, and multiprocessors that wai
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ def ours(name: str, n: int, d: int, v: int, budget: int | None) -> Way:
     """Ours as it is planned: a logit is read, and the gradient written in its place, once a sweep."""
     halves = torch.bfloat16
     work = Workload(n, v, halves, features=d, head_dtype=halves, machine=CARDS["H200"], in_place=True)
-    found = plan(work._replace(True), budget)
+    found = plan(replace(work, input_gradient=True, head_gradient=True), budget)
     chunks = -(-n // found.chunk)
     again = 0 if found.second_sweep else (8 if found.widens else 4) * (chunks - 1) + 6 * found.widens
     return Way(name, found.flops, 4 * n * v * (1 + found.second_sweep), again * v * d, found.workspace)
@@ -56,3 +57,20 @@ def ways(n: int, d: int, v: int) -> Iterator[Way]:
     # to float32 2 + 4, log_softmax 4 + 4, its gradient 4 + 4 + 4, the loss's 4, to bfloat16 4 + 2
     yield Way("torch, logits in float32", products, 36 * logits, 0, 12 * logits)
     yield Way("logits made twice, at 0.75 of the rate", products * 8 / 6 / 0.75, 0, 0, 4 * n)
+
+
+def table() -> str:
+    """The table: for each shape its floor, and times relative to it."""
+    lines = [f"| N × D × V | | GB | {' | '.join(CARDS)} |", "|---" * (3 + len(CARDS)) + "|"]
+    for n, d, v in SHAPES:
+        floors = [6 * n * d * v / card.flops for card in CARDS.values()]
+        times = " | ".join(f"{1e3 * floor:.1f} ms" for floor in floors)
+        lines.append(f"| {n:,} × {d:,} × {v:,} | the three products | | {times} |")
+        for way in ways(n, d, v):
+            ratios = [f"{way.seconds(card) / floor:.2f}" for card, floor in zip(CARDS.values(), floors)]
+            lines.append(f"| | {way.name} | {way.memory / 1e9:.1f} | {' | '.join(ratios)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table(), "utf-8")

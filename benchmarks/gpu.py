@@ -29,7 +29,11 @@ from torch import Tensor
 
 from crossentropy import Options, _benchmark, functional
 from crossentropy._backends.chunked import _linear
+from crossentropy._backends.compiled import Job, Task
+from crossentropy._backends.triton import _launch
+from crossentropy._backends.triton._launch import Launch
 from crossentropy._benchmark import BASELINE, FLOORS, Case
+from crossentropy._loss import LossSpec
 from crossentropy._planner import CARDS, H200
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +44,7 @@ FLUSH = 1 << 30
 
 HEADS = ((4096, 4096, 128_256), (8192, 4096, 128_256), (8192, 2048, 256_000))
 VOCABULARY, CLASSES, IMAGES = (4096, 128_256), (65_536, 1000), (8, 21, 256, 256)
+KERNELS = (VOCABULARY, CLASSES, (8192, 32_000), (8, 21, 65_536))
 
 Number = dict[str, Any]
 """What is known of one thing by unit: "ms", "TB/s"; or "failed"."""
@@ -112,6 +117,7 @@ class Session:
     def milliseconds(self, run: Callable[[], object], repeat: int = 10) -> float:
         """Median time of a call that finds nothing of its own in a cache."""
         run()
+        repeat = 1 if self.tiny else repeat
         flush = torch.empty(FLUSH if self.device == "cuda" else 1, dtype=torch.int8, device=self.device)
         times = []
         for _ in range(repeat):
@@ -278,6 +284,57 @@ def _pytest(session: Session) -> Number:
 # --- rows of logits -----------------------------------------------------------------------------------------------
 
 
+def launches(session: Session) -> None:
+    """Loss and gradient of rows by the launch that is planned, beside a copy, and then by those that are near it."""
+    cases = [(shape, dtype) for shape in KERNELS for dtype in (torch.bfloat16, torch.float32)]
+    for shape, dtype in cases:
+        least = {"of the copy's rate": 0.8} if dtype == torch.bfloat16 and shape in (VOCABULARY, CLASSES) else None
+        planned = partial(_launched, session, shape, dtype)
+        session.number(f"as planned, {named(shape)}, {str(dtype)[6:]}", planned, least=least)
+    for shape, dtype in cases[::2]:
+        for launch in near(_planned(session.shape(shape), dtype)):
+            name = f"{named(shape)} in {launch.rows} × {launch.block}, {launch.warps} warps"
+            session.number(name, partial(_launched, session, shape, dtype, launch))
+
+
+def _planned(shape: tuple[int, ...], dtype: torch.dtype) -> Launch:
+    return _launch.plan_rows(shape[1], (*shape, 1)[2], dtype.itemsize)
+
+
+def near(launch: Launch) -> list[Launch]:
+    """Those with half or twice the rows, the classes or the warps; a row that is one tile stays one."""
+    found = [
+        launch._replace(**{name: int(getattr(launch, name) * factor)})
+        for name in ("rows", "block", "warps")
+        for factor in (0.5, 2)
+        if not (name == "block" and launch.single)
+    ]
+    return [one for one in found if min(one.rows, one.warps) >= 1 and one.warps <= 32]
+
+
+def _launched(session: Session, shape: tuple[int, ...], dtype: torch.dtype, launch: Launch | None = None) -> Number:
+    """A job of all classes, whose gradient replaces no logits, so that each call finds the same ones."""
+    logits = session.random(*session.shape(shape), dtype=dtype)
+    rows = (logits.shape[0], *logits.shape[2:])
+    label = torch.randint(logits.shape[1], rows, device=session.device)
+    gradient, loss = torch.empty_like(logits), torch.empty(rows, device=session.device)
+    job = Job(
+        Task.COMPLETE,
+        LossSpec(1, logits.shape[1], False, torch.float32),
+        logits,
+        gradient,
+        0,
+        label=label.flatten(),
+        coefficient=torch.ones_like(loss).flatten(),
+        loss=loss.flatten(),
+    )
+    copy = session.milliseconds(lambda: gradient.copy_(logits))
+    time = session.milliseconds(lambda: _launch.run(job, launch))
+    exact = torch.nn.functional.cross_entropy(logits[:8].double(), label[:8], reduction="none")
+    error = (loss[:8] - exact).abs().max().item()
+    return {"ms": time, "TB/s": 2e-9 * logits.nbytes / time, "of the copy's rate": copy / time, "error": error}
+
+
 def dense(session: Session) -> None:
     """Losses of given logits beside torch's, the compiler's and those of other packages."""
     for case in (
@@ -398,7 +455,7 @@ def skipping_rows(session: Session) -> None:
         session.number(f"grouped_mm, {percent} % of them", partial(_product, session, grouped, rows))
 
 
-SECTIONS = (ceilings, determinism, tests, head, dense, large_index, skipping_rows)
+SECTIONS = (ceilings, determinism, launches, tests, head, dense, large_index, skipping_rows)
 
 
 def main() -> None:

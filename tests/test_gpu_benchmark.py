@@ -35,6 +35,7 @@ def test_every_section_runs(tmp_path: Path) -> None:
     assert head["crossentropy: dW"]["of one product's error"] < 1.25
     assert all(number["gradient error"] < 0.01 for name, number in dense.items())
     assert all(number["equal"] for name, number in stored["sections"]["determinism"].items() if "bits" in name)
+    assert all(number["error"] < 1e-5 for number in stored["sections"]["launches"].values())
     assert all(number["error"] < 1e-2 for number in stored["sections"]["large_index"].values())
     assert stored["sections"]["tests"]["pytest -m cuda"]["exit code"] == 0
 
