@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from crossentropy._backends.compiled import Job, Task
+from crossentropy._backends.compiled import Job, Pair, Task
 from crossentropy._backends.triton import _launch
 from crossentropy._loss import LossSpec
 
@@ -97,6 +97,25 @@ def rows(
     return of(name, row_kernel, arguments, warps, passes=1 + gradient + soft)
 
 
+def divergence(
+    name: str,
+    shape: tuple[int, ...],
+    dtype: torch.dtype = torch.bfloat16,
+    *,
+    task: Task = Task.COMPLETE,
+    gradient: bool = True,
+    **options: Any,
+) -> Variant:
+    """A variant of the kernel of two logits."""
+    from crossentropy._backends.triton._divergence import divergence_kernel
+
+    z, rows = torch.empty(shape, dtype=dtype, device="meta"), torch.empty(shape[0], device="meta")
+    spec = LossSpec(1, shape[1], False, torch.float32, **options)
+    pair = Pair(task, (spec, spec), (z, torch.empty_like(z)), rows if gradient else None, *[rows] * 5)
+    _, warps, arguments = _launch.call_pair(pair)
+    return of(name, divergence_kernel, arguments, warps, passes=2 * (1 + gradient))
+
+
 def variants() -> list[Variant]:
     """Those of ordinary calls, and of each switch."""
     llama, small = (4096, 128256), (65536, 1000)
@@ -137,4 +156,9 @@ def variants() -> list[Variant]:
         rows("segmentation 1000 bf16", (8, 1000, 4096)),
         rows("segmentation 150 bf16, probabilities", (8, 150, 65536), soft=True),
         rows("segmentation 150 bf16, statistics", (8, 150, 65536), statistics=True, left=results),
+        divergence("divergence 1000 bf16", small),
+        divergence("divergence 128256 bf16", llama, softcap=30.0),
+        divergence("divergence 128256 bf16, forward alone", llama, gradient=False),
+        divergence("divergence 128256 bf16, of a slice", llama, task=Task.MEASURE, gradient=False),
+        divergence("divergence 128256 bf16, gradient of a slice", llama, task=Task.DERIVE),
     ]  # fmt: skip

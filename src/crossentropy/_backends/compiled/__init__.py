@@ -9,7 +9,7 @@ What belongs to rows is as in the chunked backend: coefficients, results of merg
 """
 
 from crossentropy._backends.compiled._fits import plan, reasons
-from crossentropy._backends.compiled._job import Job, Task
-from crossentropy._backends.compiled._kernels import CrossEntropy, TokenStatistics
+from crossentropy._backends.compiled._job import Job, Pair, Task
+from crossentropy._backends.compiled._kernels import CrossEntropy, Divergence, TokenStatistics
 
-__all__ = ["CrossEntropy", "Job", "Task", "TokenStatistics", "plan", "reasons"]
+__all__ = ["CrossEntropy", "Divergence", "Job", "Pair", "Task", "TokenStatistics", "plan", "reasons"]

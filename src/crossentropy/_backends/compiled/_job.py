@@ -85,5 +85,35 @@ class Job:
     @property
     def sizes(self) -> tuple[int, int, int]:
         """N, C and P."""
-        outer, classes, inner = (*self.logits.shape, 1)[:3]
-        return outer, classes, inner
+        return _sizes(self.logits)
+
+
+@dataclass(eq=False)
+class Pair:
+    """One call for rows of two logits, a student's and a teacher's: their divergence, and gradients that replace them.
+
+    COMPLETE leaves all that belongs to rows; MEASURE the part of the divergence that a slice of the classes has, and
+    DERIVE gradients of such a slice, of rows of which the rest is known.
+    """
+
+    task: Task
+    specs: tuple[LossSpec, LossSpec]
+    logits: tuple[Tensor, Tensor]
+    coefficient: Tensor | None
+    """Of rows, where gradients are wanted."""
+    loss: Tensor
+    maximum: Tensor
+    log_total: Tensor
+    t_maximum: Tensor
+    """Those of the teacher."""
+    t_log_total: Tensor
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """N, C and P."""
+        return _sizes(self.logits[0])
+
+
+def _sizes(logits: Tensor) -> tuple[int, int, int]:
+    outer, classes, inner = (*logits.shape, 1)[:3]
+    return outer, classes, inner

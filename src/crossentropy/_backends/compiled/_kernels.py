@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from crossentropy import _statistics as statistics
-from crossentropy._backends.chunked import _cross_entropy, _token_statistics
+from crossentropy._backends.chunked import _cross_entropy, _divergence, _token_statistics
 from crossentropy._backends.chunked._tile import Index, Setting, Tensors, each, keep
-from crossentropy._backends.compiled._job import Job, Task
+from crossentropy._backends.compiled._job import Job, Pair, Task
 from crossentropy._statistics import RowStatistics
 
 
@@ -146,6 +146,36 @@ class TokenStatistics(_token_statistics.TokenStatistics):
         return Job(
             task, spec, logits, gradient, begin, statistics=True, label=given.target, apart_logit=given.logit
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Divergence(_divergence.Divergence):
+    """Divergence of a student from a teacher, both of them made by heads: gradients replace their logits."""
+
+    in_place: ClassVar[bool] = True
+
+    @staticmethod
+    def run(pair: Pair) -> None:
+        """Do a job: the backend's own."""
+        raise NotImplementedError
+
+    @classmethod
+    def of(cls, setting: Setting) -> "Divergence":
+        return super().of(_without_tiles(setting))  # pyright: ignore[reportReturnType]
+
+    def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
+        self._run(Task.COMPLETE, logits, gradient=gradient)
+
+    def compare(self, logits: Tensors, works: Tensors) -> None:
+        self._run(Task.MEASURE, logits, gradient=False)
+
+    def block(self, logits: Tensors, works: Tensors, begin: int) -> None:
+        self._run(Task.DERIVE, logits, gradient=True)
+
+    def _run(self, task: Task, logits: Tensors, *, gradient: bool) -> None:
+        (student, teacher), rows, (of_student, of_teacher) = logits, self.rows, self._sides()
+        coefficient = rows.coefficient if gradient else None
+        self.run(Pair(task, self.specs, (student, teacher), coefficient, rows.loss, *of_student, *of_teacher))
 
 
 def _without_tiles(setting: Setting) -> Setting:

@@ -1,6 +1,7 @@
 """The Triton backend: the chunked backend's sweeps, with tiles that Triton's kernels work on, on a GPU.
 
     _rows       the kernel that does a job: statistics, loss and gradient of rows in one launch
+    _divergence the same of two logits
     _lanes      how a row is summed while it is read; _elementary, with which functions
     _launch     how a job is cut into programs
 
@@ -14,7 +15,7 @@ import os
 
 from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._engine import Engine
-from crossentropy._backends.triton._launch import run
+from crossentropy._backends.triton._launch import run, run_pair
 from crossentropy._loss import Loss
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -40,7 +41,13 @@ class _TokenStatistics(compiled.TokenStatistics):
     run = staticmethod(run)
 
 
-_engine = Engine({"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of}, compiled.plan)
+class _Divergence(compiled.Divergence):
+    run = staticmethod(run_pair)
+
+
+_engine = Engine(
+    {"cross_entropy": _CrossEntropy.of, "statistics": _TokenStatistics.of, "divergence": _Divergence.of}, compiled.plan
+)
 
 plan, execute, empty_gradient = _engine.plan, _engine.execute, _engine.empty_gradient
 room, measure, conclude, compare, derive = (

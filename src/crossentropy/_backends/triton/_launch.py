@@ -4,12 +4,15 @@ A launch is a pure function of the shape: nothing is tuned while a program runs,
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from crossentropy._backends.compiled import Job
+from crossentropy._backends.chunked._tile import factor
+from crossentropy._backends.compiled import Job, Pair
+from crossentropy._loss import LossSpec
 
 _READ = ("label", "apart_logit", "weight", "scale", "tilt", "peak", "extra")
 _LEFT = ("loss", "entropy", "logsumexp", "maximum", "others", "apart", "weighted", "mass", "elsewhere",
@@ -57,7 +60,7 @@ def _warps(threads: int) -> int:
 def call(job: Job, launch: Launch | None = None) -> tuple[int, int, dict[str, Any]]:
     """Programs, warps and arguments of a call of the kernel."""
     spec, (outer, classes, inner) = job.spec, job.sizes
-    capped, smoothed, scale = spec.softcap is not None, spec.label_smoothing > 0, spec.logit_scale / spec.temperature
+    capped, smoothed, (inner_scale, outer_scale) = spec.softcap is not None, spec.label_smoothing > 0, _scales(spec)
     if launch is None:
         crowded = job.statistics or job.probabilities is not None or capped or smoothed
         launch = plan_rows(classes, inner, job.logits.itemsize, crowded=crowded)
@@ -67,8 +70,8 @@ def call(job: Job, launch: Launch | None = None) -> tuple[int, int, dict[str, An
         "uniform": job.uniform if isinstance(job.uniform, Tensor) else None,
         "begin": job.begin,
         "ignore_index": spec.ignore_index,
-        "inner_scale": scale if spec.softcap is None else spec.logit_scale / spec.softcap,
-        "outer_scale": 1.0 if spec.softcap is None else spec.softcap / spec.temperature,
+        "inner_scale": inner_scale,
+        "outer_scale": outer_scale,
         "smoothing": spec.label_smoothing,
         "share": job.share,
         "z_loss": spec.z_loss,
@@ -77,14 +80,61 @@ def call(job: Job, launch: Launch | None = None) -> tuple[int, int, dict[str, An
         "SMOOTHED": smoothed,
         "Z_LOSS": spec.z_loss > 0,
         "CAPPED": capped,
-        "SCALED": scale != 1.0,
-        "ACROSS": launch.across,
-        "SINGLE": launch.single,
-        "R": launch.rows,
-        "BLOCK": launch.block,
+        "SCALED": inner_scale != 1.0,
+        **_tile(launch),
     }
     arguments |= _coefficients(job.coefficient) | _layout(job)
     return launch.programs(outer, inner), launch.warps, arguments
+
+
+def call_pair(pair: Pair, launch: Launch | None = None) -> tuple[int, int, dict[str, Any]]:
+    """Programs, warps and arguments of a call of the kernel of two logits."""
+    outer, classes, inner = pair.sizes
+    if launch is None:
+        launch = plan_rows(classes, inner, max(z.itemsize for z in pair.logits), crowded=True)
+    (student, teacher), (spec, t_spec), (scales, t_scales) = pair.logits, pair.specs, map(_scales, pair.specs)
+    sizes, (row, t_row), (across, t_across), unit = _in_units(pair.sizes, pair.logits)
+    coefficient = _coefficients(pair.coefficient)
+    arguments = {
+        **sizes,
+        "student": student,
+        "teacher": teacher,
+        "coefficient": coefficient["coefficient"],
+        "coefficient_stride": coefficient["coefficient_stride"],
+        "loss": pair.loss,
+        "maximum": pair.maximum,
+        "log_total": pair.log_total,
+        "t_maximum": pair.t_maximum,
+        "t_log_total": pair.t_log_total,
+        "row_stride": row,
+        "class_stride": across,
+        "t_row_stride": t_row,
+        "t_class_stride": t_across,
+        "inner_scale": scales[0],
+        "outer_scale": scales[1],
+        "factor": factor(spec),
+        "t_inner_scale": t_scales[0],
+        "t_outer_scale": t_scales[1],
+        "t_factor": factor(t_spec),
+        "TASK": int(pair.task),
+        "GRADIENT": pair.coefficient is not None,
+        "CAPPED": spec.softcap is not None,
+        "T_CAPPED": t_spec.softcap is not None,
+        "UNIT": unit,
+        **_tile(launch),
+    }
+    return launch.programs(outer, inner), launch.warps, arguments
+
+
+def _tile(launch: Launch) -> dict[str, Any]:
+    return {"ACROSS": launch.across, "SINGLE": launch.single, "R": launch.rows, "BLOCK": launch.block}
+
+
+def _scales(spec: LossSpec) -> tuple[float, float]:
+    """What a logit is multiplied by before and after a softcap; before alone where there is none."""
+    if spec.softcap is None:
+        return spec.logit_scale / spec.temperature, 1.0
+    return spec.logit_scale / spec.softcap, spec.softcap / spec.temperature
 
 
 def _contiguous(x: Tensor | None) -> Tensor | None:
@@ -99,36 +149,57 @@ def _coefficients(c: Tensor | None) -> dict[str, Any]:
 
 
 def _layout(job: Job) -> dict[str, Any]:
-    """Tensors of the logits' shape, and where their entries are: in units of what divides all their strides."""
-    tensors = {"logits": job.logits, "gradient": job.gradient, "probabilities": job.probabilities}
-    (row, across), (gradient_row, gradient_across), (target_row, target_across) = (
-        (0, 0) if x is None else x.stride()[:2] for x in tensors.values()
+    """Tensors of the logits' shape, and where their entries are."""
+    target = job.probabilities
+    sizes, (row, gradient_row, target_row), (across, gradient_across, _), unit = _in_units(
+        job.sizes, (job.logits, job.gradient, target)
     )
-    outer, classes, inner = job.sizes
-    if inner == 1:
-        across = gradient_across = 0
-    unit = math.gcd(16, row, gradient_row, target_row, across, gradient_across, classes if inner == 1 else inner)
     return {
-        **tensors,
-        "outer": outer,
-        "classes": classes // unit if inner == 1 else classes,
-        "inner": inner // unit if inner > 1 else inner,
-        "row_stride": row // unit,
-        "class_stride": across // unit,
-        "gradient_row_stride": gradient_row // unit,
-        "gradient_class_stride": gradient_across // unit,
-        "target_row_stride": target_row // unit,
-        "target_class_stride": target_across,
-        "target_inner_stride": 0 if job.probabilities is None else (*job.probabilities.stride(), 0)[2],
+        "logits": job.logits,
+        "gradient": job.gradient,
+        "probabilities": target,
+        **sizes,
+        "row_stride": row,
+        "class_stride": across,
+        "gradient_row_stride": gradient_row,
+        "gradient_class_stride": gradient_across,
+        "target_row_stride": target_row,
+        "target_class_stride": 0 if target is None else target.stride(1),
+        "target_inner_stride": 0 if target is None else (*target.stride(), 0)[2],
         "UNIT": unit,
     }
+
+
+def _in_units(
+    sizes: tuple[int, int, int], tensors: Sequence[Tensor | None]
+) -> tuple[dict[str, int], list[int], list[int], int]:
+    """Sizes, strides of rows and of classes, and the unit in which strides, and what lies together, are told."""
+    outer, classes, inner = sizes
+    rows = [0 if x is None else x.stride(0) for x in tensors]
+    across = [0 if x is None or inner == 1 else x.stride(1) for x in tensors]
+    unit = math.gcd(16, *rows, *across, classes if inner == 1 else inner)
+    told = {"outer": outer, "classes": classes, "inner": inner // unit}
+    if inner == 1:
+        told |= {"classes": classes // unit, "inner": 1}
+    return told, [x // unit for x in rows], [x // unit for x in across], unit
 
 
 def run(job: Job, launch: Launch | None = None) -> None:
     """Do a job, on the device of its logits and in its current stream."""
     from crossentropy._backends.triton._rows import row_kernel
 
-    programs, warps, arguments = call(job, launch)
+    _launch(row_kernel, job.logits, *call(job, launch))
+
+
+def run_pair(pair: Pair, launch: Launch | None = None) -> None:
+    """The same for two logits."""
+    from crossentropy._backends.triton._divergence import divergence_kernel
+
+    _launch(divergence_kernel, pair.logits[0], *call_pair(pair, launch))
+
+
+def _launch(kernel: Any, logits: Tensor, programs: int, warps: int, arguments: dict[str, Any]) -> None:  # noqa: ANN401
     if programs:
-        with torch.cuda.device_of(job.logits):
-            row_kernel[(programs,)](**arguments, num_warps=warps, enable_fp_fusion=True)  # pyright: ignore[reportCallIssue]
+        with torch.cuda.device_of(logits):
+            # fused by our wish, for Triton's default is to change
+            kernel[(programs,)](**arguments, num_warps=warps, enable_fp_fusion=True)

@@ -52,23 +52,9 @@ def row_kernel(
     LARGEST: tl.constexpr = STATISTICS or SOFT
     TAU: tl.constexpr = SMOOTHED or SOFT
 
-    # where the rows are
-    if ACROSS:
-        inner *= UNIT
-        class_stride = class_stride.to(tl.int64) * UNIT
-        gradient_class_stride = gradient_class_stride.to(tl.int64) * UNIT
-        strips = tl.cdiv(inner, R)
-        o = (tl.program_id(0) // strips).to(tl.int64)
-        i = (tl.program_id(0) % strips).to(tl.int64) * R + tl.arange(0, R)
-        valid = i < inner
-    else:
-        classes *= UNIT
-        class_stride, gradient_class_stride = 1, 1
-        o = tl.program_id(0).to(tl.int64) * R + tl.arange(0, R)
-        i = tl.zeros((R,), tl.int64)
-        valid = o < outer
-    row = o * inner + i
+    o, i, row, valid, classes = place(outer, classes, inner, ACROSS, R, UNIT)
     logits += o * row_stride * UNIT + i
+    class_stride = step(class_stride, ACROSS, UNIT)
     if SOFT:
         probabilities += o * target_row_stride * UNIT + i * target_inner_stride
 
@@ -162,6 +148,7 @@ def row_kernel(
 
     if gradient is not None:
         gradient += o * gradient_row_stride * UNIT + i
+        gradient_class_stride = step(gradient_class_stride, ACROSS, UNIT)
         idle = (c == 0.0) & (c_entropy == 0.0) & (c_logsumexp == 0.0)
         if SINGLE:
             g = derived(z, slope, tau, column, k, at, m, by, slant, at_k, at_label, c, idle, STATISTICS, TAU, CAPPED)
@@ -178,6 +165,33 @@ def row_kernel(
                     z, slope, tau, behind, k, at, m, by, slant, at_k, at_label, c, idle, STATISTICS, TAU, CAPPED
                 )
                 write(gradient, gradient_class_stride, behind, classes, valid, g)
+
+
+# --- where they are -----------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def place(outer, classes, inner, ACROSS: tl.constexpr, R: tl.constexpr, UNIT: tl.constexpr):
+    """Rows of a program by both indices and as one, which of them there are, and how many classes."""
+    o = tl.program_id(0).to(tl.int64)
+    if ACROSS:
+        inner = inner.to(tl.int64) * UNIT
+        strips = tl.cdiv(inner, R)
+        i = o % strips * R + tl.arange(0, R)
+        o = o // strips
+        valid = i < inner
+    else:
+        classes *= UNIT
+        i = tl.zeros((R,), tl.int64)
+        o = o * R + tl.arange(0, R)
+        valid = o < outer
+    return o, i, o * inner + i, valid, classes
+
+
+@triton.jit
+def step(class_stride, ACROSS: tl.constexpr, UNIT: tl.constexpr):
+    """From one class to the next."""
+    return class_stride.to(tl.int64) * UNIT if ACROSS else 1
 
 
 # --- what belongs to rows -----------------------------------------------------------------------------------------
