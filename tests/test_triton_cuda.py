@@ -4,7 +4,7 @@ Tests of values run on a CPU too, by the backend that is chosen there, and those
 need a GPU.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -79,6 +79,20 @@ def statistics(device: str) -> Step:
     return step
 
 
+def probabilities(device: str) -> Step:
+    """A pass against class probabilities."""
+    x = torch.randn(6, 300, device=device, dtype=BFLOAT16).requires_grad_()
+    p = torch.randn(6, 300, device=device).softmax(1).to(BFLOAT16)
+    return lambda: gradients(F.cross_entropy(x, p, label_smoothing=0.1, options=options(device)), x)
+
+
+def distillation(device: str) -> Step:
+    """A pass of two heads, in chunks."""
+    h, w = (torch.randn(n, 32, device=device, dtype=BFLOAT16).requires_grad_() for n in (64, 500))
+    teacher = [torch.randn(n, 32, device=device, dtype=BFLOAT16) for n in (64, 500)]
+    return lambda: gradients(F.linear_kl_div(h, w, *teacher, options=options(device, 32_000)), h, w)
+
+
 STEPS: dict[str, Callable[[str], Step]] = {
     "rows": lambda device: rows(device, (33, 1000), BFLOAT16),
     "rows of every option": lambda device: rows(device, (9, 1000), FLOAT32, **WEIGHTED),
@@ -88,10 +102,12 @@ STEPS: dict[str, Callable[[str], Step]] = {
     "head in chunks": lambda device: head(device, BFLOAT16, 16_000),
     "head of every option": lambda device: head(device, FLOAT32, 16_000, **WEIGHTED),
     "statistics": statistics,
+    "class probabilities": probabilities,
+    "distillation": distillation,
 }
 
 
-@pytest.fixture(params=STEPS)
+@pytest.fixture(params=list(STEPS))
 def make(request: pytest.FixtureRequest) -> Callable[[str], Step]:
     return STEPS[request.param]
 
@@ -269,7 +285,7 @@ def test_a_head_takes_the_memory_that_is_planned(device: str, shape: tuple[int, 
 
 
 @pytest.fixture
-def refusing_waits():
+def refusing_waits() -> Iterator[None]:
     """Whatever waits for the GPU raises."""
     torch.cuda.set_sync_debug_mode("error")
     yield
