@@ -1,20 +1,19 @@
 """How long the loss of a language model's head takes, by a model of its work: writes the table of docs/gpu.md.
 
     products     6 N D V FLOP at a card's rate; 8 where the logits are made twice
-    logits       bytes of each that are read and written beside the products, at the card's bandwidth
-    dW           for each chunk but the first, bytes of each entry that are read and written again
+    logits       what is read and written of them beside the products, at the card's bandwidth
+    dW           what is read and written again of it for each chunk but the first
 
 Forward and backward in bfloat16. Caches, launches, and multiprocessors that wait are left out. Nothing is measured.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
-from crossentropy._planner import CARDS, Machine, Workload, plan
+from crossentropy._backends import triton
+from crossentropy._benchmark import Case, moved_bytes, plan_of
+from crossentropy._planner import CARDS, H200, Machine
 
 TABLE = Path(__file__).parent / "results" / "cost_model.md"
 SHAPES = ((4096, 4096, 128_256), (8192, 4096, 128_256), (32_768, 4096, 128_256), (8192, 2048, 256_000))
@@ -25,38 +24,33 @@ class Way(NamedTuple):
 
     name: str
     flops: float
-    logit: int
-    """Bytes of each logit that are read and written."""
-    head: int
-    """Bytes of the head's gradient that are read and written again."""
+    moved: float
+    """Bytes that are read and written beside the products."""
     memory: int
     """Bytes beside inputs and gradients."""
 
     def seconds(self, card: Machine) -> float:
         """Its time."""
-        return self.flops / card.flops + (self.logit + self.head) / card.bandwidth
+        return self.flops / card.flops + self.moved / card.bandwidth
 
 
-def ours(name: str, n: int, d: int, v: int, budget: int | None) -> Way:
-    """Ours as it is planned: a logit is read, and the gradient written in its place, once a sweep."""
-    halves = torch.bfloat16
-    work = Workload(n, v, halves, features=d, head_dtype=halves, machine=CARDS["H200"], in_place=True)
-    found = plan(replace(work, input_gradient=True, head_gradient=True), budget)
-    chunks = -(-n // found.chunk)
-    again = 0 if found.second_sweep else (8 if found.widens else 4) * (chunks - 1) + 6 * found.widens
-    return Way(name, found.flops, 4 * n * v * (1 + found.second_sweep), again * v * d, found.workspace)
+def ours(name: str, shape: tuple[int, int, int], budget: int | None) -> Way:
+    """Ours, as it is planned."""
+    case = Case("head", shape, "bfloat16")
+    plan = plan_of(case, "cuda", budget, triton)[1]
+    return Way(name, plan.flops, moved_bytes(case, plan, H200), plan.workspace)
 
 
 def ways(n: int, d: int, v: int) -> Iterator[Way]:
-    """Ours at three budgets, and what one would use instead."""
-    products, logits, row = 6 * n * d * v, n * v, 2 * v * min(n, 4096)
-    yield ours("crossentropy", n, d, v, None)
-    yield ours("crossentropy, half of its logits", n, d, v, row // 2)
+    """Ours in two budgets, and what one would use instead."""
+    products, logits = 6 * n * d * v, n * v
+    yield ours("crossentropy", (n, d, v), None)
+    yield ours("crossentropy, chunks of 2,048 rows", (n, d, v), 2 * 2048 * v)
     # log_softmax 2 + 2, its gradient 2 + 2 + 2, the loss's 2
-    yield Way("torch, logits in bfloat16", products, 12 * logits, 0, 6 * logits)
+    yield Way("torch, logits in bfloat16", products, 12 * logits, 6 * logits)
     # to float32 2 + 4, log_softmax 4 + 4, its gradient 4 + 4 + 4, the loss's 4, to bfloat16 4 + 2
-    yield Way("torch, logits in float32", products, 36 * logits, 0, 12 * logits)
-    yield Way("logits made twice, at 0.75 of the rate", products * 8 / 6 / 0.75, 0, 0, 4 * n)
+    yield Way("torch, logits in float32", products, 36 * logits, 12 * logits)
+    yield Way("logits made twice, at 0.75 of the rate", products * 8 / 6 / 0.75, 0, 4 * n)
 
 
 def table() -> str:

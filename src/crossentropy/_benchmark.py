@@ -29,7 +29,7 @@ import crossentropy
 from crossentropy import _contract as contract
 from crossentropy import _torch, functional
 from crossentropy._contract import Options
-from crossentropy._dispatch import Selection, select
+from crossentropy._dispatch import Backend, Selection, select
 from crossentropy._loss import LossTensors
 from crossentropy._planner import Machine, Plan
 from crossentropy.testing import peak_bytes
@@ -384,8 +384,8 @@ def _processor() -> str:
 # --- plans --------------------------------------------------------------------------------------------------------
 
 
-def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Plan]:
-    """Who executes a case, and how, from tensors without storage."""
+def plan_of(case: Case, device: str, budget: int | None, backend: Backend | None = None) -> tuple[Selection, Plan]:
+    """Who executes a case, and how, from tensors without storage; or how a backend would, wherever that is."""
     dtype = getattr(torch, case.dtype)
     with _torch.fake_mode():
         if case.linear:
@@ -399,7 +399,7 @@ def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Pla
         pair = contract.resolve(LossTensors(hidden, target, linear_weight=linear_weight), shape, class_dim)
         wanted = (case.gradient, case.gradient and case.linear, False)
         loss = contract.make_loss("cross_entropy", shape, (pair,), Options(memory_budget=budget))
-        selection = select(loss)
+        selection = select(loss) if backend is None else Selection(backend, ())
         return selection, selection.backend.plan(loss, wanted)
 
 
@@ -413,14 +413,19 @@ def measured(machine: Machine, dtype: torch.dtype, device: str) -> Machine:
 
 
 def predicted_seconds(case: Case, chosen: Plan, machine: Machine) -> float:
-    """Time of a plan: its products, its passes over the logits as if each moved 4 bytes a logit, and the wide buffer's.
+    """Time of a plan: of its products, and of what else is read and written."""
+    return chosen.flops / machine.flops + moved_bytes(case, chosen, machine) / machine.bandwidth
 
-    Passes were counted by fitting measurements of two cores: 4 forward, 5 for a gradient, 5 for a second sweep. A
-    gradient that is collected in a wider buffer is read and written in every chunk but the first.
+
+def moved_bytes(case: Case, chosen: Plan, machine: Machine) -> float:
+    """What is read and written beside the products: the logits in some passes, and the head's gradient.
+
+    Where chunks collect that, each but the first reads and writes it; a wider one is rounded at the end.
     """
-    logits = case.shape[0] * case.shape[2] if case.linear else math.prod(case.shape)
-    moved = 4 * (4 + 5 * case.gradient + 5 * chosen.second_sweep) * logits
-    if chosen.widens:
-        chunks = -(-case.shape[0] // chosen.chunk)
-        moved += 8 * case.shape[1] * case.shape[2] * (chunks - 1)
-    return chosen.flops / machine.flops + moved / machine.bandwidth
+    passes = sum(n * done for n, done in zip(machine.passes, (True, case.gradient, chosen.second_sweep)))
+    if not case.linear:
+        return 4 * passes * math.prod(case.shape)
+    n, d, v = case.shape
+    size, chunks = getattr(torch, case.dtype).itemsize, -(-n // chosen.chunk)
+    again = 2 * (4 if chosen.widens else size) * (chunks - 1) + (4 + size) * chosen.widens
+    return 4 * passes * n * v + again * d * v * (case.gradient and not chosen.second_sweep)
