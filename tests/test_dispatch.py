@@ -33,7 +33,7 @@ def test_options_name_every_backend() -> None:
     assert BACKENDS[-1] is PLAIN
 
 
-@pytest.mark.parametrize("backend", [NAMED[name] for name in backends.ALL], ids=_dispatch.name_of)
+@pytest.mark.parametrize("backend", [NAMED[name] for name in (*backends.ALL, *backends.TRITON)], ids=_dispatch.name_of)
 def test_a_backend_has_all_that_is_asked_of_it(backend: _dispatch.Backend) -> None:
     given, wanted = loss(), (True, False, False)
     assert backend.eligible(given) == ()
@@ -53,7 +53,7 @@ def test_a_backend_has_all_that_is_asked_of_it(backend: _dispatch.Backend) -> No
 
 
 def test_the_preferred_backend_is_chosen_unless_it_cannot() -> None:
-    assert select(loss()) == (BACKENDS[0], ()) if backends.NATIVE else (chunked, (native._library.MISSING,))
+    assert select(loss()) == (native, ()) if backends.NATIVE else (chunked, (native._library.MISSING,))
     weighted = loss(weight=torch.ones(CLASSES, requires_grad=True))
     reasons = ("class weights that require gradients need every log-probability",)
     assert select(weighted) == (reference, reasons if backends.NATIVE else (native._library.MISSING, *reasons))

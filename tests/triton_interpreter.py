@@ -5,6 +5,7 @@ infinities without a word, NumPy warns of.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,8 @@ def as_a_gpu() -> Iterator[None]:
 
     interpreter._convert_float = rounding  # pyright: ignore[reportPrivateImportUsage]
     try:
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
             yield
     finally:
         interpreter._convert_float = convert  # pyright: ignore[reportPrivateImportUsage]

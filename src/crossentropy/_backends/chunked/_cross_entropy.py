@@ -97,7 +97,7 @@ class CrossEntropy:
         if spec.probabilities:
             assert loss.target is not None
             probabilities, spare = setting.blocks(loss.target), side.input.new_empty(plan.tile, dtype=spec.dtype)
-        elif weight is not None:
+        elif weight is not None and not setting.bare:
             assert known.label is not None
             picked = weight.flatten()[known.label]
         rows = _Rows(known, loss_of_rows, picked, probabilities, None)

@@ -103,6 +103,8 @@ class Setting(NamedTuple):
     plan: Plan
     origin: int | None
     """The first class of the logits, where their statistics are merged with those of other classes."""
+    bare: bool = False
+    """Whether tiles find ignored rows and labels that are no class by themselves, and nothing else needs them."""
 
     def zeros(self, dtype: torch.dtype | None = None) -> Tensor:
         """Zeros for the rows."""
@@ -137,12 +139,15 @@ class Given(NamedTuple):
 
 
 def given(setting: Setting) -> Given:
-    """Labels, coefficients and idle rows; `ignored` and `unknown` where the contract found that there may be some."""
+    """Labels, coefficients and idle rows; `ignored` and `unknown` where the contract found that there may be some.
+
+    None of that costs much beside a tile, but a dozen operators do beside one call for all rows: see `bare`.
+    """
     loss, rows = setting.loss, setting.rows
     spec, label, target, ignored, unknown = loss.sides[0].spec, None, None, None, None
     if loss.target is not None and not spec.probabilities:
         label = target = rows(loss.target)
-        if spec.ignores:
+        if spec.ignores and not setting.bare:
             ignored = label == spec.ignore_index
             outside = ((label < 0) | (label >= spec.num_classes)) & ~ignored
             unknown = torch.zeros_like(label, dtype=spec.dtype).masked_fill_(outside, torch.nan)
@@ -152,9 +157,11 @@ def given(setting: Setting) -> Given:
     scaled = [_scaled(rows(c), spec) for c in setting.coefficient]
     if ignored is not None and unknown is not None:
         scaled[0] = scaled[0].masked_fill(ignored, 0.0) + unknown
-    idle = functools.reduce(torch.logical_and, (_once_each(c, lambda x: x == 0) for c in scaled))
-    if idle.device.type == "cpu" and not bool(_once(idle).any()):
-        idle = None
+    idle = None
+    if not setting.bare:
+        idle = functools.reduce(torch.logical_and, (_once_each(c, lambda x: x == 0) for c in scaled))
+        if idle.device.type == "cpu" and not bool(_once(idle).any()):
+            idle = None
     coefficients = scaled[0] if len(scaled) == 1 else torch.cat(scaled, 1)
     return Given(label, ignored, unknown, coefficients, idle, target)
 

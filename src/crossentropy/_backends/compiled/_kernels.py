@@ -179,8 +179,9 @@ class Divergence(_divergence.Divergence):
 
 
 def _without_tiles(setting: Setting) -> Setting:
-    """A setting in which no kernel makes tiles of its own."""
-    return setting._replace(plan=replace(setting.plan, tile=0))
+    """A setting in which no kernel makes tiles of its own, nor what tiles of complete rows find by themselves."""
+    complete = setting.plan.strategy != "statistics" and not setting.plan.second_sweep and setting.origin is None
+    return setting._replace(plan=replace(setting.plan, tile=0), bare=complete)
 
 
 def _places(row: RowStatistics | None) -> dict[str, Any]:

@@ -82,6 +82,7 @@ def divergence_kernel(
 
     if GRADIENT:
         c = tl.load(coefficient + row * coefficient_stride, mask=valid, other=0.0)
+        tl.debug_barrier()  # as in `_rows`
         for b in range(tl.cdiv(classes, BLOCK)):
             at = (tl.cdiv(classes, BLOCK) - 1 - b) * BLOCK + column
             if not SINGLE:

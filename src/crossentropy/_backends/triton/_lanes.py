@@ -57,11 +57,12 @@ def merge(m, k, o, e, t, w, h, apart, LARGEST: tl.constexpr, ENERGY: tl.constexp
         largest = tl.max(tl.where(odd, -float("inf"), m), 1)
         found = tl.where(poisoned[:, None], odd, m == largest[:, None])
         top = tl.min(tl.where(found, k, NOWHERE), 1)
-        apart = tl.where(poisoned, float("nan"), largest)
+        largest = tl.where(poisoned, float("nan"), largest)
+        apart = largest
         leave = k == top[:, None]
     else:
         largest = tl.maximum(tl.max(m, 1), apart)
-    maximum = tl.maximum(largest, LOWEST)
+    maximum = tl.where(largest < LOWEST, LOWEST, largest)  # nan stays
     d = m - maximum[:, None]
     x = tl.exp(d)
     energy, weighted, mass, elsewhere = maximum, maximum, maximum, maximum

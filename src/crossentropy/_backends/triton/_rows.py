@@ -150,6 +150,7 @@ def row_kernel(
         gradient += o * gradient_row_stride * UNIT + i
         gradient_class_stride = step(gradient_class_stride, ACROSS, UNIT)
         idle = (c == 0.0) & (c_entropy == 0.0) & (c_logsumexp == 0.0)
+        tl.debug_barrier()  # the gradient may replace logits that another warp has yet to read
         if SINGLE:
             g = derived(z, slope, tau, column, k, at, m, by, slant, at_k, at_label, c, idle, STATISTICS, TAU, CAPPED)
             write(gradient, gradient_class_stride, column, classes, valid, g)
