@@ -25,6 +25,11 @@ def device(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if getattr(getattr(item, "module", None), "DEVICE", "") == "cuda":  # its tests run on a GPU where there is one
+        item.add_marker("cuda")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("cuda") and not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
