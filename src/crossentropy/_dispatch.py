@@ -97,7 +97,7 @@ BACKENDS: tuple[Backend, ...] = (triton, native, chunked, reference)
 SLICING: tuple[Slicing, ...] = (triton, native, chunked)
 """Those that work on slices of the classes, in order of preference."""
 
-DEVICES: dict[Backend, str] = {triton: "cuda", native: "cpu"}
+DEVICES = {"triton": "cuda", "native": "cpu"}
 """The type of device that a backend is preferred on, where that is not each. (torch calls AMD's GPUs "cuda", too.)"""
 
 PLAIN = reference
@@ -163,7 +163,7 @@ def select_slicing(loss: Loss, asked: str = "auto") -> Slicing:
 def _preferred(backends: Sequence[_B], loss: Loss) -> list[_B]:
     """Those that are made for the device of a loss."""
     here = loss.sides[0].input.device.type
-    return [backend for backend in backends if DEVICES.get(backend, here) == here]
+    return [backend for backend in backends if DEVICES.get(name_of(backend), here) == here]
 
 
 def _transforms() -> tuple[str, ...]:
