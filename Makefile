@@ -1,4 +1,4 @@
-# make demo | test | kernels | fuzz | sanitize | mutants | check | docs | bench | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ INSTALL := python -m pip install --quiet --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test kernels fuzz sanitize mutants browser check docs bench latest matrix wheels lock clean
+.PHONY: demo test kernels fuzz sanitize mutants browser check docs bench gpu latest matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
@@ -54,6 +54,10 @@ docs: $(VENV)/.docs
 
 bench: $(VENV)/.demo
 	python benchmarks/run.py $(ARGS)
+
+# What losses cost on a GPU, and whether they are right there: nine minutes. ARGS="--only head" chooses.
+gpu: $(VENV)/.dev
+	python benchmarks/gpu.py $(ARGS)
 
 # The suite with the newest of everything. Its last lines say which packages differ from the lock.
 latest:

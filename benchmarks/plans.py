@@ -3,6 +3,7 @@
 from itertools import product
 from pathlib import Path
 
+from crossentropy._backends import triton
 from crossentropy._benchmark import Case, plan_of, predicted_seconds
 from crossentropy._planner import CARDS
 
@@ -16,9 +17,9 @@ TEXT = """# Plans on four cards
 How a language model's head is cut on an accelerator, forward and backward in bfloat16, by `benchmarks/plans.py`; a test
 holds that these are the plans. `crossentropy plan --shape N,D,V --dtype bfloat16 --device H200` prints any other.
 
-The times are **predictions**, of a model that was not compared with a card: three products at the card's rate, nine
-passes over the logits of 4 bytes each, and the traffic of a float32 buffer where the head's gradient is collected in
-one. The *floor* is the products alone.
+The times are **predictions**, of a model that was not compared with a card: three products at the card's rate; each
+logit read, and its gradient written in its place; and the head's gradient read and written again for each chunk but the
+first. The *floor* is the products alone.
 
 Chunks hold at least 4,096 rows, of even size, in multiples of 1,024, with 512 MB at least. In one or two chunks the
 head's gradient is collected in bfloat16, in more in float32.
@@ -28,7 +29,7 @@ head's gradient is collected in bfloat16, in more in float32.
 def row(shape: tuple[int, int, int]) -> str:
     """One shape: its plan, the same on all cards, and for each the predicted time and its ratio to the floor."""
     case = Case("head", shape, "bfloat16")
-    plan = plan_of(case, "cuda", None)[1]
+    plan = plan_of(case, "cuda", None, triton)[1]
     chunks = -(-shape[0] // plan.chunk)
     cells = [
         f"{shape[0]:,} × {shape[1]:,} × {shape[2]:,}",

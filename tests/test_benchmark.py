@@ -60,7 +60,7 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main([*shape, "--device", "H200"]) == 0  # which need not be here
     printed = capsys.readouterr().out
     assert "chunks of 4,096 rows" in printed
-    assert "about 0.021 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 18.9 GB: 16.3 + 4.4 ms
+    assert "about 0.017 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 2.1 GB: 16.3 + 0.5 ms
 
 
 @pytest.mark.parametrize(

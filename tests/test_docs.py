@@ -77,6 +77,11 @@ def test_plans_on_cards_are_those_of_the_planner() -> None:
     assert (ROOT / "docs" / "plans.md").read_text("utf-8") == load(ROOT / "benchmarks" / "plans.py").page()
 
 
+def test_modelled_times_are_those_of_the_planner() -> None:
+    model = load(ROOT / "benchmarks" / "cost_model.py")
+    assert model.TABLE.read_text("utf-8") == model.table()
+
+
 def test_every_missed_target_is_explained() -> None:
     report = load(ROOT / "benchmarks" / "report.py")
     results = [json.loads(path.read_text("utf-8")) for path in (report.DEFAULT, *report.OTHERS.values())]

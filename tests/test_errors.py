@@ -268,7 +268,7 @@ def test_shapes_follow_on_the_meta_device() -> None:
     assert F.cross_entropy(x, torch.zeros(4, 3, dtype=torch.long, device="meta"), reduction="none").shape == (4, 3)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_a_bad_label_on_cuda_ends_no_process() -> None:
     x = X.cuda().requires_grad_()
     loss = F.cross_entropy(x, (Y + 2).cuda(), reduction="none")

@@ -29,7 +29,7 @@ import crossentropy
 from crossentropy import _contract as contract
 from crossentropy import _torch, functional
 from crossentropy._contract import Options
-from crossentropy._dispatch import Selection, select
+from crossentropy._dispatch import Backend, Selection, select
 from crossentropy._loss import LossTensors
 from crossentropy._planner import Machine, Plan
 from crossentropy.testing import peak_bytes
@@ -132,9 +132,11 @@ def contenders(case: Case, device: str, *, compiled: bool = True) -> dict[str, L
             found["torch.compile"] = torch.compile(base)
         if case.linear and hasattr(torch.nn, "LinearCrossEntropyOptions"):
             found["torch chunked"] = _torch_chunked
-        found |= _floors(case)
         if device == "cuda":
+            if case.linear and case.dtype != "float32":
+                found["torch, float32 logits"] = _linear_float32
             found |= _peers(case)
+    found |= _floors(case)
     return {name: function for name, function in found.items() if name not in case.without}
 
 
@@ -146,6 +148,11 @@ def _linear(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
     return torch_functional.cross_entropy(torch_functional.linear(hidden, head), target)
 
 
+def _linear_float32(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
+    """As the models of transformers do."""
+    return torch_functional.cross_entropy(torch_functional.linear(hidden, head).float(), target)
+
+
 def _torch_chunked(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
     return torch_functional.linear_cross_entropy(
         hidden, head, target, options=torch.nn.LinearCrossEntropyOptions(allow_retain_graph=False)
@@ -153,7 +160,7 @@ def _torch_chunked(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
 
 
 def _floors(case: Case) -> dict[str, LossFunction]:
-    """What no loss can do without: reading the logits, or copying them; the products of a head, in float32."""
+    """What no loss can do without: reading the logits, or copying them; the products of a head."""
     if case.linear:
         return {"products": _products if case.gradient else _product}
     return {"copy": _copy, "copy, memory at hand": _Copy()} if case.gradient else {"read": _read}
@@ -178,13 +185,18 @@ class _Copy:
 
 
 def _product(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
-    return hidden.float() @ head.float().T
+    return _multiplied(hidden) @ _multiplied(head).T
 
 
 def _products(hidden: Tensor, head: Tensor, target: Tensor) -> Tensor:
-    hidden, head = hidden.float(), head.float()
+    hidden, head = _multiplied(hidden), _multiplied(head)
     logits = hidden @ head.T
-    return (logits @ head).sum() + (logits.T @ hidden).sum()
+    return (logits @ head)[0, 0] + (logits.T @ hidden)[0, 0]
+
+
+def _multiplied(x: Tensor) -> Tensor:
+    """In the dtype whose products are fastest: a CPU's are in float32."""
+    return x if x.is_cuda else x.float()
 
 
 def _with_settings(function: LossFunction, settings: Mapping[str, Any]) -> LossFunction:
@@ -199,8 +211,10 @@ def _with_settings(function: LossFunction, settings: Mapping[str, Any]) -> LossF
 
 
 def _peers(case: Case) -> dict[str, LossFunction]:
-    """Losses of other packages, on CUDA, where they are installed."""
+    """Losses of other packages, on CUDA, where they are installed; none takes logits (N, C, d1, …, dK)."""
     found: dict[str, LossFunction] = {}
+    if len(case.shape) > 3:
+        return found
     if importlib.util.find_spec("liger_kernel"):
         from liger_kernel.transformers import functional as liger  # pyright: ignore[reportMissingImports]
 
@@ -209,10 +223,11 @@ def _peers(case: Case) -> dict[str, LossFunction]:
         from cut_cross_entropy import linear_cross_entropy  # pyright: ignore[reportMissingImports]
 
         found["cut-cross-entropy"] = linear_cross_entropy
-    if len(case.shape) == 2 and importlib.util.find_spec("quack"):
+    if importlib.util.find_spec("quack"):
         from quack.cross_entropy import cross_entropy  # pyright: ignore[reportMissingImports]
+        from quack.linear_cross_entropy import chunked_linear_cross_entropy  # pyright: ignore[reportMissingImports]
 
-        found["quack-kernels"] = cross_entropy
+        found["quack-kernels"] = chunked_linear_cross_entropy if case.linear else cross_entropy
     return found
 
 
@@ -221,17 +236,20 @@ def _peers(case: Case) -> dict[str, LossFunction]:
 
 def inputs(case: Case, device: str) -> tuple[Tensor, ...]:
     """Random tensors of a case: those that may need a gradient, and the target."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
     dtype = getattr(torch, case.dtype)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
     if case.linear:
         n, d, v = case.shape
-        hidden, head = torch.randn(n, d, generator=generator), torch.randn(v, d, generator=generator) / d**0.5
-        tensors, classes, rows = (hidden, head), v, (n,)
+        tensors, classes, rows = (normal(n, d), normal(v, d) / d**0.5), v, (n,)
     else:
-        tensors, classes = (torch.randn(case.shape, generator=generator),), case.shape[1]
+        tensors, classes = (normal(*case.shape),), case.shape[1]
         rows = (case.shape[0], *case.shape[2:])
-    target = torch.randint(0, classes, rows, generator=generator).to(device)
-    return (*(x.to(device, dtype).requires_grad_(case.gradient) for x in tensors), target)
+    target = torch.randint(0, classes, rows, generator=generator, device=device)
+    return (*(x.to(dtype).requires_grad_(case.gradient) for x in tensors), target)
 
 
 def step(name: str, function: LossFunction, tensors: tuple[Tensor, ...]) -> Callable[[], object]:
@@ -366,8 +384,8 @@ def _processor() -> str:
 # --- plans --------------------------------------------------------------------------------------------------------
 
 
-def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Plan]:
-    """Who executes a case, and how, from tensors without storage."""
+def plan_of(case: Case, device: str, budget: int | None, backend: Backend | None = None) -> tuple[Selection, Plan]:
+    """Who executes a case, and how, from tensors without storage; or how a backend would, wherever that is."""
     dtype = getattr(torch, case.dtype)
     with _torch.fake_mode():
         if case.linear:
@@ -381,7 +399,7 @@ def plan_of(case: Case, device: str, budget: int | None) -> tuple[Selection, Pla
         pair = contract.resolve(LossTensors(hidden, target, linear_weight=linear_weight), shape, class_dim)
         wanted = (case.gradient, case.gradient and case.linear, False)
         loss = contract.make_loss("cross_entropy", shape, (pair,), Options(memory_budget=budget))
-        selection = select(loss)
+        selection = select(loss) if backend is None else Selection(backend, ())
         return selection, selection.backend.plan(loss, wanted)
 
 
@@ -395,14 +413,19 @@ def measured(machine: Machine, dtype: torch.dtype, device: str) -> Machine:
 
 
 def predicted_seconds(case: Case, chosen: Plan, machine: Machine) -> float:
-    """Time of a plan: its products, its passes over the logits as if each moved 4 bytes a logit, and the wide buffer's.
+    """Time of a plan: of its products, and of what else is read and written."""
+    return chosen.flops / machine.flops + moved_bytes(case, chosen, machine) / machine.bandwidth
 
-    Passes were counted by fitting measurements of two cores: 4 forward, 5 for a gradient, 5 for a second sweep. A
-    gradient that is collected in a wider buffer is read and written in every chunk but the first.
+
+def moved_bytes(case: Case, chosen: Plan, machine: Machine) -> float:
+    """What is read and written beside the products: the logits in some passes, and the head's gradient.
+
+    Where chunks collect that, each but the first reads and writes it; a wider one is rounded at the end.
     """
-    logits = case.shape[0] * case.shape[2] if case.linear else math.prod(case.shape)
-    moved = 4 * (4 + 5 * case.gradient + 5 * chosen.second_sweep) * logits
-    if chosen.widens:
-        chunks = -(-case.shape[0] // chosen.chunk)
-        moved += 8 * case.shape[1] * case.shape[2] * (chunks - 1)
-    return chosen.flops / machine.flops + moved / machine.bandwidth
+    passes = sum(n * done for n, done in zip(machine.passes, (True, case.gradient, chosen.second_sweep)))
+    if not case.linear:
+        return 4 * passes * math.prod(case.shape)
+    n, d, v = case.shape
+    size, chunks = getattr(torch, case.dtype).itemsize, -(-n // chosen.chunk)
+    again = 2 * (4 if chosen.widens else size) * (chunks - 1) + (4 + size) * chosen.widens
+    return 4 * passes * n * v + again * d * v * (case.gradient and not chosen.second_sweep)
