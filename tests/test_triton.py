@@ -3,6 +3,7 @@
 Where a GPU is, the same tests run on it. What each kernel is compiled to, `triton_variants` has for other tests.
 """
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -357,6 +358,59 @@ def test_an_ignored_row_is_not_read(launch: Launch) -> None:
         assert job.loss is not None
         torch.testing.assert_close(job.loss.double(), torch.stack([exact, 0 * exact]))
         assert not job.gradient[1].any()
+
+
+def at_the_edge(stack: contextlib.ExitStack, x: Tensor, at_end: bool) -> Tensor:
+    """A copy in memory that ends, or begins, beside a page that nobody may touch."""
+    buffer = (ctypes.c_char * x.nbytes).from_address(stack.enter_context(guarded(x.nbytes, at_end)))
+    return torch.frombuffer(buffer, dtype=x.dtype).view(x.shape).copy_(x)
+
+
+KINDS = {
+    "labels": {"label": True, "weight": True, "uniform": True, "label_smoothing": 0.1},
+    "probabilities": {
+        "probabilities": True,
+        "weight": True,
+        "label_smoothing": 0.1,
+        "left": ("mass", "elsewhere", "top"),
+    },
+    "statistics": {"label": True, "statistics": True, "left": ("entropy", "logsumexp", "energy", "target", "top")},
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux" or DEVICE != "cpu", reason="mprotect")
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_beside_a_tensor_is_touched(kind: str, across: bool, at_end: bool) -> None:
+    """By tiles that are larger than what there is, of any task."""
+    settings = dict(KINDS[kind])
+    smoothing, left = settings.pop("label_smoothing", 0.0), settings.pop("left", ())
+    shape = (1, 13, 3) if across else (3, 13)
+    rows = (3, 3) if settings.get("statistics") else (1, 3)
+    given = {
+        "label": torch.tensor([12, 0, 5]), "weight": torch.rand(13), "uniform": torch.tensor(0.1),
+        "probabilities": torch.rand(shape), "coefficient": torch.rand(rows),
+    }  # fmt: skip
+    for task, single in itertools.product(Task, (True, False)):
+        with contextlib.ExitStack() as stack:
+            edge = functools.partial(at_the_edge, stack, at_end=at_end)
+            spec = LossSpec(1, 13, kind == "probabilities", torch.float32, label_smoothing=smoothing)
+            job = Job(task, spec, edge(torch.randn(shape)), None, 0, statistics="statistics" in settings)
+            for name, x in given.items():
+                if settings.get(name) or name == "coefficient":
+                    setattr(job, name, edge(x))
+            if task != Task.MEASURE:
+                job.gradient = edge(torch.zeros(shape))
+            fields = ("scale", "tilt", "peak", "extra", "maximum", "top")
+            if task != Task.DERIVE:
+                fields = ("loss", "maximum", "others", "apart", "weighted", *left)
+            for name in fields:
+                setattr(job, name, edge(torch.zeros(3, dtype=torch.int64 if name == "top" else torch.float32)))
+            run(job, Launch(across, single, 8, 16 if single else 8, 1))
+            assert job.gradient is None or job.gradient.isfinite().all()
+            assert task == Task.DERIVE or job.maximum.any()
+            del job, x
 
 
 def test_any_strides() -> None:
