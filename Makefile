@@ -77,7 +77,7 @@ wheels: $(VENV)/.wheels
 lock: $(VENV)/.lock
 	@uv pip compile --quiet --universal --python-version 3.10 --no-annotate --custom-compile-command 'make lock' \
 	  --extra dev --extra lock --extra mutants --extra wheels pyproject.toml constraints.in --output-file constraints.txt $(ARGS)
-	@grep -vE '^(nvidia|cuda|triton)' constraints.txt >constraints.new && mv constraints.new constraints.txt
+	@grep -vE '^(nvidia|cuda)' constraints.txt >constraints.new && mv constraints.new constraints.txt
 
 clean:
 	rm -rf .venv .venv-latest site jupyter_execute docs/reference dist
