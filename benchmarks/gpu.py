@@ -221,7 +221,9 @@ def _products(session: Session, n: int, d: int, v: int) -> dict[str, Callable[[]
         "dX": partial(torch.mm, logits, head, out=of_hidden),
         "dW": partial(torch.mm, logits.T, hidden, out=of_head),
         "dW added": partial(of_head.addmm_, logits.T, hidden),
-        "dW added in float32": partial(_linear._collect_widened, wide, logits.T, hidden, first=False),
+        "dW added in float32": partial(
+            _linear._collect_widened, wide, logits.T, hidden, -(-len(wide) // 8), first=False
+        ),
     }
 
 
