@@ -3,6 +3,7 @@
 Where a GPU is, the same tests run on it. What each kernel is compiled to, `triton_variants` has for other tests.
 """
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -24,7 +25,7 @@ from crossentropy import Options, _dispatch
 from crossentropy import functional as F
 from crossentropy._backends import native, triton
 from crossentropy._backends.compiled import Job, Task
-from crossentropy._backends.triton._launch import Launch, call, plan_rows, run
+from crossentropy._backends.triton._launch import Launch, plan_rows, run
 from crossentropy._dispatch import select
 from crossentropy._loss import Loss, LossSpec, Side
 from crossentropy.testing import assert_accurate
@@ -277,7 +278,8 @@ def job_of(z: Tensor, y: Tensor, **more: Any) -> Job:
     n = y.numel()
     settings = {name: more.pop(name) for name in ("label_smoothing", "softcap") if name in more}
     spec = LossSpec(1, z.shape[1], False, torch.float32, **settings)
-    job = Job(Task.COMPLETE, spec, z, torch.full_like(z, 7.0), 0, label=y, uniform=spec.label_smoothing)
+    job = Job(Task.COMPLETE, spec, z, None, 0, label=y, uniform=spec.label_smoothing)
+    job.gradient = torch.full(z.shape, 7.0, dtype=z.dtype, device=z.device)
     job.coefficient = torch.linspace(0.5, 1.0, n, device=z.device)
     job.loss = torch.empty(n, device=z.device)
     for name, value in more.items():
@@ -358,6 +360,59 @@ def test_an_ignored_row_is_not_read(launch: Launch) -> None:
         assert not job.gradient[1].any()
 
 
+def at_the_edge(stack: contextlib.ExitStack, x: Tensor, at_end: bool) -> Tensor:
+    """A copy in memory that ends, or begins, beside a page that nobody may touch."""
+    buffer = (ctypes.c_char * x.nbytes).from_address(stack.enter_context(guarded(x.nbytes, at_end)))
+    return torch.frombuffer(buffer, dtype=x.dtype).view(x.shape).copy_(x)
+
+
+KINDS = {
+    "labels": {"label": True, "weight": True, "uniform": True, "label_smoothing": 0.1},
+    "probabilities": {
+        "probabilities": True,
+        "weight": True,
+        "label_smoothing": 0.1,
+        "left": ("mass", "elsewhere", "top"),
+    },
+    "statistics": {"label": True, "statistics": True, "left": ("entropy", "logsumexp", "energy", "target", "top")},
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux" or DEVICE != "cpu", reason="mprotect")
+@pytest.mark.parametrize("at_end", [False, True])
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_beside_a_tensor_is_touched(kind: str, across: bool, at_end: bool) -> None:
+    """By tiles that are larger than what there is, of any task."""
+    settings = dict(KINDS[kind])
+    smoothing, left = settings.pop("label_smoothing", 0.0), settings.pop("left", ())
+    shape = (1, 13, 3) if across else (3, 13)
+    rows = (3, 3) if settings.get("statistics") else (1, 3)
+    given = {
+        "label": torch.tensor([12, 0, 5]), "weight": torch.rand(13), "uniform": torch.tensor(0.1),
+        "probabilities": torch.rand(shape), "coefficient": torch.rand(rows),
+    }  # fmt: skip
+    for task, single in itertools.product(Task, (True, False)):
+        with contextlib.ExitStack() as stack:
+            edge = functools.partial(at_the_edge, stack, at_end=at_end)
+            spec = LossSpec(1, 13, kind == "probabilities", torch.float32, label_smoothing=smoothing)
+            job = Job(task, spec, edge(torch.randn(shape)), None, 0, statistics="statistics" in settings)
+            for name, x in given.items():
+                if settings.get(name) or name == "coefficient":
+                    setattr(job, name, edge(x))
+            if task != Task.MEASURE:
+                job.gradient = edge(torch.zeros(shape))
+            fields = ("scale", "tilt", "peak", "extra", "maximum", "top")
+            if task != Task.DERIVE:
+                fields = ("loss", "maximum", "others", "apart", "weighted", *left)
+            for name in fields:
+                setattr(job, name, edge(torch.zeros(3, dtype=torch.int64 if name == "top" else torch.float32)))
+            run(job, Launch(across, single, 8, 16 if single else 8, 1))
+            assert job.gradient is None or job.gradient.isfinite().all()
+            assert task == Task.DERIVE or job.maximum.any()
+            del job, x
+
+
 def test_any_strides() -> None:
     big = torch.randn(6, 40, 9, device=DEVICE)
     y = torch.randint(30, (6,), device=DEVICE)
@@ -433,7 +488,7 @@ def test_launches_are_a_function_of_the_shape() -> None:
     }  # fmt: skip
     # in one tile, rows, classes, warps
     assert found == {
-        (2, 1, 4, False): (True, 1024, 2, 2),
+        (2, 1, 4, False): (True, 128, 2, 1),
         (1000, 1, 2, False): (True, 2, 1024, 2),
         (1000, 1, 2, True): (True, 1, 1024, 2),
         (32000, 1, 2, False): (True, 1, 32768, 16),
@@ -442,20 +497,26 @@ def test_launches_are_a_function_of_the_shape() -> None:
         (128256, 1, 4, True): (False, 1, 2048, 16),
         (21, 65536, 4, False): (True, 128, 32, 4),
         (150, 65536, 2, False): (True, 32, 256, 8),
-        (150, 65536, 2, True): (False, 128, 16, 4),
+        (150, 65536, 2, True): (False, 128, 16, 8),
         (1000, 4096, 2, False): (False, 128, 16, 4),
     }
 
 
-def test_no_offset_is_counted_in_32_bits() -> None:
-    """Strides of logits that are no memory: a row, and a class, begin behind 2^31 entries."""
-    for shape, stride in (((3, 8), (1 << 31, 1)), ((2, 3, 16), (1 << 33, 1 << 32, 1))):
-        z = torch.empty(0, device="meta").as_strided(shape, stride)
-        job = Job(Task.COMPLETE, LossSpec(1, shape[1], False, torch.float32), z, None, 0)
-        _, _, arguments = call(job)
-        unit = arguments["UNIT"]
-        assert arguments["row_stride"] * unit == stride[0]
-        assert arguments["class_stride"] * unit == (stride[1] if len(shape) == 3 else 0)
+@pytest.mark.skipif(DEVICE != "cpu", reason="on a GPU memory that is not touched is taken nevertheless")
+@pytest.mark.parametrize("launch", [SINGLE, SWEEPS, SINGLE_ACROSS, SWEEPS_ACROSS], ids=str)
+def test_no_offset_is_counted_in_32_bits(launch: Launch) -> None:
+    """Rows, and across them classes, begin behind 2^31 entries, of which no more than these are touched."""
+    z, y, far = torch.randn(2, 9), torch.tensor([8, 3]), 2**28 + 8  # times 8 classes
+    memory = torch.empty(8 * far + 2 if launch.across else 2**31 + 16, dtype=torch.bfloat16)
+    x = memory.as_strided((1, 9, 2), (1, far, 1)) if launch.across else memory.as_strided((2, 9), (2**31 + 1, 1))
+    near = turned(z, "across") if launch.across else z
+    x.copy_(near)
+    jobs = [job_of(v, y, loss=torch.empty(2)) for v in (x, near.bfloat16())]
+    for job in jobs:
+        job.gradient = job.logits
+        run(job, launch)
+    assert torch.equal(jobs[0].loss, jobs[1].loss)
+    assert torch.equal(x, jobs[1].logits)
 
 
 def test_it_is_preferred_on_gpus_alone() -> None:

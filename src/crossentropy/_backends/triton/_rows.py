@@ -202,11 +202,11 @@ def step(class_stride, ACROSS: tl.constexpr, UNIT: tl.constexpr):
 def find_label(label, row, valid, begin, classes, ignore_index):
     """The label among these classes, −1 where it is none of them; which rows are ignored, and which have no class."""
     at = tl.full(row.shape, -1, tl.int32)
-    ignored = row < 0
-    unknown = ignored
+    ignored = ~valid
+    unknown = row < 0
     if label is not None:
         y = tl.load(label + row, mask=valid, other=0)
-        ignored = y == ignore_index
+        ignored = ~valid | (y == ignore_index)
         unknown = ~ignored & ((y < begin) | (y >= begin + classes))
         at = tl.where(ignored | unknown, -1, y - begin).to(tl.int32)
     return at, ignored, unknown
