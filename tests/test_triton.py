@@ -498,7 +498,7 @@ def test_launches_are_a_function_of_the_shape() -> None:
         (21, 65536, 4, False): (True, 128, 32, 4),
         (150, 65536, 2, False): (True, 32, 256, 8),
         (150, 65536, 2, True): (False, 128, 16, 8),
-        (1000, 4096, 2, False): (False, 128, 16, 4),
+        (1000, 4096, 2, False): (False, 128, 16, 8),
     }
 
 
