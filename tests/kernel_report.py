@@ -2,7 +2,10 @@
 
 Each variant of `triton_variants` and `triton_heads` is compiled for each target. Read are registers, spills, shared
 memory, the width of loads, products of matrices, copies by descriptors, atomics and the width of offsets.
-tests/kernel_budgets.json holds them for each version of Triton; nothing may become worse.
+tests/kernel_budgets.json holds them for each version of Triton; nothing may become worse. For another version, put it
+first on the path:
+
+    pip install --no-deps --target DIR triton==3.9.0;  PYTHONPATH=DIR python tests/kernel_report.py
 
 No variable of the environment may ask for the interpreter: a test runs this in a process of its own.
 """

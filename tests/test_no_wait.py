@@ -26,7 +26,7 @@ BACKENDS = [chunked] if triton.MISSING else [chunked, triton]
 @pytest.fixture(autouse=True)
 def _accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is planned for as a card which small problems fill, and multiplies as CUDA does; kernels do nothing."""
-    card = replace(_planner.H200, budget=620, tile=400, tile_across=400, rows=1, even=1)
+    card = replace(_planner.H200, budget=400, tile=200, tile_across=200, rows=1, even=1)
     monkeypatch.setattr(_planner, "H200", card)
     monkeypatch.setattr(Tensor, "is_cuda", property(lambda x: x.is_meta))
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
@@ -71,7 +71,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "z_loss": {"z_loss": 1e-3},
     "softcap": {"softcap": 5.0, "temperature": 2.0},
     "no label ignored": {"ignores": False},
-    "a budget": {"budget": 620},
+    "a budget": {"budget": 400},
 }
 KINDS: dict[str, tuple[Any, bool]] = {
     "labels": ("cross_entropy", False),

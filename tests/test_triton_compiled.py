@@ -1,5 +1,6 @@
 """What compilers make of the Triton kernels, of some of them on two targets; `make kernels` looks at all."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import pytest
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from kernel_report import Report
+from kernel_report import BUDGETS, TARGETS, Report
+from triton_heads import heads
+from triton_variants import variants
 
 CHOSEN = [
     "rows 1000 bf16", "rows 128256 bf16", "rows 128256 bf16, every option", "statistics 128256 bf16",
@@ -29,6 +32,13 @@ def test_kernels_are_within_their_budgets(target: str, tmp_path: Path) -> None:
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(f"\n{name} " in done.stdout for name in CHOSEN)
+
+
+def test_every_variant_has_a_budget() -> None:
+    names = {f"{x.name} {target}" for target in TARGETS for x in (*variants(), *heads(target))}
+    budgets = json.loads(BUDGETS.read_text("utf-8"))
+    assert {version: set(known) for version, known in budgets.items()} == dict.fromkeys(("3.6", "3.7", "3.9"), names)
+    assert not any(budget["atomics"] for known in budgets.values() for budget in known.values())
 
 
 def test_what_is_worse_is_found() -> None:

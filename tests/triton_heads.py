@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from triton.runtime import JITFunction
 
 import triton_variants
 from crossentropy._backends.chunked._linear import Head
@@ -24,15 +23,15 @@ MACHINES = {
 
 
 @contextlib.contextmanager
-def caught() -> Iterator[list[tuple[JITFunction, dict[str, Any]]]]:
-    """The kernels that a block of code launches, and their arguments; none is launched."""
-    launches: list[tuple[JITFunction, dict[str, Any]]] = []
-    item = JITFunction.__getitem__
-    JITFunction.__getitem__ = lambda self, _: lambda **arguments: launches.append((self, arguments))
+def caught() -> Iterator[list[tuple[Any, int, dict[str, Any]]]]:
+    """The kernels that a block of code launches, their warps and arguments; none is launched."""
+    launches: list[tuple[Any, int, dict[str, Any]]] = []
+    start = _head.start
+    _head.start = lambda kernel, on, programs, warps, arguments: launches.append((kernel, warps, arguments))
     try:
         yield launches
     finally:
-        JITFunction.__getitem__ = item
+        _head.start = start
 
 
 def new(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
@@ -68,7 +67,6 @@ def heads(target: str) -> list[Variant]:
     for name, call in calls.items():
         with caught() as launches:
             call()
-        ((kernel, arguments),) = launches
-        warps = arguments.pop("num_warps")
+        ((kernel, warps, arguments),) = launches
         found.append(triton_variants.of(name, kernel, arguments, warps))
     return found

@@ -41,7 +41,7 @@ class Variant:
 def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes: int = 1) -> Variant:
     """The variant that a launch with these arguments compiles, in the order of the kernel's own."""
     signature, constants, divisible = {}, {}, []
-    plain = kernel.kwargs["do_not_specialize"] if hasattr(kernel, "kwargs") else kernel.do_not_specialize
+    plain = (kernel.kwargs["do_not_specialize"] if hasattr(kernel, "kwargs") else kernel.do_not_specialize) or ()
     for argument in kernel.arg_names:
         value = arguments[argument]
         signature[argument] = _type(value, constant=argument.isupper(), special=argument not in plain)

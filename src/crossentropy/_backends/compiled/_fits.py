@@ -9,7 +9,8 @@ from crossentropy._backends.chunked._dense import Layout
 from crossentropy._loss import Loss
 from crossentropy._planner import Plan, Workload
 
-MOST_CLASSES = 2**31 - 64
+MOST_CLASSES = 2**31 - 2**16
+"""Classes are counted in 32 bits, up to a tile behind the last."""
 
 
 def reasons(loss: Loss) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ def add_largest(m, k, o, z, column):
 def merged(m, k, o):
     """The maximum, and log s."""
     m, apart, _k, others, _e, _t, _T, _w = merge(m, k, o, o, o, o, o, tl.max(m, 1), True, False, False)
-    log_s, _information, _s_k, _s = logarithms(m, others, apart)
+    log_s, _information, _lse, _s_k, _s = logarithms(m, others, apart)
     return m, log_s
 
 

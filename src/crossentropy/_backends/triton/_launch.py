@@ -44,7 +44,7 @@ def plan_rows(classes: int, inner: int, itemsize: int, *, crowded: bool = False)
     power, numbers = 1 << max(classes - 1, 1).bit_length(), 32 >> crowded
     if inner > 1:
         if power > 256 >> crowded:
-            return Launch(True, False, 128, 16, 4 << crowded)
+            return Launch(True, False, 128, 16, 8)
         rows = max(32, min(128, 4096 // power))
         return Launch(True, True, rows, power, _warps(rows * power // numbers))
     if power > 32768 >> 2 * crowded:

@@ -95,7 +95,7 @@ def row_kernel(
                 label_z = tl.load(logits + at.to(tl.int64) * class_stride, mask=at >= 0, other=0.0).to(tl.float32)
             label_z, _ = transform(label_z, inner_scale, outer_scale, CAPPED, SCALED)
         label_z = tl.where(at >= 0, label_z, -float("inf"))
-        lm, lk, lo, le, lt, lw, lh = first(z, tau, column)
+        lm, lk, lo, le, lt, lw, lh = first(z, tau, column)  # the lanes
         if not SINGLE:
             for start in range(BLOCK, classes, BLOCK):
                 z, slope, tau = read(
@@ -126,22 +126,17 @@ def row_kernel(
         keep(target, row, label_z, valid)
         keep(top, row, k.to(tl.int64) + begin, valid)
         if TASK == COMPLETE:
-            log_s, information, s_k, s = logarithms(m, sum_others, z_k)
-            lse = tl.where(m == float("inf"), float("inf"), m + log_s)
             if STATISTICS:
-                result = tl.zeros((R,), tl.float32)
-                if label is not None:
-                    result = (label_z - m) - log_s
-                mean = sum_energy / s
-                keep(entropy, row, log_s - mean, valid)
+                result, of_entropy, lse, by, slant, at_k = conclude_statistics(
+                    m, sum_others, z_k, sum_energy, label_z, k == at, c, c_entropy, c_logsumexp, label is not None
+                )
+                at_label = c
+                keep(entropy, row, of_entropy, valid)
                 keep(logsumexp, row, lse, valid)
-                by, slant, at_label = (c_logsumexp - c + c_entropy * mean) / s, -c_entropy / s, c
-                at_k = (c_logsumexp - c_entropy * (tl.maximum(z_k - m, FAINT) - mean)) * (s_k / s)
-                at_k += c * tl.where(k == at, sum_others / s, -(s_k / s))
             else:
                 result, by, at_k = conclude(
-                    log_s, information, s_k, s, lse, sum_others, sum_weighted, sum_mass, sum_elsewhere, c, count,
-                    uniform, smoothing, share, z_loss, SOFT, SMOOTHED, Z_LOSS,
+                    m, sum_others, z_k, sum_weighted, sum_mass, sum_elsewhere, c, count, uniform, smoothing, share,
+                    z_loss, SOFT, SMOOTHED, Z_LOSS,
                 )  # fmt: skip
                 slant, at_label = by, by
             keep(loss, row, tl.where(ignored, 0.0, tl.where(unknown, float("nan"), result)), valid)
@@ -228,49 +223,65 @@ def read_coefficients(coefficient, row, valid, stride, kind, STATISTICS: tl.cons
 
 @triton.jit
 def logarithms(m, others, z_k):
-    """Logarithms of s and of 1 / p_k, exp(z_k − m), and s."""
+    """Logarithms of s and of 1 / p_k, lse, exp(z_k − m), and s."""
     above = z_k - m
     s_k = tl.exp(above)
     s = others + s_k
     near, far = log1p_of_ratio(others / s_k), tl.log(s)
     sure = s_k > others
-    return tl.where(sure, above + near, far), tl.where(sure, near, far - above), s_k, s
+    log_s = tl.where(sure, above + near, far)
+    lse = tl.where(m == float("inf"), float("inf"), m + log_s)
+    return log_s, tl.where(sure, near, far - above), lse, s_k, s
 
 
 @triton.jit
 def conclude(
-    log_s, information, s_k, s, lse, others, weighted, mass, elsewhere, c, count, uniform, smoothing, share, z_loss,
+    m, others, z_k, weighted, mass, elsewhere, c, count, uniform, smoothing, share, z_loss,
     SOFT: tl.constexpr, SMOOTHED: tl.constexpr, Z_LOSS: tl.constexpr,
 ):  # fmt: skip
-    """The loss, and what makes the gradient: scale, and the gradient at the class apart."""
+    """The loss, and what makes its gradient: the scale, and the peak."""
+    log_s, information, lse, s_k, s = logarithms(m, others, z_k)
     if SOFT:
-        result = times(mass, log_s) - weighted
+        loss = times(mass, log_s) - weighted
     else:
         mass = (1.0 - smoothing) * count
         elsewhere = tl.zeros_like(count)
-        result = times(mass, information)
+        loss = times(mass, information)
         if SMOOTHED:
             of_all = smoothing
             if uniform is not None:
                 of_all = tl.load(uniform)
-            result += of_all * log_s - weighted
+            loss += of_all * log_s - weighted
             mass += of_all
             elsewhere = of_all - share * count
     by = c / s
     peak = c * elsewhere - by * (mass * others)
     if Z_LOSS:
-        lift = 2.0 * z_loss * lse * count
-        result += z_loss * times(count, lse * lse)
-        peak += by * (lift * s_k)
-        mass += lift
-    return result, by * mass, peak
+        pull = 2.0 * z_loss * lse * count
+        loss += z_loss * times(count, lse * lse)
+        peak += by * (pull * s_k)
+        mass += pull
+    return loss, by * mass, peak
 
 
 @triton.jit
-def keep(place, row, value, valid):
+def conclude_statistics(
+    m, others, z_k, energy, label_z, of_label, c, c_entropy, c_logsumexp, LABELLED: tl.constexpr
+):  # fmt: skip
+    """Log-probability, entropy and lse, and what makes the gradient of all: scale, tilt, and the peak."""
+    log_s, _information, lse, s_k, s = logarithms(m, others, z_k)
+    log_p = (label_z - m) - log_s if LABELLED else tl.zeros_like(m)
+    mean, certain = energy / s, s_k / s
+    peak = (c_logsumexp - c_entropy * (tl.maximum(z_k - m, FAINT) - mean)) * certain
+    peak += c * tl.where(of_label, others / s, -certain)
+    return log_p, log_s - mean, lse, (c_logsumexp - c + c_entropy * mean) / s, -c_entropy / s, peak
+
+
+@triton.jit
+def keep(where, row, value, valid):
     """Store what is wanted."""
-    if place is not None:
-        tl.store(place + row, value, mask=valid)
+    if where is not None:
+        tl.store(where + row, value, mask=valid)
 
 
 # --- tiles --------------------------------------------------------------------------------------------------------
@@ -285,18 +296,17 @@ def read(
     """Transformed logits, with −inf where there is none and at a label that is apart; the softcap's slope; and τ."""
     there = (column < classes)[None, :] & reads[:, None]
     at_label = column[None, :] == at[:, None]
-    step = column.to(tl.int64)
-    x = tl.load(logits[:, None] + (step * class_stride)[None, :], mask=there, other=-float("inf")).to(tl.float32)
+    steps = column.to(tl.int64)
+    x = tl.load(logits[:, None] + (steps * class_stride)[None, :], mask=there, other=-float("inf")).to(tl.float32)
     if apart_logit is not None:
         x = tl.where(at_label, exact[:, None], x)
     x, slope = transform(x, inner_scale, outer_scale, CAPPED, SCALED)
-    there_else = there
     if not STATISTICS and probabilities is None:
-        there_else = there & ~at_label
-    z = tl.where(there_else, x, -float("inf"))
+        there = there & ~at_label
+    z = tl.where(there, x, -float("inf"))
     tau = z
     if probabilities is not None:
-        tau = tl.load(probabilities[:, None] + (step * target_class_stride)[None, :], mask=there, other=0.0)
+        tau = tl.load(probabilities[:, None] + (steps * target_class_stride)[None, :], mask=there, other=0.0)
         tau = tau.to(tl.float32)
         if SMOOTHED:
             tau = (1.0 - smoothing) * tau + share
@@ -305,7 +315,7 @@ def read(
     if probabilities is not None or SMOOTHED:
         if weight is not None:
             tau *= tl.load(weight + column, mask=column < classes, other=0.0)[None, :]
-        tau = tl.where(there_else, tau, 0.0)
+        tau = tl.where(there, tau, 0.0)
     return z, slope, tau
 
 
@@ -332,5 +342,5 @@ def derived(
 
 @triton.jit
 def write(gradient, class_stride, column, classes, valid, g):
-    place = gradient[:, None] + (column.to(tl.int64) * class_stride)[None, :]
-    tl.store(place, g.to(gradient.dtype.element_ty), mask=(column < classes)[None, :] & valid[:, None])
+    where = gradient[:, None] + (column.to(tl.int64) * class_stride)[None, :]
+    tl.store(where, g.to(gradient.dtype.element_ty), mask=(column < classes)[None, :] & valid[:, None])
