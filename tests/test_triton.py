@@ -24,9 +24,8 @@ import test_dispatch
 from crossentropy import Options, _dispatch
 from crossentropy import functional as F
 from crossentropy._backends import native, triton
-from crossentropy._backends.chunked._engine import Engine
-from crossentropy._backends.compiled import Job, Pair, Task
-from crossentropy._backends.triton._launch import Launch, call, call_pair, plan_rows, run
+from crossentropy._backends.compiled import Job, Task
+from crossentropy._backends.triton._launch import Launch, plan_rows, run
 from crossentropy._dispatch import select
 from crossentropy._loss import Loss, LossSpec, Side
 from crossentropy.testing import assert_accurate
@@ -532,38 +531,6 @@ def test_it_is_preferred_on_gpus_alone() -> None:
         assert triton.eligible(loss) == ()
         assert any("for CPUs" in reason for reason in native.eligible(loss))
         assert _dispatch._preferred(_dispatch.BACKENDS, loss) == [triton, _dispatch.chunked, _dispatch.reference]
-
-
-@pytest.mark.parametrize(
-    ("form", "kind"),
-    [*itertools.product(("logits", "head"), ("labels", "probabilities", "statistics")), ("head", "divergence")],
-)
-def test_nothing_is_asked_of_a_device(form: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tensors without values, for which the code takes an accelerator's ways, and which raise where one is read."""
-    jobs: list[Job | Pair] = []
-    for kernel in (triton._CrossEntropy, triton._TokenStatistics, triton._Divergence):
-        monkeypatch.setattr(kernel, "run", staticmethod(jobs.append))
-    monkeypatch.setattr(sys.modules[Engine.__module__], "_plainly", lambda _: contextlib.nullcontext())
-
-    def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.empty(shape, dtype=dtype, device="meta")
-
-    soft, dtype, name = kind == "probabilities", torch.bfloat16, "cross_entropy" if kind[0] in "lp" else kind
-    spec = LossSpec(1, 1000, soft, torch.float32, ignores=not soft, label_smoothing=0.1, z_loss=0.1, softcap=3.0)
-    side = Side(new(64, 1000, dtype=dtype), None, None, spec)
-    if form == "head":
-        side = Side(new(64, 32, dtype=dtype), new(1000, 32, dtype=dtype), new(1000, dtype=dtype), spec)
-    target = {"probabilities": new(64, 1000), "divergence": None}.get(kind, new(64, dtype=torch.int64))
-    weight = new(1000) if name == "cross_entropy" else None
-    loss = Loss(name, (side,) * (1 + (kind == "divergence")), torch.Size((64, 1000)), target, weight)
-    c, wanted = new(3 if kind == "statistics" else 1, 64), (True, form == "head", form == "head") * len(loss.sides)
-    for budget in (None, 200_000, 1):
-        jobs.clear()
-        triton.execute(loss._replace(budget=budget), c, wanted)
-        triton.execute(loss._replace(budget=budget), None, (False,) * len(wanted))
-        assert budget is not None or len(jobs) == 2  # all rows in one launch
-        for job in jobs:
-            assert (call(job) if isinstance(job, Job) else call_pair(job))[0] > 0
 
 
 def test_what_it_cannot_do_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
