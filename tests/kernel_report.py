@@ -171,7 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             else:
                 failed += [f"{key}: {what}" for what in found.worse(known[key])]
     if asked.write:
-        BUDGETS.write_text(json.dumps(budgets, indent=1, sort_keys=True) + "\n", "utf-8")
+        text = json.dumps(budgets, indent=1, sort_keys=True) + "\n"
+        # a kernel is a line
+        BUDGETS.write_text(re.sub(r"\{([^{}]*)\}", lambda one: f"{{{' '.join(one[1].split())}}}", text), "utf-8")
     print(*failed, sep="\n")
     return int(bool(failed))
 

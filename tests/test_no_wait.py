@@ -173,6 +173,17 @@ def test_the_heads_are_of_every_strategy() -> None:
     ]
 
 
+@pytest.mark.skipif(bool(triton.MISSING), reason=triton.MISSING)
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_rows_that_are_given_are_one_launch(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[object] = []
+    for kernel in (triton._CrossEntropy, triton._TokenStatistics):
+        monkeypatch.setattr(kernel, "run", staticmethod(jobs.append))
+    loss = loss_of(kind, torch.bfloat16, SHAPES["flat"], False)
+    triton.execute(loss, coefficients(loss), (True, False, False))
+    assert len(jobs) == 1
+
+
 class Recorder(TorchDispatchMode):
     """The operators that write to float32 tensors of a shape."""
 
