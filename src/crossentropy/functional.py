@@ -187,6 +187,10 @@ def log_softmax(
     References:
         torch.nn.functional.log_softmax.
     """
+    if type(dim) is int and type(_stacklevel) is int and dtype is None and not validate and isinstance(input, Tensor):
+        log_p = _tiny.log_softmax(input, dim)
+        if log_p is not None:
+            return log_p
     _check_softmax(input, dim, _stacklevel, dtype)
     if dtype is None:
         dtype = contract.loss_dtype(input)

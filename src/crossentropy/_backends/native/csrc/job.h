@@ -13,6 +13,8 @@ enum task {
   COMPLETE,  // rows of all classes: statistics, results and, if wanted, gradients
   MEASURE,   // statistics of a block of classes
   DERIVE,    // gradients of a block of classes, of rows whose statistics are known
+  NORMALISE, // log-probabilities of rows of all classes, where else the gradient goes
+  PROJECT,   // gradients of logits from those of their log-probabilities, which stand for the logits in float32
 };
 
 struct job {
@@ -24,6 +26,7 @@ struct job {
   int64_t outer, classes, inner, row, across, gradient_row, gradient_across;
   const void *logits;
   void *gradient;  // may be the logits
+  const void *upstream;  // of log-probabilities, placed as the gradient
   const int64_t *label;
   int64_t begin;         // the first class of these, which labels count from 0
   int64_t ignore_index;
@@ -36,6 +39,7 @@ struct job {
   float *entropy, *logsumexp;
   float *maximum, *others, *apart, *weighted, *energy, *target;  // statistics, and what DERIVE is given:
   int64_t *top;
+  float *normaliser;  // log Σ exp(z − m): NORMALISE leaves it and the maximum where wanted, PROJECT needs both for logits
   const float *scale, *tilt, *peak, *pull;  // G = e (scale + tilt d) − pull w; at the class apart `peak`
   const float *extra;                       // added at the label, where that is not apart
   void (*parallel)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);

@@ -13,9 +13,10 @@
 
 // How a row is worked on: what its sums need, and whether exponentials are kept until they become its gradient. That saves
 // 15 to 35 % of the time, but for long rows of float32, where it costs 15 %: they wait for memory, and not for exp.
-enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8 };
+enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8, NORMAL = 16, PROJECTED = 32 };
 
 INLINE int how_of(const struct job *p) {
+  if (p->task >= NORMALISE) return p->task == NORMALISE ? NORMAL : PROJECTED;
   int is_transformed = p->softcap != 0 || p->inner_scale != 1;
   const int how = is_transformed * TRANSFORMED | (p->share != 0) * WEIGHTED | (p->statistics != 0) * ENERGY;
   const int waits = p->dtype == FLOAT32 && p->classes > 4096;
@@ -140,6 +141,31 @@ INLINE V known(const struct job *p, int64_t r, int n, struct pull *by) {
   by->weighted = p->pull ? of_rows(p->pull, r, n) : all(0);
   by->tilt = p->tilt ? of_rows(p->tilt, r, n) * UNIT : all(0), by->extra = p->extra ? of_rows(p->extra, r, n) : all(0);
   return of_rows(p->maximum, r, n);
+}
+
+// --- log-probabilities ---------------------------------------------------------------------------------------------
+//
+//     log p_c = (z_c − m) − log s                           G_c = g_c − p_c Σ g
+//     log p_k = −log1p(Σ_{c≠k} exp(z_c − m))                G_k = g_k (1 − p_k) − p_k Σ_{c≠k} g_c
+//
+// for the class k with z_k = m, the second line where p_k > 0.61: there can be but one such class. Its log p has all its
+// digits, so that 1 − p_k = −expm1(log p_k) has them too.
+#define CERTAIN (-.5f)         // log p, as `crossentropy._logspace` has it
+#define ALMOST_ONE 1.6487213f  // s where p_k is that
+
+// log s of rows with Σ exp(z − m), and the same without what is 1.
+INLINE V normaliser(const struct job *p, int64_t r, int n, V m, V sum, V others) {
+  struct sums row = {.maximum = m, .apart = pick((I)(sum < 1.f), all(-INFINITY), m)};
+  row.others = pick((I)(sum < ALMOST_ONE), others, sum - 1.f);
+  V log = logarithms(&row).total;
+  keep(p->maximum, r, m, n), keep(p->normaliser, r, log, n);
+  return log;
+}
+
+// The gradient of log-probabilities at a certain class, from its upstream and the sum of the others'.
+INLINE V certain(V log_p, V g, V others) {
+  V t = hyperbolic(-.5f * log_p);
+  return g * (2.f * t / (1.f + t)) - exponential(log_p) * UNIT * others;  // −expm1(log p), and p
 }
 
 // Lane j's in all lanes.
