@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from test_native import HERE, HOSTILE, INF, NAN, SETS, _at, guarded
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
@@ -19,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from crossentropy import _logspace as logspace
 from crossentropy import _tiny
 from crossentropy import functional as F
-from crossentropy._backends.native import _library, _log_softmax, _small
+from crossentropy._backends.native import _library, _log_softmax
+from test_native import HERE, HOSTILE, INF, NAN, SETS, _at, guarded
 
 pytestmark = pytest.mark.skipif(HERE is None, reason=_library.MISSING)
 
@@ -136,7 +136,7 @@ def test_hostile_rows_are_as_operators_have_them(across: bool, dtype: torch.dtyp
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("across", [False, True])
 def test_what_is_almost_certain_keeps_its_digits(across: bool, dtype: torch.dtype, instructions: int) -> None:
-    """log p_k = −log1p(o), G_k = g_k o − p_k Σ_{c≠k} g_c: each to the rounding of its dtype, where 1 − p_k would be 0."""
+    """log p_k = −log1p(o), G_k = g_k o − p_k Σ_{c≠k} g_c, to rounding, where 1 − p_k would be 0."""
     eps = 2e-6 if dtype == torch.float32 else torch.finfo(dtype).eps
     for gap in (0.5, 1.0, 3.0, 12.0, 40.0) if dtype != torch.float16 else (0.5, 1.0, 3.0, 8.0):
         for classes in (2, 3, 70, 2000):
@@ -167,11 +167,10 @@ def test_half_precision_rounds_a_gradient_once(instructions: int) -> None:
         assert torch.equal(gradient, by_float64(z, 1, g)[1].bfloat16())
 
 
-def test_certain_of_a_row_of_one() -> None:
+def test_no_logarithm_is_a_negative_zero() -> None:
     for z in (torch.tensor([[60.0, -60.0]]), torch.tensor([[5.0]]), torch.tensor([[200.0, 0.0]])):
         log_p = F.log_softmax(z, 1)
         assert not (log_p == 0).logical_and(log_p.signbit()).any()
-    assert F.log_softmax(torch.tensor([60.0, 0.0]), 0)[0] == -(torch.tensor(-60.0).exp())
 
 
 def test_no_result_depends_on_the_number_of_threads(instructions: int) -> None:
@@ -245,9 +244,7 @@ def test_nothing_beside_the_tensors_is_touched(
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("dim", [0, 1])
-def test_derivatives_of_any_order(
-    dim: int, dtype: torch.dtype, way: Callable[[Tensor, int], Tensor | None]
-) -> None:
+def test_derivatives_of_any_order(dim: int, dtype: torch.dtype, way: Callable[[Tensor, int], Tensor | None]) -> None:
     """Those of the composition in float64; with a class that is almost certain."""
     z = (torch.randn(5, 4, generator=torch.Generator().manual_seed(1)) * 2).to(dtype)
     z[1, 2] = 9
@@ -419,6 +416,7 @@ def test_the_rest_is_as_it_was() -> None:
         F.log_softmax(z, 1, torch.float64)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # torch looks at what is saved
 def test_compiled_autograd_takes_both_nodes() -> None:
     from torch._dynamo.compiled_autograd import _enable
 

@@ -83,8 +83,10 @@ def log_softmax(input: Tensor, dim: int) -> Tensor | None:
         log_p = _small.log_softmax(input, dim, MOST)
         if log_p is not None:
             return log_p
-    if input.dtype not in _SINGLE or not 0 < input.numel() <= MOST_BY_TORCH or not plain(input) or input.dim() == 0:
+    if input.dtype not in _SINGLE or not 0 < input.numel() <= MOST_BY_TORCH or not plain(input):
         return None
+    if not -input.dim() <= dim < input.dim():
+        return None  # the long way says what is wrong
     log_p = torch.log_softmax(input, dim)
     return log_p if log_p.detach().max().item() <= logspace.CERTAIN else None
 

@@ -70,8 +70,8 @@ def _do(task: int, dim: int, x: Tensor, out: Tensor, rows: Tensor | None, upstre
 
 
 def differentiable(x: Tensor, upstream: Tensor, dim: int) -> Tensor:
-    """The gradient by operators, which can be differentiated: of the log-probabilities x, or of logits."""
-    log_p = x if x.dtype == torch.float32 else logspace.log_softmax(x.float(), dim)
+    """The gradient by operators, which can be differentiated; x are log-probabilities in float32, else logits."""
+    log_p = x.float() if upstream.dtype == torch.float32 else logspace.log_softmax(x.float(), dim)
     p, g, apart = log_p.exp(), upstream.to(log_p.dtype), log_p > logspace.CERTAIN
     others, upstreams = (v.masked_fill(apart, 0.0).sum(dim, keepdim=True) for v in (p, g))
     gradient = torch.where(apart, g * others - p * upstreams, g - p * g.sum(dim, keepdim=True))
