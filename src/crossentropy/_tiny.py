@@ -75,6 +75,25 @@ def _by_torch(input: Tensor, target: Tensor, ignore_index: int, reduction: str) 
         return None  # the long way finds out what is wrong, and says it
 
 
+def nll_loss(input: Tensor, target: Tensor, ignore_index: int, reduction: str) -> Tensor | None:
+    """Negative log likelihood of few class indices, which torch sums as accurately; else None."""
+    if not plain(input) or type(target) is not Tensor or not target.is_cpu or target.dtype is not torch.int64:
+        return None
+    if (
+        input.dtype not in _SINGLE
+        or input.dim() != 2
+        or not 0 < target.numel() <= MOST
+        or type(ignore_index) is not int
+    ):
+        return None
+    if input.requires_grad and torch.is_grad_enabled() and _is_part(input):
+        return None
+    try:
+        return _nll(input, target, ignore_index, reduction)
+    except (IndexError, RuntimeError, TypeError, ValueError, KeyError):
+        return None  # the long way finds out what is wrong, and says it
+
+
 def log_softmax(input: Tensor, dim: int) -> Tensor | None:
     """Log-probabilities in the input's dtype, if they are computed accurately at once; else None."""
     if is_compiling():

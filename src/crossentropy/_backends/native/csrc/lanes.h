@@ -127,7 +127,7 @@ INLINE V logarithm(V u) {
   return pick((I)(u == 0.f), all(-INFINITY), r + (u - u));
 }
 
-// log(1 + x) for 0 ≤ x ≤ 1, accurate relative to itself: log(u) of the rounded u, and what rounding took.
+// log(1 + x) for x ≥ 0, accurate relative to itself: log(u) of the rounded u, and what rounding took.
 INLINE V logarithm1p(V x) {
   V u = 1.f + x;
   return logarithm(u) + (x - (u - 1.f)) / u;

@@ -153,19 +153,17 @@ INLINE V known(const struct job *p, int64_t r, int n, struct pull *by) {
 #define CERTAIN (-.5f)         // log p, as `crossentropy._logspace` has it
 #define ALMOST_ONE 1.6487213f  // s where p_k is that
 
-// log s of rows with Σ exp(z − m), and the same without what is 1.
+// log s of rows with Σ exp(z − m), and the same without what is 1; nan where that is missing, in a row of −inf.
 INLINE V normaliser(const struct job *p, int64_t r, int n, V m, V sum, V others) {
-  struct sums row = {.maximum = m, .apart = pick((I)(sum < 1.f), all(-INFINITY), m)};
-  row.others = pick((I)(sum < ALMOST_ONE), others, sum - 1.f);
-  V log = logarithms(&row).total;
+  V log = logarithm1p(pick((I)(sum >= 1.f) & (I)(sum < ALMOST_ONE), others, sum - 1.f));
   keep(p->maximum, r, m, n), keep(p->normaliser, r, log, n);
   return log;
 }
 
-// The gradient of log-probabilities at a certain class, from its upstream and the sum of the others'.
-INLINE V certain(V log_p, V g, V others) {
+// 1 − p = −expm1(log p), of a certain class.
+INLINE V rest(V log_p) {
   V t = hyperbolic(-.5f * log_p);
-  return g * (2.f * t / (1.f + t)) - exponential(log_p) * UNIT * others;  // −expm1(log p), and p
+  return 2.f * t / (1.f + t);
 }
 
 // Lane j's in all lanes.

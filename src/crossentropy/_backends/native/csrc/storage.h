@@ -266,7 +266,7 @@ INLINE void D(projection)(const struct job *p, int64_t r, const T *next, int how
   const V log_p = D(log_p)(all(top), m, log);
   if (!(log_p[0] > CERTAIN)) return;
   const int64_t k = D(first)(p, z, top, how);
-  D(put)(out + k, certain(log_p, D(some)(g + k, 1), D(sum)(g, C, k))[0]);
+  D(put)(out + k, (D(some)(g + k, 1) * rest(log_p) - exponential(log_p) * UNIT * D(sum)(g, C, k))[0]);
 }
 
 // Short rows go together: what follows of their sums costs as much as a hundred exponentials. Long ones stay in cache.
@@ -391,69 +391,60 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
 #undef N
 }
 
-// Such a strip of log-probabilities.
-INLINE void D(normal_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *e) {
-  const int64_t C = p->classes, r = outer * p->inner + q;
-  const int lanes = (w + W - 1) / W;
-  const T *z = (const T *)p->logits + outer * p->row + q;
-  V m[LANES], all_of[LANES] = {0}, others[LANES] = {0}, log[LANES];
-  for (int j = 0; j < lanes; j++) m[j] = all(LOWEST);
-  for (int64_t i = 0; i < C; i++)
-    for (int j = 0; j < lanes; j++) {
-      V x = D(some)(z + i * p->across + j * W, w - j * W);
-      store_f32(e + i * S + j * W, x);
-      m[j] = larger(x, m[j]);
-    }
-  for (int64_t b = 0; b < C; b += SHORT) {
-    V s[LANES] = {0}, o[LANES] = {0};
-    for (int64_t i = b; i < C && i < b + SHORT; i++)
-      for (int j = 0; j < lanes; j++) {
-        V d = load_f32(e + i * S + j * W) - m[j], x = exponential(d);
-        s[j] += x, o[j] += without(x, d);
-      }
-    for (int j = 0; j < lanes; j++) all_of[j] += s[j], others[j] += o[j];
-  }
-  for (int j = 0; j < lanes; j++)
-    log[j] = normaliser(p, r + j * W, w - j * W < W ? w - j * W : W, m[j], all_of[j] * UNIT, others[j] * UNIT);
-  for (int64_t i = 0; i < C; i++)
-    for (int j = 0; j < lanes; j++) {
-      float *at = e + i * S + j * W;
-      store_f32(at, load_f32(at) - m[j] - log[j]);
-    }
-  D(leave)(p, e, (T *)p->gradient + outer * p->gradient_row + q, w, S);
+// A strip of what is `across` from class to class, into such room.
+INLINE void D(take)(const struct job *p, const T *from, int64_t across, float *e, int w, int S) {
+  for (int64_t i = 0; i < p->classes; i++)
+    for (int j = 0; j < w; j += W) store_f32(e + i * S + j, D(some)(from + i * across + j, w - j));
 }
 
-// Such a strip of gradients from their upstreams; e holds log-probabilities.
-INLINE void D(projected_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *e) {
-  const int64_t C = p->classes, r = outer * p->inner + q, place = outer * p->gradient_row + q;
-  const int lanes = (w + W - 1) / W;
-  const T *z = (const T *)p->logits + outer * p->row + q, *g = (const T *)p->upstream + place;
-  V m[LANES], log[LANES], sum[LANES] = {0}, others[LANES] = {0};
-  for (int j = 0; j < lanes; j++) {
-    const int n = w - j * W < W ? w - j * W : W;
-    m[j] = p->normaliser ? of_rows(p->maximum, r + j * W, n) : all(0);
-    log[j] = p->normaliser ? of_rows(p->normaliser, r + j * W, n) : all(0);
-  }
-  for (int64_t b = 0; b < C; b += SHORT) {
-    V s[LANES] = {0}, o[LANES] = {0};
-    for (int64_t i = b; i < C && i < b + SHORT; i++)
-      for (int j = 0; j < lanes; j++) {
-        V x = D(log_p)(D(some)(z + i * p->across + j * W, w - j * W), m[j], log[j]);
-        V y = D(some)(g + i * p->gradient_across + j * W, w - j * W);
-        store_f32(e + i * S + j * W, x);
-        s[j] += y, o[j] += pick((I)(x > CERTAIN), all(0), y);
+// A strip of log-probabilities, W positions after W others.
+INLINE void D(normal_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *room) {
+  const int64_t C = p->classes;
+  D(take)(p, (const T *)p->logits + outer * p->row + q, p->across, room, w, S);
+  for (int j = 0; j < w; j += W) {
+    float *e = room + j;
+    V m = all(LOWEST), sum = all(0), others = all(0);
+    for (int64_t i = 0; i < C; i++) m = larger(load_f32(e + i * S), m);
+    for (int64_t b = 0; b < C; b += SHORT) {
+      V s = all(0), o = all(0);
+      for (int64_t i = b; i < C && i < b + SHORT; i++) {
+        V d = load_f32(e + i * S) - m, x = exponential(d);
+        s += x, o += without(x, d);
       }
-    for (int j = 0; j < lanes; j++) sum[j] += s[j], others[j] += o[j];
-  }
-  for (int64_t i = 0; i < C; i++)
-    for (int j = 0; j < lanes; j++) {
-      float *at = e + i * S + j * W;
-      V x = load_f32(at), y = D(some)(g + i * p->gradient_across + j * W, w - j * W);
-      I apart = (I)(x > CERTAIN);
-      V h = any(apart) ? certain(x, y, others[j]) : y;
-      store_f32(at, pick(apart, h, y - exponential(x) * UNIT * sum[j]));
+      sum += s, others += o;
     }
-  D(leave)(p, e, (T *)p->gradient + place, w, S);
+    const V log = normaliser(p, outer * p->inner + q + j, w - j < W ? w - j : W, m, sum * UNIT, others * UNIT);
+    for (int64_t i = 0; i < C; i++) store_f32(e + i * S, load_f32(e + i * S) - m - log);
+  }
+  D(leave)(p, room, (T *)p->gradient + outer * p->gradient_row + q, w, S);
+}
+
+// A strip of gradients from their upstreams, with room for both.
+INLINE void D(projected_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *room) {
+  const int64_t C = p->classes, place = outer * p->gradient_row + q;
+  D(take)(p, (const T *)p->logits + outer * p->row + q, p->across, room, w, S);
+  D(take)(p, (const T *)p->upstream + place, p->gradient_across, room + C * S, w, S);
+  for (int j = 0; j < w; j += W) {
+    const int64_t r = outer * p->inner + q + j;
+    const int n = w - j < W ? w - j : W;
+    const V m = p->normaliser ? of_rows(p->maximum, r, n) : all(0), log = p->normaliser ? of_rows(p->normaliser, r, n) : all(0);
+    float *e = room + j, *g = e + C * S;
+    V top = all(-INFINITY), sum = all(0), others = all(0);
+    for (int64_t b = 0; b < C; b += SHORT) {
+      V s = all(0), o = all(0);
+      for (int64_t i = b; i < C && i < b + SHORT; i++) {
+        V x = D(log_p)(load_f32(e + i * S), m, log), y = load_f32(g + i * S);
+        top = larger(x, top), s += y, o += pick((I)(x > CERTAIN), all(0), y);
+      }
+      sum += s, others += o;
+    }
+    const V less = rest(top);
+    for (int64_t i = 0; i < C; i++) {
+      V x = D(log_p)(load_f32(e + i * S), m, log), y = load_f32(g + i * S), probability = exponential(x) * UNIT;
+      store_f32(e + i * S, pick((I)(x > CERTAIN), y * less - probability * others, y - probability * sum));
+    }
+  }
+  D(leave)(p, room, (T *)p->gradient + place, w, S);
 }
 
 INLINE void D(strips)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
