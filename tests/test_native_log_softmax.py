@@ -330,10 +330,10 @@ def test_hooks_may_save_what_they_like() -> None:
             log_p = F.log_softmax(z, 1)
             (found,) = torch.autograd.grad(log_p[0, 0], z)
         torch.testing.assert_close(found, right, rtol=2e-2, atol=2e-2)
-        half = z.detach().half().requires_grad_()
-        with torch.autograd.graph.saved_tensors_hooks(lambda x, to=dtype: x.to(to), lambda x: x):
-            (found,) = torch.autograd.grad(F.log_softmax(half, 1)[0, 0], half)
-        torch.testing.assert_close(found.float(), right, rtol=2e-2, atol=2e-2)
+        for half in (z.detach().half().requires_grad_(), z.detach().bfloat16().requires_grad_()):
+            with torch.autograd.graph.saved_tensors_hooks(lambda x, to=dtype: x.to(to), lambda x: x):
+                (found,) = torch.autograd.grad(F.log_softmax(half, 1)[0, 0], half)
+            torch.testing.assert_close(found.float(), right, rtol=2e-2, atol=2e-2)
     torch.testing.assert_close(checkpoint(F.log_softmax, z, 1, use_reentrant=False), torch.log_softmax(z, 1))
 
 

@@ -6,7 +6,7 @@
 
 So value and gradient of a class that is almost certain come from the others, as in `_logspace`, and nothing computes
 1 − p. float32 keeps its result for the backward pass, as torch does. In half precision that is too coarse (log p = −60
-is off by 1/8 in bfloat16, p by 12 %): there the logits are kept, with m and s of each row in float32.
+is off by 1/8 in bfloat16, p by 12 %): there the logits are kept, with m and log s of each row in float32.
 """
 
 import math
@@ -54,7 +54,7 @@ class _LogSoftmax(torch.autograd.Function):
 
 
 def _do(task: int, dim: int, x: Tensor, out: Tensor, rows: Tensor | None, upstream: Tensor | None = None) -> None:
-    """A task of the library: contiguous tensors of one shape, and (2, rows) for m and s of each row."""
+    """A task of the library: contiguous tensors of one shape, and (2, rows) for m and log s of each row."""
     outer, classes, inner = math.prod(x.shape[:dim]), x.shape[dim], math.prod(x.shape[dim + 1 :])
     made = library.Struct(task=task, dtype=library.DTYPES[x.dtype], outer=outer, classes=classes, inner=inner)
     made.row = made.gradient_row = classes * inner
@@ -63,7 +63,7 @@ def _do(task: int, dim: int, x: Tensor, out: Tensor, rows: Tensor | None, upstre
     made.leave(out)
     made.point("upstream", upstream)
     if rows is not None:
-        rows = rows.contiguous()
+        rows = rows.float().contiguous()  # hooks again
         made.point("maximum", rows[0])
         made.point("normaliser", rows[1])
     library.do(made)
