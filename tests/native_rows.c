@@ -2,7 +2,7 @@
 //
 //     cc -std=gnu11 -I src/crossentropy/_backends/native/csrc tests/native_rows.c -o rows -lm && ./rows LIBRARY
 //
-// Each instruction set that the library finds, each dtype, rows and strips, options, and rows that are hostile.
+// Each instruction set that the library finds, each dtype, rows and strips, options, log_softmax, and rows that are hostile.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +159,42 @@ static void check(struct job *p, const struct options *o, int digits) {
   free(weight), free(c), free(out), free(top), free(z), free(target);
 }
 
+// Log-probabilities of such rows, and their gradient, where p_k of the largest has its digits: 1 − p_k is the others' sum.
+static void check_log_softmax(struct job p) {
+  const int64_t C = p.classes, I = p.inner, rows = p.outer * I, size = rows * C;
+  const double epsilon = EPSILON[p.dtype], tiny = p.dtype == FLOAT16 ? 6e-8 : 1e-38;
+  float *log_p = malloc(size * sizeof *log_p), *slope = malloc(size * sizeof *slope), *g = malloc(size * sizeof *g);
+  float *numbers = malloc(2 * rows * sizeof *numbers);
+  for (int64_t i = 0; i < size; i++) put(g, i, p.dtype, 2 * any() - 1);
+  p.row = p.gradient_row = C * I, p.across = p.gradient_across = I, p.maximum = numbers, p.normaliser = numbers + rows;
+  struct job q = p;
+  p.task = NORMALISE, p.gradient = log_p;
+  q.task = PROJECT, q.gradient = slope, q.upstream = g;
+  if (p.dtype == FLOAT32) q.logits = log_p;
+  if (run(&p) || run(&q)) wrong++;
+  for (int64_t r = 0; r < rows; r++) {
+    const int64_t at = r / I * C * I + r % I;
+    int64_t k = 0;
+    double m = -INFINITY, others = 0, sum = 0, terms = 0;
+    for (int64_t i = 0; i < C; i++) {
+      const double z = get(p.logits, at + i * I, p.dtype);
+      if (z > m || z != z) m = z, k = i;
+    }
+    for (int64_t i = 0; i < C; i++) {
+      others += i == k ? 0 : exp(get(p.logits, at + i * I, p.dtype) - m);
+      sum += i == k ? 0 : get(g, at + i * I, p.dtype), terms += fabs(get(g, at + i * I, p.dtype));
+    }
+    const double log_s = isinf(m) ? NAN : log1p(others), g_k = get(g, at + k * I, p.dtype);
+    for (int64_t i = 0; i < C; i++) {
+      const double z = get(p.logits, at + i * I, p.dtype) - m - log_s, probability = exp(z), mine = get(g, at + i * I, p.dtype);
+      double exact = i == k ? mine * others / (1 + others) - probability * sum : mine - probability * (sum + g_k);
+      compare(&p, "log p", r, get(log_p, at + i * I, p.dtype), z, 1e-6 + epsilon, tiny);
+      compare(&q, "slope", r, get(slope, at + i * I, p.dtype), exact, 2 * epsilon, 4e-6 * (fabs(mine) + probability * terms) + tiny);
+    }
+  }
+  free(log_p), free(slope), free(g), free(numbers);
+}
+
 int main(int count, char **arguments) {
   void *library = count > 1 ? (void *)OPEN(arguments[1]) : 0;
   if (!library) return fprintf(stderr, "no library\n"), 2;
@@ -185,6 +221,7 @@ int main(int count, char **arguments) {
             if (!hostile) label[rows - 1] = IGNORED;
             for (p.far = 0; p.far < 2; p.far++) check(&p, &OPTIONS[o], hostile && dtype == FLOAT32);
           }
+        for (p.far = 0; p.far < 2; p.far++) check_log_softmax(p);
         free(logits), free(gradient), free(label);
       }
   }

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import crossentropy.functional as F
-from crossentropy import Options, information, nn
+from crossentropy import Options, _tiny, information, nn
 from crossentropy.testing import assert_accurate, hostile_logits
 
 INTEGERS = [
@@ -597,3 +597,30 @@ def test_token_statistics(device: str) -> None:
         pass
 
     assert F.token_statistics(z.as_subclass(Named), y).entropy.shape == (2, 4)
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_nll_loss_is_the_same_in_one_call_and_the_long_way(dtype: torch.dtype, reduction: str) -> None:
+    """A class weight of 1 goes the long way."""
+    generator = torch.Generator().manual_seed(0)
+    for rows, classes in ((1, 1), (7, 3), (4000, 11)):
+        x = torch.randn(rows, classes, generator=generator, dtype=dtype).log_softmax(1)
+        y = torch.randint(classes, (rows,), generator=generator)
+        for hostile in (0.0, -torch.inf, torch.nan):
+            for ignored in (-100, int(y[0])):
+                found = []
+                for weight in (None, torch.ones(classes, dtype=dtype)):
+                    z = x.index_fill(0, torch.tensor([rows // 2]), hostile).requires_grad_()
+                    loss = F.nll_loss(z, y, weight, ignore_index=ignored, reduction=reduction)
+                    found.append((loss.detach(), torch.autograd.grad(loss.sum(), z)[0]))
+                torch.testing.assert_close(found[0], found[1], equal_nan=True)
+    assert _tiny.nll_loss(x, y, -100, reduction) is not None
+    y[3] = 11
+    assert _tiny.nll_loss(x, y, -100, reduction) is None
+    with pytest.raises(IndexError, match=r"target\[3\] is 11"):
+        F.nll_loss(x, y, reduction=reduction)
+    long_way = [(x.half(), y), (x[0], y[0]), (x, y.int()), (x[:0], y[:0]), (x.T[None], y[None]), (x, y[:-1])]
+    assert all(_tiny.nll_loss(a, b, 11, reduction) is None for a, b in long_way)
+    assert all(_tiny.nll_loss(x, y, wrong, reduction) is None for wrong in (11.0, None))  # pyright: ignore[reportArgumentType]
+    assert _tiny.nll_loss(x, y, 11, "batchmean") is None

@@ -237,6 +237,16 @@ def test_what_is_expanded_is_read_where_it_is() -> None:
     torch.testing.assert_close(ours, exact)
 
 
+def test_logits_whose_sign_is_a_bit_of_the_tensor() -> None:
+    """Views of conjugates are negated when they are read, which no pointer tells."""
+    z, y = torch.randn(4, 300), torch.arange(4)
+    for shape in (z, z.view(4, 3, 100)):
+        target = y if shape.dim() == 2 else y[:, None].expand(4, 100) % 3
+        exact = F.cross_entropy(-shape, target, options=REFERENCE)
+        torch.testing.assert_close(F.cross_entropy(torch._neg_view(shape), target, options=NATIVE), exact)
+        torch.testing.assert_close(F.log_softmax(torch._neg_view(shape), 1), torch.log_softmax(-shape, 1))
+
+
 @contextlib.contextmanager
 def guarded(size: int, at_end: bool) -> Iterator[int]:
     """An address of `size` bytes that end, or begin, beside a page that nobody may touch."""

@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from crossentropy import Options, _tiny
 from crossentropy import functional as F
-from crossentropy._backends.native import _small
+from crossentropy._backends.native import _log_softmax, _small
 
 INF, NAN = float("inf"), float("nan")
 ENGINE = Options()  # given, it is no default: the long way
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.skipif(_tiny._small is None, reason="the library was no
 
 def small(z: Tensor, y: Tensor, ignore_index: int = -100, reduction: str = "mean") -> Tensor | None:
     assert _tiny._small is not None
-    return _tiny._small(z, y, ignore_index, reduction, _tiny.MOST)
+    return _tiny._small.cross_entropy(z, y, ignore_index, reduction, _tiny.MOST)
 
 
 def problem(rows: int = 12, classes: int = 5, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
@@ -348,7 +348,7 @@ def test_what_is_not_plain_goes_the_long_way() -> None:
     assert small(zeros[0][1:], zeros[1][1:]) is not None
     assert small(*zeros) is None
     assert _tiny._small is not None
-    assert _tiny._small(z, y, -100, "mean") is None  # pyright: ignore[reportCallIssue]
+    assert _tiny._small.cross_entropy(z, y, -100, "mean") is None  # pyright: ignore[reportCallIssue]
 
 
 def test_a_label_out_of_range_is_an_error_of_ours() -> None:
@@ -421,6 +421,6 @@ def test_the_switch_switches_it_off(switch: str) -> None:
 
 def test_a_library_that_does_not_fit_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike) -> None:
     monkeypatch.setattr(_small, "path", lambda: tmp_path / "libcrossentropy_small_9_9.so")
-    assert _small.load(_tiny._gradient) is None
+    assert _small.load(_tiny._gradient, _log_softmax.differentiable) is None
     (tmp_path / "libcrossentropy_small_9_9.so").write_bytes(b"of another machine")
-    assert _small.load(_tiny._gradient) is None
+    assert _small.load(_tiny._gradient, _log_softmax.differentiable) is None

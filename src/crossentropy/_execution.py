@@ -13,6 +13,7 @@ from torch import Tensor
 from crossentropy import _autograd
 from crossentropy import _contract as contract
 from crossentropy import _logspace as logspace
+from crossentropy._backends.native import _log_softmax
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import select
 from crossentropy._loss import Loss, LossSpec, LossTensors
@@ -68,7 +69,8 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
         from crossentropy._ranks import _elements
 
         return _elements.log_softmax(input, dim).to(dtype)
-    return logspace.log_softmax(input.to(logspace.wide(input.dtype)), dim).to(dtype)
+    log_p = _log_softmax.log_softmax(input.to(dtype), dim)
+    return logspace.log_softmax(input.to(logspace.wide(input.dtype)), dim).to(dtype) if log_p is None else log_p
 
 
 def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from crossentropy._sharding import is_distributed
 
-_CERTAIN = -0.5
+CERTAIN = -0.5
 """Log-probability above which log p is computed from the other classes: there they hold 1 − e^−0.5 = 39 % at most."""
 
 
@@ -40,7 +40,7 @@ def log_softmax(z: Tensor, dim: int) -> Tensor:
     index = log_p.argmax(dim, keepdim=True)
     top = log_p.gather(dim, index)  # which DTensors of torch 2.10 can differentiate, and not max
     others = log_p.scatter(dim, index, -torch.inf).exp().sum(dim, keepdim=True)
-    certain = top > _CERTAIN
+    certain = top > CERTAIN
     accurate = torch.log1p(0 - torch.where(certain, others, 0.0))  # 0 − x, not −x: no negative zero
     return log_p.scatter(dim, index, torch.where(certain, accurate, top))
 

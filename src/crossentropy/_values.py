@@ -14,6 +14,7 @@ from torch import Tensor
 from crossentropy import _torch
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError
 
+_CLASSES = {Tensor, torch.nn.Parameter}
 _OWN_VALUES = getattr(Tensor, "__torch_dispatch__")  # noqa: B009
 
 
@@ -27,6 +28,19 @@ def readable(*tensors: Tensor, wait: bool = False) -> bool:
 def own_values(tensor: Tensor) -> bool:
     """Whether a tensor is what it seems: neither fake nor sharded, nor another class that redefines operators."""
     return getattr(type(tensor), "__torch_dispatch__") is _OWN_VALUES  # noqa: B009 (pyright takes it for a method)
+
+
+def plain(tensor: Tensor) -> bool:
+    """Whether a tensor on a CPU is torch's own, and nobody but autograd sees what is done with it."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(tensor) in _CLASSES
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and not (_torch.forward_mode() or _torch.modes() or _torch.scripting())
+        and _torch.transform() is None
+        and not _torch.is_legacy_batched(tensor)
+    )
 
 
 def _is_readable(tensor: Tensor, wait: bool) -> bool:

@@ -187,6 +187,11 @@ def log_softmax(
     References:
         torch.nn.functional.log_softmax.
     """
+    tiny = None
+    if type(dim) is int and type(_stacklevel) is int and dtype is None and isinstance(input, Tensor):
+        tiny = _tiny.log_softmax(input, dim)
+        if tiny is not None and not validate:
+            return tiny
     _check_softmax(input, dim, _stacklevel, dtype)
     if dtype is None:
         dtype = contract.loss_dtype(input)
@@ -194,7 +199,7 @@ def log_softmax(
         input = input.to(dtype)
     if dim is None:
         dim = _implicit_axis(input, _stacklevel + 1)
-    result = _execution.log_softmax(input, dim, dtype)
+    result = _execution.log_softmax(input, dim, dtype) if tiny is None else tiny
     if validate:
         _validation.check_softmax(input, dim)
     return result
@@ -273,6 +278,11 @@ def nll_loss(
     References:
         torch.nn.functional.nll_loss.
     """
+    tiny = None
+    if weight is None and size_average is None and reduce is None:
+        tiny = _tiny.nll_loss(input, target, ignore_index, reduction)
+        if tiny is not None and not validate:
+            return tiny
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
     class_dim = class_axis(input, target)
     tensors, spec = contract.resolve(
@@ -287,7 +297,7 @@ def nll_loss(
     loss = contract.make_loss("nll", input.shape, ((tensors, spec),))
     if validate:
         _execution.check(loss, tensors, spec)
-    return _execution.reduced(loss, tensors, spec, Options("reference"))
+    return _execution.reduced(loss, tensors, spec, Options("reference")) if tiny is None else tiny
 
 
 @_overridable

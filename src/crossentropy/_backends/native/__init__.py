@@ -1,7 +1,8 @@
 """The native backend: the chunked backend's sweeps, with tiles that compiled code works on, on a CPU.
 
-    _library    the library, and what it makes of a job; `csrc`, what it is made of
-    _small      small problems, in one call
+    _library        the library, and what it makes of a job; `csrc`, what it is made of
+    _log_softmax    that function, and its gradient
+    _small          small problems, in one call
 
 A tile is all there is: the library itself keeps rows in cache, and divides them among torch's threads. So a result does
 not depend on the number of threads, and little memory is needed beside logits and gradient.

@@ -31,14 +31,14 @@ LONG = 1 << 14
 _log = logging.getLogger("crossentropy")
 
 
-class _Struct(ctypes.Structure):
+class Struct(ctypes.Structure):
     """`struct job` of csrc/job.h, which says what the fields are."""
 
     _fields_ = (
         *[(name, c_int32) for name in ("task", "dtype", "statistics", "far", "isa", "target_dtype")],
         *[(name, c_int64) for name in ("outer", "classes", "inner", "row", "across")],
         *[(name, c_int64) for name in ("gradient_row", "gradient_across")],
-        *[(name, c_void_p) for name in ("logits", "gradient", "label", "target")],
+        *[(name, c_void_p) for name in ("logits", "gradient", "upstream", "label", "target")],
         *[(name, c_int64) for name in ("target_row", "target_across")],
         *[(name, c_int64) for name in ("begin", "ignore_index")],
         *[(name, c_void_p) for name in ("weight", "coefficient")],
@@ -47,7 +47,7 @@ class _Struct(ctypes.Structure):
         *[(name, c_float) for name in ("share", "uniform", "on_label", "z_loss")],
         *[(name, c_void_p) for name in ("loss", "entropy", "logsumexp")],
         *[(name, c_void_p) for name in ("maximum", "others", "apart", "weighted", "mass", "elsewhere", "energy")],
-        *[(name, c_void_p) for name in ("at_label", "top")],
+        *[(name, c_void_p) for name in ("at_label", "top", "normaliser")],
         *[(name, c_void_p) for name in ("scale", "tilt", "peak", "pull", "extra")],
         *[(name, c_void_p) for name in ("parallel", "failed")],
     )
@@ -55,8 +55,15 @@ class _Struct(ctypes.Structure):
     def point(self, name: str, tensor: Tensor | None) -> None:
         """Let a field point to a tensor, which is kept as long as the struct is."""
         if tensor is not None:
+            tensor = tensor.resolve_neg()
             setattr(self, name, tensor.data_ptr())
             self.kept = (*getattr(self, "kept", ()), tensor)
+
+    def leave(self, gradient: Tensor) -> None:
+        """Let the gradient go there, if it is large and new past the caches."""
+        long = self.inner > 1 or self.classes * gradient.itemsize >= LONG
+        self.far = long and gradient.nbytes >= FAR and gradient.data_ptr() != self.logits
+        self.point("gradient", gradient)
 
 
 _READ = ("label", "weight", "scale", "tilt", "peak", "pull", "extra")
@@ -66,20 +73,18 @@ _LEFT = (
 )
 
 
-def _struct(job: Job) -> _Struct:
+def _struct(job: Job) -> Struct:
     """A job as the library has it. What it reads is made contiguous, but for logits whose last axis lies together."""
     spec, logits, gradient = job.spec, job.logits, job.gradient
     outer, classes, inner = job.sizes
     logits = logits if logits.stride(-1) == 1 or logits.shape[-1] == 1 else logits.contiguous()
-    made = _Struct(task=job.task, dtype=DTYPES[logits.dtype], statistics=job.statistics, begin=job.begin)
+    made = Struct(task=job.task, dtype=DTYPES[logits.dtype], statistics=job.statistics, begin=job.begin)
     made.outer, made.classes, made.inner, made.ignore_index = outer, classes, inner, spec.ignore_index
     made.row, made.across = logits.stride(0), logits.stride(1)
     made.point("logits", logits)
     if gradient is not None:
         made.gradient_row, made.gradient_across = gradient.stride(0), gradient.stride(1)
-        long = inner > 1 or classes * gradient.itemsize >= LONG
-        made.far = long and gradient.nbytes >= FAR and gradient.data_ptr() != logits.data_ptr()
-        made.point("gradient", gradient)
+        made.leave(gradient)
     made.inner_scale, made.outer_scale, made.softcap = spec.logit_scale / spec.temperature, 1.0, 0.0
     if spec.softcap is not None:
         made.inner_scale, made.softcap = spec.logit_scale / spec.softcap, spec.softcap
@@ -118,8 +123,12 @@ class Library(NamedTuple):
 
 def run(job: Job) -> None:
     """Do a job."""
+    do(_struct(job))
+
+
+def do(made: Struct) -> None:
+    """Do a job as the library has it."""
     assert LIBRARY is not None
-    made = _struct(job)
     made.parallel, made.isa = LIBRARY.parallel, LIBRARY.instructions
     if LIBRARY.functions.crossentropy_run(ctypes.byref(made)):
         raise MemoryError("no memory for a few logits of each thread")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +18,20 @@ from crossentropy._torch import address
 
 CrossEntropy = Callable[[Tensor, Tensor, int, str, int], Tensor | None]
 """Of logits, labels, ignore_index, reduction and the most logits: the loss, or None where it is not plain."""
+LogSoftmax = Callable[[Tensor, int, int], Tensor | None]
+"""Of logits, axis and the most logits: log-probabilities, or None where the logits are not plain."""
 Gradient = Callable[[Tensor, Tensor, int, str, Tensor], Tensor]
 """Of logits, labels, ignore_index, reduction and upstream: the gradient, which can be differentiated."""
+GradientOfLogSoftmax = Callable[[Tensor, Tensor, int], Tensor]
+"""The same of logits or log-probabilities, upstream and axis."""
+
+
+class Functions(NamedTuple):
+    """What the library has."""
+
+    cross_entropy: CrossEntropy
+    log_softmax: LogSoftmax
+
 
 _log = logging.getLogger("crossentropy")
 
@@ -29,16 +42,16 @@ def path() -> Path:
     return Path(__file__).with_name(f"libcrossentropy_small_{version}.so")
 
 
-def load(gradient: Gradient) -> CrossEntropy | None:
-    """The library's function, if there is one for this torch and this Python."""
+def load(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functions | None:
+    """The library's functions, if there is one for this torch and this Python."""
     try:
-        return _loaded(gradient)
+        return _loaded(gradient, of_log_softmax)
     except ImportError as error:
         _log.debug("small problems go to torch: %s", error)
         return None
 
 
-def _loaded(gradient: Gradient) -> CrossEntropy:
+def _loaded(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functions:
     file = path()
     if LIBRARY is None or not file.is_file():
         raise ImportError(MISSING or f"{file.name} was not built")
@@ -53,5 +66,5 @@ def _loaded(gradient: Gradient) -> CrossEntropy:
     if library.address(known) != address(known):
         raise ImportError(f"{file.name} does not find tensors where this torch has them")
     run = ctypes.cast(LIBRARY.functions.crossentropy_run, ctypes.c_void_p).value
-    library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, gradient)
-    return library.cross_entropy
+    library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, gradient, of_log_softmax)
+    return Functions(library.cross_entropy, library.log_softmax)

@@ -13,6 +13,8 @@ enum task {
   COMPLETE,  // rows of all classes: statistics, results and, if wanted, gradients
   MEASURE,   // statistics of a block of classes
   DERIVE,    // gradients of a block of classes, of rows whose statistics are known
+  NORMALISE, // log-probabilities of rows of all classes, where else the gradient goes
+  PROJECT,   // gradients of logits from those of their log-probabilities, which stand for the logits in float32
 };
 
 struct job {
@@ -25,6 +27,7 @@ struct job {
   int64_t outer, classes, inner, row, across, gradient_row, gradient_across;
   const void *logits;
   void *gradient;  // may be the logits
+  const void *upstream;  // of log-probabilities, placed as the gradient
   const int64_t *label;
   const void *target;  // or class probabilities, which lie as the logits do
   int64_t target_row, target_across;
@@ -39,6 +42,7 @@ struct job {
   float *entropy, *logsumexp;
   float *maximum, *others, *apart, *weighted, *mass, *elsewhere, *energy, *at_label;  // statistics; and what DERIVE is given:
   int64_t *top;
+  float *normaliser;  // log Σ exp(z − m): NORMALISE leaves it and the maximum where wanted, PROJECT needs both for logits
   const float *scale, *tilt, *peak, *pull;  // G = e (scale + tilt d) − pull w, or − c τ; at the class apart `peak`
   const float *extra;                       // added at the label, where that is not apart
   void (*parallel)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);

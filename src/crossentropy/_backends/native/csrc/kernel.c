@@ -22,7 +22,7 @@ void NAME(const struct job *p, int64_t begin, int64_t end) {
   const int64_t width = p->inner > 1 ? crossentropy_strip(p) : p->classes > BLOCK ? 1 : W;
   float *room = 0;
   if (p->inner > 1 || how_of(p) & (TRANSFORMED | KEPT)) {
-    room = malloc((size_t)(width * p->classes) * sizeof *room);
+    room = malloc((size_t)(width * p->classes) * (p->task == PROJECT ? 2 : 1) * sizeof *room);
     if (!room) {
       *p->failed = 1;
       return;

@@ -26,6 +26,17 @@ INLINE I counted(void) {
   for (int j = 0; j < W; j++) i[j] = j;
   return i;
 }
+INLINE int any(I mask) {
+#if W == 16
+  return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif W == 8
+  return _mm256_movemask_ps((__m256)mask);
+#elif defined(__SSE2__)
+  return _mm_movemask_ps((__m128)mask);
+#else
+  return vmaxvq_u32((uint32x4_t)mask) != 0;
+#endif
+}
 INLINE V pick(I mask, V a, V b) { return (V)((mask & (I)a) | (~mask & (I)b)); }
 
 // The larger of two; x where one of them is nan.
@@ -96,6 +107,8 @@ INLINE V exponential(V x) {
   p = p * (r * r) + (r + 1.f);
   return p * (V)((I)t << 23);
 }
+// x but where d is 0.
+INLINE V without(V x, V d) { return (V)((I)x & (I)(d != 0.f)); }
 INLINE float exponential_of(float x) { return exponential(all(x))[0] * UNIT; }
 
 // log(u) for u ≥ 1, to 1 ulp; −inf of 0; inf and nan stay. u = 2^k (1 + f) with f from −0.293 to 0.414.
@@ -114,7 +127,7 @@ INLINE V logarithm(V u) {
   return pick((I)(u == 0.f), all(-INFINITY), r + (u - u));
 }
 
-// log(1 + x) for 0 ≤ x ≤ 1, accurate relative to itself: log(u) of the rounded u, and what rounding took.
+// log(1 + x) for x ≥ 0, accurate relative to itself: log(u) of the rounded u, and what rounding took.
 INLINE V logarithm1p(V x) {
   V u = 1.f + x;
   return logarithm(u) + (x - (u - 1.f)) / u;

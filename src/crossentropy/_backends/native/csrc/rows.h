@@ -14,9 +14,10 @@
 
 // How a row is worked on: what its sums need, and whether exponentials are kept until they become its gradient. That saves
 // 15 to 35 % of the time, but for long rows of float32, where it costs 15 %: they wait for memory, and not for exp.
-enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8, SOFT = 16, TOPPED = ENERGY | SOFT };
+enum { TRANSFORMED = 1, WEIGHTED = 2, ENERGY = 4, KEPT = 8, SOFT = 16, NORMAL = 32, PROJECTED = 64, TOPPED = ENERGY | SOFT };
 
 INLINE int how_of(const struct job *p) {
+  if (p->task >= NORMALISE) return p->task == NORMALISE ? NORMAL : PROJECTED;
   int is_transformed = p->softcap != 0 || p->inner_scale != 1;
   const int how = is_transformed * TRANSFORMED | (p->target ? SOFT : (p->share != 0) * WEIGHTED) | (p->statistics != 0) * ENERGY;
   const int waits = p->dtype == FLOAT32 && p->classes > 4096;
@@ -143,6 +144,29 @@ INLINE V known(const struct job *p, int64_t r, int n, V c, struct pull *by) {
   by->weighted = p->target ? c : p->pull ? of_rows(p->pull, r, n) : all(0);
   by->tilt = p->tilt ? of_rows(p->tilt, r, n) * UNIT : all(0), by->extra = p->extra ? of_rows(p->extra, r, n) : all(0);
   return of_rows(p->maximum, r, n);
+}
+
+// --- log-probabilities ---------------------------------------------------------------------------------------------
+//
+//     log p_c = (z_c − m) − log s                           G_c = g_c − p_c Σ g
+//     log p_k = −log1p(Σ_{c≠k} exp(z_c − m))                G_k = g_k (1 − p_k) − p_k Σ_{c≠k} g_c
+//
+// for the class k with z_k = m, the second line where p_k > 0.61: there can be but one such class. Its log p has all its
+// digits, so that 1 − p_k = −expm1(log p_k) has them too.
+#define CERTAIN (-.5f)         // log p, as `crossentropy._logspace` has it
+#define ALMOST_ONE 1.6487213f  // s where p_k is that
+
+// log s of rows with Σ exp(z − m), and the same without what is 1; nan where that is missing, in a row of −inf.
+INLINE V normaliser(const struct job *p, int64_t r, int n, V m, V sum, V others) {
+  V log = logarithm1p(pick((I)(sum >= 1.f) & (I)(sum < ALMOST_ONE), others, sum - 1.f));
+  keep(p->maximum, r, m, n), keep(p->normaliser, r, log, n);
+  return log;
+}
+
+// 1 − p = −expm1(log p), of a certain class.
+INLINE V rest(V log_p) {
+  V t = hyperbolic(-.5f * log_p);
+  return 2.f * t / (1.f + t);
 }
 
 // Lane j's in all lanes.

@@ -1,9 +1,9 @@
 // The best instruction set of this machine, and the threads of whoever calls.
 #include "job.h"
 
-// Positions of a strip: logits of all classes stay in the second cache, whole lines of them.
+// Positions of a strip: logits of all classes stay in the second cache, whole lines of them, and upstreams beside them.
 int64_t crossentropy_strip(const struct job *p) {
-  const int64_t most = 65536 / p->classes / 16 * 16, wide = (p->inner + 15) / 16 * 16, s = most < 16 ? 16 : most > 256 ? 256 : most;
+  const int64_t most = 65536 / p->classes / (p->task == PROJECT ? 32 : 16) * 16, wide = (p->inner + 15) / 16 * 16, s = most < 16 ? 16 : most > 256 ? 256 : most;
   return s < wide ? s : wide;
 }
 
@@ -57,7 +57,7 @@ int32_t crossentropy_run(struct job *p) {
   p->failed = &failed;
   p->isa = crossentropy_isa(p->isa);
   const int64_t s = p->inner == 1 ? 1 : crossentropy_strip(p), units = p->outer * ((p->inner + s - 1) / s);
-  const int64_t grain = 32768 / (s * p->classes) + 1;
+  const int64_t grain = 8192 / (s * p->classes) + 1;
   if (units <= grain || !p->parallel) part(0, units, p);
   else p->parallel(0, units, grain, part, p);
   return failed;

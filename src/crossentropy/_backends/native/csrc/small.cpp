@@ -1,8 +1,9 @@
 // Small problems, whose calls cost more than their arithmetic: guards, memory, kernel and node of the graph in one call
 // from Python. For one minor version of torch, and every Python (its stable ABI).
 //
-// What is not plain float32 or bfloat16 logits (N, C) and int64 labels (N), on a CPU, with nobody watching, gives None: the
-// caller goes the long way. So does what is wrong, which the long way says better.
+// cross_entropy takes float32 or bfloat16 logits (N, C) and int64 labels (N), log_softmax any shape, and float16 too. What is
+// not plain, on a CPU, with nobody watching, gives None: the caller goes the long way. So does what is wrong, which the long
+// way says better.
 #define Py_LIMITED_API 0x030a0000
 #include <Python.h>
 
@@ -33,7 +34,7 @@ namespace {
 decltype(&crossentropy_run) run;
 decltype(job::parallel) parallel;
 int32_t isa;
-PyObject *differentiable;
+PyObject *differentiable, *differentiable_log_softmax;
 
 enum Reduction { NONE, MEAN, SUM };
 const char *const NAMES[] = {"none", "mean", "sum"};
@@ -51,11 +52,13 @@ bool unwatched() {
       !at::SavedTensorDefaultHooks::get_hooks() && !torch::autograd::ForwardADLevel::try_get_by_idx(0);
 }
 
-bool plain(const at::Tensor &x) {
+bool usual(const at::Tensor &x) {
   using K = c10::DispatchKey;
   constexpr c10::DispatchKeySet keys({K::CPU, K::ADInplaceOrView, K::AutogradCPU, K::AutocastCPU});
-  return x.key_set() == keys && x.is_contiguous();
+  return x.key_set() == keys;
 }
+
+bool plain(const at::Tensor &x) { return usual(x) && x.is_contiguous(); }
 
 bool small(const at::Tensor &z, const at::Tensor &y, int64_t most) {
   return unwatched() && plain(z) && plain(y) && (z.scalar_type() == at::kFloat || z.scalar_type() == at::kBFloat16) &&
@@ -106,24 +109,28 @@ struct Holding {  // the interpreter, in threads of autograd
   ~Holding() { PyGILState_Release(state); }
 };
 
-// The gradient as a function of logits and upstream, from Python.
-at::Tensor differentiably(const at::Tensor &z, const at::Tensor &y, int64_t ignore_index, int64_t reduction, const at::Tensor &upstream) {
-  Holding interpreter;
-  PyObject *found = PyObject_CallFunction(
-      differentiable, "NNLsN", THPVariable_Wrap(z), THPVariable_Wrap(y), static_cast<long long>(ignore_index),
-      NAMES[reduction], THPVariable_Wrap(upstream));
+// What Python has returned; or its error.
+at::Tensor taken(PyObject *found) {
   if (!found) {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
     PyObject *text = PyObject_Str(value);
     const char *said = text ? PyUnicode_AsUTF8AndSize(text, nullptr) : nullptr;
-    const std::string message = said ? said : "the gradient of cross_entropy cannot be differentiated";
+    const std::string message = said ? said : "the gradient cannot be differentiated";
     for (PyObject *x : {type, value, trace, text}) Py_DecRef(x);
     throw std::runtime_error(message);
   }
   at::Tensor gradient = unwrapped(found);
   Py_DecRef(found);
   return gradient;
+}
+
+// The gradient as a function of logits and upstream, from Python.
+at::Tensor differentiably(const at::Tensor &z, const at::Tensor &y, int64_t ignore_index, int64_t reduction, const at::Tensor &upstream) {
+  Holding interpreter;
+  return taken(PyObject_CallFunction(
+      differentiable, "NNLsN", THPVariable_Wrap(z), THPVariable_Wrap(y), static_cast<long long>(ignore_index),
+      NAMES[reduction], THPVariable_Wrap(upstream)));
 }
 
 }  // namespace
@@ -166,6 +173,67 @@ struct SmallCrossEntropy : torch::autograd::Function<SmallCrossEntropy> {
   }
 };
 
+// --- log_softmax ---------------------------------------------------------------------------------------------------
+
+namespace {
+
+bool small(const at::Tensor &z, int64_t dim, int64_t most) {
+  const auto dtype = z.scalar_type();
+  return unwatched() && usual(z) && (dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf) && dim >= 0 &&
+      dim < z.dim() && z.numel() > 0 && z.numel() <= most;
+}
+
+// A task on contiguous tensors of one shape; `rows` are the maximum and the normaliser of each row, where they are wanted.
+void run_on(
+    task what, int64_t dim, const at::Tensor &x, const at::Tensor &out, const at::Tensor &rows, const void *upstream) {
+  job p{};
+  p.task = what, p.isa = isa, p.parallel = parallel;
+  p.dtype = x.scalar_type() == at::kFloat ? FLOAT32 : x.scalar_type() == at::kHalf ? FLOAT16 : BFLOAT16;
+  p.outer = p.inner = 1, p.classes = x.size(dim);
+  for (int64_t d = 0; d < x.dim(); d++)
+    if (d != dim) (d < dim ? p.outer : p.inner) *= x.size(d);
+  p.row = p.gradient_row = p.classes * p.inner, p.across = p.gradient_across = p.inner;
+  p.logits = x.const_data_ptr(), p.gradient = out.mutable_data_ptr(), p.upstream = upstream;
+  if (rows.defined()) p.maximum = rows.mutable_data_ptr<float>(), p.normaliser = p.maximum + p.outer * p.inner;
+  if (run(&p)) throw std::bad_alloc();
+}
+
+at::Tensor log_probabilities(const at::Tensor &z, int64_t dim, const at::Tensor &rows) {
+  const at::Tensor x = z.contiguous(), out = empty(x.sizes(), x.scalar_type());
+  run_on(NORMALISE, dim, x, out, rows, nullptr);
+  return out;
+}
+
+}  // namespace
+
+// float32 keeps the result; half precision, which rounds it too much for a gradient, the logits and two numbers of each row.
+struct SmallLogSoftmax : torch::autograd::Function<SmallLogSoftmax> {
+  static at::Tensor forward(torch::autograd::AutogradContext *ctx, const at::Tensor &z, int64_t dim) {
+    at::Tensor rows;
+    if (z.scalar_type() != at::kFloat) rows = empty({2, z.numel() / z.size(dim)}, at::kFloat);
+    const at::Tensor result = log_probabilities(z, dim, rows);
+    ctx->save_for_backward({rows.defined() ? z : result, rows});
+    ctx->saved_data["dim"] = dim;
+    return result;
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext *ctx, const torch::autograd::variable_list &upstreams) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &upstream = upstreams[0];
+    const int64_t dim = ctx->saved_data["dim"].toInt();
+    if (c10::GradMode::is_enabled() || !unwatched() || !usual(upstream)) {
+      Holding interpreter;
+      return {taken(PyObject_CallFunction(
+                  differentiable_log_softmax, "NNL", THPVariable_Wrap(x), THPVariable_Wrap(upstream), static_cast<long long>(dim))),
+              {}};
+    }
+    const at::Tensor g = upstream.contiguous(), result = empty(x.sizes(), x.scalar_type());
+    run_on(PROJECT, dim, x.contiguous(), result, saved[1], g.const_data_ptr());
+    return {result, {}};
+  }
+};
+
 namespace {
 
 // --- Python --------------------------------------------------------------------------------------------------------
@@ -204,19 +272,45 @@ PyObject *cross_entropy(PyObject *, PyObject *const *a, Py_ssize_t n) {
   Py_RETURN_NONE;
 }
 
+at::Tensor computed(const at::Tensor &z, int64_t dim, int64_t most) {
+  if (dim < 0) dim += z.dim();
+  if (!small(z, dim, most)) return {};
+  Released interpreter;
+  return z.requires_grad() && c10::GradMode::is_enabled() ? SmallLogSoftmax::apply(z, dim) : log_probabilities(z, dim, {});
+}
+
+// log_softmax(input, dim, most logits)
+PyObject *log_softmax(PyObject *, PyObject *const *a, Py_ssize_t n) {
+  if (n == 3 && (is_tensor(a[0]) || is_parameter(a[0])) && PyLong_CheckExact(a[1])) {
+    const long long dim = PyLong_AsLongLong(a[1]), most = PyLong_AsLongLong(a[2]);
+    if (!PyErr_Occurred()) {
+      try {
+        const at::Tensor result = computed(unwrapped(a[0]), dim, most);
+        if (result.defined()) return THPVariable_Wrap(result);
+      } catch (const std::exception &) {  // no memory, say
+      }
+    }
+    PyErr_Clear();
+  }
+  Py_RETURN_NONE;
+}
+
 PyObject *address(PyObject *, PyObject *x) { return PyLong_FromVoidPtr(unwrapped(x).unsafeGetTensorImpl()); }
 
-// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, what is called for derivatives)
+// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, what is called for derivatives of both)
 PyObject *prepare(PyObject *, PyObject *arguments) {
   unsigned long long of_run, of_parallel;
-  if (!PyArg_ParseTuple(arguments, "KKiO", &of_run, &of_parallel, &isa, &differentiable)) return nullptr;
+  if (!PyArg_ParseTuple(
+          arguments, "KKiOO", &of_run, &of_parallel, &isa, &differentiable, &differentiable_log_softmax))
+    return nullptr;
   run = reinterpret_cast<decltype(run)>(of_run), parallel = reinterpret_cast<decltype(parallel)>(of_parallel);
-  Py_IncRef(differentiable);
+  Py_IncRef(differentiable), Py_IncRef(differentiable_log_softmax);
   Py_RETURN_NONE;
 }
 
 PyMethodDef methods[] = {
     {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(cross_entropy)), METH_FASTCALL, nullptr},
+    {"log_softmax", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(log_softmax)), METH_FASTCALL, nullptr},
     {"address", address, METH_O, nullptr},
     {"prepare", prepare, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};

@@ -5,7 +5,8 @@ INLINE void D(put)(T *g, float x) { *g = D(narrow)(all(x))[0]; }
 INLINE void D(save)(T *g, V v, int n) { n == W ? D(store)(g, v) : D(rest)(g, v, n); }
 
 // Where the logits of a row are, as the loss sees them: in memory, or transformed in `made`. There is also room for exp.
-struct D(view) { const T *z; float *made; const void *target; };
+// And where the upstream of their log-probabilities is, or the target.
+struct D(view) { const T *z; float *made; const T *upstream; const void *target; };
 
 // n ≤ W of them from i on, `fill` in the other lanes.
 INLINE V D(logits)(struct D(view) v, int64_t i, int n, float fill, int how) {
@@ -31,8 +32,14 @@ INLINE struct D(view) D(viewed)(const struct job *p, int64_t r, float *room, int
     n = p->classes - i < W ? p->classes - i : W;
     keep(room, i, transformed(p, n == W ? D(load)(z + i) : D(part)(z + i, n, 0)), n);
   }
-  return (struct D(view)){z, room, how & SOFT ? D(probabilities)(p, r * p->target_row) : 0};
+  return (struct D(view)){z, room, 0, how & SOFT ? D(probabilities)(p, r * p->target_row) : 0};
 }
+
+// The first W of n entries, or all of them.
+INLINE V D(some)(const T *z, int n) { return n < W ? D(part)(z, n, 0) : D(load)(z); }
+
+// Log-probabilities from what is kept for gradients.
+INLINE V D(log_p)(V x, V m, V log) { return sizeof(T) == sizeof(float) ? x : x - m - log; }
 
 // --- rows: classes lie together ------------------------------------------------------------------------------------
 
@@ -64,7 +71,7 @@ INLINE int64_t D(first)(const struct job *p, struct D(view) z, float top, int ho
     const int n = p->classes - i < W ? p->classes - i : W;
     V x = D(logits)(z, i, n, 0, how);
     I found = (I)(x == top) | (I)(x != x);
-    for (int j = 0; j < n; j++)
+    for (int j = 0; any(found) && j < n; j++)
       if (found[j]) return i + j;
   }
   return 0;
@@ -142,28 +149,36 @@ INLINE V D(lent)(const struct job *p, struct D(view) z, int64_t i, int n, int ho
   return how & SOFT ? D(tau)(p, z.target, i, n, D(weight)(p, i, n)) : how & WEIGHTED ? D(weight)(p, i, n) : all(1);
 }
 
-// The gradient of a row, whole lines past the caches if it is to go there; `next` is fetched meanwhile.
+// The gradient of n ≤ W classes from i on; or their log-probabilities, or the gradient of those of which `upstream` is one.
+INLINE V D(made)(const struct job *p, struct D(view) z, int64_t i, int n, V m, const struct pull *by, int how) {
+  if (how & KEPT) return of_rows(z.made, i, n) * by->scale;
+  V x = D(logits)(z, i, n, 0, how);
+  if (how & NORMAL) return x - m - by->scale;
+  if (how & PROJECTED) return D(some)(z.upstream + i, n) - exponential(D(log_p)(x, m, by->weighted)) * UNIT * by->scale;
+  return slant(p, x, D(lent)(p, z, i, n, how), m, by, how);
+}
+
+// That of a row, whole lines past the caches if it is to go there; `next` is fetched meanwhile.
 INLINE void D(derive)(const struct job *p, struct D(view) z, T *g, V m, const struct pull *by, int how, const T *next) {
   const int64_t C = p->classes, line = 64 / sizeof(T);
-#define SLANT(at, n) \
-  how & KEPT ? of_rows(z.made, at, n) * by->scale : slant(p, D(logits)(z, at, n, 0, how), D(lent)(p, z, at, n, how), m, by, how)
+#define MADE(at, n) D(made)(p, z, at, n, m, by, how)
   int64_t i = 0;
   if (p->far) {
     const int64_t ahead = ((64 - ((uintptr_t)g & 63)) & 63) / sizeof(T), head = ahead < C ? ahead : C;
-    for (; i < head; i += W) D(save)(g + i, SLANT(i, head - i < W ? head - i : W), head - i < W ? head - i : W);
+    for (; i < head; i += W) D(save)(g + i, MADE(i, head - i < W ? head - i : W), head - i < W ? head - i : W);
     _Alignas(64) T out[64 / sizeof(T)];
     for (i = head; i + line <= C; i += line) {
       if (next) __builtin_prefetch(next + i, 0, 2);
 #pragma GCC unroll 4
-      for (int j = 0; j < line; j += W) D(store)(out + j, SLANT(i + j, W));
+      for (int j = 0; j < line; j += W) D(store)(out + j, MADE(i + j, W));
       stream(g + i, out);
     }
   }
   for (; i + 4 * W <= C; i += 4 * W)
 #pragma GCC unroll 4
-    for (int j = 0; j < 4 * W; j += W) D(store)(g + i + j, SLANT(i + j, W));
-  for (; i < C; i += W) D(save)(g + i, SLANT(i, C - i < W ? C - i : W), C - i < W ? C - i : W);
-#undef SLANT
+    for (int j = 0; j < 4 * W; j += W) D(store)(g + i + j, MADE(i + j, W));
+  for (; i < C; i += W) D(save)(g + i, MADE(i, C - i < W ? C - i : W), C - i < W ? C - i : W);
+#undef MADE
 }
 
 // The gradient of a row, from lane j of what makes it, whose class apart is k.
@@ -214,18 +229,103 @@ INLINE void D(group)(const struct job *p, int64_t r, int n, const T *next, float
   }
 }
 
+// n ≤ W rows from r on: their log-probabilities.
+INLINE void D(normals)(const struct job *p, int64_t r, int n, const T *next, int how) {
+  V m = all(0), sum = all(0), others = all(0);
+  for (int j = 0; j < n; j++) {
+    const struct D(view) z = {(const T *)p->logits + (r + j) * p->row, 0, 0, 0};
+    float most = LOWEST;
+    V s = all(0), o = all(0);
+    for (int64_t b = 0, e; b < p->classes; b = e) {
+      e = p->classes - b < SHORT * W ? p->classes : b + SHORT * W;
+      const float now = D(top)(z, b, e, most, how);
+      if (b && now > most) o = s *= exponential(all(most - now)) * UNIT;
+      most = now;
+      V t = all(0), u = all(0);
+      for (int64_t i = b; i < e; i += W) {
+        V d = D(logits)(z, i, e - i < W ? e - i : W, -INFINITY, how) - most, x = exponential(d);
+        t += x, u += without(x, d);
+      }
+      s += t, o += u;
+    }
+    m[j] = most, sum[j] = total(s) * UNIT, others[j] = total(o) * UNIT;
+  }
+  const struct pull by = {.scale = normaliser(p, r, n, m, sum, others)};
+  for (int j = 0; j < n; j++) {
+    const struct D(view) z = {(const T *)p->logits + (r + j) * p->row, 0, 0, 0};
+    const struct pull one = lane(&by, j);
+    D(derive)(p, z, (T *)p->gradient + (r + j) * p->gradient_row, all(m[j]), &one, how, next);
+  }
+}
+
+// Σ of the entries, but for the k-th if that is not negative.
+INLINE V D(sum)(const T *g, int64_t n, int64_t k) {
+  V sum = all(0);
+  for (int64_t i = 0, e; i < n;) {
+    V s[4] = {{0}};
+    e = n - i < 4 * SHORT * W ? n : i + 4 * SHORT * W;
+    for (; k < 0 && i + 4 * W <= e; i += 4 * W)
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; j++) s[j] += D(load)(g + i + j * W);
+    for (; i < e; i += W) {
+      V x = D(some)(g + i, e - i < W ? e - i : W);
+      s[0] += k < 0 ? x : pick((I)(counted() == (int32_t)(k - i)), all(0), x);
+    }
+    sum += (s[0] + s[1]) + (s[2] + s[3]);
+  }
+  return all(total(sum));
+}
+
+// The gradient of a row r from its upstream.
+INLINE void D(projection)(const struct job *p, int64_t r, const T *next, int how) {
+  const int64_t C = p->classes;
+  const T *g = (const T *)p->upstream + r * p->gradient_row;
+  T *out = (T *)p->gradient + r * p->gradient_row;
+  const struct D(view) z = {(const T *)p->logits + r * p->row, 0, g, 0};
+  const V m = all(p->normaliser ? p->maximum[r] : 0), log = all(p->normaliser ? p->normaliser[r] : 0);
+  const float top = D(top)(z, 0, C, -INFINITY, how);
+  const struct pull by = {.scale = D(sum)(g, C, -1), .weighted = log};
+  D(derive)(p, z, out, m, &by, how, next);
+  const V log_p = D(log_p)(all(top), m, log);
+  if (!(log_p[0] > CERTAIN)) return;
+  const int64_t k = D(first)(p, z, top, how);
+  D(put)(out + k, (D(some)(g + k, 1) * rest(log_p) - exponential(log_p) * UNIT * D(sum)(g, C, k))[0]);
+}
+
 // Short rows go together: what follows of their sums costs as much as a hundred exponentials. Long ones stay in cache.
 INLINE void D(rows)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
   const int most = how & TRANSFORMED || p->classes > BLOCK ? 1 : W;
   for (int64_t r = begin; r < end; r += most) {
     const int n = end - r < most ? (int)(end - r) : most;
-    D(group)(p, r, n, r + n < end ? (const T *)p->logits + (r + n) * p->row : 0, room, how);
+    const T *next = r + n < end ? (const T *)p->logits + (r + n) * p->row : 0;
+    if (how & NORMAL) D(normals)(p, r, n, next, how);
+    else if (how & PROJECTED) for (int j = 0; j < n; j++) D(projection)(p, r + j, next, how);
+    else D(group)(p, r, n, next, room, how);
   }
 }
 
 // --- strips: positions lie together --------------------------------------------------------------------------------
 
 #define LANES (STRIP / W)
+
+// A strip from the room where it was made, whole lines past the caches if it is to go there.
+INLINE void D(leave)(const struct job *p, const float *e, T *g, int w, int S) {
+  const int64_t line = 64 / sizeof(T);
+  for (int64_t i = 0; i < p->classes; i++) {
+    const float *from = e + i * S;
+    T *to = g + i * p->gradient_across;
+    int64_t j = 0;
+    if (p->far && !((uintptr_t)to & 63)) {
+      _Alignas(64) T out[64 / sizeof(T)];
+      for (; j + line <= w; j += line) {
+#pragma GCC unroll 4
+        for (int a = 0; a < line; a += W) D(store)(out + a, load_f32(from + j + a));
+        stream(to + j, out);
+      }
+    }
+    for (; j < w; j += W) D(save)(to + j, load_f32(from + j), w - j < W ? w - j : W);
+  }
+}
 
 // w ≤ S positions from q on of one outer index; e holds their logits, (C, S).
 INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *e, int how) {
@@ -250,8 +350,7 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
   }
   for (int64_t i = 0; i < C; i++)
     for (int j = 0; j < lanes; j++) {
-      const T *at = z + i * p->across + j * W;
-      V x = N(j) == W ? D(load)(at) : D(part)(at, N(j), 0);
+      V x = D(some)(z + i * p->across + j * W, w - j * W);
       if (how & TRANSFORMED) x = transformed(p, x);
       store_f32(e + i * S + j * W, x);
       if (p->task != DERIVE) row[j].maximum = how & TOPPED ? pick((I)(x > row[j].maximum) | (I)(x != x), x, row[j].maximum) : larger(x, row[j].maximum);
@@ -321,29 +420,74 @@ INLINE void D(strip)(const struct job *p, int64_t outer, int64_t q, int w, int S
       y = pick(quiet[j], all(0), y);
       store_f32(e + i * S + j * W, y);
     }
-  const int64_t line = 64 / sizeof(T);
-  for (int64_t i = 0; i < C; i++) {
-    const float *from = e + i * S;
-    T *to = g + i * p->gradient_across;
-    int64_t j = 0;
-    if (p->far && !((uintptr_t)to & 63)) {
-      _Alignas(64) T out[64 / sizeof(T)];
-      for (; j + line <= w; j += line) {
-#pragma GCC unroll 4
-        for (int a = 0; a < line; a += W) D(store)(out + a, load_f32(from + j + a));
-        stream(to + j, out);
-      }
-    }
-    for (; j < w; j += W) D(save)(to + j, load_f32(from + j), w - j < W ? w - j : W);
-  }
+  D(leave)(p, e, g, w, S);
 #undef N
+}
+
+// A strip of what is `across` from class to class, into such room.
+INLINE void D(take)(const struct job *p, const T *from, int64_t across, float *e, int w, int S) {
+  for (int64_t i = 0; i < p->classes; i++)
+    for (int j = 0; j < w; j += W) store_f32(e + i * S + j, D(some)(from + i * across + j, w - j));
+}
+
+// A strip of log-probabilities, W positions after W others.
+INLINE void D(normal_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *room) {
+  const int64_t C = p->classes;
+  D(take)(p, (const T *)p->logits + outer * p->row + q, p->across, room, w, S);
+  for (int j = 0; j < w; j += W) {
+    float *e = room + j;
+    V m = all(LOWEST), sum = all(0), others = all(0);
+    for (int64_t i = 0; i < C; i++) m = larger(load_f32(e + i * S), m);
+    for (int64_t b = 0; b < C; b += SHORT) {
+      V s = all(0), o = all(0);
+      for (int64_t i = b; i < C && i < b + SHORT; i++) {
+        V d = load_f32(e + i * S) - m, x = exponential(d);
+        s += x, o += without(x, d);
+      }
+      sum += s, others += o;
+    }
+    const V log = normaliser(p, outer * p->inner + q + j, w - j < W ? w - j : W, m, sum * UNIT, others * UNIT);
+    for (int64_t i = 0; i < C; i++) store_f32(e + i * S, load_f32(e + i * S) - m - log);
+  }
+  D(leave)(p, room, (T *)p->gradient + outer * p->gradient_row + q, w, S);
+}
+
+// A strip of gradients from their upstreams, with room for both.
+INLINE void D(projected_strip)(const struct job *p, int64_t outer, int64_t q, int w, int S, float *room) {
+  const int64_t C = p->classes, place = outer * p->gradient_row + q;
+  D(take)(p, (const T *)p->logits + outer * p->row + q, p->across, room, w, S);
+  D(take)(p, (const T *)p->upstream + place, p->gradient_across, room + C * S, w, S);
+  for (int j = 0; j < w; j += W) {
+    const int64_t r = outer * p->inner + q + j;
+    const int n = w - j < W ? w - j : W;
+    const V m = p->normaliser ? of_rows(p->maximum, r, n) : all(0), log = p->normaliser ? of_rows(p->normaliser, r, n) : all(0);
+    float *e = room + j, *g = e + C * S;
+    V top = all(-INFINITY), sum = all(0), others = all(0);
+    for (int64_t b = 0; b < C; b += SHORT) {
+      V s = all(0), o = all(0);
+      for (int64_t i = b; i < C && i < b + SHORT; i++) {
+        V x = D(log_p)(load_f32(e + i * S), m, log), y = load_f32(g + i * S);
+        top = larger(x, top), s += y, o += pick((I)(x > CERTAIN), all(0), y);
+      }
+      sum += s, others += o;
+    }
+    const V less = rest(top);
+    for (int64_t i = 0; i < C; i++) {
+      V x = D(log_p)(load_f32(e + i * S), m, log), y = load_f32(g + i * S), probability = exponential(x) * UNIT;
+      store_f32(e + i * S, pick((I)(x > CERTAIN), y * less - probability * others, y - probability * sum));
+    }
+  }
+  D(leave)(p, room, (T *)p->gradient + place, w, S);
 }
 
 INLINE void D(strips)(const struct job *p, int64_t begin, int64_t end, float *room, int how) {
   const int64_t S = crossentropy_strip(p), each = (p->inner + S - 1) / S;
   for (int64_t t = begin; t < end; t++) {
     const int64_t q = t % each * S;
-    D(strip)(p, t / each, q, p->inner - q < S ? p->inner - q : S, S, room, how);
+    const int w = (int)(p->inner - q < S ? p->inner - q : S);
+    if (how & NORMAL) D(normal_strip)(p, t / each, q, w, S, room);
+    else if (how & PROJECTED) D(projected_strip)(p, t / each, q, w, S, room);
+    else D(strip)(p, t / each, q, w, S, room, how);
   }
 }
 
@@ -362,11 +506,17 @@ APART(any, rows, how_of(p))
 APART(plain_strips, strips, 0)
 APART(soft_strips, strips, SOFT)
 APART(any_strips, strips, how_of(p))
+APART(normal_rows, rows, NORMAL)
+APART(normal_strips, strips, NORMAL)
+APART(projected_rows, rows, PROJECTED)
+APART(projected_strips, strips, PROJECTED)
 #undef APART
 
 static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room) {
   const int how = how_of(p);
-  if (p->inner > 1) (how == SOFT ? D(soft_strips) : how ? D(any_strips) : D(plain_strips))(p, begin, end, room);
+  if (how == NORMAL) (p->inner > 1 ? D(normal_strips) : D(normal_rows))(p, begin, end, room);
+  else if (how == PROJECTED) (p->inner > 1 ? D(projected_strips) : D(projected_rows))(p, begin, end, room);
+  else if (p->inner > 1) (how == SOFT ? D(soft_strips) : how ? D(any_strips) : D(plain_strips))(p, begin, end, room);
   else if (how == 0) D(plain)(p, begin, end, room);
   else if (how == KEPT) D(plain_kept)(p, begin, end, room);
   else if (how == SOFT) D(soft)(p, begin, end, room);
