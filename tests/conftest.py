@@ -1,9 +1,7 @@
 """What all tests share: the devices to run on, a fixed seed, and the last lines of a run."""
 
-import importlib.util
 import os
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 import torch
@@ -29,12 +27,6 @@ def device(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
-
-
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Whether a module is no place to look for examples: kernels cannot be imported where Triton is not."""
-    of_triton = "triton" in (collection_path.parent.name, collection_path.stem.partition("_")[0])
-    return True if of_triton and importlib.util.find_spec("triton") is None else None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
