@@ -1,15 +1,12 @@
-"""The backends that tests ask for by name: the native one where its library is, Triton's where it is interpreted."""
+"""The backends that tests ask for by name: the native one where its library is."""
 
 from torch import Tensor
 
-from crossentropy._backends import triton
 from crossentropy._backends.native._library import LIBRARY
 
 NATIVE = () if LIBRARY is None else ("native",)
 FAST = (*NATIVE, "chunked")
 ALL = (*FAST, "reference")
-TRITON = ("triton",) if triton.INTERPRETED and not triton.MISSING else ()
-"""For a few small cases: interpreted, it is slow."""
 
 
 def fast(target: Tensor | None) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def test_options_name_every_backend() -> None:
     assert BACKENDS[-1] is PLAIN
 
 
-@pytest.mark.parametrize("backend", [NAMED[name] for name in (*backends.ALL, *backends.TRITON)], ids=_dispatch.name_of)
+@pytest.mark.parametrize("backend", [NAMED[name] for name in backends.ALL], ids=_dispatch.name_of)
 def test_a_backend_has_all_that_is_asked_of_it(backend: _dispatch.Backend) -> None:
     given, wanted = loss(), (True, False, False)
     assert backend.eligible(given) == ()

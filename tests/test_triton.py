@@ -534,6 +534,11 @@ def test_no_offset_is_counted_in_32_bits(launch: Launch) -> None:
     assert torch.equal(x, jobs[1].logits)
 
 
+@pytest.mark.skipif(DEVICE != "cpu", reason="the loss of this test is a CPU's")
+def test_it_has_all_that_is_asked_of_a_backend() -> None:
+    test_dispatch.test_a_backend_has_all_that_is_asked_of_it(triton)
+
+
 def test_it_is_preferred_on_gpus_alone() -> None:
     z, y = torch.randn(3, 5), torch.tensor([0, 4, 2])
     spec = LossSpec(1, 5, False, torch.float32)

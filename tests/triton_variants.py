@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from triton.tools.tensor_descriptor import TensorDescriptor
 
 from crossentropy._backends.compiled import Job, Pair, Task
 from crossentropy._backends.triton import _launch
@@ -56,7 +55,7 @@ def of(name: str, kernel: Any, arguments: dict[str, Any], warps: int, *, passes:
 def _type(value: Any, *, constant: bool, special: bool) -> str:
     if isinstance(value, Tensor):
         return "*" + TYPES[value.dtype]
-    if isinstance(value, TensorDescriptor):
+    if hasattr(value, "block_shape"):  # a descriptor of a tensor
         return f"tensordesc<{TYPES[value.base.dtype]}{list(value.block_shape)}>"
     if value is None or constant or (special and isinstance(value, int) and value == 1):
         return "constexpr"
