@@ -320,6 +320,21 @@ def test_heads_and_blocks_of_classes_are_as_with_torchs_operators() -> None:
                     torch.testing.assert_close(ours, theirs, rtol=eps, atol=near)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32], ids=str)
+def test_a_head_against_probabilities_of_any_dtype(dtype: torch.dtype) -> None:
+    """Also where its products are in another dtype than all tensors."""
+    generator = torch.Generator().manual_seed(0)
+    h, w = torch.randn(9, 8, generator=generator).half(), torch.randn(50, 8, generator=generator).half()
+    p = torch.randn(9, 50, generator=generator).softmax(1).to(dtype)
+    found = []
+    for backend in ("native", "chunked"):
+        a, b = h.clone().requires_grad_(), w.clone().requires_grad_()
+        loss = F.linear_cross_entropy(a, b, p, options=Options(backend))
+        found.append([loss.detach(), *torch.autograd.grad(loss, (a, b))])
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(ours, theirs, rtol=2**-10, atol=2**-24)
+
+
 def test_what_it_cannot_do_it_says() -> None:
     z, y = torch.randn(4, 5), torch.tensor([0, 1, 2, 3])
     spec = LossSpec(1, 5, False, torch.float32)

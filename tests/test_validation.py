@@ -351,7 +351,8 @@ def test_errors_are_caught_by_public_names_and_pythons(family: type[Exception]) 
         (
             nn.LinearCrossEntropyLoss(3, 5, bias=True, z_loss=1e-4, options=Options(memory_budget=9)),
             "LinearCrossEntropyLoss(\n  in_features=3, num_classes=5, bias=True, options=Options(backend='auto', "
-            "memory_budget=9), z_loss=0.0001\n  (linear): Linear(in_features=3, out_features=5, bias=True)\n)",
+            "memory_budget=9, valid_rows=None), z_loss=0.0001\n"
+            "  (linear): Linear(in_features=3, out_features=5, bias=True)\n)",
         ),
     ],
     ids=lambda x: x if isinstance(x, str) else "",

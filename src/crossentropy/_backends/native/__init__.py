@@ -13,7 +13,7 @@ import torch
 from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._engine import Engine
 from crossentropy._backends.native._library import MISSING, run
-from crossentropy._loss import Loss, product_dtype
+from crossentropy._loss import Loss
 
 
 def eligible(loss: Loss) -> tuple[str, ...]:
@@ -26,8 +26,8 @@ def eligible(loss: Loss) -> tuple[str, ...]:
         reasons.append(f"compiled code is for CPUs, and the logits are on {side.input.device}")
     if loss.kind == "divergence":
         reasons.append("compiled code compares logits with labels or probabilities, not with other logits")
-    if side.spec.probabilities and loss.target is not None:
-        dtypes = (torch.float32, side.input.dtype if side.weight is None else product_dtype(side))
+    if side.weight is None and side.spec.probabilities and loss.target is not None:
+        dtypes = (torch.float32, side.input.dtype)
         if loss.target.dtype not in dtypes:
             reasons.append(f"compiled code reads probabilities of {dtypes[0]} or {dtypes[1]}, not {loss.target.dtype}")
     return tuple(reasons)

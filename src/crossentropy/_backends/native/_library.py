@@ -99,6 +99,8 @@ def _struct(job: Job) -> Struct:
     made.point("at_label", job.target)
     target = job.probabilities
     if target is not None:
+        if target.dtype not in (torch.float32, logits.dtype):  # of a head, whose products are in another
+            target = target.float()
         target = target if target.stride(-1) == 1 or target.shape[-1] == 1 else target.contiguous()
         made.target_dtype = DTYPES[target.dtype]
         made.target_row, made.target_across = target.stride(0), target.stride(1)
