@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from crossentropy import Options
 from crossentropy import functional as F
 from crossentropy._backends.compiled import Job, Task
-from crossentropy._backends.native import _library, eligible
+from crossentropy._backends.native import _library, _small, eligible
 from crossentropy._loss import Loss, LossSpec, Side
 
 NATIVE, REFERENCE = Options("native"), Options("reference")
@@ -403,3 +404,41 @@ def test_logits_further_apart_than_32_bits_count(shape: tuple[int, ...]) -> None
         loss = F.cross_entropy(leaf, y, options=NATIVE)
         found.append((loss.detach(), *torch.autograd.grad(loss, leaf)))
     torch.testing.assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+def test_a_library_of_another_version_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    header = (Path(__file__).parents[1] / "src/crossentropy/_backends/native/csrc/job.h").read_text("utf-8")
+    assert f"#define VERSION {_library.VERSION}" in header.splitlines()
+    for module in (_library, _small):
+        monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
+    with caplog.at_level("DEBUG", "crossentropy"):
+        library, why = _library._load()
+        assert _small.load(*[lambda *_: None] * 2) is None  # pyright: ignore[reportArgumentType]
+    assert library is None
+    assert "is of another version of this package" in why
+    assert "is of another version of this package" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["native", "chunked", "reference"])
+def test_values_are_read_where_torch_keeps_them_negated(backend: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    z, y = torch.randn(6, 9, generator=generator), torch.randint(1, 9, (6,), generator=generator)
+    h, head, w = (torch.randn(*shape, generator=generator).abs() for shape in ((6, 4), (9, 4), (9,)))
+    p, how = torch.randn(6, 9, generator=generator).softmax(1), Options(backend)
+
+    def negated(x: Tensor, padded: bool = False) -> Tensor:
+        whole = torch._neg_view(torch.cat([-x, -x], -1) if padded else -x)
+        return whole[..., : x.shape[-1]]
+
+    calls = [
+        lambda f: F.cross_entropy(f(z), f(y), f(w), options=how),
+        lambda f: F.cross_entropy(f(z), f(p), f(w), label_smoothing=0.1, options=how),
+        lambda f: F.cross_entropy(f(z.bfloat16()), f(y), token_weight=f(w[:6]), label_smoothing=0.1, options=how),
+        lambda f: F.linear_cross_entropy(f(h), f(head), f(y), weight=f(w), options=how),
+        lambda f: F.log_softmax(f(z), 1),
+    ]
+    for call in calls:
+        for padded in (False, True):
+            torch.testing.assert_close(call(lambda x, padded=padded: negated(x, padded)), call(lambda x: x))

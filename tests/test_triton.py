@@ -561,7 +561,7 @@ def test_what_it_cannot_do_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
         F.cross_entropy(torch.randn(5, 4, device=DEVICE).T, y, options=TRITON)
     if DEVICE == "cpu":
         monkeypatch.setattr(triton, "INTERPRETED", False)
-        with pytest.raises(ValueError, match="Triton's kernels are for GPUs, and the logits are on cpu"):
+        with pytest.raises(ValueError, match=r"Triton's kernels are for GPUs, .* logits are on cpu"):
             F.cross_entropy(z, y, options=TRITON)
     monkeypatch.setattr(triton, "MISSING", "Triton is not installed")
     with pytest.raises(ValueError, match="Triton is not installed"):

@@ -21,7 +21,7 @@ from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, Argument
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without
 from crossentropy._targets import check_labels, check_target, long
-from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight
+from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight, without_negative_bit
 from crossentropy._values import readable
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def resolve(
     Where the logits are of a part of the classes, `classes` says how many there are in all; 0, that it is not known
     yet: then nothing is compared with it, and `settled` does so later.
     """
-    tensors = _together(tensors, shape, class_dim, prefix)
+    tensors = _together(tensors._make(map(without_negative_bit, tensors)), shape, class_dim, prefix)
     if classes is None and tensors.linear_weight is None:
         sharding.check_whole("input", tensors.input, class_dim)
     elif classes is None and tensors.linear_weight is not None:

@@ -2,12 +2,14 @@
 
 import operator
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 
+_T = TypeVar("_T")
 INTEGERS = {
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
 }  # fmt: skip
@@ -23,6 +25,14 @@ def check_tensor(name: str, tensor: object) -> Tensor:
             came, fix = str(tensor.layout), f"use {name}.to_dense()"
         raise ArgumentTypeError(f"{name} is {came}, expected a dense tensor — {fix}")
     return tensor
+
+
+def without_negative_bit(x: _T) -> _T | Tensor:
+    """A plain tensor whose memory holds its values: indexing and copies of torch's ignore its negative bit."""
+    if type(x) not in (Tensor, torch.nn.Parameter) or torch.compiler.is_compiling():
+        return x
+    assert isinstance(x, Tensor)
+    return x.resolve_neg() if x.is_neg() else x
 
 
 def _tensor_hint(name: str, thing: object) -> str:

@@ -27,9 +27,10 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     if loss.kind == "divergence":
         reasons.append("compiled code compares logits with labels or probabilities, not with other logits")
     if side.weight is None and side.spec.probabilities and loss.target is not None:
-        dtypes = (torch.float32, side.input.dtype)
+        dtypes = dict.fromkeys((torch.float32, side.input.dtype))
         if loss.target.dtype not in dtypes:
-            reasons.append(f"compiled code reads probabilities of {dtypes[0]} or {dtypes[1]}, not {loss.target.dtype}")
+            these = " or ".join(map(str, dtypes))
+            reasons.append(f"compiled code reads probabilities of {these}, not {loss.target.dtype}")
     return tuple(reasons)
 
 

@@ -23,6 +23,8 @@ SWITCH = "CROSSENTROPY_NATIVE"
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 SETS = ("", "sse4", "avx2", "avx512", "neon")
 """Instruction sets, by the library's numbers; the first stands for the best."""
+VERSION = 2
+"""That of csrc/job.h: a library that was built for another is not used."""
 FAR = 8 << 20
 """Bytes of a gradient that is written past the caches, if it does not replace the logits;"""
 LONG = 1 << 14
@@ -163,6 +165,8 @@ def _load() -> tuple[Library | None, str]:
         return None, f"{SWITCH}=0 switches the compiled library off"
     try:
         functions = _open(path())
+        if functions.crossentropy_version() != VERSION * 10_000 + ctypes.sizeof(Struct):
+            raise OSError(f"{path().name} is of another version of this package; build_native.py makes it anew")
         instructions = functions.crossentropy_isa(SETS.index(wish) if wish in SETS else 0)
         if not instructions:
             raise OSError("this processor has none of the instruction sets that it is compiled for")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from crossentropy._backends.native._library import LIBRARY, MISSING
+from crossentropy._backends.native._library import LIBRARY, MISSING, VERSION
 from crossentropy._torch import address
 
 CrossEntropy = Callable[[Tensor, Tensor, int, str, int], Tensor | None]
@@ -66,5 +66,8 @@ def _loaded(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functio
     if library.address(known) != address(known):
         raise ImportError(f"{file.name} does not find tensors where this torch has them")
     run = ctypes.cast(LIBRARY.functions.crossentropy_run, ctypes.c_void_p).value
-    library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, gradient, of_log_softmax)
+    try:
+        library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, VERSION, gradient, of_log_softmax)
+    except TypeError as error:
+        raise ImportError(f"{file.name} is of another version of this package") from error
     return Functions(library.cross_entropy, library.log_softmax)

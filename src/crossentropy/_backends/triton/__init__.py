@@ -22,7 +22,7 @@ from crossentropy._backends.triton._linear import exactly, sweep_statistics
 from crossentropy._backends.triton._linear import scale as scale
 from crossentropy._loss import Loss
 
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+INTERPRETED = os.environ.get("TRITON_INTERPRET", "").lower() in ("1", "true", "on", "yes", "y")
 MISSING = "" if importlib.util.find_spec("triton") else "Triton is not installed, which comes with torch for GPUs"
 
 
@@ -33,7 +33,7 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     reasons = [*chunked.eligible(loss), *compiled.reasons(loss)]
     device = loss.sides[0].input.device
     if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
-        reasons.append(f"Triton's kernels are for GPUs, and the logits are on {device}")
+        reasons.append(f"Triton's kernels are for GPUs, or interpreted by TRITON_INTERPRET=1: logits are on {device}")
     return tuple(reasons)
 
 

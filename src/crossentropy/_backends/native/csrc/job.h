@@ -58,6 +58,9 @@ int64_t crossentropy_strip(const struct job *);
 #else
 #define EXPORT __attribute__((visibility("default")))
 #endif
+// What callers must agree with: the number grows when tasks or fields change, and so may the size.
+#define VERSION 2
+EXPORT int32_t crossentropy_version(void);
 EXPORT int32_t crossentropy_isa(int32_t asked);
 EXPORT int32_t crossentropy_run(struct job *);
 #endif

@@ -37,6 +37,8 @@ int32_t crossentropy_isa(int32_t asked) {
   return asked < LEAST || asked > most ? most : asked;
 }
 
+int32_t crossentropy_version(void) { return VERSION * 10000 + (int32_t)sizeof(struct job); }
+
 static work *of(int isa) {
 #if defined(__x86_64__) || defined(_M_X64)
   return isa == AVX512 ? crossentropy_avx512 : isa == AVX2 ? crossentropy_avx2 : crossentropy_sse4;

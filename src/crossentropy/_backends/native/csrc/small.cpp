@@ -297,12 +297,14 @@ PyObject *log_softmax(PyObject *, PyObject *const *a, Py_ssize_t n) {
 
 PyObject *address(PyObject *, PyObject *x) { return PyLong_FromVoidPtr(unwrapped(x).unsafeGetTensorImpl()); }
 
-// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, what is called for derivatives of both)
+// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, version, what is called for derivatives of both)
 PyObject *prepare(PyObject *, PyObject *arguments) {
   unsigned long long of_run, of_parallel;
-  if (!PyArg_ParseTuple(
-          arguments, "KKiOO", &of_run, &of_parallel, &isa, &differentiable, &differentiable_log_softmax))
-    return nullptr;
+  int set, version;
+  PyObject *of_loss, *of_log_softmax;
+  if (!PyArg_ParseTuple(arguments, "KKiiOO", &of_run, &of_parallel, &set, &version, &of_loss, &of_log_softmax)) return nullptr;
+  if (version != VERSION) return PyErr_SetString(PyExc_TypeError, "another version"), nullptr;
+  isa = set, differentiable = of_loss, differentiable_log_softmax = of_log_softmax;
   run = reinterpret_cast<decltype(run)>(of_run), parallel = reinterpret_cast<decltype(parallel)>(of_parallel);
   Py_IncRef(differentiable), Py_IncRef(differentiable_log_softmax);
   Py_RETURN_NONE;
