@@ -2,7 +2,7 @@
 
 One thread, of each instruction set of this machine, on 8 MB of logits in rows of 1000 classes and in strips of 21, each
 the least of many short runs in CPU time. A compiler that takes vectors through the stack in halves makes them 3 to 4
-times slower, which no other test would see. The most that is allowed is 2.5 times what an AMD EPYC of 2024 took.
+times slower, which no other test would see. The most that is allowed is 2.5 times what an AMD EPYC with AVX-512 took.
 """
 
 import argparse

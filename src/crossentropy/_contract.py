@@ -42,9 +42,9 @@ class Options:
 
     Args:
         backend: "auto" chooses. "chunked" computes the loss and its gradient over pieces of the logits, in one pass and
-            in place, by torch's operators. "native" does so by compiled code, on a CPU, "triton" by
-            kernels of Triton's, on a GPU. "reference" is the plain composition of torch operators that everything else
-            is tested against. An explicit choice never falls back: it raises ValueError where it cannot be followed.
+            in place, by torch's operators. "native" does so by compiled code, on a CPU, "triton" by Triton's kernels,
+            on a GPU. "reference" is the plain composition of torch operators that everything else is tested against.
+            An explicit choice never falls back: it raises ValueError where it cannot be followed.
         memory_budget: Bytes of workspace for the logits of a linear head. Default: 64 MiB on a CPU; elsewhere those of
             4,096 rows, 512 MB at least, and of the head's gradient in float32 where it takes more than two chunks.
             Less makes smaller pieces, down to one row; the result changes by its rounding at most. Hidden states that
