@@ -4,7 +4,9 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import TypeVar, cast
+
+from torch.overrides import handle_torch_function, has_torch_function
 
 from crossentropy._errors import ArgumentTypeError
 
@@ -106,3 +108,18 @@ def hinting(function: _Function) -> _Function:
         return function(*args, **kwargs)
 
     return hinted  # pyright: ignore[reportReturnType]
+
+
+def overridable(function: _Function) -> _Function:
+    """The same, for a function that tensor subclasses and tracers among its arguments override, as torch's own."""
+    signature = Signature(function)
+
+    @functools.wraps(function)
+    def overridden(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
+        signature.check(len(args), kwargs)
+        relevant = (*args, *kwargs.values()) if kwargs else args
+        if has_torch_function(relevant):
+            return handle_torch_function(overridden, relevant, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return cast(_Function, overridden)

@@ -42,22 +42,19 @@ Values are looked at when that is asked for, in the whole package alike:
     options       crossentropy.Options or torch.nn.LinearCrossEntropyOptions: how to execute, never what to compute
 """
 
-import functools
 import warnings
-from collections.abc import Callable
-from typing import NoReturn, TypeVar, cast
+from typing import NoReturn
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function
 
 from crossentropy import _contract as contract
 from crossentropy import _execution, _tiny, _validation
 from crossentropy import _sharding as sharding
 from crossentropy._contract import AnyOptions, Options
 from crossentropy._errors import ArgumentTypeError, no_attribute, warn
-from crossentropy._keywords import Signature
+from crossentropy._keywords import overridable
 from crossentropy._loss import LossTensors
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
@@ -84,25 +81,7 @@ __all__ = [
 ]
 
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def _overridable(function: _Function) -> _Function:
-    """Let tensor subclasses and tracers among the arguments override the function, as they can torch's own."""
-    signature = Signature(function)
-
-    @functools.wraps(function)
-    def overridable(*args, **kwargs):  # noqa: ANN002, ANN003, ANN202 (those of the function)
-        signature.check(len(args), kwargs)
-        relevant = (*args, *kwargs.values()) if kwargs else args
-        if has_torch_function(relevant):
-            return handle_torch_function(overridable, relevant, *args, **kwargs)
-        return function(*args, **kwargs)
-
-    return cast(_Function, overridable)
-
-
-@_overridable
+@overridable
 def softmax(
     input: Tensor,
     dim: int | None = None,
@@ -148,7 +127,7 @@ def softmax(
     return result
 
 
-@_overridable
+@overridable
 def log_softmax(
     input: Tensor,
     dim: int | None = None,
@@ -230,7 +209,7 @@ def _implicit_axis(input: Tensor, stacklevel: int) -> int:
     return axis
 
 
-@_overridable
+@overridable
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -300,7 +279,7 @@ def nll_loss(
     return _execution.reduced(loss, tensors, spec, Options("reference")) if tiny is None else tiny
 
 
-@_overridable
+@overridable
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -395,7 +374,7 @@ def cross_entropy(
     return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
 
 
-@_overridable
+@overridable
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -505,7 +484,7 @@ def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_s
     )
 
 
-@_overridable
+@overridable
 def kl_div(
     input: Tensor,
     target: Tensor,
@@ -576,7 +555,7 @@ def kl_div(
     return loss.to(out_dtype)
 
 
-@_overridable
+@overridable
 def linear_kl_div(
     input: Tensor,
     linear_weight: Tensor,

@@ -16,7 +16,6 @@ take
 `repr` shows the settings that are not the defaults.
 """
 
-import inspect
 import math
 from typing import NoReturn
 
@@ -28,6 +27,7 @@ from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
+from crossentropy._modules._settings import settings
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 from crossentropy._values import check_axis
 
@@ -75,7 +75,7 @@ class Softmax(torch.nn.Softmax):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return _settings(self, Softmax)
+        return settings(self, Softmax)
 
 
 class LogSoftmax(torch.nn.LogSoftmax):
@@ -116,7 +116,7 @@ class LogSoftmax(torch.nn.LogSoftmax):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return _settings(self, LogSoftmax)
+        return settings(self, LogSoftmax)
 
 
 class NLLLoss(torch.nn.NLLLoss):
@@ -178,7 +178,7 @@ class NLLLoss(torch.nn.NLLLoss):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return _settings(self, NLLLoss)
+        return settings(self, NLLLoss)
 
 
 class KLDivLoss(torch.nn.KLDivLoss):
@@ -229,7 +229,7 @@ class KLDivLoss(torch.nn.KLDivLoss):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return _settings(self, KLDivLoss)
+        return settings(self, KLDivLoss)
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
@@ -324,7 +324,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
     def extra_repr(self) -> str:
         """The settings."""
-        return _settings(self, CrossEntropyLoss)
+        return settings(self, CrossEntropyLoss)
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
@@ -448,21 +448,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         """The settings."""
         sizes = f"in_features={self.linear.in_features}, num_classes={self.num_classes}"
         bias = ["bias=True"] if self.linear.bias is not None else []
-        return ", ".join([sizes, *bias, *filter(None, [_settings(self, LinearCrossEntropyLoss)])])
-
-
-def _settings(module: torch.nn.Module, made_by: type[torch.nn.Module]) -> str:
-    """The settings of a module that are not the defaults of the class that made it, as its constructor takes them."""
-    shown = []
-    for name, parameter in inspect.signature(made_by).parameters.items():
-        if parameter.default is parameter.empty or not hasattr(module, name):
-            continue
-        value = getattr(module, name)
-        if isinstance(value, Tensor):
-            shown.append(f"{name}=<{tuple(value.shape)}, {value.dtype}>")
-        elif value != parameter.default:
-            shown.append(f"{name}={value!r}")
-    return ", ".join(shown)
+        return ", ".join([sizes, *bias, *filter(None, [settings(self, LinearCrossEntropyLoss)])])
 
 
 def __getattr__(name: str) -> NoReturn:
