@@ -25,12 +25,12 @@ from torch import Tensor
 
 from crossentropy import _torch
 from crossentropy._dispatch import NAMED, PLAIN, Backend, name_of, scale
-from crossentropy._loss import Loss, LossSpec, Side, rows_shape, tensors_of, with_tensors, without_tensors
+from crossentropy._loss import FIXED, Loss, LossSpec, Side, rows_shape, tensors_of, with_tensors, without_tensors
 from crossentropy._torch import tracing
 
 Tensors = tuple[Tensor | None, ...]
-"""The coefficients, the target and the class weights, and then the slots: input, head and bias of each side."""
-SLOTS = 3
+"""The coefficients, what is fixed (target, class weights), and the slots: input, head and bias of each side."""
+SLOTS = 1 + FIXED
 """Where the slots begin, which are what has gradients, beside the coefficients."""
 
 
@@ -63,22 +63,19 @@ class _Context(Protocol):
 
 def execute(backend: Backend, loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
     """Σ coefficient · rows (0 unless `summed`), and the rows (K, rows)."""
-    if backend is PLAIN:
-        return PLAIN.compose(loss, coefficient, summed)
-    total, rows, _ = _executed(backend, loss, coefficient, summed)
-    return total, rows
+    return observed(backend, loss, coefficient, summed)[:2]
 
 
 def statistics(backend: Backend, loss: Loss) -> tuple[Tensor, Tensor]:
     """The statistics (3, rows) of a loss of that kind, and the argmax of the rows."""
+    return observed(backend, loss, None, False)[1:]
+
+
+def observed(backend: Backend, loss: Loss, coefficient: Tensor | None, summed: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Σ coefficient · rows, the rows, and for statistics their argmax."""
     if backend is PLAIN:
-        return PLAIN.compose(loss, torch.ones(()), False)[1], PLAIN.argmax(loss)
-    _, rows, index = _executed(backend, loss, None, False)
-    return rows, index
-
-
-def _executed(backend: Backend, loss: Loss, coefficient: Tensor | None, summed: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Σ coefficient · rows, the rows, and their argmax."""
+        total, rows = PLAIN.compose(loss, torch.ones(()) if coefficient is None else coefficient, summed)
+        return total, rows, PLAIN.argmax(loss) if loss.kind == "statistics" else torch.empty(0)
     tensors = (coefficient, *tensors_of(loss))
     slots = tensors[SLOTS:]
     # requires_grad is read here: inside the function the wrappers of torch.func are gone
@@ -110,8 +107,9 @@ def _compute(call: Call, tensors: Tensors) -> list[Tensor]:
         assert coefficient is not None
         total = _dot(coefficient, rows)
         if total.device.type != "cpu" or not total.isfinite():
-            rows.masked_fill_((coefficient == 0) & ~rows.isfinite(), 0.0)
-            total = (coefficient * rows).sum()  # the sum alone may overflow
+            silent = (coefficient == 0) & ~rows.isfinite()
+            counted = rows.masked_fill(silent, 0.0) if result.argmax is not None else rows.masked_fill_(silent, 0.0)
+            total = (coefficient * counted).sum()  # the sum alone may overflow
     index = rows.new_empty(0, dtype=torch.int64) if result.argmax is None else result.argmax
     return [total, rows, index, *_or_empty(result.gradients, tensors)]
 
@@ -272,7 +270,7 @@ class _Function(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         needs = ctx.needs_input_grad
         of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[1], *needs[1 + SLOTS :]))
-        return None, of_coefficient, None, None, *of_slots
+        return None, of_coefficient, *[None] * FIXED, *of_slots
 
 
 # --- the operator, for compilers ----------------------------------------------------------------------------------
@@ -309,7 +307,7 @@ def encoded(
     sizes = [spec.class_dim, spec.ignore_index, loss.budget or 0, loss.most_rows or 0, *loss.shape]
     words = [name_of(call.backend), loss.kind, _DTYPES[spec.dtype]]
     words.append("none" if spec.autocast is None else _DTYPES[spec.autocast])
-    flags = (spec.probabilities, spec.ignores, call.summed), call.wanted, [x is not None for x in tensors]
+    flags = (spec.probabilities, spec.ignores, spec.masked, call.summed), call.wanted, [x is not None for x in tensors]
     words += ["".join(["1" if flag else "0" for flag in some]) for some in flags]
     present = [x for x in (*tensors, numbers) if x is not None]
     return present, constants, sizes, " ".join(words)
@@ -321,7 +319,7 @@ def decoded(
     """The call, its tensors, and the numbers that it lacks."""
     class_dim, ignore_index, budget, most_rows, *shape = sizes
     backend, kind, dtype, autocast, *words = key.split()
-    (probabilities, ignores, summed), wanted, present = ([flag == "1" for flag in word] for word in words)
+    (probabilities, ignores, masked, summed), wanted, present = ([flag == "1" for flag in word] for word in words)
     given = iter(tensors)
     slots = tuple(next(given) if is_there else None for is_there in present)
     accumulation = _NAMED_DTYPES[dtype]
@@ -333,6 +331,7 @@ def decoded(
         dtype=accumulation,
         ignore_index=ignore_index,
         ignores=ignores,
+        masked=masked,
         autocast=_NAMED_DTYPES[autocast],
     )
     sides = tuple(Side(slots[SLOTS], None, None, spec) for _ in range(len(wanted) // 3))  # pyright: ignore[reportArgumentType]
@@ -404,7 +403,7 @@ def _differentiate_operator(
     tensors = ctx.saved_tensors[: SLOTS + len(ctx.call.wanted)]
     needs = [next(present) if x is not None else False for x in tensors]
     of_coefficient, *of_slots = _differentiate(ctx, upstream, (needs[0], *needs[SLOTS:]))
-    found = zip(tensors, (of_coefficient, None, None, *of_slots))
+    found = zip(tensors, (of_coefficient, *[None] * FIXED, *of_slots))
     return [g for x, g in found if x is not None] + [None] * len(list(present)), None, None, None
 
 

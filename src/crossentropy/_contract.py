@@ -9,6 +9,7 @@ import functools
 import math
 import operator
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from torch.nn import LinearCrossEntropyOptions
 
 AnyOptions: TypeAlias = "Options | LinearCrossEntropyOptions | None"
+Ignored: TypeAlias = int | Sequence[int]
+"""One label whose rows are left out, or several."""
 
 _LARGEST = sys.float_info.max
 """Larger numbers are infinite. (Compared with, because math.isfinite cannot be traced by torch.compile.)"""
@@ -182,6 +185,22 @@ def label_to_ignore(ignore_index: object, *, probabilities: bool = False) -> int
     return index
 
 
+def labels_to_ignore(ignore_index: object, *, probabilities: bool = False) -> list[int]:
+    """ignore_index as ints, one at least."""
+    if not isinstance(ignore_index, (list, tuple, set, frozenset, range)):
+        return [label_to_ignore(ignore_index, probabilities=probabilities)]
+    if not ignore_index:
+        raise ArgumentValueError(f"ignore_index is {ignore_index!r}, expected one label or several")
+    return [label_to_ignore(index, probabilities=probabilities) for index in ignore_index]
+
+
+def _with_one_label(target: Tensor, label: int, others: Sequence[int]) -> Tensor:
+    """The target with one label to ignore instead of several."""
+    for other in others:
+        target = target.masked_fill(target == other, label)
+    return target
+
+
 def resolve_reduction(reduction: str, size_average: bool | None, reduce: bool | None) -> str:
     """The reduction's name, after torch's deprecated size_average and reduce (with torch's warning)."""
     if size_average is None and reduce is None:
@@ -259,7 +278,7 @@ def resolve(
     classes: int | None = None,
     target_kind: Literal["any", "indices", "none"] = "any",
     reduction: str = "mean",
-    ignore_index: int = -100,
+    ignore_index: Ignored = -100,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     softcap: float | None = None,
@@ -290,10 +309,10 @@ def resolve(
     check_token_weight(tensors.token_weight, without(shape, class_dim))
     if target_kind != "none":
         target, probabilities = check_target(shape, class_dim, target, probabilities_allowed=target_kind == "any")
-    ignore_index = label_to_ignore(ignore_index, probabilities=probabilities)
+    ignore_index, *more = labels_to_ignore(ignore_index, probabilities=probabilities)
     ignores = False
     if target is not None and not probabilities:
-        labels = long(target)
+        labels = _with_one_label(long(target), ignore_index, more)
         ignores = not num_classes or check_labels(labels, num_classes, ignore_index, dtype=target.dtype)
         target = labels
     dtype, out_dtype = dtypes(tensors.input, (tensors.linear_weight, target), out_dtype)
@@ -367,6 +386,7 @@ def make_loss(
     shape: torch.Size,
     sides: tuple[tuple[LossTensors, LossSpec], ...],
     options: AnyOptions = None,
+    absent: Tensor | None = None,
 ) -> Loss:
     """The loss of resolved tensors and specs, one pair for each side; target and class weights are the first's."""
     dtype = functools.reduce(torch.promote_types, (spec.dtype for _, spec in sides))
@@ -382,6 +402,7 @@ def make_loss(
         shape,
         tensors.target,
         tensors.weight,
+        absent,
         options.memory_budget if isinstance(options, Options) else None,
         _most_rows(options, tensors) if tensors.linear_weight is not None else None,
     )

@@ -72,10 +72,16 @@ def product(p: Tensor | float, log_q: Tensor) -> Tensor:
     return p * log_q.masked_fill((p == 0) & log_q.isinf(), 0.0)
 
 
-def transform(x: Tensor, scale: float, softcap: float | None, temperature: float = 1.0) -> Tensor:
-    """Logits softcap · tanh(scale · x / softcap) / temperature, with constants put together."""
+def transform(
+    x: Tensor, scale: float, softcap: float | None, temperature: float = 1.0, *, masked: bool = False
+) -> Tensor:
+    """Logits softcap · tanh(scale · x / softcap) / temperature, with constants put together.
+
+    If `masked`, what is −inf stays so under a softcap.
+    """
     if softcap is not None:
-        return softcap / temperature * torch.tanh(x * (scale / softcap))
+        capped = softcap / temperature * torch.tanh(x * (scale / softcap))
+        return capped.masked_fill(x == -torch.inf, -torch.inf) if masked else capped
     return x if scale == temperature else x * (scale / temperature)
 
 

@@ -59,6 +59,8 @@ class LossSpec:
     temperature: float = 1.0
     ignores: bool = True
     """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
+    masked: bool = False
+    """Whether a logit of −inf is no class under a softcap too."""
     autocast: torch.dtype | None = None
     """The dtype of products under autocast."""
     reduction: str = "mean"
@@ -84,6 +86,8 @@ class Loss(NamedTuple):
     """That of the logits."""
     target: Tensor | None = None
     weight: Tensor | None = None
+    absent: Tensor | None = None
+    """Classes that a head has and a row has not: their indices (…, k), int64, −1 for none; or a mask (…, C)."""
     budget: int | None = None
     """Bytes of workspace."""
     most_rows: int | None = None
@@ -123,9 +127,13 @@ def rows_shape(loss: Loss) -> torch.Size:
     return without(loss.shape, loss.sides[0].spec.class_dim)
 
 
+FIXED = 3
+"""How many tensors of a loss come before those of its sides, which are what has gradients."""
+
+
 def tensors_of(loss: Loss) -> tuple[Tensor | None, ...]:
-    """Target and class weights, and then input, head and bias of each side."""
-    tensors: list[Tensor | None] = [loss.target, loss.weight]
+    """Target, class weights and absent classes, and then input, head and bias of each side."""
+    tensors: list[Tensor | None] = [loss.target, loss.weight, loss.absent]
     for side in loss.sides:
         tensors += side[:3]
     return tuple(tensors)
@@ -133,14 +141,15 @@ def tensors_of(loss: Loss) -> tuple[Tensor | None, ...]:
 
 def with_tensors(loss: Loss, tensors: Sequence[Tensor | None]) -> Loss:
     """The loss of other tensors, in the order of `tensors_of`."""
-    slots = zip(tensors[2::3], tensors[3::3], tensors[4::3])
-    sides = tuple([Side(*slot, side.spec) for slot, side in zip(slots, loss.sides)])  # pyright: ignore[reportArgumentType]
-    return loss._replace(sides=sides, target=tensors[0], weight=tensors[1])
+    target, weight, absent, *slots = tensors
+    of_sides = zip(slots[::3], slots[1::3], slots[2::3])
+    sides = tuple([Side(*some, side.spec) for some, side in zip(of_sides, loss.sides)])  # pyright: ignore[reportArgumentType]
+    return loss._replace(sides=sides, target=target, weight=weight, absent=absent)
 
 
 def without_tensors(loss: Loss) -> Loss:
     """What is left of a loss whose tensors are kept elsewhere; `with_tensors` completes it."""
-    return with_tensors(loss, (None,) * (2 + 3 * len(loss.sides)))
+    return with_tensors(loss, (None,) * (FIXED + 3 * len(loss.sides)))
 
 
 def product_dtype(side: Side) -> torch.dtype:

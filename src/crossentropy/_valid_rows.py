@@ -38,8 +38,12 @@ def gathered(
 
     hidden = side.input.reshape(count, side.input.shape[-1]).index_select(0, chosen)
     shape = torch.Size((most, spec.num_classes, *inner))
+    absent = None if loss.absent is None else loss.absent.reshape(count, -1).index_select(0, chosen)
     part = loss._replace(
-        sides=(Side(hidden, side.weight, side.bias, replace(spec, class_dim=1)),), shape=shape, target=some(target)
+        absent=absent,
+        sides=(Side(hidden, side.weight, side.bias, replace(spec, class_dim=1)),),
+        shape=shape,
+        target=some(target),
     )
     weight = tensors.token_weight
 

@@ -26,6 +26,7 @@ from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors, without
+from crossentropy._losses.token_statistics import TokenStatistics, named
 from crossentropy._ranks._call import Message, Resolved, Slice, reduced, share_out, statistics
 from crossentropy._ranks._group import AnyGroup, Group, group_of
 from crossentropy._ranks._hidden import Spread
@@ -39,7 +40,6 @@ from crossentropy._tensors import (
     check_tensor,
     class_axis,
 )
-from crossentropy._token_statistics import TokenStatistics, named
 from crossentropy._values import axis
 
 __all__ = [

@@ -38,12 +38,15 @@ Values are looked at when that is asked for, in the whole package alike:
     z_loss        λ ≥ 0; adds λ · lse² to each row, weighted in the mean like the row itself
     softcap       c > 0; the logits become c · tanh(z / c), after logit_scale. A logit of −inf becomes −c
     logit_scale   the logits are multiplied by it
+    num_classes, class_mask   which classes count, of those that logits or a head have
+    ignore_index  several labels too
+    return_statistics   the loss, and of each row log-probability, entropy, lse, z-loss, argmax, and whether it is right
     out_dtype     dtype of the returned loss
     options       crossentropy.Options or torch.nn.LinearCrossEntropyOptions: how to execute, never what to compute
 """
 
 import warnings
-from typing import NoReturn
+from typing import Literal, NoReturn, overload
 
 import torch
 import torch.nn.functional as F
@@ -52,10 +55,17 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import _execution, _tiny, _validation
 from crossentropy import _sharding as sharding
-from crossentropy._contract import AnyOptions, Options
+from crossentropy._contract import AnyOptions, Ignored, Options
 from crossentropy._errors import ArgumentTypeError, no_attribute, warn
 from crossentropy._keywords import overridable
-from crossentropy._loss import LossTensors
+from crossentropy._loss import LossSpec, LossTensors
+from crossentropy._losses._classes import first_classes, first_of_head, masked
+from crossentropy._losses._observed import LossStatistics, observed
+from crossentropy._losses.cosine import cosine_cross_entropy
+from crossentropy._losses.row import focal_loss, generalized_cross_entropy, poly1_loss, row_loss
+from crossentropy._losses.sampled import sampled_linear_cross_entropy
+from crossentropy._losses.token_statistics import TokenStatistics, token_statistics
+from crossentropy._losses.topk import linear_topk_kl_div, topk_kl_div
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
     check_distillation,
@@ -65,19 +75,27 @@ from crossentropy._tensors import (
     check_tensor,
     class_axis,
 )
-from crossentropy._token_statistics import TokenStatistics, token_statistics
 from crossentropy._values import axis, check_broadcast
 
 __all__ = [
+    "LossStatistics",
     "TokenStatistics",
+    "cosine_cross_entropy",
     "cross_entropy",
+    "focal_loss",
+    "generalized_cross_entropy",
     "kl_div",
     "linear_cross_entropy",
     "linear_kl_div",
+    "linear_topk_kl_div",
     "log_softmax",
     "nll_loss",
+    "poly1_loss",
+    "row_loss",
+    "sampled_linear_cross_entropy",
     "softmax",
     "token_statistics",
+    "topk_kl_div",
 ]
 
 
@@ -279,13 +297,13 @@ def nll_loss(
     return _execution.reduced(loss, tensors, spec, Options("reference")) if tiny is None else tiny
 
 
-@overridable
+@overload
 def cross_entropy(
     input: Tensor,
     target: Tensor,
     weight: Tensor | None = None,
     size_average: bool | None = None,
-    ignore_index: int = -100,
+    ignore_index: Ignored = -100,
     reduce: bool | None = None,
     reduction: str = "mean",
     label_smoothing: float = 0.0,
@@ -295,10 +313,63 @@ def cross_entropy(
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
     validate: bool = False,
-) -> Tensor:
+    return_statistics: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: Ignored = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+    validate: bool = False,
+    return_statistics: Literal[True],
+) -> tuple[Tensor, LossStatistics]: ...
+
+
+@overridable
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: Ignored = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    *,
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+    validate: bool = False,
+    return_statistics: bool = False,
+) -> Tensor | tuple[Tensor, LossStatistics]:
     """Cross entropy of logits against a target.
 
         L_i = −Σ_c w_c p_ic log softmax(z_i)_c,   p one-hot for class indices, smoothed to (1−ε) p + ε/C
@@ -313,18 +384,21 @@ def cross_entropy(
             probabilities in the input's shape.
         weight: Class weights (C), any floating dtype.
         size_average: Deprecated, see reduction.
-        ignore_index: A target value whose rows are left out; class indices only.
+        ignore_index: A target value whose rows are left out, or several; class indices only.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        label_smoothing: ε in [0, 1].
+        label_smoothing: ε in [0, 1], spread over the classes that count.
         token_weight: Weight of each row, in the rows' shape.
         denominator: What "mean" divides by; a number or a tensor of one element. Over no rows, the loss is 0.
         z_loss: λ of the added term λ · lse².
         softcap: c of the cap c · tanh(z / c).
         logit_scale: Factor on the logits, before the cap.
+        num_classes: How many classes count, the first ones; the others pad the vocabulary. Default: all.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options`.
         validate: Look at the values: logits, target, weights, whether a row counts.
+        return_statistics: Return `(loss, LossStatistics)`: what a training log wants of each row, in the same pass.
 
     Returns:
         The loss: a scalar, or the rows' shape for "none"; in the input's dtype, promoted with class probabilities
@@ -348,13 +422,16 @@ def cross_entropy(
         A. Chowdhery et al., PaLM, 2022 (z-loss).
     """
     plain = weight is None and size_average is None and reduce is None and token_weight is None and denominator is None
+    plain = plain and num_classes is None and class_mask is None and not return_statistics
     tiny = None
-    if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
+    unchanged = plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options)
+    if unchanged and isinstance(ignore_index, int):
         tiny = _tiny.cross_entropy(input, target, ignore_index, reduction)
         if tiny is not None and not validate:
             return tiny
     reduction = contract.resolve_reduction(reduction, size_average, reduce)
     class_dim = class_axis(input, target)
+    input = first_classes("input", input, class_dim, num_classes)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator),
         input.shape,
@@ -368,10 +445,58 @@ def cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    loss = contract.make_loss("cross_entropy", input.shape, ((tensors, spec),), options)
-    if validate:
-        _execution.check(loss, tensors, spec)
-    return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
+    found = _finished(tensors, spec, input.shape, class_mask, options, validate, return_statistics)
+    return found if tiny is None else tiny
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: Ignored | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+    validate: bool = False,
+    return_statistics: Literal[False] = False,
+) -> Tensor: ...
+
+
+@overload
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: Ignored | None = None,
+    label_smoothing: float = 0.0,
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    z_loss: float = 0.0,
+    softcap: float | None = None,
+    logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+    validate: bool = False,
+    return_statistics: Literal[True],
+) -> tuple[Tensor, LossStatistics]: ...
 
 
 @overridable
@@ -383,17 +508,20 @@ def linear_cross_entropy(
     linear_bias: Tensor | None = None,
     weight: Tensor | None = None,
     reduction: str = "mean",
-    ignore_index: int | None = None,
+    ignore_index: Ignored | None = None,
     label_smoothing: float = 0.0,
     token_weight: Tensor | None = None,
     denominator: Tensor | float | None = None,
     z_loss: float = 0.0,
     softcap: float | None = None,
     logit_scale: float = 1.0,
+    num_classes: int | None = None,
+    class_mask: Tensor | None = None,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
     validate: bool = False,
-) -> Tensor:
+    return_statistics: bool = False,
+) -> Tensor | tuple[Tensor, LossStatistics]:
     """Cross entropy of a linear head's logits against a target.
 
         L = cross_entropy(input @ linear_weight.T + linear_bias, target)
@@ -411,16 +539,19 @@ def linear_cross_entropy(
         linear_bias: Bias (C) or (C, d1, …, dK).
         weight: Class weights (C), any floating dtype.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        ignore_index: A target value whose rows are left out; class indices only. None is -100.
-        label_smoothing: ε in [0, 1].
+        ignore_index: A target value whose rows are left out, or several; class indices only. None is -100.
+        label_smoothing: ε in [0, 1], spread over the classes that count.
         token_weight: Weight of each row, in the rows' shape.
         denominator: What "mean" divides by; a number or a tensor of one element. Over no rows, the loss is 0.
         z_loss: λ of the added term λ · lse².
         softcap: c of the cap c · tanh(z / c).
         logit_scale: Factor on the logits, before the cap.
+        num_classes: How many classes count, the first ones; the others pad the vocabulary. Default: all.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
         out_dtype: Dtype of the returned loss.
         options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
         validate: Look at the values: hidden states, head, logits (in pieces), target, weights, whether a row counts.
+        return_statistics: Return `(loss, LossStatistics)`: what a training log wants of each row, in the same pass.
 
     Returns:
         The loss: a scalar, or the rows' shape for "none"; in the promoted dtype of input and head (float32 under
@@ -444,19 +575,22 @@ def linear_cross_entropy(
         Models, 2024.
     """
     plain = weight is None and token_weight is None and denominator is None
+    plain = plain and num_classes is None and class_mask is None and not return_statistics
     tiny = None
-    if plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options):
-        ignored = -100 if ignore_index is None else ignore_index
+    ignored = -100 if ignore_index is None else ignore_index
+    unchanged = plain and _untouched(label_smoothing, z_loss, softcap, logit_scale, out_dtype, options)
+    if unchanged and isinstance(ignored, int):
         tiny = _tiny.linear_cross_entropy(input, linear_weight, linear_bias, target, ignored, reduction)
         if tiny is not None and not validate:
             return tiny
+    linear_weight, linear_bias = first_of_head(num_classes, linear_weight, linear_bias)
     shape = check_linear(input, linear_weight, linear_bias)
     tensors, spec = contract.resolve(
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
         shape,
         input.dim() - 1,
         reduction=reduction,
-        ignore_index=-100 if ignore_index is None else ignore_index,
+        ignore_index=ignored,
         label_smoothing=label_smoothing,
         z_loss=z_loss,
         softcap=softcap,
@@ -464,10 +598,26 @@ def linear_cross_entropy(
         out_dtype=out_dtype,
         options=options,
     )
-    loss = contract.make_loss("cross_entropy", shape, ((tensors, spec),), options)
+    found = _finished(tensors, spec, shape, class_mask, options, validate, return_statistics)
+    return found if tiny is None else tiny
+
+
+def _finished(
+    tensors: LossTensors,
+    spec: LossSpec,
+    shape: torch.Size,
+    class_mask: Tensor | None,
+    options: AnyOptions,
+    validate: bool,
+    return_statistics: bool,
+) -> Tensor | tuple[Tensor, LossStatistics]:
+    """Cross entropy of resolved tensors, in which the classes of a mask count."""
+    tensors, spec, shape, absent = masked(tensors, spec, shape, class_mask)
+    loss = contract.make_loss("cross_entropy", shape, ((tensors, spec),), options, absent)
     if validate:
         _execution.check(loss, tensors, spec)
-    return _execution.reduced(loss, tensors, spec, options) if tiny is None else tiny
+    run = observed if return_statistics else _execution.reduced
+    return run(loss, tensors, spec, options)
 
 
 def _untouched(label_smoothing: object, z_loss: object, softcap: object, logit_scale: object, *others: object) -> bool:

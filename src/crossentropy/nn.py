@@ -10,7 +10,7 @@ the settings of its function; see `crossentropy.functional` for formulae, shapes
 take
 
 - the settings `z_loss, softcap, logit_scale, out_dtype, options`, in the constructor;
-- `token_weight` and `denominator`, which differ from batch to batch, in the call;
+- `token_weight`, `denominator` and `class_mask`, which differ from batch to batch, in the call;
 - `validate=True`, which looks at the values of each batch, as the functions do.
 
 `repr` shows the settings that are not the defaults.
@@ -24,14 +24,27 @@ from torch import Tensor
 
 from crossentropy import _contract as contract
 from crossentropy import functional as F
-from crossentropy._contract import AnyOptions
+from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
+from crossentropy._modules.heads import CosineCrossEntropyLoss
+from crossentropy._modules.row import FocalLoss, GeneralizedCrossEntropyLoss, Poly1Loss
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 from crossentropy._values import check_axis
 
-__all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
+__all__ = [
+    "CosineCrossEntropyLoss",
+    "CrossEntropyLoss",
+    "FocalLoss",
+    "GeneralizedCrossEntropyLoss",
+    "KLDivLoss",
+    "LinearCrossEntropyLoss",
+    "LogSoftmax",
+    "NLLLoss",
+    "Poly1Loss",
+    "Softmax",
+]
 
 _MODULE_FRAMES = 3
 """Frames between a user's `module(input)` and our forward: forward itself and torch's two call wrappers."""
@@ -238,7 +251,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     Args:
         weight: Class weights (C), any floating dtype; a buffer of the module.
         size_average: Deprecated, see reduction.
-        ignore_index: A target value whose rows are left out; class indices only.
+        ignore_index: A target value whose rows are left out, or several; class indices only.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
         label_smoothing: ε in [0, 1].
@@ -273,7 +286,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         self,
         weight: Tensor | None = None,
         size_average: bool | None = None,
-        ignore_index: int = -100,
+        ignore_index: Ignored = -100,
         reduce: bool | None = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
@@ -288,7 +301,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         check_setting_of_weight(weight)
         contract.check_deprecated(size_average, reduce)
         contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
-        super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)
+        super().__init__(weight, size_average, ignore_index, reduce, reduction, label_smoothing)  # pyright: ignore[reportArgumentType]
         self.z_loss = z_loss
         self.softcap = softcap
         self.logit_scale = logit_scale
@@ -303,6 +316,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         *,
         token_weight: Tensor | None = None,
         denominator: Tensor | float | None = None,
+        class_mask: Tensor | None = None,
     ) -> Tensor:
         """Loss of logits `input` against `target`."""
         return F.cross_entropy(
@@ -314,6 +328,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
             label_smoothing=self.label_smoothing,
             token_weight=token_weight,
             denominator=denominator,
+            class_mask=class_mask,
             z_loss=self.z_loss,
             softcap=self.softcap,
             logit_scale=self.logit_scale,
@@ -341,7 +356,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         dtype: Dtype of the head.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
         weight: Class weights (C), any floating dtype; a buffer of the module.
-        ignore_index: A target value whose rows are left out; class indices only. None is -100.
+        ignore_index: A target value whose rows are left out, or several; class indices only. None is -100.
         label_smoothing: ε in [0, 1].
         options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
         z_loss: λ of the added term λ · lse².
@@ -381,7 +396,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         dtype: torch.dtype | None = None,
         reduction: str = "mean",
         weight: Tensor | None = None,
-        ignore_index: int | None = None,
+        ignore_index: Ignored | None = None,
         label_smoothing: float = 0.0,
         options: AnyOptions = None,
         z_loss: float = 0.0,
@@ -395,7 +410,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         contract.check_reduction(reduction)
         contract.smoothing(label_smoothing)
         if ignore_index is not None:
-            contract.label_to_ignore(ignore_index)
+            contract.labels_to_ignore(ignore_index)
         contract.check_extras(z_loss, softcap, logit_scale, out_dtype, options)
         super().__init__()
         self.register_buffer("weight", weight)
@@ -422,6 +437,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         *,
         token_weight: Tensor | None = None,
         denominator: Tensor | float | None = None,
+        class_mask: Tensor | None = None,
     ) -> Tensor:
         """Loss of hidden states `input` under the module's head against `target`."""
         positions = (self.num_classes, *self.out_features)
@@ -436,6 +452,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             label_smoothing=self.label_smoothing,
             token_weight=token_weight,
             denominator=denominator,
+            class_mask=class_mask,
             z_loss=self.z_loss,
             softcap=self.softcap,
             logit_scale=self.logit_scale,

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from crossentropy import _torch
 from crossentropy._logspace import log_softmax, logsumexp, product, transform, wide
-from crossentropy._loss import Loss, LossSpec, Result, Side, tensors_of, with_tensors
+from crossentropy._loss import FIXED, Loss, LossSpec, Result, Side, tensors_of, with_tensors
 from crossentropy._planner import Plan
 from crossentropy._reduction import ignored, picked, weigh
 from crossentropy._values import readable
@@ -41,7 +41,7 @@ def plan(loss: Loss, wanted: tuple[bool, ...]) -> Plan:
     logits, dtype, side = math.prod(loss.shape), loss.sides[0].spec.dtype, loss.sides[0]
     sides = [side for side in loss.sides if side.weight is not None]
     product = sum(2 * logits * side.input.shape[-1] for side in sides)
-    slots = [x for x, want in zip(tensors_of(loss)[2:], wanted) if want and x is not None]
+    slots = [x for x, want in zip(tensors_of(loss)[FIXED:], wanted) if want and x is not None]
     return Plan(
         strategy="operators",
         tile=logits,
@@ -57,7 +57,7 @@ def plan(loss: Loss, wanted: tuple[bool, ...]) -> Plan:
 def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) -> Result:
     """The rows of a loss and the wanted gradients of Σ coefficient · rows, for coefficients that vmap may map over."""
     tensors = list(tensors_of(loss))
-    chosen = [i for i, want in enumerate(wanted, start=2) if want]
+    chosen = [i for i, want in enumerate(wanted, start=FIXED) if want]
 
     def rows(*some: Tensor) -> Tensor:
         moved = list(tensors)
@@ -76,7 +76,7 @@ def execute(loss: Loss, coefficient: Tensor | None, wanted: tuple[bool, ...]) ->
             found = torch.autograd.grad(result, leaves, coefficient) if leaves else ()
     gradients = dict(zip(chosen, found))
     index = argmax(loss) if loss.kind == "statistics" else None
-    return Result(result.detach(), index, tuple(gradients.get(i) for i in range(2, len(tensors))))
+    return Result(result.detach(), index, tuple(gradients.get(i) for i in range(FIXED, len(tensors))))
 
 
 def empty_gradient(x: Tensor, class_dim: int) -> Tensor:
@@ -111,12 +111,13 @@ def rows(loss: Loss, skipped: Tensor) -> Tensor:
 
 def argmax(loss: Loss) -> Tensor:
     """The class of the largest logit of each row."""
-    return _transform(_logits(loss.sides[0], None), loss.sides[0].spec).argmax(loss.sides[0].spec.class_dim)
+    side = loss.sides[0]
+    return _transform(_logits(side, None, loss.absent), side.spec).argmax(side.spec.class_dim)
 
 
 def _cross_entropy(loss: Loss, skipped: Tensor) -> tuple[Tensor]:
     side = loss.sides[0]
-    z, c = _transform(_logits(side, skipped), side.spec), side.spec.class_dim
+    z, c = _transform(_logits(side, skipped, loss.absent), side.spec), side.spec.class_dim
     against = _against_probabilities if side.spec.probabilities else _against_labels
     result = against(log_softmax(z, c), skipped, loss)
     if side.spec.z_loss:
@@ -132,13 +133,13 @@ def _nll(loss: Loss, skipped: Tensor) -> tuple[Tensor]:
 
 def _statistics(loss: Loss, skipped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     side = loss.sides[0]
-    z, c = _transform(_logits(side, None), side.spec), side.spec.class_dim
+    z, c = _transform(_logits(side, None, loss.absent), side.spec), side.spec.class_dim
     log_p = log_softmax(z, c)
     p = log_p.exp()
     entropy = -(p * log_p.masked_fill(p == 0, 0.0)).sum(c)
     log_prob = torch.zeros_like(entropy)
     if loss.target is not None:
-        log_p = log_softmax(_transform(_logits(side, skipped), side.spec), c)
+        log_p = log_softmax(_transform(_logits(side, skipped, loss.absent), side.spec), c)
         log_prob = 0 - _against_labels(log_p, skipped, loss)  # 0 − x, not −x: no negative zero
     return log_prob, entropy, logsumexp(z, c)
 
@@ -151,11 +152,11 @@ def _divergence(loss: Loss, skipped: Tensor) -> tuple[Tensor]:
 # --- logits -------------------------------------------------------------------------------------------------------
 
 
-def _logits(side: Side, skipped: Tensor | None) -> Tensor:
+def _logits(side: Side, skipped: Tensor | None, absent: Tensor | None = None) -> Tensor:
     """Logits (…, C, …), given or made by a head in float32 or wider, with zeros in rows that are skipped.
 
-    Under autocast the product runs in autocast's dtype, as torch's would. In rows that are skipped hidden states are
-    blanked for the sake of the head's gradient, and logits because a bias may be infinite.
+    They are −inf at absent classes. Under autocast the product runs in autocast's dtype, as torch's would. In rows that
+    are skipped hidden states are blanked for the sake of the head's gradient, logits because a bias may be infinite.
     """
     weight, bias, hidden = side.weight, side.bias, side.input
     if weight is None:
@@ -169,12 +170,23 @@ def _logits(side: Side, skipped: Tensor | None) -> Tensor:
     with contextlib.nullcontext() if hidden.is_meta else torch.autocast(hidden.device.type, side.spec.autocast, on):
         logits = F.linear(hidden.to(dtype), weight.flatten(0, -2).to(dtype), bias)
     logits = logits.unflatten(-1, weight.shape[:-1])
+    if absent is not None:
+        logits = logits.masked_fill(_marked(absent, side.spec), -torch.inf)
     return logits if skipped is None else _blank(logits, skipped, side.spec.class_dim)
+
+
+def _marked(absent: Tensor, spec: LossSpec) -> Tensor:
+    """Absent classes as a mask (…, C), whether they came so or by their indices."""
+    if absent.dtype == torch.bool:
+        return absent
+    classes = spec.num_classes
+    room = torch.zeros((*absent.shape[:-1], classes + 1), dtype=torch.bool, device=absent.device)
+    return room.scatter(-1, torch.where(absent < 0, classes, absent), True)[..., :classes]
 
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
     """Logits in the accumulation dtype, scaled, capped and divided by the temperature."""
-    return transform(logits.to(spec.dtype), spec.logit_scale, spec.softcap, spec.temperature)
+    return transform(logits.to(spec.dtype), spec.logit_scale, spec.softcap, spec.temperature, masked=spec.masked)
 
 
 def _finite(side: Side, like: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._dispatch import Slicing
-from crossentropy._loss import Loss, Side, tensors_of, with_tensors
+from crossentropy._loss import FIXED, Loss, Side, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
 from crossentropy._ranks._hidden import Spread, Total
 from crossentropy._statistics import Comparison, RowStatistics
@@ -62,17 +62,17 @@ class Function(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: _Context, upstream: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        count = 2 + 3 * len(ctx.share.loss.sides)
+        count = FIXED + 3 * len(ctx.share.loss.sides)
         saved = ctx.saved_tensors  # once: a checkpoint computes them anew
         tensors, known = saved[:count], saved[count:]
-        loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[4:])
+        loss, wanted = with_tensors(ctx.share.loss, tensors), tuple(ctx.needs_input_grad[2 + FIXED :])
         kept, ctx.kept = ctx.kept, None  # they are lost; with a retained graph they are computed again
         with torch.no_grad():
             gradients = derived(ctx.share, loss, known, upstream, wanted, kept)
         if torch.is_grad_enabled():  # somebody may differentiate them
-            origin = (upstream, *[x for x, want in zip(tensors[2:], wanted) if want])
+            origin = (upstream, *[x for x, want in zip(tensors[FIXED:], wanted) if want])
             gradients = [None if g is None else _Final.apply(g, *origin) for g in gradients]
-        return None, None, None, None, *gradients
+        return *[None] * (2 + FIXED), *gradients
 
 
 class _Final(torch.autograd.Function):
@@ -135,9 +135,9 @@ def collected(share: Share, tensors: Sequence[Tensor | None]) -> tuple[Tensor | 
     """The tensors, with the hidden states of all rows."""
     if share.spread is None:
         return tuple(tensors)
-    target, weight, hidden, *others = tensors
+    hidden = tensors[FIXED]
     assert hidden is not None
-    return target, weight, share.spread.gather(hidden, share.shares.group), *others
+    return *tensors[:FIXED], share.spread.gather(hidden, share.shares.group), *tensors[FIXED + 1 :]
 
 
 def derived(
@@ -168,7 +168,7 @@ def derived(
 
 def _slots(share: Share, loss: Loss, wanted: tuple[bool, ...]) -> list[Tensor | None]:
     """Input, head and bias of each side that want a gradient, as this rank has them."""
-    slots: list[Tensor | None] = [x if want else None for x, want in zip(tensors_of(loss)[2:], wanted)]
+    slots: list[Tensor | None] = [x if want else None for x, want in zip(tensors_of(loss)[FIXED:], wanted)]
     if share.spread is not None and slots[0] is not None:
         slots[0] = slots[0].narrow(share.spread.dim, 0, share.spread.part(share.shares.group))
     return slots

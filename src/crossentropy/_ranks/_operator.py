@@ -14,7 +14,7 @@ from torch import Tensor
 from crossentropy import _torch
 from crossentropy._autograd import SLOTS, Call, Tensors, complete, decoded, encoded
 from crossentropy._dispatch import SLICING
-from crossentropy._loss import Loss, rows_shape, with_tensors
+from crossentropy._loss import FIXED, Loss, rows_shape, with_tensors
 from crossentropy._ranks._agreement import hashed
 from crossentropy._ranks._fold import Shares, kept
 from crossentropy._ranks._function import Share, collected, computed, derived
@@ -30,7 +30,7 @@ _DTYPES = {str(x).removeprefix("torch."): x for x in (torch.float16, torch.bfloa
 
 def rows_of(share: Share, tensors: Tensors, agreement: Tensor) -> tuple[Tensor, Tensor]:
     """The rows of a loss (K, rows), and their argmax for statistics."""
-    wanted = tuple(x is not None and x.requires_grad for x in tensors[2:])
+    wanted = tuple(x is not None and x.requires_grad for x in tensors[FIXED:])
     call = Call(share.backend, share.loss, False, wanted)
     rows, argmax, *_ = _forward(*encoded(call, (agreement, *tensors)), list(share.shares.sizes), *_words(share))
     return rows, argmax
@@ -120,7 +120,7 @@ def _forward(
     own = collected(share, own)
     loss = with_tensors(share.loss, own)
     known, rows, argmax = computed(share, loss, agreement)
-    hidden = own[2] if share.spread is not None else None
+    hidden = own[FIXED] if share.spread is not None else None
     return [rows.clone(), argmax.clone(), *_packed(loss, known), rows.new_empty(0) if hidden is None else hidden]
 
 
@@ -141,7 +141,7 @@ def _backward(
     assert upstream is not None
     *known, hidden = known
     if share.spread is not None:
-        own[2] = hidden
+        own[FIXED] = hidden
     loss = with_tensors(share.loss, own)
     gradients = derived(share, loss, _unpacked(loss, *known), upstream, call.wanted)
     return [upstream.new_empty(0) if g is None else g for g in gradients]
@@ -158,7 +158,7 @@ def _(
     how: str,
 ) -> list[Tensor]:
     call, (_, *own), _ = decoded(tensors, constants, sizes, key)
-    loss, spec, x = call.loss, call.loss.sides[0].spec, own[2]
+    loss, spec, x = call.loss, call.loss.sides[0].spec, own[FIXED]
     assert x is not None
     shape, statistics, spread = rows_shape(loss), loss.kind == "statistics", how.split()[-1]
     hidden = x.new_empty(0)
@@ -220,7 +220,7 @@ def _differentiate(ctx: _Context, upstream: list[Tensor]) -> tuple[Any, ...]:
     given = (upstream[0].contiguous(), *tensors[1:])
     gradients = iter(_backward(given, constants, sizes, key, *others, [floats, top, agree, hidden]))
     of_slots = [g if want else None for g, want in zip(gradients, call.wanted)]
-    found = [g for x, g in zip(own, (None, None, None, *of_slots)) if x is not None]
+    found = [g for x, g in zip(own, (*[None] * SLOTS, *of_slots)) if x is not None]
     return found + [None] * (numbers is not None), None, None, None, None, None, None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from crossentropy import _planner
 from crossentropy._backends.chunked import _dense, _linear
 from crossentropy._backends.chunked._tile import Kernel, Setting, each
-from crossentropy._loss import Collector, Kind, Loss, Result, product_dtype, rows_shape, tensors_of
+from crossentropy._loss import FIXED, Collector, Kind, Loss, Result, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
 from crossentropy._statistics import Comparison, RowStatistics, of_no_classes
 
@@ -238,7 +238,7 @@ class _Made:
         collectors: Sequence[Collector | None] = (),
     ) -> None:
         self.heads = [
-            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector)
+            _linear.Head(side, wanted[3 * i : 3 * i + 3], pieces, collector, loss.absent)
             for i, (side, collector) in enumerate(zip_longest(loss.sides, collectors))
         ]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
@@ -292,7 +292,7 @@ def _nothing(loss: Loss, wanted: tuple[bool, ...]) -> Result:
 
 def _zeros(loss: Loss, wanted: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
     """Gradients to which no row, or no class, adds anything."""
-    slots = tensors_of(loss)[2:]
+    slots = tensors_of(loss)[FIXED:]
     return tuple(torch.zeros_like(x) if x is not None and want else None for x, want in zip(slots, wanted))
 
 

@@ -27,7 +27,14 @@ from crossentropy._reduction import ignored
 class Head:
     """One side of a linear loss: products with its head, and the gradients as they are collected."""
 
-    def __init__(self, side: Side, wanted: tuple[bool, ...], pieces: Plan, collector: Collector | None = None) -> None:
+    def __init__(
+        self,
+        side: Side,
+        wanted: tuple[bool, ...],
+        pieces: Plan,
+        collector: Collector | None = None,
+        absent: Tensor | None = None,
+    ) -> None:
         assert side.weight is not None
         self.side = side
         self.dtype = product_dtype(side)
@@ -35,6 +42,7 @@ class Head:
         self.classes = side.weight.shape[0]
         self.head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)  # (C, P, D)
         self.positions = self.head.shape[1]
+        self.absent = None if absent is None else absent.reshape(len(self.hidden), absent.shape[-1])
         self.bias = None if side.bias is None else side.bias.reshape(self.classes, self.positions)
         self.widens = pieces.widens
         self.collector = collector
@@ -60,6 +68,19 @@ class Head:
             if self.bias is not None:
                 part.add_(self.bias[i:j].flatten().to(part.dtype))
         return self.shaped(out)
+
+    def leave_out(self, logits: Tensor, rows: slice, begin: int) -> None:
+        """Set logits (R, B) of the classes from `begin` on to −inf where a row has no such class."""
+        if self.absent is None:
+            return
+        absent, classes = self.absent[rows], logits.shape[1]
+        if absent.dtype == torch.bool:
+            logits.masked_fill_(absent[:, begin : begin + classes], -torch.inf)
+            return
+        inside = (absent >= begin) & (absent < begin + classes)
+        least = torch.zeros_like(absent, dtype=logits.dtype).masked_fill_(inside, -torch.inf)
+        least.masked_fill_(~inside, torch.inf)  # which is no minimum, whatever else is written there
+        logits.scatter_reduce_(1, (absent - begin).clamp(0, classes - 1), least, "amin")
 
     def shaped(self, logits: Tensor) -> Tensor:
         if self.positions == 1:
@@ -183,7 +204,7 @@ def sweep_rows(kernel: Kernel, heads: list[Head], pieces: Plan, *, gradient: boo
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
         part = kernel.chunk((rows,))
         hidden = [head.hidden[rows].to(head.dtype) for head in heads]
-        logits = _logits(heads, hidden, buffers, 0, heads[0].classes)
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows)
         for index in tiles(logits[0].shape, pieces.tile):
             tile = tuple([z[index] for z in logits])
             works = _works(tile, scratches)
@@ -222,7 +243,7 @@ def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int, kept: Te
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
         hidden = [head.hidden[rows].to(head.dtype) for head in heads]
         made = kept is None
-        logits = _logits(heads, hidden, buffers, 0, heads[0].classes) if made else [heads[0].shaped(kept[rows])]
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows) if made else [heads[0].shaped(kept[rows])]
         _derive(kernel.at((rows,)), logits, scratches, pieces, begin)
         _collect(heads, rows, hidden, logits, pieces)
     if pieces.second_sweep:
@@ -233,7 +254,8 @@ def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
     """What the classes of these heads add to divergences, of rows whose statistics are known."""
     buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
-        logits = _logits(heads, [head.hidden[rows].to(head.dtype) for head in heads], buffers, 0, heads[0].classes)
+        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows)
         for index in tiles(logits[0].shape, pieces.tile):
             tile = tuple([z[index] for z in logits])
             kernel.at((rows,)).at(index).compare(tile, _works(tile, scratches))
@@ -265,12 +287,21 @@ def _buffers(heads: list[Head], pieces: Plan) -> list[Tensor]:
     return [_memory.empty((pieces.chunk * h.classes * h.positions,), h.dtype, h.hidden.device) for h in heads]
 
 
-def _logits(heads: list[Head], hidden: list[Tensor], buffers: list[Tensor], begin: int, classes: int) -> list[Tensor]:
+def _logits(
+    heads: list[Head],
+    hidden: list[Tensor],
+    buffers: list[Tensor],
+    begin: int,
+    classes: int,
+    rows: slice = slice(None),
+) -> list[Tensor]:
     """Logits of some rows and classes, by each head."""
     made = []
     for head, h, buffer in zip(heads, hidden, buffers):
         width = classes * head.positions
-        made.append(head.logits(h, buffer[: len(h) * width].view(len(h), width), begin))
+        out = buffer[: len(h) * width].view(len(h), width)
+        made.append(head.logits(h, out, begin))
+        head.leave_out(out, rows, begin)
     return made
 
 

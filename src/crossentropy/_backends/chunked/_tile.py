@@ -215,8 +215,10 @@ def load(logits: Tensor, work: Tensor, spec: LossSpec, slope: Tensor | None = No
         work.copy_(logits)
     if spec.softcap is None:
         return work.mul_(spec.logit_scale / spec.temperature) if scaled else work
+    absent = work == -torch.inf if spec.masked else None
     torch.tanh(work.mul_(spec.logit_scale / spec.softcap), out=work if slope is None else slope)
-    return torch.mul(work if slope is None else slope, spec.softcap / spec.temperature, out=work)
+    torch.mul(work if slope is None else slope, spec.softcap / spec.temperature, out=work)
+    return work if absent is None else work.masked_fill_(absent, -torch.inf)
 
 
 def unload(gradient: Tensor, slope: Tensor | None) -> None:

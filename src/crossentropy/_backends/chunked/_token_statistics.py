@@ -162,4 +162,4 @@ class TokenStatistics:
             put(work, label, at_label, work.gather(1, label) + of_log_prob)
             put(work, top, at_top, peak)
         unload(work, slope)
-        clean(work, known.idle, row.others * 0)
+        clean(work, known.idle, row.others / total * 0)  # nan too where no class is there

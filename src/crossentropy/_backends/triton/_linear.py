@@ -52,7 +52,8 @@ def _is_worthwhile(head: Head, multiple: int) -> bool:
     # float32 would be multiplied as TF32, but by the interpreter, which multiplies no bfloat16
     multiplied = weight.dtype == head.dtype and (head.dtype == torch.float32) == hidden.is_cpu
     together = features % multiple == 0 and hidden.stride(1) == weight.stride(2) == 1
-    return multiplied and together and head.positions == 1 and 0 < hidden.numel() <= len(hidden) * MOST_FEATURES
+    plain = head.positions == 1 and head.absent is None
+    return multiplied and together and plain and 0 < hidden.numel() <= len(hidden) * MOST_FEATURES
 
 
 def scale(gradient: Tensor, upstream: Tensor) -> bool:

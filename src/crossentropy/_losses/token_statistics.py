@@ -9,11 +9,12 @@ from torch.overrides import handle_torch_function
 
 from crossentropy import _contract as contract
 from crossentropy import _execution
-from crossentropy._contract import AnyOptions
+from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
+from crossentropy._losses._classes import masked
 from crossentropy._tensors import check_floating, check_statistics_head
 from crossentropy._values import axis
 
@@ -45,9 +46,10 @@ def token_statistics(
     linear_weight: Tensor | None = None,
     linear_bias: Tensor | None = None,
     dim: int = -1,
-    ignore_index: int = -100,
+    ignore_index: Ignored = -100,
     softcap: float | None = None,
     logit_scale: float = 1.0,
+    class_mask: Tensor | None = None,
     out_dtype: torch.dtype | None = None,
     options: AnyOptions = None,
     validate: bool = False,
@@ -65,9 +67,11 @@ def token_statistics(
         linear_weight: Head (C, D).
         linear_bias: Bias (C).
         dim: The class axis; the last by default, as language models have it, and always with a head.
-        ignore_index: A target value whose rows have log_prob 0. Their other statistics do not depend on the target.
+        ignore_index: A target value, or several, whose rows have log_prob 0. Their other statistics do not depend on
+            the target.
         softcap: c of the cap c · tanh(z / c).
         logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
         out_dtype: Dtype of the statistics. Default: float32 for half precision, which holds 3 digits; else the input's.
         options: `crossentropy.Options`.
         validate: Look at the values: logits, labels; with a head, it and the hidden states.
@@ -92,8 +96,8 @@ def token_statistics(
     if _overrides(input):
         return handle_torch_function(
             token_statistics, (input,), input, target, linear_weight=linear_weight, linear_bias=linear_bias, dim=dim,
-            ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale, out_dtype=out_dtype, options=options,
-            validate=validate,
+            ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale, class_mask=class_mask,
+            out_dtype=out_dtype, options=options, validate=validate,
         )  # fmt: skip
     shape, class_dim = input.shape, axis("input", input, dim)
     if linear_weight is not None:
@@ -112,7 +116,8 @@ def token_statistics(
         out_dtype=out_dtype,
         options=options,
     )
-    loss = contract.make_loss("statistics", shape, ((tensors, spec),), options)
+    tensors, spec, shape, absent = masked(tensors, spec, shape, class_mask)
+    loss = contract.make_loss("statistics", shape, ((tensors, spec),), options, absent)
     if validate:
         _execution.check(loss, tensors, spec)
     rows, argmax = _execution.statistics(loss, options)

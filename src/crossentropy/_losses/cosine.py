@@ -1,0 +1,118 @@
+"""Cross entropy of cosines, with the margins of face recognition and metric learning.
+
+    cos θ_c = (h / ‖h‖) · (W_c / ‖W_c‖)        z_c = s cos θ_c,        z_y = s (cos(θ_y + a) − m)
+
+s scale · a angular margin (ArcFace) · m margin (CosFace). Where θ_y + a would pass π, cos(θ_y + a) is continued by
+cos θ_y − a sin a, so that it falls on. The label's logit is computed apart; the other classes are summed in chunks.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from crossentropy import _contract as contract
+from crossentropy._contract import AnyOptions, Ignored
+from crossentropy._keywords import overridable
+from crossentropy._loss import LossTensors
+from crossentropy._losses._chosen import chosen_logits
+from crossentropy._losses._rows import Rows, of_statistics, resolve
+
+
+@overridable
+def cosine_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    margin: float = 0.0,
+    angular_margin: float = 0.0,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: Ignored = -100,
+    token_weight: Tensor | None = None,
+    denominator: Tensor | float | None = None,
+    out_dtype: torch.dtype | None = None,
+    options: AnyOptions = None,
+    validate: bool = False,
+) -> Tensor:
+    """Cross entropy of scaled cosines between hidden states and classes, with a margin at the label.
+
+        z_c = s cos θ_c,   z_y = s (cos(θ_y + a) − m)          L = −log softmax(z)_y
+
+    A class is a direction. The margin asks of a row that it is nearer to its class than to others by so much.
+
+    Args:
+        input: Hidden states (…, D), of any length.
+        linear_weight: Classes (C, D), of any length.
+        target: Class indices (…), any integer dtype.
+        scale: s > 0, the inverse of a temperature.
+        margin: m ≥ 0, taken from the label's cosine (CosFace; 0.35 say).
+        angular_margin: a in [0, π), in radians, added to its angle (ArcFace; 0.5 say).
+        weight: Class weights (C), any floating dtype.
+        reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
+        ignore_index: A target value whose rows are left out, or several.
+        token_weight: Weight of each row (…).
+        denominator: What "mean" divides by; a number or a tensor of one element.
+        out_dtype: Dtype of the returned loss.
+        options: `crossentropy.Options`.
+        validate: Look at the values: hidden states, head, labels, weights.
+
+    Returns:
+        The loss: a scalar, or (…) for "none"; in the promoted dtype of input and head (float32 under autocast), or
+        out_dtype.
+
+    Raises:
+        ValueError: A shape, device or number does not fit.
+        TypeError: A type or dtype does not fit.
+        IndexError: A label is out of range (where it can be read; else the loss is nan).
+
+    Examples:
+        >>> hidden, classes = torch.tensor([[3.0, 4.0]]), torch.eye(2)
+        >>> cosine_cross_entropy(hidden, classes, torch.tensor([1]), scale=10.0)
+        tensor(0.1269)
+        >>> cosine_cross_entropy(hidden, classes, torch.tensor([1]), scale=10.0, margin=0.35)
+        tensor(1.7014)
+
+    See Also:
+        `linear_cross_entropy`, of products instead of cosines.
+
+    References:
+        H. Wang et al., CosFace, 2018; J. Deng et al., ArcFace, 2019.
+    """
+    scale = contract.number("scale", scale, low=0.0, above=True)
+    margin = contract.number("margin", margin, low=0.0)
+    angle = contract.number("angular_margin", angular_margin, low=0.0, high=math.pi)
+    given = resolve(
+        "cosine_cross_entropy",
+        LossTensors(input, target, weight, token_weight, denominator, linear_weight),
+        reduction=reduction,
+        ignore_index=ignore_index,
+        logit_scale=scale,
+        out_dtype=out_dtype,
+        options=options,
+        validate=validate,
+    )
+    rows = given.of(F.normalize(given.heard().tensors.input, dim=-1), F.normalize(linear_weight, dim=-1))
+    if not margin and not angle:
+        return of_statistics(lambda found: 0 - found.log_prob, rows)  # pyright: ignore[reportOperatorIssue]
+    label = rows.tensors.target
+    assert label is not None
+    known = (label >= 0) & (label < rows.spec.num_classes)
+    label = torch.where(known, label, -1).unsqueeze(-1)
+    cosine = torch.where(known, chosen_logits(rows.tensors, rows.spec, label).squeeze(-1) / scale, 0.0)
+    others = Rows(rows.tensors._replace(target=None), rows.spec, rows.loss._replace(target=None), options)
+    lse = others.statistics(absent=label).logsumexp
+    z = scale * (_turned(cosine, angle) - margin)
+    return rows.reduced(-F.logsigmoid(z - lse).masked_fill(~known & ~rows.silent(), torch.nan))
+
+
+def _turned(cosine: Tensor, angle: float) -> Tensor:
+    """cos(θ + a), continued where the angle would pass π."""
+    if not angle:
+        return cosine
+    square = ((1 - cosine) * (1 + cosine)).clamp(min=torch.finfo(cosine.dtype).tiny)  # sin² θ, of finite slope
+    turned = cosine * math.cos(angle) - square.sqrt() * math.sin(angle)
+    return torch.where(cosine > -math.cos(angle), turned, cosine - angle * math.sin(angle))
