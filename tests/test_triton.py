@@ -573,7 +573,7 @@ def test_a_machine_where_triton_launches_nothing_is_left_to_others(monkeypatch: 
     """One without a C compiler, say: Triton makes its launcher there, torch's operators need none."""
     from triton.runtime import driver
 
-    def missing() -> int:
+    def missing() -> None:
         raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable")
 
     spec = LossSpec(1, 5, False, torch.float32)
@@ -583,9 +583,9 @@ def test_a_machine_where_triton_launches_nothing_is_left_to_others(monkeypatch: 
     monkeypatch.setattr(triton, "INTERPRETED", False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(triton, "launch_failure", triton.launch_failure.__wrapped__)
-    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_device=lambda: 0))
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=lambda: None))
     assert triton.eligible(loss) == ()
-    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_device=missing))
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=missing))
     told = "Failed to find C compiler. Please specify via CC environment variable"
     assert triton.eligible(loss) == (f"Triton cannot launch kernels here: {told}",)
 

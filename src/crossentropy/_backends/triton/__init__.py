@@ -51,7 +51,7 @@ def launch_failure() -> str:
     from triton.runtime import driver
 
     try:
-        driver.active.get_current_device()
+        driver.active.get_current_target()
     except Exception as error:  # of the C compiler, its headers, or the GPU's driver
         return f"Triton cannot launch kernels here: {' '.join(str(error).split())}"
     return ""
