@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from crossentropy import _benchmark, cli
+from crossentropy._backends import triton
 from crossentropy._benchmark import BASELINE, FLOORS, Case
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +62,20 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     printed = capsys.readouterr().out
     assert "chunks of 4,096 rows" in printed
     assert "about 0.017 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 2.1 GB: 16.3 + 0.5 ms
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_a_plan_for_a_card_is_that_of_a_machine_with_triton(
+    dtype: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["plan", "--shape", "8192,4096,128256", "--dtype", dtype, "--device", "H200"]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert ("backend triton\n" in printed) == (dtype != "float64")
+    monkeypatch.setattr(triton, "MISSING", "Triton is not installed")
+    assert cli.main(arguments) == 0
+    if dtype != "float64":
+        assert capsys.readouterr().out == printed
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import mmap
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -566,6 +567,27 @@ def test_what_it_cannot_do_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton, "MISSING", "Triton is not installed")
     with pytest.raises(ValueError, match="Triton is not installed"):
         F.cross_entropy(z, y, options=TRITON)
+
+
+def test_a_machine_where_triton_launches_nothing_is_left_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without a C compiler, say: Triton makes its launcher there, torch's operators need none."""
+    from triton.runtime import driver
+
+    def missing() -> None:
+        raise RuntimeError("Failed to find C compiler.\nPlease specify via CC environment variable")
+
+    spec = LossSpec(1, 5, False, torch.float32)
+    with FakeTensorMode():
+        side = Side(torch.empty(3, 5, device="cuda"), None, None, spec)
+        loss = Loss("cross_entropy", (side,), side.input.shape, torch.zeros(3, device="cuda").long())
+    monkeypatch.setattr(triton, "INTERPRETED", False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(triton, "launch_failure", triton.launch_failure.__wrapped__)
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=lambda: None))
+    assert triton.eligible(loss) == ()
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=missing))
+    told = "Failed to find C compiler. Please specify via CC environment variable"
+    assert triton.eligible(loss) == (f"Triton cannot launch kernels here: {told}",)
 
 
 PROGRAM = """

@@ -270,15 +270,19 @@ def test_more_logits_than_32_bits_count(device: str, shape: tuple[int, ...]) -> 
     ids=str,
 )
 def test_a_head_takes_the_memory_that_is_planned(device: str, shape: tuple[int, ...], budget: int | None) -> None:
-    """In one chunk, in two, in more with a float32 buffer, and in two sweeps; a few numbers a row and class beside."""
+    """In one chunk, in two, in more with a float32 buffer, and in two sweeps; a few numbers a row and class beside.
+
+    On a GPU nobody knows whether hidden states that no product may see are not finite: it works with a copy of them.
+    """
     case = Case("head", shape, "bfloat16", settings={"options": options(device, budget)})
     plan = _benchmark.plan_of(case, device, budget)[1]
     step = _benchmark.step(
         "crossentropy", _benchmark.contenders(case, device)["crossentropy"], _benchmark.inputs(case, device)
     )
     step()  # compiles
-    n, _, v = shape
-    assert _benchmark._bytes(step, device) <= plan.workspace + plan.gradients + 100 * (n + v) + 2_000_000
+    n, features, v = shape
+    copy = 2 * n * features if device == "cuda" else 0
+    assert _benchmark._bytes(step, device) <= plan.workspace + plan.gradients + copy + 100 * (n + v) + 2_000_000
 
 
 # --- on a GPU alone -----------------------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Triton's kernels beside the products of a head, interpreted."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from crossentropy import Options, _loss, _planner
 from crossentropy import _statistics as statistics
@@ -90,6 +92,13 @@ def test_an_upstream_of_one_leaves_every_bit() -> None:
     gradient = bits.clone().view(torch.float32)
     assert triton.scale(gradient, torch.tensor(1.0))
     assert torch.equal(gradient.view(torch.int32), bits)
+
+
+def test_an_upstream_that_torch_stores_negated_scales_by_its_value() -> None:
+    """As that of an imaginary part comes."""
+    gradient = torch.ones(5)
+    assert triton.scale(gradient, torch.tensor(1 + 2j).conj().imag)
+    assert torch.equal(gradient, torch.full((5,), -2.0))
 
 
 def test_gradients_of_any_dense_layout_are_scaled_and_others_are_not() -> None:
@@ -191,6 +200,24 @@ def test_a_loss_takes_the_way_that_is_made_for_it(change: dict[str, Any], monkey
         )
         torch.testing.assert_close(ours, expected, rtol=1e-6, atol=1e-6)
     assert calls == ([] if "label_smoothing" in change else [(9, 16)])
+
+
+def test_cards_whose_products_triton_does_not_know_use_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled for sm_75 the kernel spills 7 kB of each thread, and has no product of matrices in it."""
+    h, w, y = torch.randn(9, 16), torch.randn(70, 16), torch.randint(70, (9,))
+    monkeypatch.setattr(_head, "machine_of", lambda x: SMALL._replace(multiplies=False))
+    monkeypatch.setattr(_head, "linear_rows", lambda *_, **__: pytest.fail("Triton multiplies"))
+    F.linear_cross_entropy(h, w, y, options=Options("triton"))
+
+
+@pytest.mark.parametrize(("major", "multiplies", "describes"), [(7, False, False), (8, True, False), (9, True, True)])
+def test_what_a_card_can_do(major: int, multiplies: bool, describes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    properties = SimpleNamespace(major=major, multi_processor_count=68, shared_memory_per_block_optin=65_536)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    monkeypatch.setattr(torch.version, "hip", None)
+    with FakeTensorMode():
+        machine = _head.machine_of(torch.empty(3, device="cuda"))
+    assert machine == (_head.SMALL, 68, describes, multiplies)
 
 
 # --- logits of labels, in losses ----------------------------------------------------------------------------------

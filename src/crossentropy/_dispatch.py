@@ -102,6 +102,9 @@ DEVICES = {"triton": "cuda", "native": "cpu"}
 
 PLAIN = reference
 
+CARDS = triton
+"""What executes losses on a GPU that is not here: torch brings Triton there, and has none on a machine without."""
+
 _B = TypeVar("_B", bound=Backend)
 _log = logging.getLogger("crossentropy")
 

@@ -424,7 +424,7 @@ def _bench(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     import torch
 
-    from crossentropy import _benchmark
+    from crossentropy import _benchmark, _dispatch
     from crossentropy._planner import CARDS, machine_of
 
     missing = _missing_device(options)
@@ -433,7 +433,8 @@ def _plan(options: argparse.Namespace) -> int:
     case = _benchmark.Case("shape", options.shape, options.dtype, not options.forward)
     card = CARDS.get(options.device)
     device = options.device if card is None else "cuda"
-    selection, chosen = _benchmark.plan_of(case, device, options.memory)
+    backend = None if card is None or options.dtype == "float64" else _dispatch.CARDS
+    selection, chosen = _benchmark.plan_of(case, device, options.memory, backend)
     machine = card or _benchmark.measured(machine_of(torch.device(device)), getattr(torch, options.dtype), device)
     _terminal.print_text(f"{case}\nbackend {selection}\n{chosen}\n")
     _terminal.print_line(

@@ -11,8 +11,11 @@ what is on the device, kernels read there. With TRITON_INTERPRET=1 Triton interp
 are tested on a CPU.
 """
 
+import functools
 import importlib.util
 import os
+
+import torch
 
 from crossentropy._backends import chunked, compiled
 from crossentropy._backends.chunked._engine import Engine
@@ -34,7 +37,24 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     device = loss.sides[0].input.device
     if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
         reasons.append(f"Triton's kernels are for GPUs, or interpreted by TRITON_INTERPRET=1: logits are on {device}")
+    # a compiler of graphs launches by Triton itself
+    if device.type == "cuda" and not (reasons or torch.compiler.is_compiling()) and (failure := launch_failure()):
+        reasons.append(failure)
     return tuple(reasons)
+
+
+@functools.cache
+def launch_failure() -> str:
+    """Why Triton launches nothing on a GPU; "" if it does. What launches kernels is compiled when it is first asked."""
+    if INTERPRETED or not torch.cuda.is_available():  # nothing is launched
+        return ""
+    from triton.runtime import driver
+
+    try:
+        driver.active.get_current_target()
+    except Exception as error:  # of the C compiler, its headers, or the GPU's driver
+        return f"Triton cannot launch kernels here: {' '.join(str(error).split())}"
+    return ""
 
 
 class _CrossEntropy(compiled.CrossEntropy):

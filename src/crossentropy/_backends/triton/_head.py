@@ -97,6 +97,7 @@ def _label_logits(
 def scale_unless_one(gradient: Tensor, upstream: Tensor) -> None:
     """Multiply a gradient whose memory is dense, in place, by one number that stays on the device."""
     entries = gradient.numel()
+    upstream = upstream.resolve_neg()  # that of an imaginary part may be stored negated
     arguments = {"gradient": gradient, "upstream": upstream, "entries": entries, "BLOCK": 4096}
     start(_scale_unless_one, gradient, (min(PROGRAMS, -(-entries // 4096)),), 8, arguments)
 
@@ -136,6 +137,8 @@ class Machine(NamedTuple):
     processors: int
     describes: bool
     """Whether it copies tiles by descriptors (TMA), beside the computation."""
+    multiplies: bool = True
+    """Whether Triton has its instructions for products: before Ampere it multiplies number by number."""
 
 
 def machine_of(x: Tensor) -> Machine:
@@ -144,8 +147,9 @@ def machine_of(x: Tensor) -> Machine:
         return Machine(Tile(32, 64, 16, 1, 4), 2, False)
     properties = torch.cuda.get_device_properties(x.device)
     large = getattr(properties, "shared_memory_per_block_optin", 0) >= 160_000
-    describes = torch.version.hip is None and properties.major >= 9
-    return Machine(LARGE if large else SMALL, properties.multi_processor_count, describes)
+    nvidia, major = torch.version.hip is None, properties.major
+    tile, describes, multiplies = LARGE if large else SMALL, nvidia and major >= 9, not nvidia or major >= 8
+    return Machine(tile, properties.multi_processor_count, describes, multiplies)
 
 
 def linear_rows(

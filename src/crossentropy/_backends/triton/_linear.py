@@ -39,7 +39,7 @@ def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int) -> No
     assert isinstance(kernel, (compiled.CrossEntropy, compiled.TokenStatistics))
     largest, given, machine = isinstance(kernel, compiled.TokenStatistics), kernel.rows.given, machine_of(head.hidden)
     plain = largest or (given.target is not None and kernel.statistics.weighted is None)
-    if plain and _is_worthwhile(head, machine.tile.features):
+    if plain and machine.multiplies and _is_worthwhile(head, machine.tile.features):
         row = linear_rows(head, kernel.spec, given.target, machine, begin, of_largest=largest)
         keep(kernel.statistics, row)
     else:
