@@ -25,7 +25,17 @@ from torch import Tensor
 
 from crossentropy import _torch
 from crossentropy._dispatch import NAMED, PLAIN, Backend, name_of, scale
-from crossentropy._loss import FIXED, Loss, LossSpec, Side, rows_shape, tensors_of, with_tensors, without_tensors
+from crossentropy._loss import (
+    FIXED,
+    Loss,
+    LossSpec,
+    Mixture,
+    Side,
+    rows_shape,
+    tensors_of,
+    with_tensors,
+    without_tensors,
+)
 from crossentropy._torch import tracing
 
 Tensors = tuple[Tensor | None, ...]
@@ -293,13 +303,13 @@ def encoded(
 ) -> tuple[list[Tensor], list[float] | None, list[int], str]:
     """A call as the operator takes it.
 
-    Numbers are ε, λ, and softcap (0 for none), logit_scale and temperature of each side. Under torch.compile they are a
-    tensor, the last one, so that a number that varies is no reason to compile again.
+    Numbers are ε, λ, those of a mixture, and softcap (0 for none), logit_scale and temperature of each side. Under
+    torch.compile they are a tensor, the last one, so that a number that varies is no reason to compile again.
     """
     loss, spec = call.loss, call.loss.sides[0].spec
     constants = None
     if numbers is None:
-        constants = [spec.label_smoothing, spec.z_loss]
+        constants = [spec.label_smoothing, spec.z_loss, *spec.mixture]
         for side in loss.sides:
             constants += [side.spec.softcap or 0.0, side.spec.logit_scale, side.spec.temperature]
         if torch.compiler.is_compiling():
@@ -355,7 +365,7 @@ def complete(call: Call, numbers: Tensor | None) -> Call:
 
 def _with_numbers(call: Call, numbers: Sequence[float]) -> Call:
     smoothing, z_loss, *others = numbers
-    sides = []
+    mixture, others, sides = Mixture(*others[:4]), others[4:], []
     for i, side in enumerate(call.loss.sides):
         softcap, logit_scale, temperature = others[3 * i : 3 * i + 3]
         spec = replace(
@@ -365,6 +375,7 @@ def _with_numbers(call: Call, numbers: Sequence[float]) -> Call:
             softcap=softcap or None,
             logit_scale=logit_scale,
             temperature=temperature,
+            mixture=mixture,
         )
         sides.append(side._replace(spec=spec))
     return replace(call, loss=call.loss._replace(sides=tuple(sides)))
@@ -376,11 +387,13 @@ def _(tensors: Sequence[Tensor], constants: Sequence[float] | None, sizes: Seque
     spec, shape, x = call.loss.sides[0].spec, rows_shape(call.loss), tensors[0]
     statistics = call.loss.kind == "statistics"
     gradients: list[Tensor | None] = []
+    first = given[SLOTS]
     for i, (slot, want) in enumerate(zip(given[SLOTS:], call.wanted)):
         if not want or slot is None:
             gradients.append(None)
-        elif i == 0 and given[SLOTS + 1] is None:
-            gradients.append(call.backend.empty_gradient(slot, spec.class_dim))
+        elif i % 3 == 0 and given[SLOTS + 1] is None:
+            assert first is not None
+            gradients.append(call.backend.empty_gradient(first, spec.class_dim).to(slot.dtype))
         else:
             gradients.append(slot.new_empty(slot.shape))
     return [

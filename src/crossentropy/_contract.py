@@ -20,7 +20,7 @@ from torch import Tensor
 from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._logspace import wide
-from crossentropy._loss import Kind, Loss, LossSpec, LossTensors, Side, without
+from crossentropy._loss import KL, Kind, Loss, LossSpec, LossTensors, Mixture, Side, without
 from crossentropy._targets import check_labels, check_target, long
 from crossentropy._tensors import check_class_weight, check_same_device, check_token_weight, without_negative_bit
 from crossentropy._values import readable
@@ -284,6 +284,7 @@ def resolve(
     softcap: float | None = None,
     logit_scale: float = 1.0,
     temperature: float = 1.0,
+    mixture: Mixture = KL,
     out_dtype: torch.dtype | None = None,
     options: object = None,
 ) -> tuple[LossTensors, LossSpec]:
@@ -332,6 +333,7 @@ def resolve(
         softcap=cap(f"{prefix}softcap", softcap),
         logit_scale=number(f"{prefix}logit_scale", logit_scale),
         temperature=number("temperature", temperature, low=0.0, above=True),
+        mixture=mixture,
     )
     _check_constants(spec, prefix)
     return tensors._replace(target=target), spec

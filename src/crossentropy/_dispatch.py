@@ -12,7 +12,7 @@ One whose logits (or head) may be a slice of the classes, from `begin` on, while
     room(loss)                                     → memory for logits that a head makes, if they may be kept
     measure(loss, begin, kept)                     → RowStatistics (rows), which merge over slices
     conclude(loss, statistics)                     → rows of results, from the statistics of all classes
-    compare(loss, student, teacher)                → rows of a divergence, which add up over slices
+    compare(loss, student, teacher)                → (2, rows): divergences, the student's share; they add up
     derive(loss, begin, statistics, coefficient, wanted, collectors, kept)        → gradients, from those of all classes
 
 `wanted` tells for input, head and bias of each side whether its gradient is. What a backend does is opaque to torch:
@@ -74,7 +74,7 @@ class Slicing(Backend, Protocol):
         ...
 
     def compare(self, loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
-        """What these classes add to the divergence of each row, from the statistics of all classes."""
+        """What these classes add to the divergence of each row, and to the student's share of it, (2, rows)."""
         ...
 
     def derive(

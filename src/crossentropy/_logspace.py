@@ -4,6 +4,7 @@
     logsumexp(z)     = log Σ exp(z_c)    with a gradient that stays accurate for huge z
     product(p, l)    = p · l             where 0 · (±inf) = 0
     kl_terms(l, p)   = p (log p − l)     where 0 log 0 = 0, whatever l is
+    log_ratios(p, q) = log(m / p), log(m / q)     for m = λ p + μ q
     transform(x)     = c · tanh(s x / c) / T
     wide(dtype)                          the dtype in which sums are accumulated
 
@@ -93,3 +94,32 @@ def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
     log_p = target.masked_fill(absent, 0.0) if log_target else target.masked_fill(absent, 1.0).log()
     p = target.exp() if log_target else target
     return p * (log_p - input.masked_fill(absent & input.isinf(), 0.0))
+
+
+_NEAR = -0.5
+"""Above it e^x is near 1."""
+_FAR = 1000.0
+"""A difference of two log-probabilities at which the smaller probability is 0 in any dtype."""
+
+
+def log_ratios(log_p: Tensor, log_q: Tensor, share_of_p: float, share_of_q: float) -> tuple[Tensor, Tensor]:
+    """Ratios log(m / p) and log(m / q) of a mixture m = λ p + μ q, where λ + μ = 1 and both are above 0.
+
+    With d = |log p − log q| and κ the share of the smaller of the two, κ' of the larger,
+
+        log(m / larger)  = log1p(κ (e^−d − 1))   or, far from p = q,   log(κ' + κ e^−d)
+        log(m / smaller) = log(m / larger) + d
+
+    Near p = q both are as accurate as d is, however small it is. All are finite: where the smaller is 0, what it is
+    multiplied by may be any number, and where both are, d is 0.
+    """
+    d = (log_p - log_q).nan_to_num(nan=0.0, posinf=_FAR, neginf=-_FAR).clamp(-_FAR, _FAR)
+    above = d >= 0
+    gap = torch.where(above, -d, d)  # not −|d|, which has no derivative at 0
+    smaller = torch.full_like(d, share_of_p).masked_fill(above, share_of_q)
+    larger = torch.full_like(d, share_of_q).masked_fill(above, share_of_p)
+    near = torch.log1p(smaller * torch.expm1(gap.clamp(min=_NEAR)))
+    far = torch.log(larger + smaller * gap.exp())
+    of_larger = torch.where(gap > _NEAR, near, far)
+    of_smaller = of_larger - gap
+    return torch.where(above, of_larger, of_smaller), torch.where(above, of_smaller, of_larger)

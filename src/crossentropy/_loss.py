@@ -2,6 +2,7 @@
 
     LossTensors    the tensors of one call, by torch's argument names
     LossSpec       everything about a loss that is no tensor
+    Mixture        which divergence of two distributions
     Side           where logits come from: tensors, and the spec that says what is done to them
     Loss           rows to compute from the logits of its sides, before any reduction
     Result         what is computed of it: the rows, and gradients of a weighted sum of them
@@ -41,6 +42,26 @@ class LossTensors(NamedTuple):
     """Bias (C,) or (C, d1, …, dK)."""
 
 
+class Mixture(NamedTuple):
+    """A divergence of teacher p and student q from their mixture m = λ p + μ q, λ + μ = 1: a KL(p‖m) + b KL(q‖m).
+
+    Where λ is 0 it is KL(p‖q), and where μ is 0 KL(q‖p): one term, of weight 1. See `mixes`.
+    """
+
+    teacher: float = 1.0
+    """a."""
+    student: float = 0.0
+    """b."""
+    teacher_share: float = 0.0
+    """λ."""
+    student_share: float = 1.0
+    """μ, which 1 − λ would not be if it is tiny."""
+
+
+KL = Mixture()
+"""KL(p‖q)."""
+
+
 @dataclass(frozen=True)
 class LossSpec:
     """Everything about one loss that is not a tensor."""
@@ -57,6 +78,8 @@ class LossSpec:
     softcap: float | None = None
     logit_scale: float = 1.0
     temperature: float = 1.0
+    mixture: Mixture = KL
+    """Of a divergence; that of the first side decides."""
     ignores: bool = True
     """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
     masked: bool = False
@@ -115,6 +138,11 @@ class Collector(NamedTuple):
 
 
 # functions, because torch 2.10 compiles no property of a loss
+
+
+def mixes(mixture: Mixture) -> bool:
+    """Whether both distributions have a part in it."""
+    return mixture.teacher_share != 0 and mixture.student_share != 0
 
 
 def without(shape: Sequence[int], class_dim: int) -> torch.Size:

@@ -52,6 +52,8 @@ class Comparison(NamedTuple):
     student: RowStatistics
     teacher: RowStatistics
     divergence: Tensor
+    of_student: Tensor
+    """What of it is the student's share, where it is a divergence from a mixture; else 0."""
 
 
 def lowest(dtype: torch.dtype) -> float:

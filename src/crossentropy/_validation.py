@@ -33,7 +33,7 @@ from torch import Tensor
 from crossentropy._contract import check_denominator
 from crossentropy._errors import ArgumentValueError, warn
 from crossentropy._logspace import wide
-from crossentropy._loss import Loss, LossSpec, LossTensors, Side, product_dtype, rows_shape
+from crossentropy._loss import Loss, LossSpec, LossTensors, Side, mixes, product_dtype, rows_shape
 from crossentropy._reduction import ignored, picked
 from crossentropy._targets import check_labels
 from crossentropy._values import check_probabilities, first, position, readable, remedy, row_position, sum_tolerance
@@ -64,7 +64,7 @@ def check_loss(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
         for names, side in zip(_NAMES, loss.sides):
             _check_logits(names, side, loss, present)
         if loss.kind == "divergence" and bool(present.any()):
-            _check_masks_of_teacher(*loss.sides)
+            _check_masks(loss, present)
 
 
 def check_shared(loss: Loss, tensors: LossTensors, spec: LossSpec) -> None:
@@ -307,18 +307,30 @@ def _check_finite(name: str, x: Tensor, wrong: Tensor, expected: str) -> None:
         raise ArgumentValueError(f"{name}{position(offence)} is {x[offence].item()}, expected {expected}")
 
 
-def _check_masks_of_teacher(student: Side, teacher: Side) -> None:
-    """The student's bias masks no class that the teacher's leaves: the divergence would be infinite."""
-    if student.bias is None or student.spec.softcap is not None:
+def _check_masks(loss: Loss, present: Tensor) -> None:
+    """No class is masked in what is believed and possible in what is true: their divergence would be infinite."""
+    mixture = loss.sides[0].spec.mixture
+    if mixes(mixture):
         return
-    masked = student.bias == -torch.inf
-    if teacher.bias is not None and teacher.spec.softcap is None:
-        masked &= teacher.bias != -torch.inf
-    offence = first(masked)
+    sides = [(side, _masks(side), names) for side, names in zip(loss.sides, _NAMES)]
+    (_, masked, names), (true, masked_too, _) = sides if mixture.student_share else reversed(sides)
+    if masked is None:
+        return
+    if masked.dim() > 1:
+        masked &= present.unsqueeze(true.spec.class_dim)
+    offence = first(masked if masked_too is None else masked & ~masked_too)
     if offence is not None:
+        owner = "teacher" if mixture.student_share else "student"
+        name = names[0] if masked.dim() > 1 else names[2]
         raise ArgumentValueError(
-            f"linear_bias{position(offence)} is -inf, and the teacher gives probability to that class: the loss is inf"
+            f"{name}{position(offence)} is -inf, and the {owner} gives probability to that class: the loss is inf"
         )
+
+
+def _masks(side: Side) -> Tensor | None:
+    """Where logits that are given, or a bias, are −inf; None if there are none, or a cap makes them finite."""
+    x = side.input if side.weight is None else side.bias
+    return None if x is None or side.spec.softcap is not None else x == -torch.inf
 
 
 def _unusable(name: str, side: Side, row: tuple[int, ...]) -> ArgumentValueError:

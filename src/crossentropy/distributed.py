@@ -398,7 +398,7 @@ def vocab_parallel_linear_kl_div(
 
         L_i = KL(softmax(z'_i / T) ‖ softmax(z_i / T))      z = h Wᵀ + b of the student, z' of the teacher
 
-    One message of 4 numbers a row, and one of what each rank's classes add to the divergence.
+    One message of 4 numbers a row, and one of 2 that each rank's classes add to the divergence.
 
     Args:
         input: Student's hidden states (…, D), the same on all ranks.

@@ -62,13 +62,20 @@ from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._losses._classes import first_classes, first_of_head, masked
 from crossentropy._losses._observed import LossStatistics, observed
 from crossentropy._losses.cosine import cosine_cross_entropy
+from crossentropy._losses.divergence import (
+    js_div_with_logits,
+    kl_div_with_logits,
+    linear_js_div,
+    linear_kl_div,
+    linear_reverse_kl_div,
+    reverse_kl_div_with_logits,
+)
 from crossentropy._losses.row import focal_loss, generalized_cross_entropy, poly1_loss, row_loss
 from crossentropy._losses.sampled import sampled_linear_cross_entropy
 from crossentropy._losses.token_statistics import TokenStatistics, token_statistics
 from crossentropy._losses.topk import linear_topk_kl_div, topk_kl_div
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
-    check_distillation,
     check_floating,
     check_linear,
     check_same_device,
@@ -84,13 +91,18 @@ __all__ = [
     "cross_entropy",
     "focal_loss",
     "generalized_cross_entropy",
+    "js_div_with_logits",
     "kl_div",
+    "kl_div_with_logits",
     "linear_cross_entropy",
+    "linear_js_div",
     "linear_kl_div",
+    "linear_reverse_kl_div",
     "linear_topk_kl_div",
     "log_softmax",
     "nll_loss",
     "poly1_loss",
+    "reverse_kl_div_with_logits",
     "row_loss",
     "sampled_linear_cross_entropy",
     "softmax",
@@ -703,112 +715,6 @@ def kl_div(
     if reduction == "batchmean" and input.dim() > 0:
         loss = loss / input.shape[0]
     return loss.to(out_dtype)
-
-
-@overridable
-def linear_kl_div(
-    input: Tensor,
-    linear_weight: Tensor,
-    teacher_input: Tensor,
-    teacher_weight: Tensor,
-    *,
-    linear_bias: Tensor | None = None,
-    teacher_bias: Tensor | None = None,
-    reduction: str = "mean",
-    token_weight: Tensor | None = None,
-    denominator: Tensor | float | None = None,
-    temperature: float = 1.0,
-    softcap: float | None = None,
-    teacher_softcap: float | None = None,
-    logit_scale: float = 1.0,
-    teacher_logit_scale: float = 1.0,
-    out_dtype: torch.dtype | None = None,
-    options: AnyOptions = None,
-    validate: bool = False,
-) -> Tensor:
-    """Distillation loss of a student's linear head against a teacher's.
-
-        L_i = KL(softmax(z'_i / T) ‖ softmax(z_i / T))      z = h Wᵀ + b of the student, z' of the teacher
-
-    What it costs to believe the student where the teacher is right; 0 when their distributions agree. Gradients flow
-    to whatever requires them, the teacher included. Gradients shrink as 1/T²: multiply the loss by T² to keep the
-    weight of this loss among others independent of the temperature.
-
-    Args:
-        input: Student's hidden states (…, D).
-        linear_weight: Student's head (C, D).
-        teacher_input: Teacher's hidden states (…, D'), with the same leading axes.
-        teacher_weight: Teacher's head (C, D').
-        linear_bias: Student's bias (C).
-        teacher_bias: Teacher's bias (C).
-        reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row (…); 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
-        temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
-        logit_scale: Factor on the student's logits, before the cap.
-        teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
-        validate: Look at the values: hidden states, heads, logits (in pieces), weights, whether a row counts.
-
-    Returns:
-        The loss: a scalar, or (…) for "none"; in the student's promoted dtype (float32 under autocast), or out_dtype.
-        In nats.
-
-    Raises:
-        ValueError: A shape, device, number or reduction does not fit.
-        TypeError: A type or dtype does not fit.
-
-    Examples:
-        >>> hidden, head = torch.eye(2), torch.tensor([[2.0, 0.0], [0.5, 0.0], [0.0, 3.0]])
-        >>> linear_kl_div(hidden, head, hidden, 2 * head)
-        tensor(0.1057)
-
-    See Also:
-        `linear_cross_entropy`; `crossentropy.information.kl_divergence`.
-
-    References:
-        G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
-    """
-    shape = check_linear(input, linear_weight, linear_bias)
-    teacher_names = ("teacher_input", "teacher_weight", "teacher_bias")
-    teacher_shape = check_linear(teacher_input, teacher_weight, teacher_bias, names=teacher_names)
-    check_distillation(shape, teacher_shape, linear_weight)
-    check_same_device(input=input, teacher_input=teacher_input)
-    student, spec = contract.resolve(
-        LossTensors(
-            input,
-            token_weight=token_weight,
-            denominator=denominator,
-            linear_weight=linear_weight,
-            linear_bias=linear_bias,
-        ),
-        shape,
-        input.dim() - 1,
-        target_kind="none",
-        reduction=reduction,
-        softcap=softcap,
-        logit_scale=logit_scale,
-        temperature=temperature,
-        out_dtype=out_dtype,
-        options=options,
-    )
-    teacher, teacher_spec = contract.resolve(
-        LossTensors(teacher_input, linear_weight=teacher_weight, linear_bias=teacher_bias),
-        teacher_shape,
-        input.dim() - 1,
-        prefix="teacher_",
-        target_kind="none",
-        softcap=teacher_softcap,
-        logit_scale=teacher_logit_scale,
-        temperature=temperature,
-    )
-    loss = contract.make_loss("divergence", shape, ((student, spec), (teacher, teacher_spec)), options)
-    if validate:
-        _execution.check(loss, student, spec)
-    return _execution.reduced(loss, student, spec, options)
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -4,6 +4,11 @@
     LinearCrossEntropyLoss  linear_cross_entropy        LogSoftmax   log_softmax
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
 
+and of a student and a teacher, which torch has not
+
+    KLDivWithLogitsLoss     kl_div_with_logits          JSDivWithLogitsLoss    js_div_with_logits
+    LinearKLDivLoss         linear_kl_div               LinearJSDivLoss        linear_js_div
+
 Constructors, attributes and state_dict keys are torch's, so checkpoints go on working, and so does `isinstance`: each
 is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.13). A class holds
 the settings of its function; see `crossentropy.functional` for formulae, shapes and errors. Beyond torch, the losses
@@ -28,6 +33,12 @@ from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
+from crossentropy._modules.divergence import (
+    JSDivWithLogitsLoss,
+    KLDivWithLogitsLoss,
+    LinearJSDivLoss,
+    LinearKLDivLoss,
+)
 from crossentropy._modules.heads import CosineCrossEntropyLoss
 from crossentropy._modules.row import FocalLoss, GeneralizedCrossEntropyLoss, Poly1Loss
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
@@ -38,8 +49,12 @@ __all__ = [
     "CrossEntropyLoss",
     "FocalLoss",
     "GeneralizedCrossEntropyLoss",
+    "JSDivWithLogitsLoss",
     "KLDivLoss",
+    "KLDivWithLogitsLoss",
     "LinearCrossEntropyLoss",
+    "LinearJSDivLoss",
+    "LinearKLDivLoss",
     "LogSoftmax",
     "NLLLoss",
     "Poly1Loss",

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy import _torch
-from crossentropy._logspace import log_softmax, logsumexp, product, transform, wide
-from crossentropy._loss import FIXED, Loss, LossSpec, Result, Side, tensors_of, with_tensors
+from crossentropy._logspace import log_ratios, log_softmax, logsumexp, product, transform, wide
+from crossentropy._loss import FIXED, Loss, LossSpec, Result, Side, mixes, tensors_of, with_tensors
 from crossentropy._planner import Plan
 from crossentropy._reduction import ignored, picked, weigh
 from crossentropy._values import readable
@@ -146,7 +146,19 @@ def _statistics(loss: Loss, skipped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _divergence(loss: Loss, skipped: Tensor) -> tuple[Tensor]:
     q, p = (_transform(_logits(side, skipped), side.spec) for side in loss.sides)
-    return (kl_divergence(p_logits=p, q_logits=q, dim=loss.sides[0].spec.class_dim),)
+    dim, mixture = loss.sides[0].spec.class_dim, loss.sides[0].spec.mixture
+    if not mixes(mixture):
+        believed, true = (q, p) if mixture.student_share else (p, q)
+        return (kl_divergence(p_logits=true, q_logits=believed, dim=dim),)
+    a, b, *shares = mixture
+    log_q, log_p = log_softmax(q, dim), log_softmax(p, dim)
+    of_p, of_q = log_ratios(log_p, log_q, *shares)
+    # a (m − p) + b (m − q) = s (q − p) = s (p (q/m − 1) − q (p/m − 1)) adds up to 0, and makes each term ≥ 0
+    s = a * shares[1] - b * shares[0]
+    of_student = -s * torch.expm1(-of_p) - b * of_q
+    of_teacher = s * torch.expm1(-of_q) - a * of_p
+    total = (log_q.exp() * of_student + log_p.exp() * of_teacher).sum(dim)
+    return (total - total.detach().clamp(max=0.0),)  # a rounding below 0
 
 
 # --- logits -------------------------------------------------------------------------------------------------------

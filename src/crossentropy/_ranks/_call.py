@@ -79,7 +79,7 @@ class Message(NamedTuple):
         rows, both = math.prod(self.rows), self.kind == "divergence"
         poison(fields(loss), rows * (1 + both), spec.dtype, self.device, group)
         if both:
-            group.gather(torch.full((rows,), torch.nan, dtype=spec.dtype, device=self.device))
+            group.gather(torch.full((2 * rows,), torch.nan, dtype=spec.dtype, device=self.device))
 
 
 @dataclass(frozen=True)

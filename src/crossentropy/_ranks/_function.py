@@ -98,10 +98,10 @@ def computed(
         student, teacher, agree = fold_both(
             loss, [_measured(share, loss, side) for side in loss.sides], shares, agreement
         )
-        divergence = shares.group.ordered_total(backend.compare(loss, student, teacher))
-        divergence = torch.where(agree, divergence, torch.nan)
-        nothing = divergence.new_empty(0, dtype=torch.int64)
-        return (*student, *teacher, divergence, agree), divergence.unsqueeze(0), nothing
+        parts = shares.group.ordered_total(backend.compare(loss, student, teacher))
+        parts = torch.where(agree, parts, torch.nan)
+        nothing = parts.new_empty(0, dtype=torch.int64)
+        return (*student, *teacher, *parts, agree), parts[:1].clone(), nothing
     row, agree = fold(loss, backend.measure(loss, shares.begin, kept), shares, agreement)
     result = backend.conclude(loss, row)
     rows = torch.where(agree, result.rows, torch.nan)
@@ -122,9 +122,11 @@ def _known(loss: Loss, known: Sequence[Tensor | None]) -> tuple[RowStatistics | 
     assert agree is not None
     if loss.kind != "divergence":
         return _row(rows), agree
-    fields, divergence = len(RowStatistics._fields), rows.pop()
+    *rows, divergence, of_student = rows
     assert divergence is not None
-    return Comparison(_row(rows[:fields]), _row(rows[fields:]), divergence), agree
+    assert of_student is not None
+    fields = len(RowStatistics._fields)
+    return Comparison(_row(rows[:fields]), _row(rows[fields:]), divergence, of_student), agree
 
 
 def _row(fields: Sequence[Tensor | None]) -> RowStatistics:

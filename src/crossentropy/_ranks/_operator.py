@@ -79,10 +79,12 @@ def _packed(loss: Loss, known: Sequence[Tensor | None]) -> list[Tensor]:
     *rows, agree = known
     assert agree is not None
     if loss.kind == "divergence":
-        count, divergence = len(RowStatistics._fields), rows.pop()
+        *rows, divergence, of_student = rows
         assert divergence is not None
+        assert of_student is not None
+        count = len(RowStatistics._fields)
         sides = RowStatistics(*rows[:count]), RowStatistics(*rows[count:])  # pyright: ignore[reportArgumentType]
-        floats = torch.stack([*(getattr(side, name) for side in sides for name in _SIDE), divergence])
+        floats = torch.stack([*(getattr(side, name) for side in sides for name in _SIDE), divergence, of_student])
         return [floats, divergence.new_empty(0, dtype=torch.int64), agree]
     row = RowStatistics(*rows)  # pyright: ignore[reportArgumentType]
     floats = [getattr(row, name) for name in _FLOATS]
@@ -92,8 +94,8 @@ def _packed(loss: Loss, known: Sequence[Tensor | None]) -> list[Tensor]:
 
 def _unpacked(loss: Loss, floats: Tensor, top: Tensor, agree: Tensor) -> tuple[Tensor | None, ...]:
     if loss.kind == "divergence":
-        *sides, rows = floats.unbind(0)
-        return *RowStatistics(*sides[:3]), *RowStatistics(*sides[3:]), rows, agree
+        *sides, divergence, of_student = floats.unbind(0)
+        return *RowStatistics(*sides[:3]), *RowStatistics(*sides[3:]), divergence, of_student, agree
     known = kept(loss)
     fields = {name: x for name, x in zip(_FLOATS, floats.unbind(0)) if name in known}
     return *RowStatistics(**fields, top=top if "top" in known else None), agree
@@ -165,7 +167,7 @@ def _(
     if spread != "none":
         dim, length = map(int, spread.split(","))
         hidden = x.new_empty((*x.shape[:dim], length, *x.shape[dim + 1 :]))
-    floats = 2 * len(_SIDE) + 1 if loss.kind == "divergence" else len(_FLOATS)
+    floats = 2 * len(_SIDE) + 2 if loss.kind == "divergence" else len(_FLOATS)
     return [
         x.new_empty((3 if statistics else 1, *shape), dtype=spec.dtype),
         x.new_empty(shape if statistics else 0, dtype=torch.int64),
@@ -188,12 +190,13 @@ def _(
     known: Sequence[Tensor],
 ) -> list[Tensor]:
     call, own, _ = decoded(tensors, constants, sizes, key)
-    found = []
+    found, first = [], own[SLOTS]
     for i, (slot, want) in enumerate(zip(own[SLOTS:], call.wanted)):
         if not want or slot is None:
             found.append(tensors[0].new_empty(0))
-        elif i == 0 and own[SLOTS + 1] is None:
-            found.append(call.backend.empty_gradient(slot, call.loss.sides[0].spec.class_dim))
+        elif i % 3 == 0 and own[SLOTS + 1] is None:
+            assert first is not None
+            found.append(call.backend.empty_gradient(first, call.loss.sides[0].spec.class_dim).to(slot.dtype))
         else:
             found.append(slot.new_empty(slot.shape))
     return found

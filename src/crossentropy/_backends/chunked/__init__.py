@@ -1,15 +1,15 @@
 """The chunked backend: torch's operators on pieces of the logits, in place.
 
-`_engine` executes losses; a kernel for each kind of loss (`_cross_entropy`, `_token_statistics`, `_divergence`) does to
-a tile of logits what `_tile` describes.
+`_engine` executes losses; a kernel for each kind of loss (`_cross_entropy`, `_token_statistics`, `_divergence`,
+`_mixture`) does to a tile of logits what `_tile` describes.
 """
 
 import torch
 
 from crossentropy import _planner
 from crossentropy._backends.chunked._cross_entropy import CrossEntropy
-from crossentropy._backends.chunked._divergence import Divergence
 from crossentropy._backends.chunked._engine import Engine, Kernels
+from crossentropy._backends.chunked._mixture import divergence
 from crossentropy._backends.chunked._token_statistics import TokenStatistics
 from crossentropy._loss import Loss
 from crossentropy._planner import Plan, Workload
@@ -34,7 +34,7 @@ def _plan(work: Workload, loss: Loss) -> Plan:
 KERNELS: Kernels = {
     "cross_entropy": CrossEntropy.of,
     "statistics": TokenStatistics.of,
-    "divergence": Divergence.of,
+    "divergence": divergence,
 }
 _engine = Engine(KERNELS, _plan)
 

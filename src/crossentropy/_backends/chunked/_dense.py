@@ -1,19 +1,23 @@
 """Logits that are given: for each tile, rows' statistics → loss; exp(z − m) → gradient, in the one new buffer.
 
+Of a divergence there are two, of a student and a teacher, cut alike.
+
 Logits are blocks (N, C), or (N, C, P) where the classes are not innermost; what belongs to a row has a class axis of 1.
 """
 
 import itertools
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from crossentropy._backends.chunked import _memory
-from crossentropy._backends.chunked._tile import Index, Kernel, shaped
+from crossentropy._backends.chunked._tile import Index, Kernel, Tensors, shaped
 from crossentropy._planner import Plan
+
+_Blocks = TypeVar("_Blocks", Tensor, Tensor | None)
 
 
 class Layout(NamedTuple):
@@ -60,54 +64,72 @@ class Layout(NamedTuple):
         return math.prod(self.shape[:d]), self.shape[d], math.prod(self.shape[d + 1 :])
 
 
-def sweep(kernel: Kernel, z: Tensor, pieces: Plan, *, gradient: bool) -> Tensor | None:
-    """Results of the rows of blocks z, and the gradient if wanted."""
-    derived = _memory.empty(tuple(z.shape), z.dtype, z.device) if gradient else None
-    scratch = _scratch(kernel, z, pieces, gradient=gradient)
-    for rows in chunks(z.shape[0], pieces.chunk):
-        part, out = kernel.chunk((rows,)), None if derived is None else derived[rows]
-        for at, logits, work, place in _works(part, z[rows], out, scratch, pieces):
-            at.tile((logits,), (work,), gradient=gradient)
-            _store(work, place)
+def sweep(kernel: Kernel, logits: Tensors, pieces: Plan, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Results of the rows of blocks, of one side or two, and the gradients that are wanted."""
+    derived, scratches = _room(kernel, logits, pieces, wanted)
+    for rows in chunks(logits[0].shape[0], pieces.chunk):
+        part = kernel.chunk((rows,))
+        for at, tile, works, places in _works(part, _cut(logits, rows), _cut(derived, rows), scratches, pieces):
+            at.tile(tile, works, gradient=any(wanted))
+            _store(works, places)
         part.conclude()
     return derived
 
 
-def measure(kernel: Kernel, z: Tensor, pieces: Plan, begin: int) -> None:
+def measure(kernel: Kernel, logits: Tensor, pieces: Plan, begin: int) -> None:
     """Statistics of rows, whose classes from `begin` on these blocks are."""
-    for at, logits, work, _ in _works(kernel, z, None, _scratch(kernel, z, pieces, gradient=False), pieces):
-        at.accumulate(logits, work, begin, first=True)
+    derived, scratches = _room(kernel, (logits,), pieces, (False,))
+    for at, (tile,), (work,), _ in _works(kernel, (logits,), derived, scratches, pieces):
+        at.accumulate(tile, work, begin, first=True)
 
 
-def derive(kernel: Kernel, z: Tensor, pieces: Plan, begin: int) -> Tensor:
-    """The gradient of such blocks, of rows that have their statistics."""
-    derived = _memory.empty(tuple(z.shape), z.dtype, z.device)
-    scratch = _scratch(kernel, z, pieces, gradient=True)
-    for at, logits, work, place in _works(kernel.ready(), z, derived, scratch, pieces):
-        at.block((logits,), (work,), begin)
-        _store(work, place)
+def compare(kernel: Kernel, logits: Tensors, pieces: Plan) -> None:
+    """What the classes of these blocks add to divergences, of rows whose statistics are known."""
+    derived, scratches = _room(kernel, logits, pieces, (False, False))
+    for at, tile, works, _ in _works(kernel, logits, derived, scratches, pieces):
+        at.compare(tile, works)
+
+
+def derive(kernel: Kernel, logits: Tensors, pieces: Plan, begin: int, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """The gradients of such blocks, of rows that have their statistics."""
+    derived, scratches = _room(kernel, logits, pieces, wanted)
+    for at, tile, works, places in _works(kernel.ready(), logits, derived, scratches, pieces):
+        at.block(tile, works, begin)
+        _store(works, places)
     return derived
 
 
-def _scratch(kernel: Kernel, z: Tensor, pieces: Plan, *, gradient: bool) -> Tensor | None:
-    """A tile to work on, where that is not the gradient itself."""
-    unwanted = kernel.in_place or (gradient and z.dtype == kernel.dtype)
-    return None if unwanted else z.new_empty(pieces.tile, dtype=kernel.dtype)
+def _room(
+    kernel: Kernel, logits: Tensors, pieces: Plan, wanted: Sequence[bool]
+) -> tuple[list[Tensor | None], list[Tensor | None]]:
+    """For each side the gradient that is wanted, and a tile to work on where that is not the gradient itself."""
+    derived = [_memory.empty(tuple(z.shape), z.dtype, z.device) if want else None for z, want in zip(logits, wanted)]
+    unwanted = [kernel.in_place or (g is not None and g.dtype == kernel.dtype) for g in derived]
+    scratches = [None if no else z.new_empty(pieces.tile, dtype=kernel.dtype) for z, no in zip(logits, unwanted)]
+    return derived, scratches
 
 
 def _works(
-    kernel: Kernel, z: Tensor, derived: Tensor | None, scratch: Tensor | None, pieces: Plan
-) -> Iterator[tuple[Kernel, Tensor, Tensor, Tensor | None]]:
-    """For each tile its kernel, logits, where to work on them, and where the gradient goes."""
-    for index in tiles(z.shape, pieces.tile):
-        logits, place = z[index], None if derived is None else derived[index]
-        work = place if scratch is None else shaped(scratch, logits)
-        yield kernel.at(index), logits, logits if work is None else work, place
+    kernel: Kernel, logits: Tensors, derived: Sequence[Tensor | None], scratches: Sequence[Tensor | None], pieces: Plan
+) -> Iterator[tuple[Kernel, Tensors, Tensors, list[Tensor | None]]]:
+    """For each tile its kernel, logits, where to work on them, and where the gradients go."""
+    for index in tiles(logits[0].shape, pieces.tile):
+        tile, places = tuple([z[index] for z in logits]), [None if g is None else g[index] for g in derived]
+        works = []
+        for z, place, scratch in zip(tile, places, scratches):
+            work = place if scratch is None else shaped(scratch, z)
+            works.append(z if work is None else work)
+        yield kernel.at(index), tile, tuple(works), places
 
 
-def _store(work: Tensor, out: Tensor | None) -> None:
-    if out is not None and work is not out:
-        out.copy_(work)
+def _cut(blocks: Sequence[_Blocks], rows: slice) -> tuple[_Blocks, ...]:
+    return tuple([x if x is None else x[rows] for x in blocks])
+
+
+def _store(works: Tensors, places: Sequence[Tensor | None]) -> None:
+    for work, place in zip(works, places):
+        if place is not None and work is not place:
+            place.copy_(work)
 
 
 def chunks(rows: int, most: int) -> Iterator[slice]:

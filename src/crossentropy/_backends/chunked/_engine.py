@@ -17,9 +17,12 @@ from torch import Tensor
 from crossentropy import _planner
 from crossentropy._backends.chunked import _dense, _linear
 from crossentropy._backends.chunked._tile import Kernel, Setting, each
-from crossentropy._loss import FIXED, Collector, Kind, Loss, Result, product_dtype, rows_shape, tensors_of
+from crossentropy._loss import FIXED, Collector, Kind, Loss, Result, mixes, product_dtype, rows_shape, tensors_of
 from crossentropy._planner import Plan, Workload
 from crossentropy._statistics import Comparison, RowStatistics, of_no_classes
+
+_OF_A_MIXTURE = 8
+"""Tiles of what a divergence from a mixture computes of each class, beside those of a plain one."""
 
 
 def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
@@ -29,6 +32,8 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
     input_gradient, head_gradient = any(wanted[::3]), any(wanted[1::3]) or any(wanted[2::3])
     capped = any(s.spec.softcap is not None for s in loss.sides) and any(wanted)
     scratch = capped + (spec.probabilities or loss.kind != "cross_entropy") + 2 * (len(loss.sides) - 1)
+    if mixes(spec.mixture):
+        scratch += _OF_A_MIXTURE
     if side.weight is None:
         layout = _dense.Layout.of(side.input, spec.class_dim)
         positions = 1 if layout.flat else math.prod(layout.shape[layout.class_dim + 1 :])
@@ -36,7 +41,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
             rows=rows // max(positions, 1),
             positions=positions,
             classes=_classes(loss),
-            dtype=side.input.dtype,
+            dtype=functools.reduce(torch.promote_types, (s.input.dtype for s in loss.sides)),
             machine=_planner.machine_of(side.input.device),
             input_gradient=input_gradient,
             scratch=scratch,
@@ -92,7 +97,7 @@ class Engine:
             pieces, gradient = self.plan(loss, wanted), any(wanted)
             if loss.sides[0].weight is None:
                 logits = _Logits(self._kernels, loss, coefficient if gradient else None, pieces)
-                derived = _dense.sweep(logits.kernel, logits.blocks, pieces, gradient=gradient)
+                derived = _dense.sweep(logits.kernel, logits.blocks, pieces, wanted[::3])
                 return _result(logits.kernel, loss, logits.gradients(derived))
             made = _Made(self._kernels, loss, coefficient, wanted, pieces)
             kernel = made.kernel
@@ -132,7 +137,7 @@ class Engine:
                 logits = _Logits(self._kernels, loss, None, pieces, begin)
                 kernel = logits.kernel.chunk((slice(None),))
                 if _classes(loss):
-                    _dense.measure(kernel, logits.blocks, pieces, begin)
+                    _dense.measure(kernel, logits.blocks[0], pieces, begin)
             else:
                 made = _Made(self._kernels, loss, None, wanted, pieces, begin)
                 kernel = made.kernel.chunk((slice(None),))
@@ -162,15 +167,18 @@ class Engine:
             return result
 
     def compare(self, loss: Loss, student: RowStatistics, teacher: RowStatistics) -> Tensor:
-        """What the classes of these heads add to the divergence of each row, from the statistics of all classes."""
+        """What these classes add to the divergence of each row, and to the student's share of it, (2, rows)."""
         with _plainly(loss):
-            rows = torch.zeros_like(student.maximum)
+            rows = student.maximum.new_zeros((2, *student.maximum.shape))
             if rows.numel() and _classes(loss):
-                wanted = (False,) * 6
+                wanted, known = (False,) * 6, Comparison(student, teacher, *rows)
                 pieces = self.plan(loss, wanted)
-                made = _Made(self._kernels, loss, None, wanted, pieces, 0)
-                known = each(Comparison(student, teacher, rows), made.rows)
-                _linear.compare(made.kernel.with_statistics(known), made.heads, pieces)
+                if loss.sides[0].weight is None:
+                    logits = _Logits(self._kernels, loss, None, pieces, 0)
+                    _dense.compare(logits.kernel.with_statistics(each(known, logits.rows)), logits.blocks, pieces)
+                else:
+                    made = _Made(self._kernels, loss, None, wanted, pieces, 0)
+                    _linear.compare(made.kernel.with_statistics(each(known, made.rows)), made.heads, pieces)
             return rows
 
     def derive(
@@ -195,7 +203,7 @@ class Engine:
             if loss.sides[0].weight is None:
                 logits = _Logits(self._kernels, loss, coefficient, pieces, begin)
                 kernel = logits.kernel.with_statistics(each(statistics, logits.rows))
-                return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin))
+                return logits.gradients(_dense.derive(kernel, logits.blocks, pieces, begin, wanted[::3]))
             made = _Made(self._kernels, loss, coefficient, wanted, pieces, begin, collectors)
             kernel = made.kernel.with_statistics(each(statistics, made.rows))
             _linear.derive(kernel, made.heads, pieces, begin, kept)
@@ -214,11 +222,14 @@ class _Logits:
         side = loss.sides[0]
         self.layout = _dense.Layout.of(side.input, side.spec.class_dim)
         self.rows = self.layout.rows
-        self.blocks = self.layout.blocks(side.input)
+        self.blocks = tuple([self.layout.blocks(side.input) for side in loss.sides])
         self.kernel = _kernel(kernels, Setting(loss, coefficient, self.rows, self.layout.blocks, pieces, origin))
 
-    def gradients(self, blocks: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None if blocks is None else self.layout.restore(blocks), None, None
+    def gradients(self, derived: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+        found = []
+        for blocks in derived:
+            found += [None if blocks is None else self.layout.restore(blocks), None, None]
+        return tuple(found)
 
     def blank(self, rows: Tensor) -> None:
         """Nothing: the kernel left out what counts for nothing."""

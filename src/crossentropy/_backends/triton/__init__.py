@@ -34,6 +34,10 @@ def eligible(loss: Loss) -> tuple[str, ...]:
     if MISSING:
         return (MISSING,)
     reasons = [*chunked.eligible(loss), *compiled.reasons(loss)]
+    if loss.kind == "divergence" and loss.sides[0].spec.mixture.teacher_share:
+        reasons.append("Triton's kernels know one divergence, KL(teacher‖student)")
+    if loss.kind == "divergence" and loss.sides[0].weight is None:
+        reasons.append("Triton's kernel of a divergence leaves gradients in the logits, which must be a head's")
     device = loss.sides[0].input.device
     if device.type != "cuda" and not (INTERPRETED and device.type == "cpu"):
         reasons.append(f"Triton's kernels are for GPUs, or interpreted by TRITON_INTERPRET=1: logits are on {device}")

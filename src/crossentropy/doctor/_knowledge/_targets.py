@@ -34,7 +34,7 @@ def swapped(case: LossCall) -> Iterator[Found]:
 def _why_swapped(case: LossCall) -> str:
     """Why the first argument is the target and the second the prediction; empty if it is not so."""
     x, y = case.x, case.y
-    if case.loss in ("linear_cross_entropy", "linear_kl_div"):
+    if case.loss.startswith("linear_"):
         return ""
     integers = x.kind in ("indices", "one-hot", "bits") and y.kind not in ("indices", "one-hot", "bits", "binary")
     if integers and (y.graph or (x.dtype == "long" and y.dtype == "float")):

@@ -43,7 +43,10 @@ _LOSSES = (
     Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta")),
     Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta")),
     Loss("linear_cross_entropy", (), ("in_features", "num_classes"), ("input", "linear_weight", "target")),
-    Loss("linear_kl_div", (), (), ("input", "linear_weight", "teacher_input", "teacher_weight")),
+    *(
+        Loss(name, (), (), ("input", "linear_weight", "teacher_input", "teacher_weight"))
+        for name in ("linear_kl_div", "linear_reverse_kl_div", "linear_js_div")
+    ),
 )
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
 """Losses with one label for each row."""

@@ -14,7 +14,7 @@ _CONSTANTS: dict[str, Value] = {
 }  # fmt: skip
 _OURS = re.compile(r"^crossentropy\.(?:nn\.|functional\.)?(\w+)$")
 _OUR_FUNCTIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy", "linear_cross_entropy", "kl_div",
-                  "linear_kl_div")  # fmt: skip
+                  "linear_kl_div", "linear_reverse_kl_div", "linear_js_div")  # fmt: skip
 _OUR_CLASSES = ("Softmax", "LogSoftmax", "NLLLoss", "CrossEntropyLoss", "LinearCrossEntropyLoss", "KLDivLoss")
 
 
