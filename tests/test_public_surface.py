@@ -23,14 +23,17 @@ SURFACE = {
     ],
     "crossentropy.continuous": ["Estimate", "cross_entropy", "entropy", "kl_divergence"],
     "crossentropy.functional": [
-        "TokenStatistics", "cross_entropy", "kl_div", "linear_cross_entropy", "linear_kl_div", "log_softmax",
-        "nll_loss", "softmax", "token_statistics",
+        "TokenStatistics", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div",
+        "linear_cross_entropy", "linear_kl_div", "log_softmax", "nll_loss", "softmax", "token_statistics",
     ],
     "crossentropy.distributed": [
         "shift_labels", "token_denominator", "vocab_parallel_cross_entropy", "vocab_parallel_linear_cross_entropy",
         "vocab_parallel_linear_kl_div", "vocab_parallel_token_statistics",
     ],
-    "crossentropy.nn": ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"],
+    "crossentropy.nn": [
+        "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax",
+        "NLLLoss", "Softmax",
+    ],
     "crossentropy.lazy": [
         "Event", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
     ],

@@ -3,6 +3,7 @@
     softmax(z)_c = exp(z_c) / Σ exp(z)          log_softmax(z) = z − lse(z)          lse(z) = log Σ exp(z)
     nll_loss(l, y) = −l_y                       cross_entropy(z, y) = nll_loss(log_softmax(z), y)
     linear_cross_entropy(h, W, y) = cross_entropy(h Wᵀ, y)                           kl_div(l, p) = p (log p − l)
+    binary_cross_entropy_with_logits(z, y) = −y log σ(z) − (1 − y) log σ(−z)         σ(z) = 1 / (1 + exp(−z))
 
 N rows (samples, tokens) · C classes · D in_features · z logits (C), (N, C) or (N, C, d1, …, dK) · y target: class
 indices (), (N) or (N, d1, …, dK), or class probabilities in the logits' shape · l log-probabilities · h hidden states
@@ -56,6 +57,7 @@ from crossentropy._contract import AnyOptions, Options
 from crossentropy._errors import ArgumentTypeError, no_attribute, warn
 from crossentropy._keywords import overridable
 from crossentropy._loss import LossTensors
+from crossentropy._losses.binary import binary_cross_entropy, binary_cross_entropy_with_logits
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
     check_distillation,
@@ -70,6 +72,8 @@ from crossentropy._values import axis, check_broadcast
 
 __all__ = [
     "TokenStatistics",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "cross_entropy",
     "kl_div",
     "linear_cross_entropy",

@@ -3,6 +3,7 @@
     CrossEntropyLoss        cross_entropy               Softmax      softmax
     LinearCrossEntropyLoss  linear_cross_entropy        LogSoftmax   log_softmax
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
+    BCEWithLogitsLoss       binary_cross_entropy_with_logits         BCELoss      binary_cross_entropy
 
 Constructors, attributes and state_dict keys are torch's, so checkpoints go on working, and so does `isinstance`: each
 is a subclass of torch's class of its name (but LinearCrossEntropyLoss, which torch has only since 2.13). A class holds
@@ -28,10 +29,20 @@ from crossentropy._contract import AnyOptions
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
+from crossentropy._modules.binary import BCELoss, BCEWithLogitsLoss
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 from crossentropy._values import check_axis
 
-__all__ = ["CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax", "NLLLoss", "Softmax"]
+__all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "KLDivLoss",
+    "LinearCrossEntropyLoss",
+    "LogSoftmax",
+    "NLLLoss",
+    "Softmax",
+]
 
 _MODULE_FRAMES = 3
 """Frames between a user's `module(input)` and our forward: forward itself and torch's two call wrappers."""
