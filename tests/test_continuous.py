@@ -559,6 +559,8 @@ def test_wrong_arguments() -> None:
         continuous.kl_divergence(p, Poisson(1.0))
     with pytest.raises(ValueError, match=r"batch shapes, p's \(2,\) and q's \(3,\), do not broadcast"):
         continuous.kl_divergence(Normal(torch.zeros(2), 1.0), Normal(torch.zeros(3), 1.0))
+    with pytest.raises(ValueError, match="p maps a discrete distribution"):
+        continuous.entropy(mapped(Poisson(3.0), AffineTransform(0.0, 2.0)))
     for samples in (1, 0, -1, 1.5):
         with pytest.raises(ValueError, match="samples is"):
             continuous.entropy(p, samples=samples)

@@ -293,6 +293,10 @@ def _check(p: Distribution, q: Distribution, method: str | None, samples: int) -
     for name, distribution in (("p", p), ("q", q)):
         if is_composed(distribution) and not all(t.bijective for t in distribution.transforms):
             raise ArgumentValueError(f"{name} has a transform that is not one-to-one: torch does not know its density")
+        if isinstance(distribution, TransformedDistribution) and is_discrete(distribution.base_dist):
+            raise ArgumentValueError(
+                f"{name} maps a discrete distribution, of which torch makes a density: pass {name}.base_dist"
+            )
     discrete = [is_discrete(d) for d in (p, q)]
     if discrete[0] != discrete[1]:
         kinds = ["discrete" if d else "continuous" for d in discrete]
