@@ -65,6 +65,17 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
     ),
     "token_statistics, positions": ("z3 y3", lambda z3, y3: F.token_statistics(z3, y3, dim=1)),
     "nll_loss, positions": ("z3 y3", lambda z3, y3: F.nll_loss(F.log_softmax(z3, 1), y3, reduction="none")),
+    "binary_cross_entropy": ("z p", lambda z, p: F.binary_cross_entropy(z.sigmoid(), p)),
+    "binary_cross_entropy_with_logits": (
+        "z p w",
+        lambda z, p, w: F.binary_cross_entropy_with_logits(z, p, pos_weight=w, label_smoothing=0.1, reduction="none"),
+    ),
+    "binary_cross_entropy_with_logits, mean": (
+        "z p total",
+        lambda z, p, total: F.binary_cross_entropy_with_logits(
+            z, p, ignore_index=0, token_weight=torch.ones(1, 1), denominator=total
+        ),
+    ),
     "kl_div, mean": ("log_p p", lambda log_p, p: F.kl_div(log_p, p)),
     "kl_div": ("log_p p", lambda log_p, p: F.kl_div(log_p, p, reduction="batchmean")),
     "kl_div of log_softmax": ("z p", lambda z, p: F.kl_div(F.log_softmax(z, 1), p, reduction="none")),

@@ -22,7 +22,8 @@ from crossentropy.testing import assert_accurate, hostile_logits
 INTEGERS = [
     torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32, torch.uint64,
 ]  # fmt: skip
-NAMES = ["softmax", "log_softmax", "nll_loss", "cross_entropy", "kl_div", "linear_cross_entropy"]
+BINARY = ["binary_cross_entropy", "binary_cross_entropy_with_logits"]
+NAMES = ["softmax", "log_softmax", "nll_loss", "cross_entropy", "kl_div", "linear_cross_entropy", *BINARY]
 
 
 def gradient(loss: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -44,13 +45,13 @@ def test_signatures_begin_with_torchs(name: str) -> None:
     assert all(p.kind == p.KEYWORD_ONLY and p.default is not p.empty for p in extra)
 
 
-@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy", "kl_div"])
+@pytest.mark.parametrize("name", ["nll_loss", "cross_entropy", "kl_div", *BINARY])
 @pytest.mark.parametrize(
     ("old", "new"), [({"size_average": False}, "sum"), ({"reduce": False}, "none"), ({"size_average": True}, "mean")]
 )
 def test_deprecated_arguments_work_and_warn_as_torchs(name: str, old: dict, new: str) -> None:
-    x = torch.randn(3, 4).log_softmax(1)
-    y = torch.tensor([0, 1, 2]) if name != "kl_div" else torch.randn(3, 4).softmax(1)
+    x = torch.rand(3, 4) if name in BINARY else torch.randn(3, 4).log_softmax(1)
+    y = torch.randn(3, 4).softmax(1) if name in ("kl_div", *BINARY) else torch.tensor([0, 1, 2])
     messages = []
     for module in (F, TF):
         with pytest.warns(UserWarning, match="size_average and reduce args will be deprecated") as record:

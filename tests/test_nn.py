@@ -20,6 +20,8 @@ def make(name: str) -> torch.nn.Module:
     """A module of each class with settings that are not the defaults."""
     weight = torch.rand(5)
     return {
+        "BCELoss": lambda: nn.BCELoss(weight, label_smoothing=0.1, ignore_index=2),
+        "BCEWithLogitsLoss": lambda: nn.BCEWithLogitsLoss(pos_weight=weight, label_smoothing=0.1, ignore_index=2),
         "Softmax": lambda: nn.Softmax(1),
         "LogSoftmax": lambda: nn.LogSoftmax(1),
         "NLLLoss": lambda: nn.NLLLoss(weight, ignore_index=2, reduction="sum"),
@@ -37,7 +39,9 @@ def call(module: torch.nn.Module) -> Tensor:
         return module(x)
     if isinstance(module, nn.KLDivLoss):
         return module(x.log_softmax(1), x.flip(0).log_softmax(1))
-    return module(x, Y)
+    if isinstance(module, nn.BCELoss):
+        return module(x.sigmoid(), x.flip(0).sigmoid())
+    return module(x, x.flip(0).sigmoid() if isinstance(module, nn.BCEWithLogitsLoss) else Y)
 
 
 TORCHS = [name for name in nn.__all__ if hasattr(torch.nn, name)]
@@ -56,6 +60,8 @@ def test_constructors_begin_with_torchs(name: str) -> None:
 @pytest.mark.parametrize("name", TORCHS)
 def test_state_dicts_are_interchangeable_with_torchs(name: str) -> None:
     settings = {
+        "BCELoss": {"weight": torch.rand(5)},
+        "BCEWithLogitsLoss": {"weight": torch.rand(5), "pos_weight": torch.rand(5)},
         "NLLLoss": {"weight": torch.rand(5)},
         "CrossEntropyLoss": {"weight": torch.rand(5)},
         "LinearCrossEntropyLoss": {"in_features": 3, "num_classes": 5, "bias": True, "weight": torch.rand(5)},
@@ -145,5 +151,7 @@ def test_moving_a_module_moves_its_class_weights() -> None:
 def test_modules_are_traced_by_fx(name: str) -> None:
     module, x = make(name), torch.randn(4, 3 if name == "LinearCrossEntropyLoss" else 5)
     inputs = (x,) if "Softmax" in name else (x, x.flip(0).log_softmax(1) if name == "KLDivLoss" else Y)
+    if name.startswith("BCE"):
+        inputs = (x.sigmoid(), x.flip(0).sigmoid())
     traced = torch.fx.symbolic_trace(module)
     assert torch.equal(traced(*inputs), module(*inputs))

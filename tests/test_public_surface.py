@@ -26,6 +26,8 @@ SURFACE = {
         "TokenStatistics", "cross_entropy", "js_div_with_logits", "kl_div", "kl_div_with_logits",
         "linear_cross_entropy", "linear_js_div", "linear_kl_div", "linear_reverse_kl_div", "log_softmax", "nll_loss",
         "reverse_kl_div_with_logits", "softmax", "token_statistics",
+        "TokenStatistics", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div",
+        "linear_cross_entropy", "linear_kl_div", "log_softmax", "nll_loss", "softmax", "token_statistics",
     ],
     "crossentropy.distributed": [
         "shift_labels", "token_denominator", "vocab_parallel_cross_entropy", "vocab_parallel_linear_cross_entropy",
@@ -34,6 +36,8 @@ SURFACE = {
     "crossentropy.nn": [
         "CrossEntropyLoss", "JSDivWithLogitsLoss", "KLDivLoss", "KLDivWithLogitsLoss", "LinearCrossEntropyLoss",
         "LinearJSDivLoss", "LinearKLDivLoss", "LogSoftmax", "NLLLoss", "Softmax",
+        "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax",
+        "NLLLoss", "Softmax",
     ],
     "crossentropy.lazy": [
         "Event", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",

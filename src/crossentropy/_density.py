@@ -1,12 +1,35 @@
-"""Densities of torch.distributions objects: exact, −inf outside the support, the same samples every time."""
+"""Densities of torch.distributions objects: exact, −inf outside the support, the same samples every time.
+
+A distribution of several parts is made one of fewer, where that is the same: the map x → a + b x of a family of
+locations and scales is another of the family, and coordinates that are independent stay so under maps of each.
+"""
 
 import copy
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, MixtureSameFamily, Transform, TransformedDistribution
+from torch.distributions import (
+    AffineTransform,
+    Cauchy,
+    ComposeTransform,
+    Distribution,
+    ExpTransform,
+    Independent,
+    IndependentTransform,
+    Laplace,
+    LogNormal,
+    MixtureSameFamily,
+    MultivariateNormal,
+    Normal,
+    StudentT,
+    Transform,
+    TransformedDistribution,
+    VonMises,
+    constraints,
+)
 
 
 def log_prob(distribution: Distribution, x: Tensor) -> Tensor:
@@ -34,15 +57,21 @@ def inside(distribution: Distribution, x: Tensor) -> Tensor:
     """Whether x is in the support, gaps of mixtures and ends of transformed intervals included."""
     if is_mixture(distribution):
         return inside(distribution.component_distribution, x.unsqueeze(-1)).any(-1)
-    support = distribution.support
-    assert support is not None
-    covered = support.check(x)
+    covered = support_of(distribution).check(x)
     if is_composed(distribution):
         x = torch.where(covered, x, samples_of(distribution, 1)[0])
         for transform in reversed(distribution.transforms):
             x = cast(Tensor, transform.inv(x))
         covered = covered & inside(distribution.base_dist, x)
     return covered.expand(torch.broadcast_shapes(covered.shape, distribution.batch_shape))
+
+
+def support_of(distribution: Distribution) -> constraints.Constraint:
+    """Where a distribution has mass: of an angle, in the period in which torch draws it, and not on the whole line."""
+    if isinstance(distribution, VonMises):
+        return constraints.interval(-math.pi, math.pi)
+    assert distribution.support is not None
+    return distribution.support
 
 
 def _brought_inside(distribution: Distribution, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +101,91 @@ def is_composed(distribution: Distribution) -> TypeGuard[TransformedDistribution
 def is_discrete(distribution: Distribution) -> bool:
     """Whether its values are discrete, so that log_prob is that of a probability."""
     return bool(distribution.support is not None and distribution.support.is_discrete)
+
+
+# --- fewer parts --------------------------------------------------------------------------------------------------
+
+
+def simplified(distribution: Distribution) -> Distribution:
+    """The same distribution of fewer parts, with independent coordinates outermost."""
+    if type(distribution) is Independent:
+        return _independent(simplified(distribution.base_dist), distribution.reinterpreted_batch_ndims)
+    if type(distribution) is not TransformedDistribution or is_discrete(distribution.base_dist):
+        return distribution
+    base, transforms = simplified(distribution.base_dist), list(_single(distribution.transforms))
+    if type(base) is Independent and all(t.domain.event_dim == t.codomain.event_dim == 0 for t in transforms):
+        inner = TransformedDistribution(base.base_dist, transforms, validate_args=False)
+        return _independent(simplified(inner), base.reinterpreted_batch_ndims)
+    while transforms and (mapped := _mapped_family(base, transforms[0])) is not None:
+        base, transforms = mapped, transforms[1:]
+    return TransformedDistribution(base, transforms, validate_args=False) if transforms else base
+
+
+def _independent(base: Distribution, axes: int) -> Distribution:
+    """Coordinates along the last axes of a batch, as one event; of such coordinates, all."""
+    if type(base) is Independent:
+        base, axes = base.base_dist, axes + base.reinterpreted_batch_ndims
+    return Independent(base, axes, validate_args=False) if axes else base
+
+
+def coordinates(p: Distribution, q: Distribution) -> tuple[Distribution, Distribution, int]:
+    """The independent coordinates of both, as a batch, and how many axes they are along; 0 if they are not of both."""
+    if isinstance(p, Independent) and isinstance(q, Independent):
+        axes = p.reinterpreted_batch_ndims
+        if axes == q.reinterpreted_batch_ndims:
+            return p.base_dist, q.base_dist, axes
+    return p, q, 0
+
+
+def log_stretch(distribution: TransformedDistribution) -> Tensor | None:
+    """How much maps stretch, log |det|, if all places alike: log |b| of each coordinate, summed. None if not."""
+    transforms, shape = list(_single(distribution.transforms)), distribution.batch_shape + distribution.event_shape
+    if not all(type(t) is AffineTransform for t in transforms) or is_discrete(distribution.base_dist):
+        return None
+    like = next(iter(tensors_of(distribution)), torch.zeros(()))
+    total = torch.zeros(shape, dtype=torch.float64, device=like.device)
+    for t in transforms:
+        total = (
+            total + torch.as_tensor(cast(AffineTransform, t).scale, dtype=total.dtype, device=total.device).abs().log()
+        )
+    return total.flatten(len(distribution.batch_shape)).sum(-1) if distribution.event_shape else total
+
+
+def _single(transforms: Iterable[Transform]) -> Iterator[Transform]:
+    """Transforms, without those that are made of others; affine ones of single numbers."""
+    for t in transforms:
+        if isinstance(t, ComposeTransform):
+            yield from _single(t.parts)
+        elif isinstance(t, IndependentTransform):
+            yield from _single([t.base_transform])
+        elif isinstance(t, AffineTransform):
+            yield AffineTransform(t.loc, t.scale)
+        elif t.bijective and isinstance(inverse := t.inv, AffineTransform):
+            yield AffineTransform(-inverse.loc / inverse.scale, 1 / inverse.scale)
+        else:
+            yield t
+
+
+def _mapped_family(base: Distribution, transform: Transform) -> Distribution | None:
+    """The distribution of what is mapped, if it is a known one."""
+    if type(transform) is ExpTransform and type(base) is Normal:
+        return LogNormal(base.loc, base.scale, validate_args=False)
+    if type(transform) is not AffineTransform:
+        return None
+    a, b = transform.loc, transform.scale
+    if type(base) in (Normal, Laplace, Cauchy):
+        family = cast(Normal, base)
+        return type(family)(a + b * family.loc, abs(b) * family.scale, validate_args=False)
+    if type(base) is StudentT:
+        return StudentT(base.df, a + b * base.loc, abs(b) * base.scale, validate_args=False)
+    if type(base) is MultivariateNormal:
+        b = torch.as_tensor(b, dtype=base.loc.dtype, device=base.loc.device).expand_as(base.loc)
+        tril = b.unsqueeze(-1) * base.scale_tril * b.sign().unsqueeze(-2)  # so that its diagonal is positive
+        return MultivariateNormal(a + b * base.loc, scale_tril=tril, validate_args=False)
+    return None
+
+
+# --- its tensors --------------------------------------------------------------------------------------------------
 
 
 def tensors_of(distribution: Distribution) -> list[Tensor]:

@@ -4,7 +4,7 @@ torch.distributed.tensor, which takes most of a second, is imported when a DTens
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +75,13 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype) -> Tensor:
 
 def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
     """Terms of a divergence, in the accumulation dtype."""
+    return elementwise(functools.partial(logspace.kl_terms, log_target=log_target), input, target)
+
+
+def elementwise(function: Callable[..., Tensor], input: Tensor, *others: Tensor | None) -> Tensor:
+    """A function whose result has an element for each of the tensors', which broadcast."""
     if is_distributed(input):
         from crossentropy._ranks import _elements
 
-        return _elements.kl_terms(input, target, log_target)
-    return logspace.kl_terms(input, target, log_target)
+        return _elements.elementwise(function, input, *others)
+    return function(input, *others)

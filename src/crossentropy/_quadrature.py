@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, Distribution, Transform, biject_to, constraints
 
-from crossentropy._density import inside, is_composed, is_discrete, is_mixture, log_prob, samples_of
+from crossentropy._density import inside, is_composed, is_discrete, is_mixture, log_prob, samples_of, support_of
 
 Integrand: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """f as a function of log p(x) and log q(x)."""
@@ -203,7 +203,7 @@ def _bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
         for transform in distribution.transforms:
             ends = _image(transform, ends)
         return ends
-    support = distribution.support
+    support = support_of(distribution)
     if not _is_interval(support):
         raise NotImplementedError(f"the support of {type(distribution).__name__} is not an interval")
     like = samples_of(distribution, 1)[0]

@@ -64,13 +64,11 @@ def reduce(
     if reduction == "sum":
         return execute(loss, _of_rows(t, loss), True)[0].to(out_dtype)
     if tensors.denominator is not None:
-        divisor = torch.as_tensor(tensors.denominator, dtype=t.dtype, device=t.device).reshape(())
-        # a denominator of 0 is that of a batch with nothing to count, whose loss is 0 and not 0/0
-        divisor = divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
-        return execute(loss, _of_rows(_divided(t, divisor), loss), True)[0].to(out_dtype)
+        divisor = given_divisor(t, tensors.denominator)
+        return execute(loss, _of_rows(divided(t, divisor), loss), True)[0].to(out_dtype)
     loss, total = _lift(loss, total_of(total))
     empty = total == 0
-    coefficient = _divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
+    coefficient = divided(t, total.masked_fill(empty, 1.0)).masked_fill(empty, 0.0)
     return execute(loss, _of_rows(coefficient, loss), True)[0].masked_fill(empty, torch.nan).to(out_dtype)
 
 
@@ -88,7 +86,13 @@ def _lift(loss: Loss, total: Tensor) -> tuple[Loss, Tensor]:
     return loss._replace(weight=loss.weight.to(total.dtype) * factor), total * factor
 
 
-def _divided(t: Tensor, divisor: Tensor) -> Tensor:
+def given_divisor(t: Tensor, denominator: Tensor | float) -> Tensor:
+    """The denominator of token weights t. One of 0 is that of a batch with nothing to count: its loss is 0, not 0/0."""
+    divisor = torch.as_tensor(denominator, dtype=t.dtype, device=t.device).reshape(())
+    return divisor.masked_fill((t == 0).all() & (divisor == 0), 1.0)
+
+
+def divided(t: Tensor, divisor: Tensor) -> Tensor:
     """Token weights over what the mean divides by. What is infinite divides to nan: a mean of 0 would go unnoticed."""
     return t / divisor.masked_fill(divisor.isinf(), torch.nan)
 

@@ -106,6 +106,26 @@ def check_divergence_target(input: Tensor, target: object) -> Tensor:
     return check_floating("target", target)
 
 
+def check_binary_target(input: Tensor, target: object) -> Tensor:
+    """The target of a binary loss has the input's shape, and real numbers or truth values."""
+    target = check_tensor("target", target)
+    if target.is_complex():
+        raise ArgumentTypeError(f"target has dtype {target.dtype}, expected real numbers in [0, 1]")
+    if target.shape == input.shape:
+        return target
+    hint = ""
+    if (*target.shape, 1) == input.shape:
+        hint = " — use input.squeeze(-1)"
+    elif target.shape == (*input.shape, 1):
+        hint = " — use target.squeeze(-1)"
+    elif input.dim() > 1 and target.shape == without(input.shape, 1) and not target.is_floating_point():
+        hint = f" — class indices? cross_entropy takes them; or F.one_hot(target, {input.shape[1]}), with classes last"
+    raise ArgumentValueError(
+        f"target has shape {tuple(target.shape)} and input {tuple(input.shape)}, expected the same shape: an answer "
+        f"for each element{hint}"
+    )
+
+
 def _shape_message(shape: torch.Size, class_dim: int, target: Tensor, probabilities_allowed: bool) -> str:
     rows, got = tuple(without(shape, class_dim)), tuple(target.shape)
     probabilities = f" (class indices) or {tuple(shape)} (class probabilities)" if probabilities_allowed else ""

@@ -176,6 +176,43 @@ def check_class_weight(weight: object, num_classes: int) -> None:
         )
 
 
+def check_element_weights(shape: torch.Size, weight: object, pos_weight: object, token_weight: object) -> None:
+    """Weights of the elements of a binary loss are real numbers that broadcast to its shape."""
+    for name, given in (("weight", weight), ("pos_weight", pos_weight), ("token_weight", token_weight)):
+        if given is None:
+            continue
+        tensor = check_tensor(name, given)
+        if tensor.is_complex():
+            raise ArgumentTypeError(f"{name} has dtype {tensor.dtype}, expected real numbers")
+        fits = tensor.dim() <= len(shape) and all(a in (1, b) for a, b in zip(reversed(tensor.shape), reversed(shape)))
+        if not fits:
+            raise ArgumentValueError(
+                f"{name} has shape {tuple(tensor.shape)}, expected one that broadcasts to the input's, {tuple(shape)}"
+                f"{_axes_hint(name, tuple(tensor.shape), tuple(shape))}"
+            )
+        if name == "token_weight" and tensor.dim() != len(shape):  # rows or classes? where both fit, it is a guess
+            raise ArgumentValueError(
+                f"token_weight has shape {tuple(tensor.shape)}, expected the input's, {tuple(shape)}, or axes of size 1"
+                f"{_axes_hint(name, tuple(tensor.shape), tuple(shape))}"
+            )
+
+
+def check_setting_of_elements(**weights: object) -> None:
+    """What a module is given as weights of elements may be: their shape is not known yet."""
+    for name, weight in weights.items():
+        if weight is not None and check_tensor(name, weight).is_complex():
+            raise ArgumentTypeError(f"{name} is complex, expected real numbers")
+
+
+def _axes_hint(name: str, given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """What to do with a weight of the first axes of a shape, or of its second."""
+    if given and given == shape[: len(given)]:
+        return f" — for rows use {name}[{', '.join([':'] * len(given) + ['None'] * (len(shape) - len(given)))}]"
+    if len(given) == 1 and len(shape) > 2 and given[0] == shape[1]:
+        return f" — for classes, on axis 1, use {name}.reshape(-1{', 1' * (len(shape) - 2)})"
+    return ""
+
+
 def check_setting_of_weight(weight: object) -> None:
     """What a module is given as class weights may be: the classes are not known yet."""
     if weight is None:

@@ -111,6 +111,64 @@ def check_kl_div(input: Tensor, target: Tensor, log_target: bool, reduction: str
             raise ArgumentValueError(f"{where}input is -inf and the target is possible: the loss is inf")
 
 
+def check_binary(
+    input: Tensor,
+    target: Tensor,
+    count: Tensor,
+    weight: Tensor | None,
+    pos_weight: Tensor | None,
+    denominator: Tensor | float | None,
+    reduction: str,
+    *,
+    logits: bool,
+) -> None:
+    """Logits or probabilities, answers in [0, 1] and weights of a binary loss, whose elements count `count` each."""
+    given = [x for x in (input, target, count, weight, pos_weight, denominator) if isinstance(x, Tensor)]
+    if not readable(*given, wait=True):
+        return
+    with torch.no_grad():
+        divides = reduction == "mean" and denominator is None
+        _check_weight("token_weight", count, count.dtype, "was it divided by 0?", at_least_zero=divides)
+        for name, factor in (("weight", weight), ("pos_weight", pos_weight)):
+            if factor is not None:
+                _check_weight(name, factor, count.dtype, "a count of 0? clamp it first")
+        check_denominator(denominator, reduction, count.dtype, wait=True)
+        present = (count != 0).expand(input.shape)
+        if not bool(present.any()):
+            if divides:
+                raise ArgumentValueError(f"no element counts, of {input.numel()}: the mean is nan")
+            warn(f"no element counts, of {input.numel()}: nothing is trained")
+            return
+        hint = "is it a label to leave out? pass ignore_index, or token_weight 0"
+        _check_range(
+            "target", target.to(count.dtype).masked_fill(~present, 0.0), 0.0, 1.0, "a probability of yes", hint
+        )
+        if not logits:
+            hint = "for logits use binary_cross_entropy_with_logits"
+            _check_range("input", input.masked_fill(~present, 0.0), 0.0, 1.0, "a probability", hint)
+            return
+        _check_binary_logits(input.masked_fill(~present, 0.0), target)
+        if bool(((input > 0) & (input < 1) | ~present).all()) and int(present.sum()) >= _ENOUGH:
+            warn("input holds probabilities: each number is in (0, 1). The sigmoid is applied here: pass the logits")
+
+
+_ENOUGH = 32
+"""Logits of a model that are all between 0 and 1 are no chance, if there are so many."""
+
+
+def _check_binary_logits(input: Tensor, target: Tensor) -> None:
+    """No logit is nan, and none that is certain is wrong."""
+    offence = first(input.isnan())
+    if offence is not None:
+        raise ArgumentValueError(f"input{position(offence)} is nan, expected a number")
+    offence = first((input == math.inf) & (target != 1) | (input == -math.inf) & (target != 0))
+    if offence is not None:
+        raise ArgumentValueError(
+            f"input{position(offence)} is {input[offence].item()} and target{position(offence)} "
+            f"{target[offence].item():.6g}: the loss is inf"
+        )
+
+
 def _check_range(name: str, x: Tensor, low: float, high: float, what: str, hint: str) -> None:
     """Every entry is in [low, high], up to rounding."""
     if not x.numel() or not readable(x, wait=True):

@@ -14,9 +14,12 @@ docs/continuous.md has the derivation.
 
 Each is an expectation under p, E_p[f(x)], found by the first of these that applies:
 
-    closed form   torch has the formula
+    closed form   torch has the formula, for p and q or what they are affine maps of: h(a + b X) = h(X) + log |b|
     quadrature    x is one real number: adaptive Gauss–Kronrod, with its error estimate
     monte carlo   the mean of f over samples of p, with its standard error
+
+Coordinates that are independent, in p and in q, are one real number each, and add up. An angle, VonMises, has its
+density in (−π, π), where torch draws it.
 
 All are differentiable with respect to the parameters of p and q. Closed forms also work under torch.compile and vmap;
 the other two look at numbers, which those hide, and take batches of distributions instead.
@@ -29,10 +32,19 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.distributions import ContinuousBernoulli, Distribution, Uniform
+from torch.distributions import ContinuousBernoulli, Distribution, TransformedDistribution, Uniform
 from torch.distributions.kl import kl_divergence as _torch_kl_divergence
 
-from crossentropy._density import exact, is_composed, is_discrete, log_prob, tensors_of
+from crossentropy._density import (
+    coordinates,
+    exact,
+    is_composed,
+    is_discrete,
+    log_prob,
+    log_stretch,
+    simplified,
+    tensors_of,
+)
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy._quadrature import Integrand, quadrature
 from crossentropy._values import readable
@@ -107,7 +119,7 @@ def entropy(p: Distribution, *, method: Method | None = None, unit: Unit = "nat"
     References:
         T. M. Cover and J. A. Thomas, Elements of Information Theory, chapter 8.
     """
-    return _estimate(p, p, lambda p, _: p.entropy(), lambda log_p, _: -log_p, method, unit, samples)
+    return _estimate(p, p, lambda p, _: _entropy(p), lambda log_p, _: -log_p, method, unit, samples)
 
 
 def cross_entropy(
@@ -147,7 +159,7 @@ def cross_entropy(
     """
 
     def closed_form(p: Distribution, q: Distribution) -> Tensor:
-        return p.entropy() + _torch_kl_divergence(p, q)
+        return _entropy(p) + _torch_kl_divergence(p, q)
 
     return _estimate(p, q, closed_form, lambda _, log_q: -log_q, method, unit, samples)
 
@@ -191,6 +203,13 @@ def kl_divergence(
     return _estimate(p, q, _torch_kl_divergence, lambda log_p, log_q: log_p - log_q, method, unit, samples)
 
 
+def _entropy(p: Distribution) -> Tensor:
+    """Entropy by torch's formulae, under maps that stretch all places alike as well."""
+    if type(p) is TransformedDistribution and (stretch := log_stretch(p)) is not None:
+        return _entropy(p.base_dist) + stretch
+    return p.entropy()
+
+
 # --- choosing a method --------------------------------------------------------------------------------------------
 
 
@@ -206,10 +225,10 @@ def _estimate(
     _check(p, q, method, samples)
     scale, tensors = per_nat(unit), [*tensors_of(p), *tensors_of(q)]
     dtype, seen = _dtype(tensors), readable(*tensors, wait=True)
-    p64, q64 = exact(p), exact(q)
+    p64, q64, axes = coordinates(simplified(exact(p)), simplified(exact(q)))
 
     def by_formula() -> tuple[Tensor, Tensor]:
-        if (type(p), type(q)) in _WRONG_IN_TORCH:
+        if (type(p64), type(q64)) in _WRONG_IN_TORCH:
             raise NotImplementedError("torch's is wrong")
         value = closed_form(p64, q64)
         return value, torch.zeros_like(value)
@@ -233,9 +252,18 @@ def _estimate(
         except NotImplementedError as reason:
             reasons.append(f"{name}: {str(reason) or 'torch has none'}")
             continue
-        return Estimate((value * scale).to(dtype), (stderr.detach() * scale).to(dtype), name)
+        value, stderr = _summed(value, stderr.detach(), axes, name)
+        return Estimate((value * scale).to(dtype), (stderr * scale).to(dtype), name)
     verdict = "no method applies" if method is None else f"method {method!r} does not apply"
     raise ArgumentValueError(f"{verdict} to {type(p).__name__} and {type(q).__name__} — {'; '.join(reasons)}")
+
+
+def _summed(value: Tensor, stderr: Tensor, axes: int, method: Method) -> tuple[Tensor, Tensor]:
+    """Sums over independent coordinates. Errors of samples add up by their squares, others at worst as they are."""
+    if not axes:
+        return value, stderr
+    along = tuple(range(-axes, 0))
+    return value.sum(along), stderr.norm(dim=along) if method == "monte carlo" else stderr.sum(along)
 
 
 def _dtype(tensors: list[Tensor]) -> torch.dtype:
@@ -265,6 +293,10 @@ def _check(p: Distribution, q: Distribution, method: str | None, samples: int) -
     for name, distribution in (("p", p), ("q", q)):
         if is_composed(distribution) and not all(t.bijective for t in distribution.transforms):
             raise ArgumentValueError(f"{name} has a transform that is not one-to-one: torch does not know its density")
+        if isinstance(distribution, TransformedDistribution) and is_discrete(distribution.base_dist):
+            raise ArgumentValueError(
+                f"{name} maps a discrete distribution, of which torch makes a density: pass {name}.base_dist"
+            )
     discrete = [is_discrete(d) for d in (p, q)]
     if discrete[0] != discrete[1]:
         kinds = ["discrete" if d else "continuous" for d in discrete]

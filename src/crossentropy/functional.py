@@ -3,6 +3,7 @@
     softmax(z)_c = exp(z_c) / Σ exp(z)          log_softmax(z) = z − lse(z)          lse(z) = log Σ exp(z)
     nll_loss(l, y) = −l_y                       cross_entropy(z, y) = nll_loss(log_softmax(z), y)
     linear_cross_entropy(h, W, y) = cross_entropy(h Wᵀ, y)                           kl_div(l, p) = p (log p − l)
+    binary_cross_entropy_with_logits(z, y) = −y log σ(z) − (1 − y) log σ(−z)         σ(z) = 1 / (1 + exp(−z))
 
 N rows (samples, tokens) · C classes · D in_features · z logits (C), (N, C) or (N, C, d1, …, dK) · y target: class
 indices (), (N) or (N, d1, …, dK), or class probabilities in the logits' shape · l log-probabilities · h hidden states
@@ -61,6 +62,7 @@ from crossentropy._keywords import overridable
 from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._losses._classes import first_classes, first_of_head, masked
 from crossentropy._losses._observed import LossStatistics, observed
+from crossentropy._losses.binary import binary_cross_entropy, binary_cross_entropy_with_logits
 from crossentropy._losses.cosine import cosine_cross_entropy
 from crossentropy._losses.divergence import (
     js_div_with_logits,
@@ -87,6 +89,8 @@ from crossentropy._values import axis, check_broadcast
 __all__ = [
     "LossStatistics",
     "TokenStatistics",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "cosine_cross_entropy",
     "cross_entropy",
     "focal_loss",

@@ -3,6 +3,7 @@
     CrossEntropyLoss        cross_entropy               Softmax      softmax
     LinearCrossEntropyLoss  linear_cross_entropy        LogSoftmax   log_softmax
     NLLLoss                 nll_loss                    KLDivLoss    kl_div
+    BCEWithLogitsLoss       binary_cross_entropy_with_logits         BCELoss      binary_cross_entropy
 
 and of a student and a teacher, which torch has not
 
@@ -33,6 +34,7 @@ from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import no_attribute
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
+from crossentropy._modules.binary import BCELoss, BCEWithLogitsLoss
 from crossentropy._modules.divergence import (
     JSDivWithLogitsLoss,
     KLDivWithLogitsLoss,
@@ -45,6 +47,8 @@ from crossentropy._tensors import check_class_weight, check_setting_of_weight, c
 from crossentropy._values import check_axis
 
 __all__ = [
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "CosineCrossEntropyLoss",
     "CrossEntropyLoss",
     "FocalLoss",

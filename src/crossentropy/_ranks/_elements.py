@@ -1,9 +1,12 @@
-"""Functions of DTensors with an element for each of theirs: log_softmax, and the terms of a divergence.
+"""Functions of DTensors with an element for each of theirs: log_softmax, and what looks at one element at a time.
 
     log p_c = z_c − lse(z)      lse, and log p of the largest class, folded over the ranks where classes are cut
 
 Elements stay where they are. What is one number for a row has a part of its gradient on each rank; they are added up.
 """
+
+from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -55,13 +58,14 @@ def _rows(kind: Kind, x: Tensor, target: Tensor | None, layout: Layout, num_clas
     return rows_of(share, loss, torch.zeros((), dtype=torch.int64, device=x.device))
 
 
-def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:
-    """Terms p (log p − input), placed as the tensors."""
-    if input.shape != target.shape:
-        input, target = torch.broadcast_tensors(input, target)
-    assert isinstance(input, DTensor)
-    assert isinstance(target, DTensor)
-    pairs = zip(input.placements, target.placements)
-    placements = tuple([next((p for p in pair if axis_of(p, input.dim()) is not None), Replicate()) for pair in pairs])
-    terms = logspace.kl_terms(local(input, placements), local(target, placements), log_target)
-    return placed(terms, input.device_mesh, placements, input.shape)
+def elementwise(function: Callable[..., Tensor], *tensors: Tensor | None) -> Tensor:
+    """A function of tensors that broadcast, which has an element for each of theirs, placed as they are."""
+    broadcast = iter(torch.broadcast_tensors(*(x for x in tensors if x is not None)))
+    given = [None if x is None else cast(DTensor, next(broadcast)) for x in tensors]
+    placed_as = [x.placements for x in given if x is not None]
+    first = next(x for x in given if x is not None)
+    placements = tuple(
+        next((p for p in choices if axis_of(p, first.dim()) is not None), Replicate()) for choices in zip(*placed_as)
+    )
+    result = function(*(None if x is None else local(x, placements) for x in given))
+    return placed(result, first.device_mesh, placements, first.shape)
