@@ -39,7 +39,7 @@ def is_unknown() -> bool:
     return _torch.sharded_modules() is None
 
 
-def unit_of(head: nn.Linear) -> Unit | None:
+def unit_of(head: Any) -> Unit | None:
     """The unit of a head; None if there is none."""
     states = _torch.sharded_modules()
     if not states:
