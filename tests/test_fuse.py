@@ -283,24 +283,6 @@ def test_a_low_rank_adapter(dtype: torch.dtype) -> None:
     assert [head.name for head in fused(fuse(model, example=FEATURES.to(dtype))).heads] == ["base", "up"]
 
 
-@pytest.mark.filterwarnings("ignore")  # peft's own
-def test_adapters_of_peft() -> None:
-    peft = pytest.importorskip("peft")
-
-    def adapted(**options: Any) -> Any:
-        config = peft.LoraConfig(target_modules=["head.2"], r=2, lora_dropout=0.2, init_lora_weights=False, **options)
-        return peft.get_peft_model(Deep(scaled), config)
-
-    model = check(adapted(), (FEATURES,), cross_entropy, head="head")
-    assert len(fused(model).heads) == 2
-    check(adapted(), (FEATURES,), cross_entropy, example=FEATURES)
-    with model.disable_adapter(), observe() as events:
-        cross_entropy(model(FEATURES))
-    assert all(event.fused for event in events)
-    with pytest.raises(ValueError, match="an adapter around a linear layer"):
-        fuse(adapted(use_dora=True), "head")
-
-
 # --- weights that are multiplied by -------------------------------------------------------------------------------
 
 
@@ -386,7 +368,7 @@ def test_a_weight_that_nobody_multiplies_by() -> None:
         UserWarning, match=r"no product with the weight of 'inner.embed_tokens' was seen in a call of Tied"
     ):
         model(TOKENS)
-    with pytest.raises(ValueError, match="no layer makes what Tied returns: .*linear_cross_entropy"):
+    with pytest.raises(ValueError, match=r"no layer makes what Tied returns: .*linear_cross_entropy"):
         fuse(unfuse(Tied(by_linear)), example=TOKENS)
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy.lazy._heads import KINDS, FusedHead, fused_class, leaves, refusal, set_class, sizes
 from crossentropy.lazy._tensor import Event, LazyLogits
@@ -30,10 +31,11 @@ _NAMES = (
 _AFTER = (nn.LogSoftmax, nn.Softmax, nn.Identity, nn.Flatten, nn.Unflatten)
 """What may come after the head in an nn.Sequential."""
 _PRODUCTS = {
-    *("mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "convolution", "embedding", "linear", "_grouped_mm"),
-    *("_scaled_mm", "_embedding_bag", "scatter_reduce"),
+    *("linear", "bilinear", "matmul", "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot", "einsum", "tensordot"),
+    *("__matmul__", "__rmatmul__", "embedding", "embedding_bag", "conv1d", "conv2d", "conv3d", "conv_transpose1d"),
+    *("conv_transpose2d", "conv_transpose3d", "scaled_dot_product_attention", "multi_head_attention_forward"),
 }
-_JOINING = {"add", "add_", "sub", "sub_", "cat", "stack"}
+_JOINING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "__sub__", "cat", "concat", "concatenate", "stack"}
 """What is made by several layers that each may be a head: sums and sequences of logits, and any number."""
 _OTHER = frozenset({None})
 """What is made by no layer that may be a head."""
@@ -175,7 +177,7 @@ def _is_low_rank(module: nn.Module) -> bool:
 # --- by a call ----------------------------------------------------------------------------------------------------
 
 
-class _Origin(TorchDispatchMode):
+class _Origin(TorchFunctionMode):
     """Which layers made each tensor."""
 
     def __init__(self) -> None:
@@ -187,11 +189,11 @@ class _Origin(TorchDispatchMode):
             return _OTHER
         return self.known.get(x, frozenset()) if isinstance(x, Tensor) else frozenset()
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
-        name = func.overloadpacket.__name__
+        name = getattr(func, "__name__", "")
         origins = {origin for x in leaves((args, kwargs or {})) if (origin := self.of(x))}
-        if name in _PRODUCTS or name.startswith("_scaled_dot_product"):
+        if name in _PRODUCTS:
             origins = {_OTHER}
         if not origins:
             return result
@@ -288,8 +290,7 @@ def _needed(model: nn.Module, example: Any, layers: list[nn.Module]) -> dict[nn.
 def _hooked(layers: list[nn.Module], hook: Any) -> Iterator[None]:
     handles = [layer.register_forward_hook(hook) for layer in layers]
     try:
-        # what was compiled runs as it is written, so that hooks are called
-        with torch.compiler.set_stance("force_eager"):
+        with _torch.uncompiled():  # so that hooks are called
             yield
     finally:
         for handle in handles:
