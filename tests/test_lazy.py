@@ -207,6 +207,8 @@ COMPUTED: dict[str, Callable[[Tensor], Any]] = {
         z.log_softmax(-1)[..., :9].sum(-1) + z.log_softmax(-1)[..., CLASSES].sum(-1)
     ),
     "a number that a scale would round": lambda z: (z * 0.3).masked_fill(CLASSES, -7.7).logsumexp(-1),
+    "all classes masked": lambda z: z.masked_fill(CLASSES | True, -math.inf).logsumexp(-1),
+    "an infinite class": lambda z: z.masked_fill(CLASSES, math.inf).logsumexp(-1),
     "a view set": lambda z: (z[0].__setitem__((slice(None), CLASSES), -9.0), z.logsumexp(-1))[1],
     "all axes flattened": lambda z: z.flatten(),
     "where": lambda z: torch.where(MASK.unsqueeze(-1), z, 0.0),

@@ -130,6 +130,8 @@ def _constant(z: Any, mask: Any, value: Any) -> Expression | None:
     e = _whole(z._expression)
     bias = e.weight.new_zeros(len(e.weight)) if e.bias is None else e.bias
     bias = bias.masked_fill(vector, number / e.scale)
+    if e.hidden.device.type == "cpu" and not bool(bias.isfinite().any()):
+        return None  # no class is left: torch's gradient is cut where it is nan, and a product would spread it
     return e.of_head(e.weight.masked_fill(vector.unsqueeze(1), 0.0), bias)
 
 
@@ -149,7 +151,7 @@ def _exact(z: LazyLogits, value: Any) -> float | None:
         return None  # which torch refuses
     held = float(torch.tensor(number, dtype=e.product or e.weight.dtype))
     scaled = e.scale != 1.0 and math.isfinite(number) and number != 0.0
-    return number if held == number and not scaled else None
+    return number if held == number < math.inf and not scaled else None
 
 
 # --- some of the classes ------------------------------------------------------------------------------------------

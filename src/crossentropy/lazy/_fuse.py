@@ -72,16 +72,19 @@ def fuse(
     Args:
         model: The model. A language model of transformers names its head by `get_output_embeddings()`; of others
             a child of a usual name (lm_head, head, output, classifier, fc…) or the last layer of an nn.Sequential is
-            taken.
-        head: The head, an nn.Linear of the model, or its name; or several.
-        example: Inputs to find the head by a call: the linear layers whose output leaves the model. A mapping of
-            keyword arguments, a tuple of arguments, or one argument.
+            taken; of a module that only wraps another, that of the other.
+        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an
+            nn.Sequential that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer,
+            as an embedding's or a cosine head's.
+        example: Inputs to find the head by a call: the layers that make what the model returns. A mapping of keyword
+            arguments, a tuple of arguments, or one argument.
         verify: Inputs to run both ways. Raises if the loss or a gradient differs beyond rounding: by more than half of
             the digits of its dtype, relative to its norm.
         loss: With `verify`: a function of the model's output, by default its `loss`, or the first scalar in it.
 
     Returns:
-        The model; with `verify` a `Verification`, whose figures can be printed.
+        The model; with `verify` a `Verification`, whose figures can be printed. What was fused goes to the logger
+        `crossentropy`, and `fused(model)` tells it.
 
     Raises:
         ValueError: No head was found, or it is none that can be fused: the message says why.

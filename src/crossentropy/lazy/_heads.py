@@ -163,6 +163,8 @@ def refusal(head: nn.Module) -> str | None:
         )
     if isinstance(head, nn.ModuleList):
         return "there are several; pass head= a list of them if their logits are used one by one"
+    if isinstance(head, nn.Embedding):
+        return "it is an Embedding: pass head= its name if the model multiplies by its weight, else the layer that does"
     if base is None:
         return f"it is a {kind}, not an nn.Linear or a 1×1 convolution; pass head= the layer that makes the logits"
     if isinstance(head.weight, UninitializedParameter):

@@ -500,7 +500,7 @@ def become(logits: LazyLogits, expression: Expression) -> Any:
     if logits._parent is not None or logits._viewed or hidden_change or torch.is_inference_mode_enabled():
         return NotImplemented
     if torch.is_grad_enabled() and any(x.requires_grad for x in expression.inputs):
-        logits._used = True
+        logits._used = False  # what was derived before has another node
         with _torch.without_overrides():
             _Changed.apply(logits, expression, *expression.inputs)
         logits._expression = expression
