@@ -40,8 +40,9 @@ _JOINING = {"add", "add_", "__add__", "__radd__", "__iadd__", "sub", "__sub__", 
 _OTHER = frozenset({None})
 """What is made by no layer that may be a head."""
 _RECIPE = (
-    "where no layer makes the logits, compute the loss with crossentropy.functional.linear_cross_entropy(hidden, "
-    "weight, target), or return crossentropy.LazyLogits(hidden, weight) in their place"
+    "where no layer makes the logits, pass head= the module whose matrix does (as an embedding), compute the loss with "
+    "crossentropy.functional.linear_cross_entropy(hidden, weight, target), or return crossentropy.LazyLogits(hidden, "
+    "weight) in their place"
 )
 
 
