@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from crossentropy import _torch
 from crossentropy._errors import warn
 from crossentropy.lazy._heads import KINDS, possible
+from crossentropy.lazy._sharded import is_sharded
 from crossentropy.lazy._tensor import logits_of
 
 _MATMULS = {torch.matmul, torch.mm, Tensor.matmul, Tensor.mm, Tensor.__matmul__}
@@ -49,7 +49,7 @@ class Products:
 
     def enter(self, module: nn.Module, _: Any) -> None:
         """Look at all functions from here on."""
-        if torch.compiler.is_compiling() or _torch.sharded_modules() != {}:
+        if torch.compiler.is_compiling() or is_sharded(self.holder):
             return
         active = _active()
         mode = None if any(self is of for of, _, _ in active) else _Watch(self)

@@ -54,6 +54,12 @@ def unit_of(head: Any) -> Unit | None:
     return Unit(owner, _torch.frees_at_the_end(state), tuple(sources) if len(sources) == len(found) else ())
 
 
+def is_sharded(module: nn.Module) -> bool:
+    """Whether FSDP wraps a module, or one around it; or that cannot be told."""
+    states = _torch.sharded_modules()
+    return states is None or any(module is part for wrapped in states for part in wrapped.modules())
+
+
 def _owner(head: nn.Module, wrapped: list[nn.Module]) -> nn.Module | None:
     """The innermost wrapped module around a head."""
     around = [x for x in wrapped if hasattr(x, "reshard") and any(head is part for part in x.modules())]
