@@ -600,6 +600,13 @@ def test_wrong_arguments(tensors: tuple[Tensor, ...]) -> None:
         LazyLogits(hidden, weight.long())
 
 
+def test_a_number_that_overflows_is_refused_as_by_torch(tensors: tuple[Tensor, ...]) -> None:
+    hidden, weight, bias = (x.detach().bfloat16() for x in tensors)
+    for z in (torch_functional.linear(hidden, weight, bias), LazyLogits(hidden, weight, bias)):
+        with pytest.raises(RuntimeError, match="without overflow"):
+            z.masked_fill(CLASSES, torch.finfo(torch.float32).min)
+
+
 def test_edge_shapes() -> None:
     for hidden, classes in (((0, D), 7), ((D,), 7), ((3, D), 1), ((3, 0), 7), ((1, 1, D), 2)):
         tensors = (torch.randn(hidden, requires_grad=True), torch.randn(classes, hidden[-1], requires_grad=True))

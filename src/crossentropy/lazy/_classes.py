@@ -149,6 +149,8 @@ def _exact(z: LazyLogits, value: Any) -> float | None:
         number = float(torch.tensor(float(value), dtype=z.dtype))
     except (OverflowError, RuntimeError):
         return None  # which torch refuses
+    if math.isinf(number) and not math.isinf(float(value)):
+        return None  # torch refuses what overflows, or does not
     held = float(torch.tensor(number, dtype=e.product or e.weight.dtype))
     scaled = e.scale != 1.0 and math.isfinite(number) and number != 0.0
     return number if held == number < math.inf and not scaled else None
