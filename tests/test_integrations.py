@@ -191,8 +191,20 @@ def test_adapters(batch: dict[str, Tensor]) -> None:
     for settings in ({"target_modules": ["q_proj"]}, {"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}):
         found = crossentropy.fuse(adapted(**settings), verify=batch)
         assert found.fused, found
+    model = adapted(target_modules=["q_proj", "lm_head"], init_lora_weights=False)
+    found = crossentropy.fuse(model, verify=batch)
+    assert found.fused, found
+    assert [head.name.rpartition("lm_head.")[2] for head in crossentropy.fused(model).heads] == [
+        "base_layer",
+        "lora_B.default",
+    ]
+    with model.disable_adapter(), observe() as events:
+        model(**batch)
+    assert [event.fused for event in events] == [True]
+    crossentropy.fuse(crossentropy.unfuse(model), example=batch)
+    assert len(crossentropy.fused(model).heads) == 2
     with pytest.raises(ValueError, match="an adapter around a linear layer"):
-        crossentropy.fuse(adapted(target_modules=["q_proj", "lm_head"]))
+        crossentropy.fuse(adapted(target_modules=["q_proj", "lm_head"], use_dora=True))
 
 
 def test_accelerate(model: Any, batch: dict[str, Tensor]) -> None:

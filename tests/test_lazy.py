@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import logging
+import math
 import pickle
 import threading
 import weakref
@@ -72,6 +73,29 @@ def check(program: Callable[[Tensor], Any], tensors: tuple[Tensor, ...]) -> Lazy
     return lazy
 
 
+CLASSES = torch.arange(V) % 7 == 3
+BIAS = torch.linspace(-2, 2, V, dtype=torch.float64)
+ALLOWED = torch.zeros(V, dtype=torch.float64).masked_fill(torch.arange(V) % 3 == 1, -math.inf)
+SECOND = torch.linspace(-1, 1, V * 3, dtype=torch.float64).view(V, 3)
+
+
+def changed(change: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
+    """A loss of logits that were changed in place, with labels among all classes."""
+
+    def run(z: Tensor) -> Tensor:
+        change(z)
+        return torch_functional.cross_entropy(z.view(-1, V), Y.view(-1), reduction="none")
+
+    return run
+
+
+def low_rank(z: Tensor) -> Tensor:
+    """Logits and those of another head."""
+    hidden = torch.linspace(-1, 1, B * T * 3, dtype=torch.float64).view(B, T, 3)
+    second = LazyLogits(hidden, SECOND) if isinstance(z, LazyLogits) else hidden @ SECOND.T
+    return torch_functional.cross_entropy((z / 3 + 0.5 * second).view(-1, V), Y.view(-1))
+
+
 FUSED: dict[str, Callable[[Tensor], Any]] = {
     "cross_entropy of rows": lambda z: torch_functional.cross_entropy(z.view(-1, V), Y.view(-1)),
     "cross_entropy of (N, C, T)": lambda z: torch_functional.cross_entropy(z.transpose(1, 2), Y, reduction="none"),
@@ -105,6 +129,44 @@ FUSED: dict[str, Callable[[Tensor], Any]] = {
     "stack": lambda z: torch_functional.cross_entropy(torch.stack([z[1], z[0]]).flatten(0, 1), Y.flip(0).flatten()),
     "chunk": lambda z: [torch_functional.cross_entropy(x.squeeze(0), Y[i]) for i, x in enumerate(z.chunk(2))],
     "iteration": lambda z: [torch_functional.cross_entropy(x, Y[i]) for i, x in enumerate(z)],
+    "bias of channels": lambda z: torch_functional.cross_entropy(z.transpose(1, 2) + BIAS[:, None], Y),
+    "bias after a scale": lambda z: torch_functional.cross_entropy((z * -0.3 + BIAS)[0], Y[0]),
+    "priors taken off": lambda z: torch_functional.cross_entropy((z - BIAS)[0], Y[0]),
+    "a mask added": lambda z: torch_functional.cross_entropy((z + ALLOWED)[0], Y[0], reduction="none"),
+    "a mask added in place": changed(lambda z: z.add_(ALLOWED)),
+    "masked_fill": lambda z: torch_functional.cross_entropy(
+        z.masked_fill(CLASSES, -math.inf).view(-1, V), Y.view(-1), reduction="none"
+    ),
+    "masked_fill after a scale": lambda z: torch_functional.cross_entropy(
+        (-2 * z).masked_fill(CLASSES, -math.inf)[0], Y[0], reduction="none"
+    ),
+    "masked_fill by the least number": lambda z: torch_functional.cross_entropy(
+        z.masked_fill(CLASSES, torch.finfo(z.dtype).min)[0], Y[0], reduction="none"
+    ),
+    "masked_fill of channels": lambda z: torch_functional.cross_entropy(
+        z.transpose(1, 2).masked_fill(CLASSES[:, None], -1e4), Y, reduction="none"
+    ),
+    "masked twice": lambda z: torch_functional.cross_entropy(
+        (z.masked_fill(CLASSES, -math.inf) * 2).masked_fill(Y[0, 0] == torch.arange(V), -math.inf)[0], Y[0]
+    ),
+    "masked classes in view": lambda z: z[..., 5:25].masked_fill(CLASSES[5:25], -math.inf).logsumexp(-1),
+    "where": lambda z: torch.where(CLASSES, -math.inf, z).logsumexp(-1) + torch.where(CLASSES, z, -1e9).logsumexp(-1),
+    "where, by its method": lambda z: z.where(CLASSES, -math.inf).argmax(-1),
+    "index_fill": lambda z: z.index_fill(-1, torch.tensor([0, 3]), -1e4).logsumexp(-1),
+    "classes set": changed(lambda z: z.__setitem__((..., slice(30, None)), -math.inf)),
+    "a class set": changed(lambda z: z.__setitem__((..., 0), 9.0)),
+    "masked classes set": changed(lambda z: z.__setitem__((slice(None), slice(None), CLASSES), -math.inf)),
+    "listed classes set": changed(lambda z: z.__setitem__((..., [0, -1]), torch.tensor(-5.0, dtype=z.dtype))),
+    "masked_fill_, twice": changed(lambda z: z.masked_fill_(CLASSES, -math.inf).masked_fill_(~CLASSES, 1.0)),
+    "without a gradient, set": lambda z: (z := z.detach().clone(), z.masked_fill_(CLASSES, -math.inf), z.logsumexp(-1))[
+        2
+    ],
+    "some classes": lambda z: torch_functional.cross_entropy(z[..., [3, 5, -1]][0], Y[0] % 3),
+    "masked classes": lambda z: z[:, 1:, CLASSES].log_softmax(-1).gather(-1, Y[:, 1:, None] % 6),
+    "classes by index_select": lambda z: torch_functional.cross_entropy(
+        z.transpose(1, 2).index_select(1, torch.arange(9)), Y % 9
+    ),
+    "two terms": low_rank,
     "nll_loss": lambda z: torch_functional.nll_loss(z.log_softmax(-1).view(-1, V), Y.view(-1), ignore_index=3),
     "nll_loss of images": lambda z: nn.NLLLoss()(nn.LogSoftmax(1)(z.transpose(1, 2)), Y),
     "gather of log_softmax": lambda z: torch.gather(torch.log_softmax(z, -1), -1, Y.unsqueeze(-1)).squeeze(-1),
@@ -136,13 +198,24 @@ COMPUTED: dict[str, Callable[[Tensor], Any]] = {
     "arithmetic": lambda z: (z + z.mean()).square().mean(-1),
     "softmax": lambda z: z.softmax(-1) @ z.new_ones(V),
     "class axis gone": lambda z: z[..., 3],
-    "some classes": lambda z: z[..., [3, 5]],
+    "one class in a list": lambda z: z[..., [3]],
+    "a mask of rows and classes": lambda z: z.masked_fill(MASK.unsqueeze(-1) & CLASSES, -math.inf).logsumexp(-1),
+    "a mask after the cap": lambda z: z.tanh().masked_fill(CLASSES, -math.inf).logsumexp(-1),
+    "a bias after the cap": lambda z: torch_functional.cross_entropy((z.tanh() + BIAS)[0], Y[0]),
+    "a mask of log-probabilities": lambda z: z.log_softmax(-1).masked_fill(CLASSES, 0.0).sum(-1),
+    "classes of log-probabilities": lambda z: (
+        z.log_softmax(-1)[..., :9].sum(-1) + z.log_softmax(-1)[..., CLASSES].sum(-1)
+    ),
+    "a number that a scale would round": lambda z: (z * 0.3).masked_fill(CLASSES, -7.7).logsumexp(-1),
+    "all classes masked": lambda z: z.masked_fill(CLASSES | True, -math.inf).logsumexp(-1),
+    "an infinite class": lambda z: z.masked_fill(CLASSES, math.inf).logsumexp(-1),
+    "a view set": lambda z: (z[0].__setitem__((slice(None), CLASSES), -9.0), z.logsumexp(-1))[1],
     "all axes flattened": lambda z: z.flatten(),
     "where": lambda z: torch.where(MASK.unsqueeze(-1), z, 0.0),
     "wrong axis": lambda z: torch_functional.cross_entropy(z[:, :2], torch.zeros(B, V, dtype=torch.int64)),
     "in place": lambda z: (z.view(-1, V)[0].fill_(0.0), z.mul_(2), torch_functional.cross_entropy(z[0], Y[0]))[1:],
-    "masked": lambda z: z.index_fill_(-1, torch.tensor([0, 3]), -1e4).logsumexp(-1),
-    "assignment": lambda z: (z.__setitem__((..., 0), 9.0), torch_functional.cross_entropy(z[0], Y[0]))[1],
+    "assignment of rows": lambda z: (z.__setitem__((0, ..., 0), 9.0), torch_functional.cross_entropy(z[0], Y[0]))[1],
+    "assignment of a tensor": lambda z: (z.__setitem__((..., CLASSES), BIAS[CLASSES]), z.logsumexp(-1))[1],
     "mixed dtypes of softmax": lambda z: z.softmax(-1, dtype=torch.float32),
     "numbers": lambda z: (torch.tensor((d := z.detach())[0, 0].tolist()), str(d)[:6], round(float(d[0, 0, 0]), 6)),
 }
@@ -527,6 +600,13 @@ def test_wrong_arguments(tensors: tuple[Tensor, ...]) -> None:
         LazyLogits(hidden, weight.long())
 
 
+def test_a_number_that_overflows_is_refused_as_by_torch(tensors: tuple[Tensor, ...]) -> None:
+    hidden, weight, bias = (x.detach().bfloat16() for x in tensors)
+    for z in (torch_functional.linear(hidden, weight, bias), LazyLogits(hidden, weight, bias)):
+        with pytest.raises(RuntimeError, match="without overflow"):
+            z.masked_fill(CLASSES, torch.finfo(torch.float32).min)
+
+
 def test_edge_shapes() -> None:
     for hidden, classes in (((0, D), 7), ((D,), 7), ((3, D), 1), ((3, 0), 7), ((1, 1, D), 2)):
         tensors = (torch.randn(hidden, requires_grad=True), torch.randn(classes, hidden[-1], requires_grad=True))
@@ -698,7 +778,9 @@ def test_what_cannot_be_fused_says_why(model: Language) -> None:
     cases: list[tuple[nn.Module, str, str]] = [
         (nn.Sequential(Quantized(2, 3)), "0", "its class Quantized has a forward of its own"),
         (nn.Sequential(Adapter()), "0", "an adapter around a linear layer"),
-        (nn.Sequential(nn.Conv2d(1, 1, 1)), "0", "it is a Conv2d, not an nn.Linear"),
+        (nn.Sequential(nn.Tanh()), "0", "it is a Tanh, not an nn.Linear or a 1×1 convolution"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3)), "0", r"it is a Conv2d with kernel \(3, 3\)"),
+        (nn.Sequential(nn.LazyLinear(2)), "0", "its weight has no shape yet: call the model once"),
         (nn.Sequential(nn.Linear(3, 1)), "0", "it has one class only"),
         (nn.Sequential(nn.Linear(3, 2)), "1", "head '1' is no module of Sequential; linear layers: 0"),
     ]

@@ -417,7 +417,10 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "head is a Linear that is no module of Head": lambda: crossentropy.fuse(Head(), head=torch.nn.Linear(2, 2)),
     "head 'three' is no module of Head": lambda: crossentropy.fuse(Head(), head="three"),
     "cannot tell which layer of Head is its output head": lambda: crossentropy.fuse(Head()),
-    "no linear layer's output leaves Head": lambda: crossentropy.fuse(Head(), example=H),
+    "no layer makes what Embedding returns": lambda: crossentropy.fuse(torch.nn.Embedding(5, 3), example=Y),
+    "the logits of '0', which has the most classes": lambda: crossentropy.fuse(
+        torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Sigmoid()), example=H
+    ),
     "of Sequential cannot be fused": lambda: crossentropy.fuse(torch.nn.Sequential(torch.nn.ReLU()), head="0"),
     "verify: loss gave a str, expected a tensor": lambda: crossentropy.fuse(
         torch.nn.Linear(3, 5), verify=H, loss=lambda _: "low"
@@ -629,6 +632,9 @@ VALUES: dict[str, Callable[[], object]] = {
 }  # fmt: skip
 
 WARNINGS: dict[str, Callable[[], object]] = {
+    "no product with the weight of '0' was seen in a call of Sequential": lambda: crossentropy.fuse(
+        torch.nn.Sequential(torch.nn.Embedding(5, 3)), head="0"
+    )(Y),
     "reduction 'mean' divides by the number of classes too": lambda: nn.KLDivLoss()(LOG_P, P),
     "no row counts: of 4 rows, 4 with the label ignore_index (-100) — nothing is trained": lambda: F.cross_entropy(
         X, NONE, reduction="sum", validate=True

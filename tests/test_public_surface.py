@@ -40,7 +40,7 @@ SURFACE = {
         "NLLLoss", "Softmax",
     ],
     "crossentropy.lazy": [
-        "Event", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
+        "Event", "Head", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
     ],
     "crossentropy.doctor": ["Finding", "Report", "Rule", "watch"],
     "crossentropy.testing": ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"],
@@ -54,8 +54,8 @@ CALLABLES = [
 ]
 
 RESULTS = (
-    "Difference", "Estimate", "Event", "Explanation", "Finding", "History", "Landmark", "Report", "Rule", "Step",
-    "TokenStatistics", "Verification",
+    "Difference", "Estimate", "Event", "Explanation", "Finding", "Head", "History", "Landmark", "Report", "Rule",
+    "Step", "TokenStatistics", "Verification",
 )  # fmt: skip
 # come from no paper and no page of torch
 OWN = (

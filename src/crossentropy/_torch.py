@@ -7,7 +7,7 @@ where something cannot be known, the worst is assumed.
 
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -321,6 +321,12 @@ def not_compiled(reason: str) -> Callable[[_Function], _Function]:
         return function
 
     return mark
+
+
+def uncompiled() -> AbstractContextManager[object]:
+    """A context in which what was compiled runs as it is written. Where no compiler was loaded, nothing was."""
+    loaded = "torch._dynamo" in sys.modules  # which takes seconds to import
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 
 def one_graph() -> bool:

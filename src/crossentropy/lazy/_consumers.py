@@ -16,6 +16,7 @@ from crossentropy import _contract as contract
 from crossentropy import _planner as planner
 from crossentropy import _torch, distributed, functional
 from crossentropy._logspace import transform
+from crossentropy.lazy._classes import indexed
 from crossentropy.lazy._derivations import methods, on_all_classes, on_classes, tidy, viewed
 from crossentropy.lazy._expression import Expression
 from crossentropy.lazy._parts import Part
@@ -321,6 +322,8 @@ def _getitem(func: Any, z: Any, index: Any) -> Any:
         return NotImplemented
     if any(isinstance(x, Tensor) and x.dtype not in _INDICES for x in parts):
         return NotImplemented
+    if z.dim() > 1 and (found := indexed(z, index)) is not NotImplemented:
+        return found
     if z._expression.class_dim != z.dim() - 1:
         return NotImplemented
     if len(parts) == z.dim() and all(isinstance(x, Tensor) and x.dtype != torch.bool for x in parts):

@@ -95,14 +95,6 @@ def _pieces(func: Any, z: Any, *args: Any, **kwargs: Any) -> Any:
     return NotImplemented if NotImplemented in [x for x in found if not isinstance(x, Tensor)] else found
 
 
-@implements(*methods("index_select"))
-def _index_select(func: Any, z: Any, dim: int, index: Tensor) -> Any:
-    if not isinstance(z, LazyLogits) or not on_rows(z, dim):
-        return NotImplemented
-    e = z._expression
-    return derive(z, e.of_rows(func(e.laid_out(), dim, index), e.class_dim or 0))
-
-
 @implements(torch.cat, torch.concat, torch.concatenate, torch.stack)
 def _join(func: Any, tensors: Any, dim: int = 0, **kwargs: Any) -> Any:
     first = tensors[0] if len(tensors) else None
@@ -296,7 +288,7 @@ def _scaled(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
     if not 1e-18 < abs(e.scale * factor) < 1e18:
         return NotImplemented
     other = other.clone() if isinstance(other, Tensor) else other
-    return derive(z, e.then(by, other, dtype=_promoted(z, other), **changes))
+    return derive(z, e.then(by, other, dtype=promoted(z, other), **changes))
 
 
 def _scaled_by_tensor(z: LazyLogits, other: Tensor, by: Callable[..., Tensor]) -> Any:
@@ -306,7 +298,7 @@ def _scaled_by_tensor(z: LazyLogits, other: Tensor, by: Callable[..., Tensor]) -
         return NotImplemented
     if (other.dtype != z.dtype and e.product is not None) or e.part is not None:
         return NotImplemented  # the gradient of a factor of a part is a part of a sum
-    dtype = _promoted(z, other)
+    dtype = promoted(z, other)
     if dtype != z.dtype:
         return NotImplemented
     factor = other.reshape(())
@@ -322,7 +314,7 @@ def _number(x: Any) -> float | None:
     return float(x) if isinstance(x, (int, float)) and not isinstance(x, bool) else None
 
 
-def _promoted(z: LazyLogits, other: Any) -> torch.dtype:
+def promoted(z: LazyLogits, other: Any) -> torch.dtype:
     """The dtype of what torch makes of logits and another."""
     return torch.result_type(torch.empty((1,) * max(z.dim(), 1), dtype=z.dtype, device=z.device), other)
 
@@ -333,22 +325,6 @@ def _capped(func: Any, z: LazyLogits) -> Any:
     if e.kind != "logits" or e.softcap is not None or not e.scale > 0.0:
         return NotImplemented
     return derive(z, e.then(torch.tanh, softcap=1.0))
-
-
-@implements(*methods("add"), Tensor.__add__, Tensor.__radd__)
-def _biased(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
-    if isinstance(other, LazyLogits):
-        z, other = other, z
-    if kwargs or isinstance(other, LazyLogits) or not isinstance(other, Tensor) or not isinstance(z, LazyLogits):
-        return NotImplemented
-    e, classes = z._expression, len(z._expression.weight)
-    alone = other.dim() <= z.dim() and other.shape[-1:] == (classes,) and other.numel() == classes
-    if not alone or e.kind != "logits" or e.softcap is not None or e.class_dim != z.dim() - 1:
-        return NotImplemented
-    if z.shape[-1] != classes or not other.dtype == e.weight.dtype == z.dtype:
-        return NotImplemented
-    bias = other.reshape(classes) / e.scale
-    return derive(z, e.rescaled(e.hidden, bias if e.bias is None else e.bias + bias, z.dtype))
 
 
 # --- softmax ------------------------------------------------------------------------------------------------------
@@ -406,12 +382,11 @@ def _times_exp(log_probs: Tensor) -> Tensor:
     return log_probs.exp() * log_probs
 
 
-@implements(*methods("sub", "subtract"), Tensor.__sub__)
-def _minus_logsumexp(func: Any, z: Any, other: Any, **kwargs: Any) -> Any:
+def minus_logsumexp(z: Any, other: Any) -> Any:
     """Logits minus their logsumexp, which is log_softmax."""
     reference, version = getattr(other, "_logsumexp_of", (lambda: None, None))
     of = reference()
-    if kwargs or of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
+    if of is None or not isinstance(z, LazyLogits) or not of.same(z._expression):
         return NotImplemented
     if _torch.version(other) != version or _torch.is_watched(other):
         return NotImplemented

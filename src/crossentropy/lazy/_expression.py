@@ -67,8 +67,10 @@ class Expression:
         bias: Tensor | None,
         sources: tuple[Tensor, ...] = (),
         part: Part | None = None,
+        class_dim: int = -1,
+        contiguous: bool = False,
     ) -> "Expression":
-        """Logits of hidden states (…, D)."""
+        """Logits of hidden states (…, D), with their classes along `class_dim`; contiguous ones, or as the rows lie."""
         _watch_optimizers()
         # what does not require a gradient now will not get one later
         hidden, weight = (x if x.requires_grad else x.detach() for x in (hidden, weight))
@@ -79,8 +81,8 @@ class Expression:
         rows = hidden.reshape(hidden.shape[:-1].numel(), hidden.shape[-1])
         if rows.stride(1) != 1:
             rows = rows.contiguous()
-        twin = _contiguous(*hidden.shape[:-1], len(weight) if part is None else part.seen)
-        return cls(rows, weight, bias, twin, dtype, product, sources=sources, part=part)._now()
+        twin = _contiguous(*hidden.shape[:-1], len(weight) if part is None else part.seen).movedim(-1, class_dim)
+        return cls(rows, weight, bias, twin, dtype, product, sources=sources, part=part, contiguous=contiguous)._now()
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -219,6 +221,15 @@ class Expression:
         steps = self.steps if self.kind == "logits" and self.softcap is None else (*self.steps, (torch.clone,))
         changes = {"hidden": hidden, "weight": weight, "bias": bias, "twin": twin}
         return replace(self, **changes, steps=steps, contiguous=class_dim != twin.dim() - 1)._now()
+
+    def of_head(self, weight: Tensor, bias: Tensor | None) -> "Expression":
+        """The expression of another head, of all the classes of which this is one."""
+        twin = self.twin
+        if len(weight) != len(self.weight):
+            assert self.class_dim is not None
+            rows = [n for d, n in enumerate(twin.shape) if d != self.class_dim]
+            twin = _contiguous(*rows, len(weight)).movedim(-1, self.class_dim)
+        return replace(self, weight=weight, bias=bias, twin=twin)._now()
 
     def local(self) -> "Expression | None":
         """This rank's part of logits that are spread over ranks; None where it takes more than its own tensors."""

@@ -1,261 +1,42 @@
-"""`fuse`: let a model's output head return lazy logits, whatever code there is around it.
+"""`fuse`: let a model's output head return lazy logits, whatever code there is around it; and the proof of it.
 
-A fused head is the same module, of a subclass of its class: parameters, hooks and names stay, and unfusing restores the
-class. Where lazy logits cannot be (compilers, functorch's transforms, forward mode, sharded weights) the head computes.
+Which layer the head is: `_finding`. What it becomes: `_heads`. Weights that are multiplied by without one: `_products`.
 """
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import ContextDecorator
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
-from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy.lazy._parts import local_tensors, part_of
-from crossentropy.lazy._sharded import Unit, backward_begins, is_unknown, keep, unit_of
-from crossentropy.lazy._tensor import Event, LazyLogits, logits_of, observe
+from crossentropy.lazy._finding import Heads, call, find, undisturbed
+from crossentropy.lazy._heads import FusedHead, fused_class, leaves, refusal, set_class, sizes
+from crossentropy.lazy._products import matrix, multiplies, products_of, watch
+from crossentropy.lazy._tensor import Event, observe
 
 _Model = TypeVar("_Model", bound=nn.Module)
-Heads = str | nn.Module | Sequence[str | nn.Module] | None
-
-_NAMES = ("lm_head", "head", "output", "classifier", "fc", "embed_out", "decoder", "proj_out")
-"""What models call their output head, as a direct child."""
+_log = logging.getLogger("crossentropy")
 
 
-# --- the head -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Head:
+    """A head that is fused."""
 
+    name: str
+    """Of the module, in the model."""
+    classes: int
+    in_features: int
 
-class FusedHead(nn.Linear):
-    """A linear layer that returns lazy logits."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, as JSON can hold them."""
+        return asdict(self)
 
-    original: ClassVar[type[nn.Linear]] = nn.Linear
-    """The class that it was of."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """The logits, lazily where that is possible."""
-        if is_unknown() or _in_one_graph():
-            return super().forward(input)
-        return _logits(self, input)
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return _rebuild, (_original(type(self)),), self.__dict__
-
-
-def _in_one_graph() -> bool:
-    """Whether a compiler is at work that was asked for a single graph, in which lazy logits cannot be."""
-    return torch.compiler.is_compiling() and (not torch.compiler.is_dynamo_compiling() or _torch.one_graph())
-
-
-@_torch.not_compiled("lazy logits end a graph; the loss that is taken of them runs after it")
-def _logits(head: FusedHead, input: Tensor) -> Tensor:
-    part = part_of(head, input)
-    hidden, weight, bias = (input, head.weight, head.bias) if part is None else local_tensors(head, input)
-    if not _possible(hidden, weight, bias):
-        return nn.functional.linear(input, head.weight, head.bias)
-    unit = unit_of(head)
-    sources = () if unit is None else unit.sources
-    if part is not None and not sources:
-        sources = tuple(x for x in (head.weight, head.bias) if x is not None)
-    logits = logits_of(hidden, weight, bias, sources=sources, part=part)
-    if unit is not None and isinstance(logits, LazyLogits):
-        logits._hooks.repeat_at(input)
-        if unit.frees:
-            _gather_or_compute(unit, logits)
-    return logits
-
-
-def _gather_or_compute(unit: Unit, logits: LazyLogits) -> None:
-    """Let a unit keep its weights while lazy logits need them; where no backward pass will free them, compute these."""
-    if not logits.requires_grad or not unit.sources:
-        _at_the_end(unit, lambda z: z._dense(_WITHOUT_BACKWARD), prepend=True)
-        return
-    logits._hooks.add(lambda _: backward_begins(unit.module))
-    _at_the_end(unit, lambda _: keep(unit.module), prepend=False)
-
-
-_WITHOUT_BACKWARD = "the end of a module that FSDP wraps, without a backward pass in which it would free its weights"
-
-
-def _at_the_end(unit: Unit, act: Callable[[LazyLogits], object], *, prepend: bool) -> None:
-    """Do something with each of the lazy logits that leave a unit, before FSDP frees its weights or after."""
-
-    @_torch.not_compiled("what gathers weights is FSDP's own")
-    def leave(_: nn.Module, inputs: Any, output: Any) -> None:
-        handle.remove()
-        for z in _leaves(output):
-            if isinstance(z, LazyLogits):
-                act(z)
-
-    handle = unit.module.register_forward_hook(leave, prepend=prepend)
-
-
-def _possible(*tensors: Tensor | None) -> bool:
-    """Whether logits of these can be lazy; a transform or a sharded tensor wants them computed."""
-    return not (
-        not _torch.CAN_BE_LAZY
-        or _torch.scripting()
-        or _torch.forward_mode()
-        or _torch.transform() is not None
-        or any(type(x) not in (Tensor, nn.Parameter) for x in tensors if x is not None)
-        or any(not x.numel() or x.is_meta for x in tensors if x is not None)
-        or not _same_dtype(*tensors)
-    )
-
-
-def _same_dtype(*tensors: Tensor | None) -> bool:
-    """Whether torch multiplies these: of one dtype, or made so by autocast, which leaves float64 alone."""
-    dtypes = {x.dtype for x in tensors if x is not None}
-    device = next(x.device.type for x in tensors if x is not None)
-    return len(dtypes) == 1 or (torch.is_autocast_enabled(device) and torch.float64 not in dtypes)
-
-
-@functools.cache
-def _fused_class(original: type[nn.Linear]) -> type[FusedHead]:
-    return type(f"Fused{original.__name__}", (FusedHead, original), {"__module__": __name__, "original": original})
-
-
-def _original(fused: type[FusedHead]) -> type[nn.Linear]:
-    return fused.original
-
-
-def _rebuild(original: type[nn.Linear]) -> FusedHead:
-    fused = _fused_class(original)
-    return fused.__new__(fused)
-
-
-def _set_class(head: nn.Module, cls: type[nn.Module]) -> None:
-    before = type(head).forward
-    head.__class__ = cls
-    # accelerate's hooks keep the method that they wrap in the instance
-    wrapped = head.__dict__.get("_old_forward")
-    if getattr(wrapped, "__func__", None) is before:
-        head.__dict__["_old_forward"] = cls.forward.__get__(head)
-
-
-def _refusal(head: nn.Module) -> str | None:
-    """Why a head cannot be fused; None if it can."""
-    kind = type(head).__name__
-    if hasattr(head, "base_layer"):
-        return (
-            f"it is a {kind}, an adapter around a linear layer, so that its output is not one product. Leave the head "
-            f"out of the adapter's target modules, or merge the adapter first"
-        )
-    if isinstance(head, nn.ModuleList):
-        return "there are several; pass head= a list of them if their logits are used one by one"
-    if not isinstance(head, nn.Linear):
-        return f"it is a {kind}, not an nn.Linear; pass head= the layer that makes the logits"
-    if not isinstance(head, FusedHead) and type(head).forward is not nn.Linear.forward:
-        return f"its class {kind} has a forward of its own (quantised?), so that its output may not be one product"
-    if "forward" in head.__dict__ and "_old_forward" not in head.__dict__:
-        return "its forward was replaced in the instance; fuse the model before that"
-    if parametrize.is_parametrized(head):
-        return "it is parametrized: its weight is computed anew for each use"
-    if not head.weight.is_floating_point():
-        return f"its weight has dtype {head.weight.dtype}"
-    if head.out_features < 2:
-        return "it has one class only"
-    return None
-
-
-# --- finding it ---------------------------------------------------------------------------------------------------
-
-
-def _find(model: nn.Module, head: Heads, example: Any) -> dict[str, nn.Module]:
-    """Heads by name."""
-    if isinstance(head, (str, nn.Module)):
-        return dict([_named(model, head)])
-    if head is not None:
-        if not isinstance(head, Sequence) or not head:
-            raise ArgumentTypeError(f"head is {head!r}, expected a module, its name, or a sequence of them")
-        return dict(_named(model, one) for one in head)
-    output_embeddings = getattr(model, "get_output_embeddings", None)
-    found = output_embeddings() if callable(output_embeddings) else None
-    if isinstance(found, nn.Embedding):  # some name the embedding that their head is tied to
-        tied = [m for m in model.modules() if isinstance(m, nn.Linear) and m.weight is found.weight]
-        found = tied[-1] if tied else found
-    if isinstance(found, nn.Module):
-        return dict([_named(model, found)])
-    if example is not None:
-        return _leaving(model, example)
-    if isinstance(model, nn.Linear):
-        return {"": model}
-    children = dict(model.named_children())
-    names = [name for name in _NAMES if isinstance(children.get(name), nn.Linear)]
-    if isinstance(model, nn.Sequential) and len(model) and isinstance(model[-1], nn.Linear):
-        names = [str(len(model) - 1)]
-    if len(names) != 1:
-        linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-        raise ArgumentValueError(
-            f"cannot tell which layer of {type(model).__name__} is its output head: pass head= one of its linear "
-            f"layers ({', '.join(linear[-5:]) or 'there are none'}), or example= inputs to find it by a call"
-        )
-    return {names[0]: children[names[0]]}
-
-
-def _named(model: nn.Module, head: str | nn.Module) -> tuple[str, nn.Module]:
-    if isinstance(head, str):
-        try:
-            return head, model.get_submodule(head)
-        except AttributeError as error:
-            names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
-            raise ArgumentValueError(
-                f"head {head!r} is no module of {type(model).__name__}; linear layers: {', '.join(names[-5:])}"
-            ) from error
-    for name, module in model.named_modules():
-        if module is head:
-            return name, head
-    if not isinstance(head, nn.Module):
-        raise ArgumentTypeError(f"head is {kind_of(head)}, expected a module, its name, or a sequence of them")
-    raise ArgumentValueError(f"head is a {type(head).__name__} that is no module of {type(model).__name__}")
-
-
-def _leaving(model: nn.Module, example: Any) -> dict[str, nn.Module]:
-    """The linear layers whose output leaves the model, by a call."""
-    outputs: list[tuple[str, nn.Module, Tensor]] = []
-    names = {module: name for name, module in model.named_modules() if isinstance(module, nn.Linear)}
-
-    def keep(module: nn.Linear, _: Any, out: Tensor) -> None:
-        outputs.append((names[module], module, out))
-
-    hooks = [module.register_forward_hook(keep) for module in names]
-    try:
-        with torch.no_grad(), _undisturbed(model):
-            leaves = [x for x in _leaves(_call(model, example)) if isinstance(x, Tensor)]
-    finally:
-        for hook in hooks:
-            hook.remove()
-    memory = {x.untyped_storage().data_ptr() for x in leaves}
-    found = {name: module for name, module, out in outputs if out.untyped_storage().data_ptr() in memory}
-    if not found:
-        raise ArgumentValueError(f"no linear layer's output leaves {type(model).__name__}: pass head= its name")
-    return found
-
-
-def _leaves(output: Any) -> list[Any]:
-    return _torch.leaves(dict(output) if isinstance(output, Mapping) else output)
-
-
-def _call(model: nn.Module, batch: Any) -> Any:
-    if isinstance(batch, Mapping):
-        return model(**batch)
-    return model(*batch) if isinstance(batch, (tuple, list)) else model(batch)
-
-
-@contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Restore random state and buffers, so that a call leaves nothing behind."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    devices = sorted({x.device.index for x in model.parameters() if x.is_cuda})
-    with torch.random.fork_rng(devices):
-        yield
-    with torch.no_grad():
-        for buffer, before in buffers:
-            buffer.copy_(before)
+    def __str__(self) -> str:
+        return f"{self.name or 'the model'} ({self.classes} classes of {self.in_features} features)"
 
 
 # --- fuse ---------------------------------------------------------------------------------------------------------
@@ -291,16 +72,19 @@ def fuse(
     Args:
         model: The model. A language model of transformers names its head by `get_output_embeddings()`; of others
             a child of a usual name (lm_head, head, output, classifier, fc…) or the last layer of an nn.Sequential is
-            taken.
-        head: The head, an nn.Linear of the model, or its name; or several.
-        example: Inputs to find the head by a call: the linear layers whose output leaves the model. A mapping of
-            keyword arguments, a tuple of arguments, or one argument.
+            taken; of a module that only wraps another, that of the other.
+        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an
+            nn.Sequential that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer,
+            as an embedding's or a cosine head's.
+        example: Inputs to find the head by a call: the layers that make what the model returns. A mapping of keyword
+            arguments, a tuple of arguments, or one argument.
         verify: Inputs to run both ways. Raises if the loss or a gradient differs beyond rounding: by more than half of
             the digits of its dtype, relative to its norm.
         loss: With `verify`: a function of the model's output, by default its `loss`, or the first scalar in it.
 
     Returns:
-        The model; with `verify` a `Verification`, whose figures can be printed.
+        The model; with `verify` a `Verification`, whose figures can be printed. What was fused goes to the logger
+        `crossentropy`, and `fused(model)` tells it.
 
     Raises:
         ValueError: No head was found, or it is none that can be fused: the message says why.
@@ -320,18 +104,39 @@ def fuse(
     """
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(f"model is {kind_of(model)}, expected an nn.Module")
-    heads = _expanded(_find(model, head, example))
+    heads = find(model, head, example)
     for name, module in heads.items():
-        refusal = _refusal(module)
-        if refusal is not None:
-            raise ArgumentValueError(f"the head {name!r} of {type(model).__name__} cannot be fused: {refusal}")
+        why = None if head is not None and multiplies(module) else refusal(module)
+        if why is not None:
+            raise ArgumentValueError(f"the head {name!r} of {type(model).__name__} cannot be fused: {why}")
     if verify is not None:
         return _verified(model, heads, verify, loss)
-    for module in heads.values():
-        if not isinstance(module, FusedHead):
-            assert isinstance(module, nn.Linear)
-            _set_class(module, _fused_class(type(module)))
+    for name in _apply(model, heads):
+        _log.info("fused %s of %s", _described(name, heads[name]), type(model).__name__)
     return model
+
+
+def _apply(model: nn.Module, heads: Mapping[str, nn.Module]) -> list[str]:
+    """Fuse heads; the names of those that were not."""
+    new = {name: module for name, module in heads.items() if not _is_fused(module)}
+    for name, module in new.items():
+        if multiplies(module):
+            watch(model, name, module)
+        else:
+            set_class(module, fused_class(type(module)))
+    return list(new)
+
+
+def _is_fused(module: nn.Module) -> bool:
+    return isinstance(module, FusedHead) or products_of(module) is not None
+
+
+def _fused_in(model: nn.Module) -> dict[str, nn.Module]:
+    return {name: module for name, module in model.named_modules() if _is_fused(module)}
+
+
+def _described(name: str, module: nn.Module) -> Head:
+    return Head(name, *(matrix(module) if multiplies(module) else sizes(module)))
 
 
 def unfuse(model: _Model) -> _Model:
@@ -354,15 +159,19 @@ def unfuse(model: _Model) -> _Model:
     See Also:
         `fuse`; `fused`, which does both.
     """
-    for module in model.modules():
-        if isinstance(module, FusedHead):
-            _set_class(module, _original(type(module)))
+    for module in _fused_in(model).values():
+        products = products_of(module)
+        if products is not None:
+            products.remove()
+        elif isinstance(module, FusedHead):
+            set_class(module, module.original)
     return model
 
 
-@contextmanager
-def fused(model: _Model, head: Heads = None, *, example: Any = None) -> Iterator[_Model]:
-    """Fuse a model for a while.
+class fused(ContextDecorator, Generic[_Model]):  # noqa: N801 (used as a function)
+    """Fuse a model for a while; or tell what of it is fused.
+
+        with fused(model):    print(fused(model))
 
     Args:
         model: The model.
@@ -370,42 +179,44 @@ def fused(model: _Model, head: Heads = None, *, example: Any = None) -> Iterator
         example: As for `fuse`.
 
     Returns:
-        A context manager that gives the model. Heads that were fused before stay so after.
+        A context manager that gives the model. Heads that were fused before stay so after. Without `with` it changes
+        nothing: `heads` are those that are fused now, each with its name, classes and in_features; it can be printed.
 
     Raises:
-        ValueError: As `fuse`.
+        ValueError: As `fuse`, where the context begins.
 
     Examples:
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 10))
         >>> with fused(model):
         ...     type(model(torch.randn(2, 4))).__name__
+        ...     print(fused(model))
         'LazyLogits'
+        0 (10 classes of 4 features)
         >>> type(model(torch.randn(2, 4))).__name__
         'Tensor'
 
     See Also:
         `fuse`.
     """
-    before = {module for module in model.modules() if isinstance(module, FusedHead)}
-    try:
-        yield fuse(model, head, example=example)
-    finally:
-        for module in model.modules():
-            if isinstance(module, FusedHead) and module not in before:
-                _set_class(module, _original(type(module)))
 
+    def __init__(self, model: _Model, head: Heads = None, *, example: Any = None) -> None:
+        self._model, self._head, self._example = model, head, example
+        self._before: dict[str, nn.Module] = {}
 
-def _expanded(heads: dict[str, nn.Module]) -> dict[str, nn.Module]:
-    """Heads, with the copies of which an adapter trains one instead of the module itself."""
-    found = {}
-    for name, module in heads.items():
-        copies = getattr(module, "modules_to_save", None)
-        if isinstance(copies, nn.ModuleDict) and isinstance(getattr(module, "original_module", None), nn.Module):
-            found[f"{name}.original_module"] = module.original_module
-            found.update({f"{name}.modules_to_save.{adapter}": copy for adapter, copy in copies.items()})
-        else:
-            found[name] = module
-    return found  # pyright: ignore[reportReturnType]
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that are fused now."""
+        return tuple(_described(name, module) for name, module in _fused_in(self._model).items())
+
+    def __enter__(self) -> _Model:
+        self._before = _fused_in(self._model)
+        return fuse(self._model, self._head, example=self._example)
+
+    def __exit__(self, *_: object) -> None:
+        _restore(self._model, self._before)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.heads)) or "nothing is fused"
 
 
 # --- verify -------------------------------------------------------------------------------------------------------
@@ -444,13 +255,13 @@ class Verification:
 
 
 def _verified(
-    model: nn.Module, heads: dict[str, nn.Module], batch: Any, loss: Callable[[Any], Tensor] | None
+    model: nn.Module, heads: Mapping[str, nn.Module], batch: Any, loss: Callable[[Any], Tensor] | None
 ) -> Verification:
-    before = [module for module in model.modules() if isinstance(module, FusedHead)]
+    before = _fused_in(model)
     unfuse(model)
     try:
         plain = _losses(model, batch, loss)
-        fuse(model, [*before, *heads.values()])
+        _apply(model, {**before, **heads})
         with observe() as events:
             lazy = _losses(model, batch, loss)
     except BaseException:
@@ -479,18 +290,17 @@ def _verified(
     return found
 
 
-def _restore(model: nn.Module, before: list[FusedHead]) -> None:
+def _restore(model: nn.Module, before: Mapping[str, nn.Module]) -> None:
     """Leave those heads fused that were."""
     unfuse(model)
-    for head in before:
-        _set_class(head, _fused_class(type(head)))
+    _apply(model, before)
 
 
 def _losses(
     model: nn.Module, batch: Any, loss: Callable[[Any], Tensor] | None
 ) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-    with _undisturbed(model), torch.enable_grad():
-        output = _call(model, batch)
+    with undisturbed(model), torch.enable_grad():
+        output = call(model, batch)
         value = loss(output) if loss is not None else _scalar(output)
         if not isinstance(value, Tensor) or value.numel() != 1:
             raise ArgumentTypeError(f"verify: loss gave {kind_of(value)}, expected a tensor of one element")
@@ -503,7 +313,7 @@ def _scalar(output: Any) -> Tensor:
     value = getattr(output, "loss", None)
     if isinstance(value, Tensor):
         return value
-    for leaf in _leaves(output):
+    for leaf in leaves(output):
         if isinstance(leaf, Tensor) and leaf.dim() == 0 and leaf.requires_grad:
             return leaf
     raise ArgumentValueError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from crossentropy._ranks._group import chunks
 from crossentropy._sharding import is_distributed
@@ -81,7 +81,7 @@ class Part:
         return is_distributed(x) and x.device_mesh != self.mesh  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def part_of(head: nn.Linear, input: Tensor) -> Part | None:
+def part_of(head: Any, input: Tensor) -> Part | None:
     """The part of a head that this rank has; None where it is spread in another way, or not at all."""
     tensors: list[Any] = [x for x in (head.weight, head.bias, input) if x is not None]
     if not all(map(is_distributed, tensors)):
@@ -116,7 +116,7 @@ class _HiddenStates(torch.autograd.Function):
         )
 
 
-def local_tensors(head: nn.Linear, input: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+def local_tensors(head: Any, input: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Hidden states, head and bias of this rank."""
     weight: Any = head.weight
     bias: Any = head.bias

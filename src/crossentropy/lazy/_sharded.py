@@ -39,7 +39,7 @@ def is_unknown() -> bool:
     return _torch.sharded_modules() is None
 
 
-def unit_of(head: nn.Linear) -> Unit | None:
+def unit_of(head: Any) -> Unit | None:
     """The unit of a head; None if there is none."""
     states = _torch.sharded_modules()
     if not states:
@@ -52,6 +52,12 @@ def unit_of(head: nn.Linear) -> Unit | None:
     found = [_torch.gathered_from(state, x) for x in (head.weight, head.bias) if x is not None]
     sources = [x for x in found if x is not None]
     return Unit(owner, _torch.frees_at_the_end(state), tuple(sources) if len(sources) == len(found) else ())
+
+
+def is_sharded(module: nn.Module) -> bool:
+    """Whether FSDP wraps a module, or one around it; or that cannot be told."""
+    states = _torch.sharded_modules()
+    return states is None or any(module is part for wrapped in states for part in wrapped.modules())
 
 
 def _owner(head: nn.Module, wrapped: list[nn.Module]) -> nn.Module | None:

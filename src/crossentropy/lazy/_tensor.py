@@ -159,6 +159,8 @@ class LazyLogits(Tensor):
     _events: list[Event]
     _node: Any
     """Its node in the graph as it was made. A custom autograd function that returns lazy logits gives them another."""
+    _viewed: bool
+    """Whether views were made of these, which changes in place must reach."""
     _revealed: tuple[Any, Tensor] | None
     """That other node, and the logits as a function of it."""
     _family: "_Family"
@@ -253,7 +255,7 @@ class LazyLogits(Tensor):
         if node is self._node or self._known() or not passes_on(node):
             return self
         below = node.next_functions[self.output_nr][0]
-        if getattr(below, "_forward_cls", None) is not _Stand:
+        if getattr(below, "_forward_cls", None) not in (_Stand, _Changed):
             return self
         found = _stand_for(below.expression, None, self._events)
         found._hooks.add(lambda gradient: node._forward_cls.backward(node, gradient))
@@ -362,8 +364,13 @@ def logits_of(
     *,
     sources: tuple[Tensor, ...] = (),
     part: Part | None = None,
+    class_dim: int = -1,
+    contiguous: bool = False,
 ) -> Tensor:
-    """Lazy logits of hidden states and a head, which may be local copies of parameters, its sources."""
+    """Lazy logits of hidden states and a head, which may be local copies of parameters, its sources.
+
+    Their classes are the last axis or another, and then contiguous if their rows are not.
+    """
     check_linear(hidden, weight, bias, names=("hidden", "weight", "bias"))
     if weight.dim() != 2:
         raise contract.ArgumentValueError(f"weight has shape {tuple(weight.shape)}, expected (C, D)")
@@ -378,8 +385,9 @@ def logits_of(
             "them with full_tensor()"
         )
     if not _torch.CAN_BE_LAZY:
-        return torch.nn.functional.linear(hidden, weight, bias)
-    return _stand_for(Expression.of(hidden, weight, bias, sources, part))
+        z = torch.nn.functional.linear(hidden, weight, bias).movedim(-1, class_dim)
+        return z.contiguous() if contiguous else z
+    return _stand_for(Expression.of(hidden, weight, bias, sources, part, class_dim, contiguous))
 
 
 class _Stand(torch.autograd.Function):
@@ -392,19 +400,38 @@ class _Stand(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        ctx.hooks(gradients)
-        create_graph = torch.is_grad_enabled()
-        beyond = ctx.family.beyond
-        if beyond:
-            raise RuntimeError(
-                f"lazy logits were used by a custom autograd function, and {beyond}: give it `logits + 0` instead"
-            )
-        with torch.enable_grad():
-            # the head's weight may be that of an embedding, beneath hidden states
-            expression = ctx.expression.of_views()
-            wanted = [x for x, want in zip(expression.inputs, ctx.needs_input_grad[1:]) if want]
-            found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
-        return (None, *(next(found) if want else None for want in ctx.needs_input_grad[1:]))
+        return (None, *_gradients(ctx, gradients, ctx.needs_input_grad[1:]))
+
+
+def _gradients(ctx: Any, gradients: tuple[Tensor, ...], needed: tuple[bool, ...]) -> tuple[Tensor | None, ...]:
+    """Of the tensors that lazy logits depend on."""
+    ctx.hooks(gradients)
+    create_graph = torch.is_grad_enabled()
+    if ctx.family.beyond:
+        raise RuntimeError(
+            f"lazy logits were used by a custom autograd function, and {ctx.family.beyond}: give it `logits + 0` "
+            f"instead"
+        )
+    with torch.enable_grad():
+        # the head's weight may be that of an embedding, beneath hidden states
+        expression = ctx.expression.of_views()
+        wanted = [x for x, want in zip(expression.inputs, needed) if want]
+        found = iter(torch.autograd.grad(expression.dense(), wanted, gradients[0], create_graph=create_graph))
+    return tuple(next(found) if want else None for want in needed)
+
+
+class _Changed(_Stand):
+    """The node of lazy logits that were changed in place."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, expression: Expression, *tensors: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx.mark_dirty(logits)
+        ctx.expression = expression
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, None, *_gradients(ctx, gradients, ctx.needs_input_grad[2:]))
 
 
 class _Reveal(torch.autograd.Function):
@@ -446,18 +473,41 @@ def _stand_for(
     assert isinstance(stand, LazyLogits)
     stand._expression, stand._parent, stand._logits, stand._view, stand._used = expression, parent, None, None, False
     stand._revealed, stand._family = None, _Family() if parent is None else parent[0]._family
+    stand._viewed = False
     stand._events, stand._hooks = [] if events is None else events, Hooks()
+    _note_node(stand)
+    return stand
+
+
+def _note_node(stand: LazyLogits) -> None:
+    """Remember the node of lazy logits, which knows them too."""
     with _torch.without_overrides():
         stand._node = stand.grad_fn
         if stand._node is not None:
             stand._node.family, stand._node.hooks = stand._family, stand._hooks
-    return stand
 
 
 def derive(logits: LazyLogits, expression: Expression, view: Callable[[Tensor], Tensor] | None = None) -> LazyLogits:
     """Lazy logits that follow from others; as a view of them, if `view` is what makes them."""
     logits._used = True
+    logits._viewed = logits._viewed or view is not None
     return _stand_for(expression, None if view is None else (logits, view), logits._events)
+
+
+def become(logits: LazyLogits, expression: Expression) -> Any:
+    """Change lazy logits in place; NotImplemented where others share their memory, or their gradient is another's."""
+    hidden_change = logits._node is not None and not torch.is_grad_enabled()
+    if logits._parent is not None or logits._viewed or hidden_change or torch.is_inference_mode_enabled():
+        return NotImplemented
+    if torch.is_grad_enabled() and any(x.requires_grad for x in expression.inputs):
+        logits._used = False  # what was derived before has another node
+        with _torch.without_overrides():
+            _Changed.apply(logits, expression, *expression.inputs)
+        logits._expression = expression
+        _note_node(logits)
+    else:
+        logits._expression = expression.detached()
+    return logits
 
 
 def _followed(found: Any, lazy: list[LazyLogits]) -> Any:
