@@ -34,6 +34,10 @@ SURFACE = {
     "crossentropy.lazy": [
         "Event", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
     ],
+    "crossentropy.metrics": [
+        "Accuracy", "BitsPerByte", "BitsPerCharacter", "BitsPerToken", "Calibration", "ExpectedCalibrationError",
+        "Perplexity", "Reliability", "TemperatureScaling", "TopKAccuracy",
+    ],
     "crossentropy.doctor": ["Finding", "Report", "Rule", "watch"],
     "crossentropy.testing": ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"],
 }  # fmt: skip
@@ -46,8 +50,8 @@ CALLABLES = [
 ]
 
 RESULTS = (
-    "Difference", "Estimate", "Event", "Explanation", "Finding", "History", "Landmark", "Report", "Rule", "Step",
-    "TokenStatistics", "Verification",
+    "Calibration", "Difference", "Estimate", "Event", "Explanation", "Finding", "History", "Landmark", "Reliability",
+    "Report", "Rule", "Step", "TokenStatistics", "Verification",
 )  # fmt: skip
 # come from no paper and no page of torch
 OWN = (
@@ -79,6 +83,10 @@ OPTIONAL = (
     "pytest",
     "crossentropy.demo",
     "libcst",
+    "torchmetrics",
+    "transformers",
+    "lightning",
+    "accelerate",
 )
 
 LOADED = """
