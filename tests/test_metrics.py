@@ -390,6 +390,9 @@ def test_where_there_is_no_best_temperature(z: Tensor, target: Tensor, message: 
 
 def test_what_is_missing_is_named() -> None:
     code = "import sys; sys.modules['torchmetrics'] = None\nimport crossentropy\ntry: crossentropy.metrics\n"
-    code += "except ImportError as error: print(error)"
+    code += "except ImportError as error: print(error)\ncrossentropy.integrations.LossParts\n"
+    code += "print([name for name in ('transformers', 'lightning', 'accelerate') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'"
+    missing, imported = done.stdout.splitlines()
+    assert missing == "crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'"
+    assert imported == "[]"  # each module of integrations imports its trainer when it is used
