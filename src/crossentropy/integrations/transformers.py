@@ -146,6 +146,9 @@ class LossPartsMixin:
 
     Over several processes the trainer evaluates some samples twice where they cannot be shared out evenly.
 
+    Args:
+        args, kwargs: Those of the Trainer that it is mixed into.
+
     Raises:
         TypeError: compute_loss_func is no `LossParts`.
 
