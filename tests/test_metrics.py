@@ -245,6 +245,11 @@ def test_one_number_of_bytes() -> None:
             lambda: Accuracy().update(torch.zeros(2, 3), torch.tensor([0, 1]), token_weight=torch.ones(3)),
             r"token_weight has shape \(3,\), expected \(2,\)",
         ),
+        (
+            lambda: Accuracy().update(torch.zeros(2, 3), torch.tensor([0, 1]), linear_weight=torch.zeros(5, 4)),
+            r"input has 3 features \(its last axis\) and linear_weight 4",
+        ),
+        (lambda: TemperatureScaling(0), "temperature is 0, expected a finite number > 0"),
         (lambda: BitsPerByte().update(torch.zeros(2, 3), torch.tensor([0, 1]), -1), "num_bytes is -1, expected"),
         (
             lambda: BitsPerByte().update(torch.zeros(2, 3), torch.tensor([0, 1]), torch.ones(3)),
@@ -353,6 +358,9 @@ def test_temperature_of_hidden_states() -> None:
     torch.testing.assert_close(lazy(logits).argmax(-1), logits.argmax(-1))
     assert explain(logits).materialized == ()
     assert lazy(torch.ones(2, 3, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    before = lazy.temperature
+    assert lazy.to(torch.bfloat16).temperature == before
+    assert repr(lazy) == f"TemperatureScaling(temperature={before:.4g})"
     z = torch.randn(3, requires_grad=True)
     lazy(z).sum().backward()
     assert z.grad is not None

@@ -17,7 +17,7 @@ from crossentropy import _contract as contract
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._sharding import is_distributed
 from crossentropy._targets import check_labels, check_target, long
-from crossentropy._tensors import check_floating, check_token_weight
+from crossentropy._tensors import check_floating, check_statistics_head, check_token_weight
 from crossentropy.lazy import LazyLogits
 
 
@@ -70,6 +70,7 @@ def logits_of(input: Tensor, linear_weight: Tensor | None, linear_bias: Tensor |
     """Logits, lazy ones of hidden states and a head; without a gradient."""
     check_floating("input", input)
     if linear_weight is not None:
+        check_statistics_head(input, linear_weight, linear_bias, -1)
         input = LazyLogits(input, linear_weight, linear_bias)
     elif linear_bias is not None:
         raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")

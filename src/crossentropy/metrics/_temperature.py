@@ -12,17 +12,19 @@ z_y).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._tensors import check_floating
 from crossentropy.metrics._calibration import ExpectedCalibrationError
-from crossentropy.metrics._mean import labels_of, logits_of, weight_of, weighted
+from crossentropy.metrics._mean import keeping_dtype, labels_of, logits_of, weight_of, weighted
 
 _SETTLED = 0.01
 """This far on either side of the log T that was found the slope has different signs, or it was not found."""
@@ -89,9 +91,7 @@ class TemperatureScaling(torch.nn.Module):
     @hinting
     def __init__(self, temperature: float = 1.0) -> None:
         super().__init__()
-        value = float(temperature)
-        if not 0 < value < float("inf"):
-            raise ArgumentValueError(f"temperature is {temperature!r}, expected a finite number > 0")
+        value = contract.number("temperature", temperature, low=0.0, above=True)
         self.register_buffer("log_temperature", torch.tensor(value, dtype=torch.float64).log())
 
     @property
@@ -102,6 +102,14 @@ class TemperatureScaling(torch.nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         """Logits / T, in their dtype; lazy logits stay lazy."""
         return check_floating("input", input) * torch.exp(-self.log_temperature).to(input.device)
+
+    def extra_repr(self) -> str:
+        """The temperature."""
+        return f"temperature={self.temperature:.4g}"
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TemperatureScaling":
+        """Move to a device; T keeps its digits where a model becomes bfloat16."""
+        return super()._apply(keeping_dtype(fn), recurse)
 
     @hinting
     @torch.no_grad()
