@@ -8,8 +8,8 @@
     loss = nll + smoothing + z_loss      nll = −log p_y      smoothing = ε (mean_c −log p_c + log p_y)      z_loss = λ
     lse²
 
-Each module imports the package that it is for, and nothing else does. Parts are logged by the trainer's own log, so
-that they reach TensorBoard, W&B, or whatever the trainer was told to report to, and its history.
+Each module imports at most the package that it is for, and nothing else does. Parts are logged by the trainer's own
+log, so that they reach TensorBoard, W&B, or whatever the trainer was told to report to, and its history.
 """
 
 from typing import TYPE_CHECKING

@@ -9,7 +9,6 @@ trackers
 from collections.abc import Sequence
 from typing import Any
 
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from crossentropy._errors import ArgumentTypeError, kind_of
@@ -20,7 +19,7 @@ from crossentropy.lazy import fuse
 __all__ = ["denominator", "log", "prepare"]
 
 
-def prepare(accelerator: Accelerator, model: nn.Module, *others: Any, head: Any = None) -> Any:  # noqa: ANN401
+def prepare(accelerator: Any, model: nn.Module, *others: Any, head: Any = None) -> Any:  # noqa: ANN401
     """Fuse a model, and prepare it with all else.
 
         prepare(accelerator, model, optimizer, loader) = accelerator.prepare(fuse(model), optimizer, loader)
@@ -53,7 +52,12 @@ def prepare(accelerator: Accelerator, model: nn.Module, *others: Any, head: Any 
     return accelerator.prepare(fuse(model, head), *others)
 
 
-def denominator(accelerator: Accelerator, targets: Tensor | Sequence[Tensor], *, ignore_index: int = -100) -> Tensor:
+def denominator(
+    accelerator: Any,  # noqa: ANN401 (an Accelerator, whose package has no types)
+    targets: Tensor | Sequence[Tensor],
+    *,
+    ignore_index: int = -100,
+) -> Tensor:
     """What each micro-batch's loss is divided by, so that gradients are those of one mean over all tokens.
 
         d = Σ tokens / (processes · gradient_accumulation_steps)
@@ -86,7 +90,12 @@ def denominator(accelerator: Accelerator, targets: Tensor | Sequence[Tensor], *,
 
 
 def log(
-    accelerator: Accelerator, parts: LossParts, step: int | None = None, *, training: bool = True, prefix: str = ""
+    accelerator: Any,  # noqa: ANN401 (an Accelerator, whose package has no types)
+    parts: LossParts,
+    step: int | None = None,
+    *,
+    training: bool = True,
+    prefix: str = "",
 ) -> dict[str, float]:
     """Log the parts of a loss, and the perplexity, to the accelerator's trackers. All processes call it.
 
@@ -120,7 +129,7 @@ def log(
         raise ArgumentTypeError(f"parts is {kind_of(parts)}, expected a crossentropy.integrations.LossParts")
 
     def total(sums: Tensor) -> Tensor:
-        return accelerator.reduce(sums.to(accelerator.device), reduction="sum")  # pyright: ignore[reportReturnType]
+        return accelerator.reduce(sums.to(accelerator.device), reduction="sum")
 
     found = parts.take(training=training, total=total, prefix=prefix)
     accelerator.log(found, step=step)

@@ -46,11 +46,25 @@ class FuseCallback(Callback):
     def __init__(self, head: Any = None) -> None:  # noqa: ANN401 (what `fuse` takes)
         self._fusing = Fusing(head)
 
-    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def _begin(self, module: LightningModule) -> None:
         if not self._fusing.active:  # a validation within fit
-            self._fusing.begin(pl_module)
+            self._fusing.begin(module)
 
-    on_fit_start = on_validation_start = on_test_start = on_predict_start = _begin
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fuse the module."""
+        self._begin(pl_module)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fuse the module."""
+        self._begin(pl_module)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fuse the module."""
+        self._begin(pl_module)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Fuse the module."""
+        self._begin(pl_module)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the head back."""

@@ -23,8 +23,8 @@ differ in ignore_index.
 
 try:
     import torchmetrics as _  # noqa: F401
-except ImportError as error:
-    raise ImportError("crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'") from error
+except ImportError as _error:
+    raise ImportError("crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'") from _error
 
 from crossentropy.metrics._accuracy import Accuracy, TopKAccuracy
 from crossentropy.metrics._calibration import ExpectedCalibrationError, Reliability

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from crossentropy import _contract as contract
+from crossentropy import _torch
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
@@ -160,4 +161,4 @@ class ExpectedCalibrationError(Metric):
         return figure, ax
 
     def _apply(self, fn: "Callable[[Tensor], Tensor]", exclude_state: "Sequence[str]" = "") -> torch.nn.Module:
-        return super()._apply(keeping_dtype(fn), exclude_state)
+        return _torch.apply_to_all(super(), keeping_dtype(fn), exclude_state)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from crossentropy import _contract as contract
+from crossentropy import _torch
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._sharding import is_distributed
 from crossentropy._targets import check_labels, check_target, long
@@ -48,7 +49,7 @@ class RowMean(Metric):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         """Move to a device, but stay in float64: a model's .to(torch.bfloat16) reaches the metrics it holds."""
-        return super()._apply(keeping_dtype(fn), exclude_state)
+        return _torch.apply_to_all(super(), keeping_dtype(fn), exclude_state)
 
 
 def keeping_dtype(fn: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from crossentropy import _contract as contract
+from crossentropy import _torch
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
@@ -109,7 +110,7 @@ class TemperatureScaling(torch.nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "TemperatureScaling":
         """Move to a device; T keeps its digits where a model becomes bfloat16."""
-        return super()._apply(keeping_dtype(fn), recurse)
+        return _torch.apply_to_all(super(), keeping_dtype(fn), recurse)
 
     @hinting
     @torch.no_grad()
