@@ -46,6 +46,14 @@ OLDER = Version(transformers.__version__) < Version(re.findall(r" transformers (
 """Whether the page is of a later version, in which the same classes may be made otherwise."""
 
 
+@pytest.fixture(autouse=True)
+def _settings_of_accelerate() -> None:
+    """Nobody's before: they are the process's, and an example may have made them."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+
+
 @pytest.fixture
 def batch() -> dict[str, Tensor]:
     return build("LlamaForCausalLM", "causal")[1]
