@@ -65,7 +65,10 @@ python_use_unqualified_type_names = True
 # is public is what the modules' __all__ say; what several of them offer is described where it is listed first.
 
 REFERENCE = Path(__file__).parent / "reference"
-SUBMODULES = ("information", "functional", "nn", "distributed", "lazy", "continuous", "doctor", "testing")
+SUBMODULES = (
+    *("information", "functional", "nn", "distributed", "lazy", "metrics", "integrations", "integrations.transformers"),
+    *("integrations.lightning", "integrations.accelerate", "continuous", "doctor", "testing"),
+)
 MODULES = (crossentropy, *(import_module(f"crossentropy.{name}") for name in SUBMODULES))
 
 NAMES = {id(module): module.__name__ for module in MODULES}

@@ -1,4 +1,4 @@
-"""One line for TRL: fuse the model before the trainer gets it.
+"""One line for TRL: a callback that fuses the model while it trains.
 
 From version 1.16 on, TRL's trainers compute their losses from the head's weight themselves, and a fused model changes
 nothing there. Its functions on logits, which one's own trainer may use, need no logits of a fused model.
@@ -15,6 +15,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 from trl.trainer.utils import selective_log_softmax
 
 import crossentropy
+from crossentropy.integrations.transformers import FuseCallback
 from crossentropy.lazy import explain
 
 WORDS = ["<pad>", "<s>", "</s>", "<unk>", "the", "cat", "dog", "sat", "ran", "on", "mat"]
@@ -39,8 +40,6 @@ def make_model() -> LlamaForCausalLM:
 def train(*, fuse: bool) -> list[float]:
     """Fine-tune on a few sentences, and return the losses."""
     model = make_model()
-    if fuse:
-        crossentropy.fuse(model)
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
     with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +56,7 @@ def train(*, fuse: bool) -> list[float]:
                 use_cpu=True,
                 bf16=False,
             ),
+            callbacks=[FuseCallback()] if fuse else [],
             train_dataset=Dataset.from_dict({"text": ["the cat sat on the mat", "the dog ran"] * 4}),
             processing_class=PreTrainedTokenizerFast(
                 tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"

@@ -1,6 +1,7 @@
 """Fused models under the packages that train them: the real ones, on tiny random models."""
 
 import copy
+import csv
 import importlib.util
 import re
 from pathlib import Path
@@ -43,6 +44,14 @@ def documented() -> dict[str, str]:
 DOCUMENTED = documented()
 OLDER = Version(transformers.__version__) < Version(re.findall(r" transformers (\S+),", PAGE.read_text("utf-8"))[0])
 """Whether the page is of a later version, in which the same classes may be made otherwise."""
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_accelerate() -> None:
+    """Nobody's before: they are the process's, and an example may have made them."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
 
 
 @pytest.fixture
@@ -107,9 +116,9 @@ def test_trainer() -> None:
     module = example("fuse_trainer")
     assert module.main() < 1e-5
     for arguments in ({"label_smoothing_factor": 0.1}, {"gradient_accumulation_steps": 2}, {"bf16": True}):
-        plain = module.train([], **arguments)
+        plain = [entry["loss"] for entry in module.train([], **arguments)]
         with observe() as events:
-            fused = module.train([module.Fuse()], **arguments)
+            fused = [entry["loss"] for entry in module.train([module.FuseCallback()], **arguments)]
         assert fused == pytest.approx(plain, rel=2**-8 if "bf16" in arguments else 1e-5)
         assert events
         assert all(event.fused for event in events)
@@ -280,3 +289,243 @@ def test_distributed_data_parallel(model: Any, batch: dict[str, Tensor], tmp_pat
             assert model.lm_head.weight.grad is not None
     finally:
         dist.destroy_process_group()
+
+
+# --- crossentropy.integrations ------------------------------------------------------------------------------------
+
+
+def test_callback_of_transformers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Evaluated, saved, loaded and resumed, a run with the callback is the run without, and leaves a plain model."""
+    module = example("fuse_trainer")
+    settings: dict[str, Any] = {"save_strategy": "steps", "save_steps": 2, "eval_strategy": "steps", "eval_steps": 2}
+    settings |= {"load_best_model_at_end": True, "metric_for_best_model": "loss"}
+    runs = {}
+    for name, callbacks in (("plain", []), ("fused", [module.FuseCallback()])):
+        trainer = module.make_trainer(callbacks, folder=str(tmp_path / name), **settings)
+        with observe() as events, caplog.at_level("INFO", "crossentropy.integrations"):
+            trainer.train()
+        runs[name] = trainer
+        assert len(events) == (4 + 2 * 2 if callbacks else 0)  # four steps, two evaluations of two batches
+        assert all(event.fused for event in events)
+        assert type(trainer.model.lm_head) is nn.Linear
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("crossentropy")]
+    assert said == ["fused lm_head of LlamaForCausalLM"]
+    histories = [[e.get("loss", e.get("eval_loss")) for e in run.state.log_history[:-1]] for run in runs.values()]
+    assert histories[1] == pytest.approx(histories[0], rel=1e-5)
+    for run in runs.values():  # the last two steps again, with the callback or without
+        again = module.make_trainer([module.FuseCallback()], folder=str(tmp_path / "again"), **settings)
+        again.train(resume_from_checkpoint=f"{run.args.output_dir}/checkpoint-2")
+        assert again.state.log_history[-3]["loss"] == pytest.approx(histories[0][-2], rel=1e-5)
+    again.save_model(str(tmp_path / "saved"))
+    assert type(transformers.LlamaForCausalLM.from_pretrained(tmp_path / "saved").lm_head) is nn.Linear
+
+
+def test_callback_gives_back_what_it_took() -> None:
+    from crossentropy.integrations.transformers import FuseCallback
+
+    callback, model = FuseCallback("0"), nn.Sequential(nn.Linear(4, 9), nn.Linear(9, 7))
+    crossentropy.fuse(model)  # the last layer, by somebody else
+    nothing: Any = None
+    callback.on_train_begin(nothing, nothing, nothing, model=model)
+    assert [type(layer) is nn.Linear for layer in model] == [False, False]
+    callback.on_train_begin(nothing, nothing, nothing, model=model)  # after an error in training
+    callback.on_train_end(nothing, nothing, nothing)
+    assert [type(layer) is nn.Linear for layer in model] == [True, False]
+    with pytest.raises(ValueError, match="'nowhere' is no module"):
+        FuseCallback("nowhere").on_train_begin(nothing, nothing, nothing, model=model)
+    assert [type(layer) is nn.Linear for layer in model] == [True, False]
+
+
+def parts_of(logits: Tensor, target: Tensor, smoothing: float, z_loss: float) -> dict[str, float]:
+    """By definition, in float64."""
+    logits, target = logits.detach().double()[target != -100], target[target != -100]
+    log_p = logits.log_softmax(-1)
+    nll = nn.functional.nll_loss(log_p, target)
+    parts = {"nll": nll, "perplexity": nll.exp()}
+    parts |= {"smoothing": smoothing * (-log_p.mean() - nll)} if smoothing else {}
+    parts |= {"z_loss": z_loss * logits.logsumexp(-1).square().mean()} if z_loss else {}
+    return {name: value.item() for name, value in parts.items()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("smoothing", "z_loss"), [(0.0, 0.0), (0.1, 0.0), (0.0, 1e-2), (0.1, 1e-2)])
+def test_parts_of_a_loss(smoothing: float, z_loss: float, dtype: torch.dtype) -> None:
+    from crossentropy.integrations import LossParts
+
+    loss = LossParts(label_smoothing=smoothing, z_loss=z_loss)
+    logits = (3 * torch.randn(4, 5, 11)).to(dtype).requires_grad_()
+    target = torch.randint(11, (4, 5))
+    target[0] = -100  # a batch of its own, in which nothing counts
+    target[2, 1:] = -100
+    logits.data[0] = torch.nan
+    values = [loss(z, y, denominator=7.5) for z, y in zip(logits, target)]
+    with torch.no_grad():  # an evaluation between two logs of training
+        loss(logits[3], target[3])
+        assert loss(logits[:1], target[:1]).isnan()
+    expected = parts_of(logits.flatten(0, 1), target.flatten(), smoothing, z_loss)
+    found = loss.take()
+    assert found == pytest.approx(expected, rel=1e-5, abs=1e-6)  # rows in float32
+    assert loss.take() == {}
+    assert loss.take(training=False, prefix="eval/") == pytest.approx(
+        {f"eval/{k}": v for k, v in parts_of(logits[3], target[3], smoothing, z_loss).items()}, rel=1e-5, abs=1e-6
+    )
+    whole = sum(value for name, value in found.items() if name != "perplexity")
+    assert torch.stack(values).sum().item() * 7.5 / 11 == pytest.approx(whole, rel=1e-5)  # of 11 tokens
+    torch.stack(values).sum().backward()
+    wanted = nn.functional.cross_entropy(
+        logits[1:].flatten(0, 1).double(), target[1:].flatten(), label_smoothing=smoothing
+    )
+    if not z_loss and dtype == torch.float32:
+        (gradient,) = torch.autograd.grad(wanted * 11 / 7.5, logits)
+        torch.testing.assert_close(logits.grad[1:], gradient[1:], rtol=1e-4, atol=1e-6)
+    assert logits.grad[0].eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda kind: kind(z_loss=-1.0), "z_loss is -1.0, expected a finite number ≥ 0"),
+        (lambda kind: kind(label_smoothing=2), "label_smoothing is 2, expected"),
+        (lambda kind: kind(smoothing=0.1), "'smoothing' — it is label_smoothing here"),
+        (lambda kind: kind()(torch.zeros(2, 5, 3), torch.zeros(2, 3).long()), "the classes are the last axis here"),
+        (lambda kind: kind()(torch.zeros(2, 3), torch.tensor([0, 3])), r"target\[1\] is 3"),
+    ],
+)
+def test_errors_of_parts(call: Any, message: str) -> None:
+    from crossentropy.integrations import LossParts
+
+    with pytest.raises(crossentropy.ArgumentError, match=message):
+        call(LossParts)
+
+
+def test_parts_in_the_logs_of_transformers(tmp_path: Path) -> None:
+    """To the history, to the reporters, and back from evaluate(); over accumulated batches; without logits."""
+    module = example("fuse_trainer")
+    reported: list[dict[str, float]] = []
+
+    class Reporter(transformers.TrainerCallback):  # where TensorBoard and W&B get theirs
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            reported.append(dict(logs))
+
+    loss = module.CausalLoss(label_smoothing=0.1, z_loss=1e-2)
+    trainer = module.make_trainer(
+        [Reporter(), module.FuseCallback()], loss, str(tmp_path), gradient_accumulation_steps=2, max_steps=2,
+        learning_rate=0.0, eval_strategy="steps", eval_steps=2, per_device_eval_batch_size=5,
+    )  # fmt: skip
+    with observe() as events:
+        trainer.train()
+    assert events
+    assert all(event.fused for event in events)
+    found = trainer.evaluate()
+    text = torch.stack([row["input_ids"] for row in trainer.eval_dataset])
+    with torch.no_grad():
+        logits = trainer.model(input_ids=text).logits[:, :-1]
+    expected = parts_of(logits.flatten(0, 1), text[:, 1:].flatten(), 0.1, 1e-2)
+    assert {name: found[f"eval_{name}"] for name in expected} == pytest.approx(expected, rel=1e-5, abs=2e-6)
+    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+    assert len(history) == 2
+    for entry in history:  # of eight of sixteen sentences each, which a model that does not learn finds alike
+        assert entry["loss"] == pytest.approx(entry["nll"] + entry["smoothing"] + entry["z_loss"], rel=1e-5)
+    assert sum(entry["nll"] for entry in history) / 2 == pytest.approx(expected["nll"], rel=1e-5)
+    for entries in (trainer.state.log_history, reported):
+        names = [{*entry} & {"perplexity", "eval_perplexity"} for entry in entries]
+        assert names == [{"perplexity"}, {"perplexity"}, {"eval_perplexity"}, set(), {"eval_perplexity"}]
+    trainer.compute_loss_func = None
+    with pytest.raises(TypeError, match=r"compute_loss_func is None, expected a .*CausalLoss"):
+        trainer.evaluate()
+
+
+def test_causal_loss_is_that_of_transformers(model: Any, batch: dict[str, Tensor]) -> None:
+    from crossentropy.integrations.transformers import CausalLoss
+
+    output, labels = model(**batch), batch["labels"]
+    torch.testing.assert_close(CausalLoss()(output, labels), output.loss)
+    torch.testing.assert_close(CausalLoss()((output.logits,), labels, 7), model(**batch, num_items_in_batch=7).loss)
+    shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
+    torch.testing.assert_close(CausalLoss(shift=False)(output, shifted), output.loss)
+    with pytest.raises(ValueError, match="no labels in the batch"):
+        CausalLoss()(output, None)
+    with pytest.raises(ValueError, match="a process for each GPU"):
+        CausalLoss()(output, labels, torch.tensor([7, 7]))
+
+
+def test_callbacks_of_lightning(tmp_path: Path) -> None:
+    from lightning.pytorch.loggers import CSVLogger
+
+    module = example("fuse_lightning")
+    logs = {}
+    for fuse in (False, True):
+        logger = CSVLogger(tmp_path, str(fuse))
+        trained = module.train(
+            fuse=fuse, logger=logger, enable_checkpointing=True, accumulate_grad_batches=2, max_steps=4
+        )
+        assert type(trained.model[2]) is nn.Linear
+        with open(Path(logger.log_dir, "metrics.csv"), newline="", encoding="utf-8") as file:
+            rows = csv.DictReader(file)
+            logs[fuse] = [{name: float(value) for name, value in row.items() if value} for row in rows]
+        (path,) = Path(logger.log_dir).rglob("*.ckpt")
+        saved = torch.load(path, weights_only=True)
+        assert all(x.equal(saved["state_dict"][name]) for name, x in trained.state_dict().items())
+    named = {name for entry in logs[True] for name in entry}
+    assert {f"{when}/{part}" for when in ("train", "val") for part in ("nll", "perplexity", "z_loss")} <= named
+    assert len([entry for entry in logs[True] if "train/nll" in entry]) == 2  # every second of four steps
+    assert len(logs[False]) == len(logs[True])
+    for plain, fused in zip(logs[False], logs[True]):
+        assert fused == pytest.approx(plain, rel=1e-5)
+
+
+def test_lightning_gives_the_head_back_after_an_error() -> None:
+    import lightning
+
+    from crossentropy.integrations.lightning import FuseCallback, LossPartsCallback
+
+    module = example("fuse_lightning").LanguageModel(50, 4)
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.full((2, 3), 50)), batch_size=2)  # no class
+    settings: Any = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "max_steps": 1}
+    with pytest.raises(IndexError):
+        lightning.Trainer(accelerator="cpu", callbacks=[FuseCallback("model.2")], **settings).fit(module, data)
+    assert type(module.model[2]) is nn.Linear
+    del module.loss
+    with pytest.raises(TypeError, match=r"no attribute of LanguageModel is a .*LossParts"):
+        lightning.Trainer(accelerator="cpu", callbacks=[LossPartsCallback()], **settings).fit(module, data)
+
+
+def test_accelerate_helper() -> None:
+    """Unequal micro-batches have the gradient of the whole batch; parts go to the trackers."""
+    from accelerate import Accelerator
+    from accelerate.tracking import GeneralTracker
+
+    from crossentropy.integrations import LossParts
+    from crossentropy.integrations import accelerate as helper
+
+    seen: list[tuple[dict[str, float], int | None]] = []
+
+    class Tracker(GeneralTracker):
+        name, requires_logging_directory, tracker = "mine", False, None
+
+        def store_init_configuration(self, values: Any) -> None: ...
+
+        def log(self, values: dict[str, float], step: int | None = None, **kwargs: Any) -> None:
+            seen.append((values, step))
+
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=3, log_with=Tracker())
+    accelerator.init_trackers("run")
+    plain = nn.Sequential(nn.Linear(6, 40))
+    x, target = torch.randn(3, 4, 6), torch.randint(40, (3, 4))
+    target[0, 1:] = -100
+    whole = nn.functional.cross_entropy(plain(x).flatten(0, 1), target.flatten())
+    (expected,) = torch.autograd.grad(whole, plain[0].weight)
+    model, optimizer = helper.prepare(accelerator, plain, torch.optim.SGD(plain.parameters(), 0.1), head="0")
+    loss, total = LossParts(), helper.denominator(accelerator, list(target))
+    assert total.item() == 3
+    for inputs, labels in zip(x, target):
+        logits = model(inputs)
+        accelerator.backward(loss(logits, labels, denominator=total))
+        assert explain(logits).materialized == ()
+    torch.testing.assert_close(plain[0].weight.grad, expected)
+    optimizer.step()
+    found = helper.log(accelerator, loss, 5, prefix="train/")
+    assert seen == [(found, 5)]
+    assert found["train/nll"] == pytest.approx(whole.item(), rel=1e-6)
+    with pytest.raises(TypeError, match=r"parts is a CrossEntropyLoss, expected .*LossParts"):
+        helper.log(accelerator, nn.CrossEntropyLoss())  # pyright: ignore[reportArgumentType]

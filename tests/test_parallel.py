@@ -1,7 +1,7 @@
 """Models that are spread over processes: sharded, replicated, in a pipeline, by classes, and losses of DTensors.
 
-Two processes run all cases of `parallel_training`, `parallel_losses` and `parallel_heads` once, four those of
-`parallel_meshes` and `parallel_models`; each test here reads what became of one.
+Two processes run all cases of `parallel_training`, `parallel_losses`, `parallel_heads` and `parallel_metrics` once,
+four those of `parallel_meshes` and `parallel_models`; each test here reads what became of one.
 """
 
 import pytest
@@ -9,16 +9,17 @@ import pytest
 import parallel_heads
 import parallel_losses
 import parallel_meshes
+import parallel_metrics
 import parallel_models
 import parallel_training
 import ranks
 
-CASES = {**parallel_training.CASES, **parallel_losses.CASES, **parallel_heads.CASES}
+CASES = {**parallel_training.CASES, **parallel_losses.CASES, **parallel_heads.CASES, **parallel_metrics.CASES}
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
-    modules = ("parallel_training", "parallel_losses", "parallel_heads")
+    modules = ("parallel_training", "parallel_losses", "parallel_heads", "parallel_metrics")
     return ranks.outcomes_of(modules, parallel_training.RANKS, tmp_path_factory.mktemp("parallel"))
 
 

@@ -14,8 +14,8 @@ SURFACE = {
     "crossentropy": [
         "ArgumentError", "ArgumentIndexError", "ArgumentTypeError", "ArgumentValueError", "ArgumentWarning",
         "Difference", "Explanation", "ExplanationDisplay", "Landmark", "LazyLogits", "Options", "Step",
-        "TokenStatistics", "continuous", "distributed", "doctor", "explain", "functional", "fuse", "fused",
-        "information", "lazy", "nn", "unfuse",
+        "LossStatistics", "TokenStatistics", "continuous", "distributed", "doctor", "explain", "functional", "fuse",
+        "fused", "information", "lazy", "nn", "unfuse",
     ],
     "crossentropy.information": [
         "cross_entropy", "entropy", "information", "js_divergence", "kl_divergence", "mutual_information",
@@ -23,25 +23,34 @@ SURFACE = {
     ],
     "crossentropy.continuous": ["Estimate", "cross_entropy", "entropy", "kl_divergence"],
     "crossentropy.functional": [
-        "TokenStatistics", "cross_entropy", "js_div_with_logits", "kl_div", "kl_div_with_logits",
-        "linear_cross_entropy", "linear_js_div", "linear_kl_div", "linear_reverse_kl_div", "log_softmax", "nll_loss",
-        "reverse_kl_div_with_logits", "softmax", "token_statistics",
-        "TokenStatistics", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "kl_div",
-        "linear_cross_entropy", "linear_kl_div", "log_softmax", "nll_loss", "softmax", "token_statistics",
+        "LossStatistics", "TokenStatistics", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+        "cosine_cross_entropy", "cross_entropy", "focal_loss", "generalized_cross_entropy",
+        "js_div_with_logits", "kl_div", "kl_div_with_logits", "linear_cross_entropy", "linear_js_div",
+        "linear_kl_div", "linear_reverse_kl_div", "linear_topk_kl_div", "log_softmax", "nll_loss", "poly1_loss",
+        "reverse_kl_div_with_logits", "row_loss", "sampled_linear_cross_entropy", "softmax", "token_statistics",
+        "topk_kl_div",
     ],
     "crossentropy.distributed": [
         "shift_labels", "token_denominator", "vocab_parallel_cross_entropy", "vocab_parallel_linear_cross_entropy",
         "vocab_parallel_linear_kl_div", "vocab_parallel_token_statistics",
     ],
     "crossentropy.nn": [
-        "CrossEntropyLoss", "JSDivWithLogitsLoss", "KLDivLoss", "KLDivWithLogitsLoss", "LinearCrossEntropyLoss",
-        "LinearJSDivLoss", "LinearKLDivLoss", "LogSoftmax", "NLLLoss", "Softmax",
-        "BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "KLDivLoss", "LinearCrossEntropyLoss", "LogSoftmax",
-        "NLLLoss", "Softmax",
+        "BCELoss", "BCEWithLogitsLoss", "CosineCrossEntropyLoss", "CrossEntropyLoss", "FocalLoss",
+        "GeneralizedCrossEntropyLoss", "JSDivWithLogitsLoss", "KLDivLoss", "KLDivWithLogitsLoss",
+        "LinearCrossEntropyLoss", "LinearJSDivLoss", "LinearKLDivLoss", "LogSoftmax", "NLLLoss", "Poly1Loss",
+        "Softmax",
     ],
     "crossentropy.lazy": [
         "Event", "Head", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",
     ],
+    "crossentropy.metrics": [
+        "Accuracy", "BitsPerByte", "BitsPerCharacter", "BitsPerToken", "Calibration",
+        "ExpectedCalibrationError", "Perplexity", "Reliability", "TemperatureScaling", "TopKAccuracy",
+    ],
+    "crossentropy.integrations": ["LossParts"],
+    "crossentropy.integrations.transformers": ["CausalLoss", "FuseCallback", "LossPartsMixin"],
+    "crossentropy.integrations.lightning": ["FuseCallback", "LossPartsCallback"],
+    "crossentropy.integrations.accelerate": ["denominator", "log", "prepare"],
     "crossentropy.doctor": ["Finding", "Report", "Rule", "watch"],
     "crossentropy.testing": ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"],
 }  # fmt: skip
@@ -54,8 +63,8 @@ CALLABLES = [
 ]
 
 RESULTS = (
-    "Difference", "Estimate", "Event", "Explanation", "Finding", "Head", "History", "Landmark", "Report", "Rule",
-    "Step", "TokenStatistics", "Verification",
+    "Calibration", "Difference", "Estimate", "Event", "Explanation", "Finding", "Head", "History", "Landmark",
+    "LossStatistics", "Reliability", "Report", "Rule", "Step", "TokenStatistics", "Verification",
 )  # fmt: skip
 # come from no paper and no page of torch
 OWN = (
@@ -64,7 +73,16 @@ OWN = (
     "vocab_parallel_token_statistics",
     "Options",
     "token_statistics",
+    "row_loss",
     "ExplanationDisplay",
+    "CausalLoss",
+    "FuseCallback",
+    "LossParts",
+    "LossPartsCallback",
+    "LossPartsMixin",
+    "denominator",
+    "log",
+    "prepare",
     "LazyLogits",
     "explain",
     "fuse",
@@ -87,6 +105,10 @@ OPTIONAL = (
     "pytest",
     "crossentropy.demo",
     "libcst",
+    "torchmetrics",
+    "transformers",
+    "lightning",
+    "accelerate",
 )
 
 LOADED = """

@@ -11,6 +11,8 @@ information −log p  →  entropy  →  KL divergence  →  cross entropy  → 
     crossentropy.fuse          one line for a model that exists: its loss never builds the logits
     crossentropy.lazy          how: logits that are not computed, and what became of them
     crossentropy.doctor        what is wrong with the losses of a program
+    crossentropy.metrics       perplexity, accuracy and calibration of a whole corpus       (needs the extra `metrics`)
+    crossentropy.integrations  callbacks and logs for transformers, Lightning, Accelerate   (needs what each is for)
 """
 
 from typing import TYPE_CHECKING
@@ -28,12 +30,15 @@ if TYPE_CHECKING:
         ArgumentWarning,
     )
     from crossentropy._explain import Difference, Explanation, ExplanationDisplay, Landmark, Step, explain
-    from crossentropy.functional import TokenStatistics
+    from crossentropy.functional import LossStatistics, TokenStatistics
     from crossentropy.lazy import LazyLogits, fuse, fused, unfuse
 else:  # torch takes a second to import: what needs it is loaded when it is used
     __getattr__, __dir__ = on_demand(
         __name__,
-        submodules=("continuous", "distributed", "doctor", "functional", "information", "lazy", "nn"),
+        submodules=(
+            *("continuous", "distributed", "doctor", "functional", "information", "lazy", "nn"),
+            *("integrations", "metrics"),  # need extras, which `import *` must not ask for: not in __all__
+        ),
         names={
             "_contract": ("Options",),
             "_errors": (
@@ -44,7 +49,7 @@ else:  # torch takes a second to import: what needs it is loaded when it is used
                 "ArgumentWarning",
             ),
             "_explain": ("Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"),
-            "functional": ("TokenStatistics",),
+            "functional": ("LossStatistics", "TokenStatistics"),
             "lazy": ("LazyLogits", "fuse", "fused", "unfuse"),
         },
     )
@@ -60,6 +65,7 @@ __all__ = [
     "ExplanationDisplay",
     "Landmark",
     "LazyLogits",
+    "LossStatistics",
     "Options",
     "Step",
     "TokenStatistics",
