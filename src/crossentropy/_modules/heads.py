@@ -85,9 +85,9 @@ class CosineCrossEntropyLoss(torch.nn.Module):
         self.register_buffer("weight", weight)
         self.in_features = in_features
         self.num_classes = num_classes
-        self.scale = contract.number("scale", scale, low=0.0, above=True)
-        self.margin = contract.number("margin", margin, low=0.0)
-        self.angular_margin = contract.number("angular_margin", angular_margin, low=0.0)
+        self.scale: float = contract.number("scale", scale, low=0.0, above=True)
+        self.margin: float = contract.number("margin", margin, low=0.0)
+        self.angular_margin: float = contract.number("angular_margin", angular_margin, low=0.0)
         self.reduction = reduction
         self.ignore_index = ignore_index
         self.out_dtype = out_dtype
@@ -297,7 +297,7 @@ class LinearTopKKLDivLoss(torch.nn.Module):
         super().__init__()
         self.tail: Tail = tail
         self.reduction = reduction
-        self.temperature = contract.number("temperature", temperature, low=0.0, above=True)
+        self.temperature: float = contract.number("temperature", temperature, low=0.0, above=True)
         self.softcap = softcap
         self.logit_scale = logit_scale
         self.out_dtype = out_dtype
