@@ -50,7 +50,7 @@ def cosine_cross_entropy(
         target: Class indices (…), any integer dtype.
         scale: s > 0, the inverse of a temperature.
         margin: m ≥ 0, taken from the label's cosine (CosFace; 0.35 say).
-        angular_margin: a in [0, π), in radians, added to its angle (ArcFace; 0.5 say).
+        angular_margin: a in [0, π], in radians, added to its angle (ArcFace; 0.5 say).
         weight: Class weights (C), any floating dtype.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.

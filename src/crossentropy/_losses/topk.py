@@ -90,6 +90,7 @@ def topk_kl_div(
     rows = resolve(
         "topk_kl_div",
         LossTensors(input, token_weight=token_weight, denominator=denominator),
+        labelled=False,
         reduction=reduction,
         softcap=softcap,
         logit_scale=logit_scale,
@@ -184,6 +185,7 @@ def linear_topk_kl_div(
             linear_weight=linear_weight,
             linear_bias=linear_bias,
         ),
+        labelled=False,
         reduction=reduction,
         softcap=softcap,
         logit_scale=logit_scale,
