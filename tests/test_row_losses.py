@@ -243,6 +243,25 @@ def test_a_cosine_of_one_has_a_finite_gradient() -> None:
     assert hidden.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_vectors_of_length_zero(margin: float, dtype: torch.dtype) -> None:
+    """As padding has them, or an ignored row: their cosines are 0, and their gradient is, not 1e12."""
+    hidden, head, _, y = (x.detach() for x in _tensors(dtype))
+    hidden[0], head[(int(y[0]) + 1) % V] = 0.0, 0.0
+    hidden.requires_grad_()
+    head.requires_grad_()
+    loss = F.cosine_cross_entropy(hidden, head, y, scale=8.0, margin=margin)
+    loss.backward()
+    assert loss.isfinite()
+    for x in (hidden, head):
+        assert x.grad is not None
+        assert x.grad.isfinite().all()
+        assert not x.grad[(x == 0).all(-1)].any()
+    rows = F.cosine_cross_entropy(hidden, head, y, scale=8.0, reduction="none")
+    assert rows[0].item() == pytest.approx(math.log(V), rel=2 * torch.finfo(dtype).eps)
+
+
 # --- sampled classes ----------------------------------------------------------------------------------------------
 
 
