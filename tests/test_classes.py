@@ -97,6 +97,25 @@ def test_nothing_of_a_masked_class_is_read() -> None:
     assert loss == F.linear_cross_entropy(hidden, head, y, linear_bias=bias.nan_to_num(), class_mask=mask)
 
 
+@pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+@pytest.mark.parametrize("kind", ["classes", "rows"])
+def test_masks_under_a_scale_below_zero(kind: str, scale: float, backend: str) -> None:
+    """0 · (−inf) is nan, and −1 · (−inf) the most probable of all."""
+    hidden, head, bias, y = _tensors()
+    mask, options = _mask(kind, y), crossentropy.Options(backend=backend)
+    z = scale * (hidden @ head.T + bias).double()
+    settings = {"class_mask": mask, "logit_scale": scale, "options": options}
+    found = F.linear_cross_entropy(hidden, head, y, linear_bias=bias, **settings)
+    torch.testing.assert_close(found.double(), _expected(z, y, mask, 0.0, 0.0), rtol=2e-6, atol=0)
+    given = (hidden @ head.T + bias).requires_grad_()
+    loss = F.cross_entropy(given, y, **settings)
+    torch.testing.assert_close(loss, found, rtol=2e-6, atol=0)
+    (g,) = torch.autograd.grad(loss, given)
+    assert g.isfinite().all()
+    assert not g[~mask.expand_as(g)].any()
+
+
 @pytest.mark.parametrize("dense", [True, False])
 def test_padded_vocabulary(dense: bool) -> None:
     hidden, head, bias, y = _tensors()
@@ -155,6 +174,11 @@ def test_labels_that_do_not_count() -> None:
         ({"class_mask": torch.ones(V + 1, dtype=torch.bool)}, ValueError, r"class_mask has shape \(38,\), expected"),
         ({"class_mask": torch.zeros(V, dtype=torch.bool), "label_smoothing": 0.1}, (IndexError, ValueError), "class"),
         ({"class_mask": torch.ones(N, V, dtype=torch.bool), "label_smoothing": 0.1}, ValueError, "smoothed already"),
+        (
+            {"class_mask": torch.ones(V, dtype=torch.bool, device="meta"), "label_smoothing": 0.1},
+            ValueError,
+            "class_mask is on meta",
+        ),
         ({"num_classes": 0}, ValueError, r"num_classes is 0, expected a number in \[1, 37\]"),
         ({"num_classes": V + 1}, ValueError, r"num_classes is 38, expected a number in \[1, 37\]"),
         ({"num_classes": 3.0}, TypeError, "num_classes is .*expected an int"),
@@ -165,6 +189,13 @@ def test_wrong_classes(arguments: dict, error: type | tuple, says: str) -> None:
     hidden, head, _, y = _tensors()
     with pytest.raises(error, match=says):
         F.linear_cross_entropy(hidden, head, y, **arguments)
+
+
+def test_a_mask_without_values() -> None:
+    hidden, head, y, mask = (torch.empty(s, device="meta") for s in ((N, D), (V, D), (N,), (V,)))
+    assert F.linear_cross_entropy(hidden, head, y.long(), class_mask=mask.bool()).is_meta
+    with pytest.raises(ValueError, match="class_mask has no values to read here"):
+        F.linear_cross_entropy(hidden, head, y.long(), class_mask=mask.bool(), label_smoothing=0.1)
 
 
 def test_masks_differentiate_twice() -> None:
@@ -194,8 +225,9 @@ def test_masks_differentiate_twice() -> None:
         {"reduction": "none"},
         {"z_loss": 0.01},
         {"label_smoothing": 0.1},
+        {"weight": torch.rand(V), "z_loss": 0.01},
     ],
-    ids=lambda options: next(iter(options), "plain"),
+    ids=lambda options: " and ".join(options) or "plain",
 )
 @pytest.mark.parametrize("dense", [True, False])
 def test_loss_with_statistics(dense: bool, options: dict) -> None:
@@ -220,7 +252,41 @@ def test_loss_with_statistics(dense: bool, options: dict) -> None:
         assert not a.requires_grad
     assert found.argmax.equal(argmax)
     assert found.correct.equal((argmax == y) & (y != -100))
-    torch.testing.assert_close(found.z_loss, options.get("z_loss", 0.0) * lse**2)
+    count = options.get("weight", torch.ones(V))[y.clamp(min=0)].masked_fill(y == -100, 0.0)
+    torch.testing.assert_close(found.z_loss, options.get("z_loss", 0.0) * count * lse**2)
+
+
+def test_the_parts_of_a_loss_add_up() -> None:
+    hidden, head, _, y = _tensors()
+    weight = torch.rand(V)
+    loss, found = F.linear_cross_entropy(
+        hidden, head, y, weight=weight, z_loss=0.1, reduction="sum", return_statistics=True
+    )
+    assert found.log_prob is not None
+    torch.testing.assert_close(loss, (found.z_loss - weight[y.clamp(min=0)] * found.log_prob).sum())
+
+
+@pytest.mark.parametrize("backend", ["chunked", "reference"])
+@pytest.mark.parametrize("dense", [True, False])
+def test_rows_that_are_not_read(dense: bool, backend: str) -> None:
+    """What an ignored row holds reaches neither loss nor gradient of a loss with statistics, nor their derivatives."""
+    hidden, head, _, y = _tensors()
+    wild = hidden.clone()
+    wild[y == -100] = torch.nan
+    results = []
+    for h in (hidden, wild):
+        given = (h @ head.T if dense else h).detach().requires_grad_(), head.clone().requires_grad_()
+        options = crossentropy.Options(backend=backend)
+        if dense:
+            loss, _ = F.cross_entropy(given[0], y, return_statistics=True, options=options)
+        else:
+            loss, _ = F.linear_cross_entropy(given[0], given[1], y, return_statistics=True, options=options)
+        some = given[:1] if dense else given
+        first = torch.autograd.grad(loss, some, create_graph=True)
+        second = torch.autograd.grad(sum(g.square().sum() for g in first), some)
+        results.append((loss, *first, *second))
+    for a, b in zip(*results):
+        torch.testing.assert_close(a, b)
 
 
 def test_statistics_of_class_probabilities() -> None:

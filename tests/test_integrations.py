@@ -302,14 +302,15 @@ def test_callback_of_transformers(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     runs = {}
     for name, callbacks in (("plain", []), ("fused", [module.FuseCallback()])):
         trainer = module.make_trainer(callbacks, folder=str(tmp_path / name), **settings)
-        with observe() as events, caplog.at_level("INFO", "crossentropy.integrations"):
+        with observe() as events, caplog.at_level("INFO", "crossentropy"):
             trainer.train()
         runs[name] = trainer
         assert len(events) == (4 + 2 * 2 if callbacks else 0)  # four steps, two evaluations of two batches
         assert all(event.fused for event in events)
         assert type(trainer.model.lm_head) is nn.Linear
     said = [record.getMessage() for record in caplog.records if record.name.startswith("crossentropy")]
-    assert said == ["fused lm_head of LlamaForCausalLM"]
+    (head,) = crossentropy.fused(crossentropy.fuse(copy.deepcopy(runs["fused"].model))).heads
+    assert said == [f"fused {head} of LlamaForCausalLM"]
     histories = [[e.get("loss", e.get("eval_loss")) for e in run.state.log_history[:-1]] for run in runs.values()]
     assert histories[1] == pytest.approx(histories[0], rel=1e-5)
     for run in runs.values():  # the last two steps again, with the callback or without

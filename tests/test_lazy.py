@@ -96,7 +96,50 @@ def low_rank(z: Tensor) -> Tensor:
     return torch_functional.cross_entropy((z / 3 + 0.5 * second).view(-1, V), Y.view(-1))
 
 
+COUNT = torch.rand(V, generator=torch.Generator().manual_seed(6)) > 0.3
+COUNT[Y] = True
+COUNTS = (torch.rand(B, T, V, generator=torch.Generator().manual_seed(7)) > 0.3).scatter(-1, Y.unsqueeze(-1), True)
+SQUARE = torch.arange(V).expand(1, V)
+SQUARES = torch.tril(torch.ones(V, V, dtype=torch.bool)).T.unsqueeze(0)
+"""As many rows as classes: which axis is which, no shape tells."""
+TOP = tuple(
+    x.transpose(1, 2) for x in (torch.arange(3).expand(B, T, 3), torch.tensor([-1.0, -2.0, -1.5]).expand(B, T, 3))
+)
+
+
+def square(z: Tensor) -> Tensor:
+    """Logits (1, C, d1), C = d1, of which each row is one of the first two."""
+    return z.flatten(0, 1)[torch.arange(V) % 2].unsqueeze(0).transpose(1, 2)
+
+
+def another(z: Tensor) -> Tensor:
+    """Logits of another head."""
+    hidden, head = torch.linspace(-1, 1, B * T * 3, dtype=torch.float64).view(B, T, 3), SECOND.cos()
+    return LazyLogits(hidden, head) if isinstance(z, LazyLogits) else hidden @ head.T
+
+
 FUSED: dict[str, Callable[[Tensor], Any]] = {
+    "a mask of the classes": lambda z: F.cross_entropy(z.transpose(1, 2), Y, class_mask=COUNT, label_smoothing=0.1),
+    "a mask of the logits": lambda z: F.cross_entropy(z.transpose(1, 2)[..., :T], Y, class_mask=COUNTS.transpose(1, 2)),
+    "a mask of a square": lambda z: F.cross_entropy(square(z), SQUARE, class_mask=SQUARES, reduction="none"),
+    "num_classes": lambda z: F.cross_entropy(z.flatten(0, 1), Y.flatten().clamp(max=29), num_classes=30, z_loss=0.1),
+    "probabilities of num_classes": lambda z: F.cross_entropy(
+        z.transpose(1, 2), torch.full((B, 30, T), 1 / 30, dtype=z.dtype), num_classes=30
+    ),
+    "several ignored labels": lambda z: F.cross_entropy(z[0], Y[0], ignore_index=(int(Y[0, 1]), -100)),
+    "loss and statistics": lambda z: F.cross_entropy(z.transpose(1, 2), Y, return_statistics=True),
+    "statistics under a mask": lambda z: F.token_statistics(
+        z.transpose(1, 2), Y, dim=1, class_mask=COUNTS.transpose(1, 2), ignore_index=(3, -100)
+    ),
+    "focal_loss": lambda z: F.focal_loss(2 * z.transpose(1, 2), Y, class_mask=COUNTS.transpose(1, 2), logit_scale=0.3),
+    "poly1_loss": lambda z: F.poly1_loss((torch.tanh(z / 3) * 3)[0], Y[0], reduction="none"),
+    "generalized_cross_entropy": lambda z: F.generalized_cross_entropy(z[0], Y[0], weight=BIAS.abs()),
+    "row_loss": lambda z: F.row_loss(lambda row: row.entropy.square() + row.logsumexp, z.transpose(1, 2)),
+    "topk_kl_div": lambda z: F.topk_kl_div(z.transpose(1, 2), *TOP, temperature=2.0),
+    "divergences of two heads": lambda z: [
+        divergence(z, another(z)) for divergence in (F.kl_div_with_logits, F.reverse_kl_div_with_logits)
+    ],
+    "js_div of two heads": lambda z: F.js_div_with_logits(z.movedim(-1, 0), another(z).movedim(-1, 0), dim=0, beta=0.3),
     "cross_entropy of rows": lambda z: torch_functional.cross_entropy(z.view(-1, V), Y.view(-1)),
     "cross_entropy of (N, C, T)": lambda z: torch_functional.cross_entropy(z.transpose(1, 2), Y, reduction="none"),
     "… made contiguous": lambda z: torch_functional.cross_entropy(z.transpose(1, 2).contiguous(), Y),
@@ -607,6 +650,24 @@ def test_a_number_that_overflows_is_refused_as_by_torch(tensors: tuple[Tensor, .
             z.masked_fill(CLASSES, torch.finfo(torch.float32).min)
 
 
+def test_losses_called_by_keywords(tensors: tuple[Tensor, ...]) -> None:
+    """Whatever comes first in a call: row_loss has a function there."""
+    check(lambda z: F.row_loss(function=lambda row: row.entropy, input=z[0]), tensors)
+    check(lambda z: F.focal_loss(target=Y[0], input=z[0]), tensors)
+
+
+def test_losses_of_lazy_logits_say_what_is_wrong(tensors: tuple[Tensor, ...]) -> None:
+    z = LazyLogits(*tensors)[0]
+    with pytest.raises(TypeError, match="logit_scale is"):
+        F.cross_entropy(z, Y[0], logit_scale="1")  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"class_mask has shape \(3,\)"):
+        F.focal_loss(z, Y[0], class_mask=torch.ones(3, dtype=torch.bool))
+    with pytest.raises(TypeError, match="class_mask is"):
+        F.cross_entropy(z, Y[0], class_mask=[True])  # pyright: ignore[reportArgumentType, reportCallIssue]
+    with pytest.raises(ValueError, match="target has shape"):
+        F.focal_loss(z, Y)
+
+
 def test_edge_shapes() -> None:
     for hidden, classes in (((0, D), 7), ((D,), 7), ((3, D), 1), ((3, 0), 7), ((1, 1, D), 2)):
         tensors = (torch.randn(hidden, requires_grad=True), torch.randn(classes, hidden[-1], requires_grad=True))
@@ -814,10 +875,8 @@ def test_verify(model: Language) -> None:
 
 
 def test_verify_refuses_a_difference(model: Language, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crossentropy.lazy import _consumers
-
-    right = _consumers.functional.linear_cross_entropy
-    monkeypatch.setattr(_consumers.functional, "linear_cross_entropy", lambda *a, **k: 1.01 * right(*a, **k))
+    right = F.linear_cross_entropy
+    monkeypatch.setattr(F, "linear_cross_entropy", lambda *a, **k: 1.01 * right(*a, **k))
     with pytest.raises(RuntimeError, match="the fused Language computes something else, and was left as it was"):
         fuse(model, verify=(Y, Y))
     assert type(model.lm_head) is nn.Linear

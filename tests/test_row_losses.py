@@ -51,9 +51,10 @@ ROWS: dict[str, tuple[Callable[..., Tensor], Callable[[Tensor, Tensor, Tensor], 
 }
 
 
+@pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize("linear", [True, False])
 @pytest.mark.parametrize("name", ROWS)
-def test_row_losses(name: str, linear: bool) -> None:
+def test_row_losses(name: str, linear: bool, backend: str) -> None:
     function, rows = ROWS[name]
     hidden, head, bias, y = _tensors()
     weight, t, counts = torch.rand(V).double(), torch.rand(N).double(), y != -100
@@ -64,6 +65,7 @@ def test_row_losses(name: str, linear: bool) -> None:
     picked = t * weight[label] * counts
     expected = (picked * rows(log_p.gather(1, label[:, None])[:, 0], entropy, lse)).sum() / picked.sum()
     more = {"linear_weight": head, "linear_bias": bias} if linear else {}
+    more["options"] = crossentropy.Options(backend=backend)
     found = function(hidden if linear else z, y, weight=weight, token_weight=t, **more)
     _agree(found, expected, (hidden, head, bias))
 
@@ -170,12 +172,25 @@ def test_all_classes_of_a_teacher(tail: str) -> None:
     )
 
 
+<<<<<<< HEAD
 def test_a_class_axis_that_is_not_the_last() -> None:
     z, (log_p, index) = torch.randn(2, V, 3), torch.randn(2, V, 3).log_softmax(1).topk(K, 1)
     found = F.topk_kl_div_with_logits(z, index, log_p, dim=1, reduction="none")
     moved = F.topk_kl_div_with_logits(z.mT, index.mT, log_p.mT, reduction="none")
     assert found.shape == (2, 3)
     torch.testing.assert_close(found, moved)
+=======
+@pytest.mark.parametrize("scale", [0.0, -1.0])
+def test_a_scale_below_zero(scale: float) -> None:
+    """Chosen classes are left out of the others by −inf, which such a scale would make nan or the largest."""
+    hidden, head, bias, y = _tensors()
+    log_p, index = torch.randn(N, V).double().log_softmax(1).topk(K)
+    found = F.linear_topk_kl_div(hidden, head, index, log_p, linear_bias=bias, logit_scale=scale)
+    torch.testing.assert_close(found, F.topk_kl_div(hidden @ head.T + bias, index, log_p, logit_scale=scale))
+    if scale:
+        found = F.sampled_linear_cross_entropy(hidden, head, y, negatives=torch.arange(V), logit_scale=scale)
+        torch.testing.assert_close(found, T.cross_entropy(scale * hidden @ head.T, y))
+>>>>>>> break19
 
 
 def test_a_class_that_is_none() -> None:
@@ -237,6 +252,25 @@ def test_a_cosine_of_one_has_a_finite_gradient() -> None:
     assert hidden.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("margin", [0.0, 0.2])
+def test_vectors_of_length_zero(margin: float, dtype: torch.dtype) -> None:
+    """As padding has them, or an ignored row: their cosines are 0, and their gradient is, not 1e12."""
+    hidden, head, _, y = (x.detach() for x in _tensors(dtype))
+    hidden[0], head[(int(y[0]) + 1) % V] = 0.0, 0.0
+    hidden.requires_grad_()
+    head.requires_grad_()
+    loss = F.cosine_cross_entropy(hidden, head, y, scale=8.0, margin=margin)
+    loss.backward()
+    assert loss.isfinite()
+    for x in (hidden, head):
+        assert x.grad is not None
+        assert x.grad.isfinite().all()
+        assert not x.grad[(x == 0).all(-1)].any()
+    rows = F.cosine_cross_entropy(hidden, head, y, scale=8.0, reduction="none")
+    assert rows[0].item() == pytest.approx(math.log(V), rel=2 * torch.finfo(dtype).eps)
+
+
 # --- sampled classes ----------------------------------------------------------------------------------------------
 
 
@@ -272,6 +306,7 @@ def test_the_loss_tends_to_cross_entropy(sampler: str) -> None:
     assert found.item() == pytest.approx(F.linear_cross_entropy(hidden, head, y, linear_bias=bias).item(), abs=0.02)
 
 
+<<<<<<< HEAD
 def test_modules_of_some_classes() -> None:
     hidden, head, _, y = _tensors()
     sampled = nn.SampledLinearCrossEntropyLoss(D, V, negatives="in_batch", bias=True, dtype=torch.float64)
@@ -290,16 +325,45 @@ def test_modules_of_some_classes() -> None:
 
 
 def test_negatives_in_the_batch() -> None:
+=======
+@pytest.mark.parametrize("corrected", [True, False])
+def test_negatives_in_the_batch(corrected: bool) -> None:
+    """They are the labels of rows that count: of none that is ignored, or has a token weight of 0."""
+>>>>>>> break19
     hidden, head, _, y = _tensors()
-    given = F.sampled_linear_cross_entropy(hidden, head, y, negatives=y[y != -100])
-    assert F.sampled_linear_cross_entropy(hidden, head, y, negatives="in_batch") == given
+    t = torch.ones(N).double()
+    t[1] = 0.0
+    more = {"token_weight": t, "log_q": torch.randn(V).double().log_softmax(0) if corrected else None}
+    given = F.sampled_linear_cross_entropy(hidden, head, y, negatives=y[(y != -100) & (t != 0)], **more)
+    found = F.sampled_linear_cross_entropy(hidden, head, y, negatives="in_batch", **more)
+    torch.testing.assert_close(found, given)
+
+
+@pytest.mark.parametrize("rows", ["none", "ignored", "on meta"])
+def test_batches_without_labels(rows: str) -> None:
+    hidden, head, _, y = (x.detach() for x in _tensors())
+    hidden, y = (hidden[:0], y[:0]) if rows == "none" else (hidden, torch.full_like(y, -100))
+    if rows == "on meta":
+        hidden, head, y = (x.to("meta") for x in (hidden, head, y))
+    head.requires_grad_()
+    loss = F.sampled_linear_cross_entropy(hidden, head, y, negatives="in_batch", reduction="sum")
+    loss.backward()
+    assert head.grad is not None
+    if rows == "on meta":
+        assert head.grad.is_meta
+    else:
+        assert loss == 0
+        assert not head.grad.any()
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
+        ({"negatives": "uniform", "num_samples": 3, "generator": 3}, TypeError, "generator is"),
+        ({"negatives": "in_batch", "sparse": "yes"}, TypeError, "sparse is 'yes', expected True or False"),
         ({"negatives": "best"}, TypeError, "negatives is 'best'"),
         ({"negatives": "uniform"}, ValueError, "num_samples is None, expected a number"),
+        ({"negatives": torch.tensor([], dtype=torch.int64)}, ValueError, "negatives is empty"),
         ({"negatives": torch.tensor([V])}, IndexError, r"negatives\[0\] is 19, expected a class"),
         ({"negatives": "in_batch", "num_samples": 3}, ValueError, "num_samples is given"),
         ({"negatives": "in_batch", "log_q": torch.zeros(3)}, ValueError, "log_q is"),
@@ -311,6 +375,17 @@ def test_wrong_negatives(arguments: dict, error: type[Exception], says: str) -> 
         F.sampled_linear_cross_entropy(hidden, head, y, **arguments)
 
 
+def test_losses_need_labels() -> None:
+    hidden, head, _, _ = _tensors()
+    for call in (
+        lambda y: F.focal_loss(hidden, y),
+        lambda y: F.cosine_cross_entropy(hidden, head, y),
+        lambda y: F.sampled_linear_cross_entropy(hidden, head, y, negatives="in_batch"),
+    ):
+        with pytest.raises(TypeError, match="target is a NoneType, expected"):
+            call(None)
+
+
 # --- all of them --------------------------------------------------------------------------------------------------
 
 
@@ -319,9 +394,13 @@ def _calls() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
     log_p, index = torch.randn(3, V, generator=torch.Generator().manual_seed(5)).double().log_softmax(1).topk(2)
     return {
         "focal": lambda h, w: F.focal_loss(h, y, linear_weight=w),
+        "weighted": lambda h, w: F.poly1_loss(h, y, linear_weight=w, weight=torch.arange(1.0, 1 + len(w))),
         "topk": lambda h, w: F.linear_topk_kl_div(h, w, index, log_p),
         "cosine": lambda h, w: F.cosine_cross_entropy(h, w, y, scale=4.0, margin=0.1, angular_margin=0.2),
         "sampled": lambda h, w: F.sampled_linear_cross_entropy(h, w, y, negatives=torch.tensor([0, 4, 1, 5])),
+        "in the batch": lambda h, w: F.sampled_linear_cross_entropy(
+            h, w, y, negatives="in_batch", log_q=-w[:, 0].exp()
+        ),
     }
 
 

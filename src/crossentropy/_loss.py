@@ -83,7 +83,7 @@ class LossSpec:
     ignores: bool = True
     """Whether a label may be outside [0, C): ignored or, where labels were not read, out of range."""
     masked: bool = False
-    """Whether a logit of −inf is no class under a softcap too."""
+    """Whether a logit of −inf is no class under any scale and softcap."""
     autocast: torch.dtype | None = None
     """The dtype of products under autocast."""
     reduction: str = "mean"
@@ -143,6 +143,11 @@ class Collector(NamedTuple):
 def mixes(mixture: Mixture) -> bool:
     """Whether both distributions have a part in it."""
     return mixture.teacher_share != 0 and mixture.student_share != 0
+
+
+def moves_absent(spec: LossSpec) -> bool:
+    """Whether scale and cap make another number of the −inf of a class that is masked."""
+    return spec.masked and (spec.softcap is not None or spec.logit_scale <= 0)
 
 
 def without(shape: Sequence[int], class_dim: int) -> torch.Size:

@@ -16,6 +16,7 @@ Three rules keep infinities and nans where they belong:
 """
 
 import contextlib
+import functools
 import math
 
 import torch
@@ -87,14 +88,23 @@ def empty_gradient(x: Tensor, class_dim: int) -> Tensor:
 def compose(loss: Loss, coefficient: Tensor, summed: bool = True) -> tuple[Tensor, Tensor]:
     """Σ coefficient · rows, and the rows (K, rows), 0 where they are skipped: differentiable in all there is."""
     skipped = ignored(loss)
-    silent = (coefficient == 0).all(0) & ~skipped
-    if loss.kind != "statistics" and not (readable(silent) and not silent.any()):
+    silent, statistics = (coefficient == 0).all(0), loss.kind == "statistics"
+    if not statistics:
+        silent = silent & ~skipped
+    if readable(silent) and not silent.any():
+        result = rows(loss, skipped)
+    else:
         with torch.no_grad():
-            hopeless = ~rows(loss, skipped)[0].isfinite()
-            for side in loss.sides:
-                hopeless = hopeless | ~_finite(side, skipped)
-        skipped = skipped | (silent & hopeless)
-    result = rows(loss, skipped)
+            found = rows(loss, skipped)
+            lost = silent & ~functools.reduce(torch.logical_and, [_finite(s, skipped) for s in loss.sides])
+            lost = lost | (silent & ~found.isfinite().all(0))
+        if statistics:  # which such a row has, but no derivative
+            side = loss.sides[0]
+            dim = side.spec.class_dim if side.weight is None else -1
+            blank = loss._replace(sides=(side._replace(input=_blank(side.input, lost, dim)),))
+            result = torch.where(lost, found, rows(blank, skipped))
+        else:
+            result = rows(loss, skipped | lost)
     return weigh(coefficient, result).sum() if summed else result.new_zeros(()), result
 
 

@@ -128,6 +128,11 @@ def _gathered(
             f"label_smoothing is {spec.label_smoothing}, and with {what} it has no one number of classes to be spread "
             "over: give class probabilities that are smoothed already, and a mask of the logits"
         )
+    if not (torch.compiler.is_compiling() or readable(class_mask, wait=True)):
+        raise ArgumentValueError(
+            f"label_smoothing is {spec.label_smoothing}, and class_mask has no values to read here (the meta device, "
+            "vmap), which tell over how many classes it is spread: give num_classes, or class probabilities"
+        )
     index = class_mask.nonzero().flatten()
     if not len(index):
         raise ArgumentValueError("class_mask leaves out every class: none is left to spread label_smoothing over")

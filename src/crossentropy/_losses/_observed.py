@@ -16,6 +16,7 @@ from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import Backend, select
 from crossentropy._errors import ArgumentValueError
+from crossentropy._logspace import product
 from crossentropy._loss import Loss, LossSpec, LossTensors
 from crossentropy._reduction import ignored, picked, reduce, weigh
 from crossentropy._sharding import is_distributed
@@ -31,7 +32,7 @@ class LossStatistics(NamedTuple):
     logsumexp: Tensor
     """log Σ exp(z)."""
     z_loss: Tensor
-    """λ · lse², what the z-loss adds to the row."""
+    """λ n lse², what the z-loss adds to the row: n the class weight of its label, or 1; 0 in ignored rows."""
     argmax: Tensor
     """Index of the largest logit, the first of equal ones, int64."""
     correct: Tensor | None
@@ -93,8 +94,9 @@ def _of_statistics(
 
 def _named(rows: Tensor, argmax: Tensor, loss: Loss, spec: LossSpec) -> LossStatistics:
     log_prob, entropy, logsumexp = (row.clone() for row in rows.detach())
-    z_loss = (spec.z_loss**0.5 * logsumexp).square()
+    skipped = ignored(loss)
+    z_loss = product(picked(loss, skipped), (spec.z_loss**0.5 * logsumexp).square()).detach()
     if spec.probabilities or loss.target is None:
         return LossStatistics(None, entropy, logsumexp, z_loss, argmax, None)
-    correct = (argmax == loss.target) & ~ignored(loss)
+    correct = (argmax == loss.target) & ~skipped
     return LossStatistics(log_prob, entropy, logsumexp, z_loss, argmax, correct)

@@ -10,6 +10,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import _execution
 from crossentropy._contract import AnyOptions, Ignored
+from crossentropy._dispatch import PLAIN, select
 from crossentropy._errors import ArgumentValueError
 from crossentropy._logspace import product, wide
 from crossentropy._loss import Loss, LossSpec, LossTensors, rows_shape
@@ -36,7 +37,7 @@ class Rows(NamedTuple):
 
     def statistics(self, absent: Tensor | None = None) -> TokenStatistics:
         """Their statistics, in the accumulation dtype; of a head without the absent classes."""
-        loss = self.loss
+        loss = self.loss._replace(weight=None)  # which weighs losses, not log-probabilities
         if absent is not None:
             side = loss.sides[0]
             loss = loss._replace(absent=absent, sides=(side._replace(spec=replace(side.spec, masked=True)),))
@@ -45,14 +46,14 @@ class Rows(NamedTuple):
         return TokenStatistics(None if loss.target is None else log_prob, entropy, logsumexp, argmax)
 
     def heard(self) -> "Rows":
-        """The same, with hidden states of 0 in silent rows, so that no product sees what is there."""
-        t, head = self.tensors.token_weight, self.tensors.linear_weight
-        assert head is not None
+        """The same, with logits or hidden states of 0 in silent rows, so that no operator sees what is there."""
+        t = self.tensors.token_weight
         if t is None and not (self.loss.target is not None and self.spec.ignores):
             return self
-        return self.of(self.tensors.input.masked_fill(self.silent().unsqueeze(-1), 0.0), head)
+        silent = self.silent().unsqueeze(self.spec.class_dim)
+        return self.of(self.tensors.input.masked_fill(silent, 0.0), self.tensors.linear_weight)
 
-    def of(self, input: Tensor, head: Tensor) -> "Rows":
+    def of(self, input: Tensor, head: Tensor | None) -> "Rows":
         """The same rows, of other hidden states and another head."""
         tensors = self.tensors._replace(input=input, linear_weight=head)
         side = self.loss.sides[0]._replace(input=input, weight=head)
@@ -77,6 +78,7 @@ def resolve(
     tensors: LossTensors,
     *,
     dim: int | None = None,
+    labelled: bool = True,
     reduction: str = "mean",
     ignore_index: Ignored = -100,
     softcap: float | None = None,
@@ -87,7 +89,10 @@ def resolve(
     options: AnyOptions = None,
     validate: bool = False,
 ) -> Rows:
-    """Checked rows: of logits, whose classes are axis 1 or `dim`; or of hidden states (…, D) and a head (C, D)."""
+    """Checked rows: of logits, whose classes are axis 1 or `dim`; or of hidden states (…, D) and a head (C, D).
+
+    They have a target if `labelled`.
+    """
     input, target = tensors.input, tensors.target
     check_floating("input", input)
     if tensors.linear_weight is not None:
@@ -103,7 +108,7 @@ def resolve(
         tensors,
         shape,
         class_dim,
-        target_kind="none" if target is None else "indices",
+        target_kind="indices" if labelled else "none",
         reduction=reduction,
         ignore_index=ignore_index,
         softcap=softcap,
@@ -121,7 +126,9 @@ def resolve(
 
 def of_statistics(function: Callable[[TokenStatistics], Tensor], rows: Rows) -> Tensor:
     """The reduced loss that a function makes of each row's statistics."""
-    found, silent = rows.statistics(), rows.silent()
+    plain = select(rows.loss, contract.backend(rows.options)).backend is PLAIN
+    # the other backends do not read rows whose derivatives are all 0
+    found, silent = (rows.heard() if plain else rows).statistics(), rows.silent()
     # a function may have no derivative at what stands for a silent row, and 0 · nan is nan
     log_prob, entropy, logsumexp = (None if x is None else torch.where(silent, _FILLER, x) for x in found[:3])
     if log_prob is not None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._keywords import overridable
+from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
 from crossentropy._losses._chosen import chosen_logits
 from crossentropy._losses._rows import Rows, of_statistics, resolve
@@ -45,12 +46,12 @@ def cosine_cross_entropy(
     A class is a direction. The margin asks of a row that it is nearer to its class than to others by so much.
 
     Args:
-        input: Hidden states (…, D), of any length.
+        input: Hidden states (…, D), of any length; the cosines of one of length 0 are 0.
         linear_weight: Classes (C, D), of any length.
         target: Class indices (…), any integer dtype.
         scale: s > 0, the inverse of a temperature.
         margin: m ≥ 0, taken from the label's cosine (CosFace; 0.35 say).
-        angular_margin: a in [0, π), in radians, added to its angle (ArcFace; 0.5 say).
+        angular_margin: a in [0, π], in radians, added to its angle (ArcFace; 0.5 say).
         weight: Class weights (C), any floating dtype.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
@@ -95,7 +96,7 @@ def cosine_cross_entropy(
         options=options,
         validate=validate,
     )
-    rows = given.of(F.normalize(given.heard().tensors.input, dim=-1), F.normalize(linear_weight, dim=-1))
+    rows = given.of(_direction(given.heard().tensors.input), _direction(linear_weight))
     if not margin and not angle:
         return of_statistics(lambda found: 0 - found.log_prob, rows)  # pyright: ignore[reportOperatorIssue]
     label = rows.tensors.target
@@ -107,6 +108,12 @@ def cosine_cross_entropy(
     lse = others.statistics(absent=label).logsumexp
     z = scale * (_turned(cosine, angle) - margin)
     return rows.reduced(-F.logsigmoid(z - lse).masked_fill(~known & ~rows.silent(), torch.nan))
+
+
+def _direction(x: Tensor) -> Tensor:
+    """Vectors of length 1, rounded once; those of length 0 have no direction, and no gradient: all cosines are 0."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide(x.dtype))
+    return (x / length.masked_fill(length == 0, torch.inf)).to(x.dtype)
 
 
 def _turned(cosine: Tensor, angle: float) -> Tensor:

@@ -93,6 +93,7 @@ def row_loss(
     rows = resolve(
         "row_loss",
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
+        labelled=target is not None,
         reduction=reduction,
         ignore_index=ignore_index,
         softcap=softcap,

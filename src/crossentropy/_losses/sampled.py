@@ -62,7 +62,7 @@ def sampled_linear_cross_entropy(
         linear_weight: Head (C, D), items' embeddings say.
         target: Class indices (…), any integer dtype.
         negatives: "uniform"; "log_uniform", q_c ~ log(1 + 1/(c + 1)), for classes in order of falling frequency (Zipf);
-            "in_batch", the labels of all rows; or classes (S), in any integer dtype.
+            "in_batch", the labels of all rows that count; or classes (S), in any integer dtype.
         num_samples: S, for "uniform" and "log_uniform", which draw with replacement.
         log_q: Log-probability (C) with which a class is drawn, for "in_batch" and one's own negatives.
         generator: Of random numbers, on the head's device.
@@ -100,6 +100,10 @@ def sampled_linear_cross_entropy(
         Y. Bengio, J.-S. Senécal, Adaptive Importance Sampling to Accelerate Training of a Neural Probabilistic Language
         Model, 2008; X. Yi et al., Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations, 2019.
     """
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ArgumentTypeError(f"generator is {kind_of(generator)}, expected a torch.Generator")
+    if not isinstance(sparse, bool):
+        raise ArgumentTypeError(f"sparse is {sparse!r:.40}, expected True or False")
     rows = resolve(
         "sampled_linear_cross_entropy",
         LossTensors(input, target, weight, token_weight, denominator, linear_weight, linear_bias),
@@ -116,7 +120,8 @@ def sampled_linear_cross_entropy(
     assert tensors.target is not None
     known = (tensors.target >= 0) & (tensors.target < spec.num_classes)
     label = torch.where(known, tensors.target, 0)
-    drawn, log_count = _drawn(negatives, num_samples, log_q, label[known], rows, generator)
+    heard = known & ~rows.silent()
+    drawn, log_count = _drawn(negatives, num_samples, log_q, label, heard, rows, generator)
     # one lookup, so that the head has one gradient
     index = torch.cat([label.flatten(), drawn])
     vectors = F.embedding(index, linear_weight, sparse=sparse)
@@ -128,16 +133,21 @@ def sampled_linear_cross_entropy(
     bias = None if biases is None else biases[count:]
     if log_count is not None:
         bias = -log_count / scale if bias is None else bias.to(spec.dtype) - log_count / scale
-    others = resolve(
-        "sampled_linear_cross_entropy",
-        LossTensors(tensors.input, linear_weight=vectors[count:], linear_bias=bias),
-        reduction="none",
-        logit_scale=scale,
-        options=options,
-        validate=validate,
-    )
-    hits = drawn == label.unsqueeze(-1)
-    lse = others.statistics(absent=hits).logsumexp
+    lse = torch.full_like(z, -torch.inf)
+    if len(drawn):  # which an empty batch has not
+        others = resolve(
+            "sampled_linear_cross_entropy",
+            LossTensors(tensors.input, linear_weight=vectors[count:], linear_bias=bias),
+            labelled=False,
+            reduction="none",
+            logit_scale=scale,
+            options=options,
+            validate=validate,
+        )
+        absent = drawn == label.unsqueeze(-1)
+        if isinstance(negatives, str) and negatives == "in_batch":
+            absent = absent | ~heard.flatten()
+        lse = others.statistics(absent=absent).logsumexp
     margin = (z * scale - lse).masked_fill(~known & ~rows.silent(), torch.nan)
     return rows.reduced(-F.logsigmoid(margin))
 
@@ -159,11 +169,16 @@ def _drawn(
     negatives: object,
     num_samples: object,
     log_q: Tensor | None,
-    labels: Tensor,
+    label: Tensor,
+    heard: Tensor,
     rows: Rows,
     generator: torch.Generator | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Negatives (S), and the logarithm of how often each is expected among them."""
+    """Negatives (S), and the logarithm of how often each is expected among them.
+
+    Those in a batch are the labels of all rows, of which the ones that are not heard will be left out: how many that
+    are, nobody waits for.
+    """
     classes, device = rows.spec.num_classes, rows.tensors.input.device
     check_sampler(negatives, num_samples)
     if isinstance(negatives, str) and isinstance(num_samples, int):
@@ -177,9 +192,11 @@ def _drawn(
         q = torch.log1p(1 / (drawn.double() + 1)) / math.log(classes + 1)
         return drawn, (num_samples * q).log().to(wide(rows.spec.dtype))
     if isinstance(negatives, str):
-        drawn = labels
+        drawn = label.flatten()
     elif isinstance(negatives, Tensor) and negatives.dtype in INTEGERS and negatives.dim() == 1:
         drawn = negatives.long()
+        if not len(drawn):
+            raise ArgumentValueError("negatives is empty, expected one class at least")
         wrong = (drawn < 0) | (drawn >= classes)
         if readable(drawn) and (offence := first(wrong)) is not None:
             raise ArgumentIndexError(
@@ -195,4 +212,5 @@ def _drawn(
         return drawn, None
     if not isinstance(log_q, Tensor) or log_q.shape != (classes,) or not log_q.is_floating_point():
         raise ArgumentValueError(f"log_q is {kind_of(log_q)}, expected the log-probability of each class, ({classes})")
-    return drawn, log_q.to(rows.spec.dtype)[drawn] + math.log(max(len(drawn), 1))
+    count = heard.sum().clamp(min=1) if isinstance(negatives, str) else torch.tensor(len(drawn), device=device)
+    return drawn, log_q.to(rows.spec.dtype)[drawn] + count.to(rows.spec.dtype).log()

@@ -23,7 +23,7 @@ class CosineCrossEntropyLoss(torch.nn.Module):
         num_classes: C.
         scale: s > 0, the inverse of a temperature.
         margin: m ≥ 0, taken from the label's cosine (CosFace).
-        angular_margin: a in [0, π), in radians, added to its angle (ArcFace).
+        angular_margin: a in [0, π], in radians, added to its angle (ArcFace).
         device: Device of the head.
         dtype: Dtype of the head.
         weight: Class weights (C), any floating dtype; a buffer of the module.

@@ -1,14 +1,11 @@
 """A model that is fused for a while whose beginning and end are events of a trainer."""
 
-import logging
 from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
 
 from crossentropy.lazy import fused
-
-_log = logging.getLogger("crossentropy.integrations")
 
 
 class Fusing:
@@ -19,14 +16,11 @@ class Fusing:
         self._context: AbstractContextManager[nn.Module] | None = None
 
     def begin(self, model: nn.Module) -> None:
-        """Fuse a model, and say what of it."""
+        """Fuse a model; `fuse` logs what of it."""
         self.end()  # of a training that an error ended
-        before = {module: type(module) for module in model.modules()}
         context = fused(model, self._head)
         context.__enter__()
         self._context = context
-        heads = [name for name, module in model.named_modules() if type(module) is not before.get(module)]
-        _log.info("fused %s of %s", ", ".join(heads) or "nothing that was not fused before", type(model).__name__)
 
     def end(self) -> None:
         """Give the heads back."""

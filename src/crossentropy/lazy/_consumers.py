@@ -1,6 +1,6 @@
 """What fuses: functions of torch whose result follows from hidden states and head, without the logits.
 
-cross_entropy, nll_loss, kl_div · gather, logsumexp, entropy · argmax, max, topk
+gather, logsumexp, entropy · argmax, max, topk · token_statistics; losses are in `_losses`
 
 A handler takes the arguments of torch's function, and gives NotImplemented where only the logits will do.
 """
@@ -9,7 +9,6 @@ import weakref
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from crossentropy import _contract as contract
@@ -18,206 +17,20 @@ from crossentropy import _torch, distributed, functional
 from crossentropy._logspace import transform
 from crossentropy.lazy._classes import indexed
 from crossentropy.lazy._derivations import methods, on_all_classes, on_classes, tidy, viewed
-from crossentropy.lazy._expression import Expression
-from crossentropy.lazy._parts import Part
+from crossentropy.lazy._losses import masks, of_head, part_of, places, wide
 from crossentropy.lazy._tensor import LazyLogits, derive, implements
 
-# --- losses -------------------------------------------------------------------------------------------------------
-
-
-@implements(F.cross_entropy, functional.cross_entropy)
-def _cross_entropy(func: Any, input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:
-    names = ("size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
-    kwargs = {**dict(zip(names, args)), **kwargs}
-    if len(args) > len(names) or not isinstance(input, LazyLogits) or input._expression.kind != "logits":
-        return NotImplemented
-    if isinstance(target, Tensor) and target.is_floating_point():
-        if target.shape != input.shape:
-            return NotImplemented
-        target = target.movedim(1 if input.dim() > 1 else 0, -1)
-    return _loss(func, input, target, weight=weight, **kwargs)
-
-
-@implements(F.nll_loss, functional.nll_loss)
-def _nll_loss(func: Any, input: Any, target: Any, weight: Any = None, *args: Any, **kwargs: Any) -> Any:
-    names = ("size_average", "ignore_index", "reduce", "reduction")
-    kwargs = {**dict(zip(names, args)), **kwargs}
-    if len(args) > len(names) or not isinstance(input, LazyLogits) or input._expression.kind != "log_probs":
-        return NotImplemented
-    if not isinstance(target, Tensor) or target.is_floating_point():
-        return NotImplemented
-    return _loss(func, input, target, weight=weight, **kwargs)
-
-
-def _loss(
-    func: Any,
-    input: LazyLogits,
-    target: Any,
-    *,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    ignore_index: int = -100,
-    out_dtype: torch.dtype | None = None,
-    logit_scale: float = 1.0,
-    softcap: float | None = None,
-    **ours: Any,
-) -> Any:
-    """Cross entropy of lazy logits, or of their log-probabilities, against classes or probabilities (classes last)."""
-    e = input._expression
-    unlike = not isinstance(target, Tensor) or isinstance(target, LazyLogits) or target.device != input.device
-    if unlike or isinstance(ours.get("weight"), LazyLogits) or input.dim() == 0 or not input.numel():
-        return NotImplemented
-    axis = 1 if input.dim() > 1 else 0
-    if e.class_dim != axis or (e.softcap is not None and (softcap is not None or logit_scale != 1.0)):
-        return NotImplemented
-    if func in (F.cross_entropy, F.nll_loss) and not _as_torch(input, target, ignore_index, **ours):
-        return NotImplemented
-    if target.shape != (*e.rows().shape[:-1], *([input.shape[axis]] if target.is_floating_point() else [])):
-        return NotImplemented
-    if e.part is not None and any(e.part.is_elsewhere(x) for x in (target, *ours.values())):
-        return NotImplemented
-    if size_average is not None or reduce is not None:
-        reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    input.record(func, fused=True)
-    return (_of_head if e.part is None else _of_part)(
-        e,
-        target,
-        reduction=reduction,
-        ignore_index=ignore_index,
-        out_dtype=out_dtype or contract.loss_dtype(input),
-        logit_scale=logit_scale,
-        softcap=softcap,
-        **ours,
-    )
-
-
-def _as_torch(
-    input: LazyLogits, target: Tensor, ignore_index: Any, weight: Any = None, label_smoothing: Any = 0.0, **_: Any
-) -> bool:
-    """Whether torch takes these arguments, and without a promotion of dtypes: where ours takes more, torch refuses."""
-    dtype = contract.loss_dtype(input)
-    return (
-        (target.dtype == dtype if target.is_floating_point() else target.dtype == torch.int64)
-        and (weight is None or (isinstance(weight, Tensor) and weight.dtype == dtype and not weight.requires_grad))
-        and type(ignore_index) is int
-        and isinstance(label_smoothing, (int, float))
-        and 0.0 <= label_smoothing <= 1.0
-    )
-
-
-def _of_head(
-    e: Expression,
-    target: Tensor,
-    *,
-    out_dtype: torch.dtype,
-    logit_scale: float = 1.0,
-    softcap: float | None = None,
-    **options: Any,
-) -> Tensor:
-    e.check()
-    weight, bias = e.head()
-    usual = e.product is None and out_dtype == weight.dtype  # a tiny loss without options takes a shorter way
-    with e.autocast():
-        return functional.linear_cross_entropy(
-            e.rows(),
-            weight,
-            target,
-            linear_bias=bias,
-            logit_scale=e.scale * logit_scale,
-            softcap=e.softcap if softcap is None else softcap,
-            out_dtype=None if usual else out_dtype,
-            **options,
-        )
-
-
-def _of_part(
-    e: Expression, target: Tensor, *, logit_scale: float = 1.0, softcap: float | None = None, **options: Any
-) -> Tensor:
-    """The loss of all classes, of which each rank has a part; DTensor reduces the hidden states' gradient."""
-    e.check()
-    part, (weight, bias) = _part(e), e.head()
-    with e.autocast():
-        loss = distributed.vocab_parallel_linear_cross_entropy(
-            e.rows(),
-            weight,
-            part.own_of(target) if target.is_floating_point() else part.shared(target),
-            linear_bias=bias,
-            logit_scale=e.scale * logit_scale,
-            softcap=e.softcap if softcap is None else softcap,
-            **_places(part),
-            **{name: part.shared(value) for name, value in options.items()},
-        )
-    return part.everywhere(loss)
-
-
-def _part(e: Expression) -> Part:
-    assert e.part is not None
-    return e.part
-
-
-def _places(part: Part) -> dict[str, Any]:
-    """Where a rank's classes are among all, and that its part of the hidden states' gradient is wanted."""
-    places = {"group": part.mesh, "vocab_start": part.begin, "num_classes": part.classes}
-    return {**places, "reduce_input_grad": False}
-
-
-@implements(F.kl_div, functional.kl_div)
-def _kl_div(
-    func: Any,
-    input: Any,
-    target: Any,
-    size_average: bool | None = None,
-    reduce: bool | None = None,
-    reduction: str = "mean",
-    log_target: bool = False,
-    validate: bool = False,
-) -> Any:
-    if not isinstance(input, LazyLogits) or not isinstance(target, LazyLogits) or input.shape != target.shape:
-        return NotImplemented
-    student, teacher = input._expression, target._expression
-    if (student.kind, teacher.kind) != ("log_probs", "log_probs" if log_target else "probs"):
-        return NotImplemented
-    if student.part is not None or teacher.part is not None:
-        return NotImplemented
-    if student.class_dim != teacher.class_dim or student.product != teacher.product:
-        return NotImplemented
-    if size_average is not None or reduce is not None:
-        reduction = contract.resolve_reduction(reduction, size_average, reduce)
-    if reduction not in ("batchmean", "mean", "sum"):  # "none" has a number for each class
-        return NotImplemented
-    (weight, bias), (teacher_weight, teacher_bias) = student.head(), teacher.head()
-    student.check()
-    teacher.check()
-    input.record(func, fused=True)
-    with student.autocast():
-        total = functional.linear_kl_div(
-            student.rows(),
-            weight,
-            teacher.rows(),
-            teacher_weight,
-            linear_bias=bias,
-            teacher_bias=teacher_bias,
-            reduction="sum",
-            softcap=student.softcap,
-            teacher_softcap=teacher.softcap,
-            logit_scale=student.scale,
-            teacher_logit_scale=teacher.scale,
-            out_dtype=torch.promote_types(input.dtype, target.dtype),
-            validate=validate,
-        )
-    return total / {"batchmean": input.shape[0], "mean": input.numel(), "sum": 1}[reduction]
-
-
-# --- statistics of rows -------------------------------------------------------------------------------------------
+_NEVER = torch.iinfo(torch.int64).min
+"""A label that no row has."""
 
 
 def _statistics(
     z: LazyLogits,
     target: Tensor | None = None,
-    ignore_index: int = torch.iinfo(torch.int64).min,
+    ignore_index: contract.Ignored = _NEVER,
     out_dtype: torch.dtype | None = None,
     validate: bool = False,
+    class_mask: Tensor | None = None,
 ) -> functional.TokenStatistics:
     e = z._expression
     weight, bias = e.head()
@@ -231,7 +44,8 @@ def _statistics(
             softcap=e.softcap,
             logit_scale=e.scale,
             ignore_index=ignore_index,
-            out_dtype=out_dtype or _wide(z),
+            class_mask=class_mask,
+            out_dtype=out_dtype or wide(z),
             validate=validate,
         )
 
@@ -241,7 +55,7 @@ def _statistics_of_part(
 ) -> functional.TokenStatistics:
     """Statistics of all classes, of which each rank has a part."""
     e = z._expression
-    part, (weight, bias) = _part(e), e.head()
+    part, (weight, bias) = part_of(e), e.head()
     e.check()
     with e.autocast():
         found = distributed.vocab_parallel_token_statistics(
@@ -252,15 +66,11 @@ def _statistics_of_part(
             softcap=e.softcap,
             logit_scale=e.scale,
             ignore_index=ignore_index,
-            out_dtype=out_dtype or _wide(z),
+            out_dtype=out_dtype or wide(z),
             validate=validate,
-            **_places(part),
+            **places(part),
         )
     return functional.TokenStatistics(*(x if x is None else part.everywhere(x) for x in found))  # pyright: ignore[reportArgumentType]
-
-
-def _wide(z: Tensor) -> torch.dtype:
-    return torch.promote_types(z.dtype, torch.float32)
 
 
 def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
@@ -269,7 +79,7 @@ def _logit(z: LazyLogits, rows: Tensor, classes: Tensor) -> Tensor:
     weight, bias = e.head()
     e.check()
     with torch.autocast(z.device.type, enabled=False):
-        found = (weight[classes].to(_wide(rows)) @ rows.to(_wide(rows)).unsqueeze(-1)).squeeze(-1)
+        found = (weight[classes].to(wide(rows)) @ rows.to(wide(rows)).unsqueeze(-1)).squeeze(-1)
     found = found if bias is None else found + bias[classes]
     return transform(found, e.scale, e.softcap)
 
@@ -415,7 +225,7 @@ def _sum(func: Any, z: Any, dim: Any = None, keepdim: bool = False, **kwargs: An
         found = -_statistics(z).entropy
     elif e.kind in ("log_probs", "information"):
         label = torch.zeros(e.rows().shape[:-1], dtype=torch.int64, device=z.device)
-        found = _of_head(e, label, reduction="none", label_smoothing=1.0, out_dtype=_wide(z))
+        found = of_head(e, label, reduction="none", label_smoothing=1.0, out_dtype=wide(z))
         found = found * (z.shape[e.class_dim or 0] if e.kind == "information" else -z.shape[e.class_dim or 0])
     else:
         return NotImplemented
@@ -463,10 +273,11 @@ def _token_statistics(
     target: Any = None,
     *,
     dim: int = -1,
-    ignore_index: int = -100,
+    ignore_index: contract.Ignored = -100,
     out_dtype: Any = None,
     logit_scale: float = 1.0,
     validate: bool = False,
+    class_mask: Any = None,
     **others: Any,
 ) -> Any:
     if any(value is not None for value in others.values()) or logit_scale != 1.0:
@@ -474,10 +285,17 @@ def _token_statistics(
     if not on_classes(input, dim) or input._expression.kind != "logits":
         return NotImplemented
     part = input._expression.part
-    if part is not None and part.is_elsewhere(target):
+    if not masks(class_mask, input) or any(isinstance(x, LazyLogits) for x in (target, class_mask)):
+        return NotImplemented
+    if part is None:
+        if class_mask is not None and class_mask.dim() > 1:
+            class_mask = class_mask.movedim(dim, -1)
+        input.record(func, fused=True)
+        return _statistics(input, target, ignore_index, out_dtype, validate, class_mask)
+    if part.is_elsewhere(target) or class_mask is not None or not isinstance(ignore_index, int):
         return NotImplemented
     input.record(func, fused=True)
-    return (_statistics if part is None else _statistics_of_part)(input, target, ignore_index, out_dtype, validate)
+    return _statistics_of_part(input, target, ignore_index, out_dtype, validate)
 
 
 @implements(*methods("topk"))

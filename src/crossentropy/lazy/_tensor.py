@@ -4,7 +4,7 @@ It has the shape, dtype, device, strides and gradient of the logits. Every funct
 `__torch_function__`, which knows three kinds:
 
     keeps     the result is lazy again: views, casts, slices, scale, cap, softmax          (see _derivations)
-    fuses     the result follows from hidden states and head: losses, statistics           (see _consumers)
+    fuses     the result follows from hidden states and head: losses, statistics           (see _losses, _consumers)
     the rest  computes the logits once, remembers them, and calls the function with them
 
 What reaches torch from beneath Python (a custom autograd function, say) finds an ordinary node of the graph, whose
@@ -177,6 +177,7 @@ class LazyLogits(Tensor):
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        given = args, kwargs
         if not args and "input" in kwargs:
             args, kwargs = (kwargs["input"],), {name: value for name, value in kwargs.items() if name != "input"}
         if func in _PASSIVE and not args[0]._known():
@@ -191,7 +192,7 @@ class LazyLogits(Tensor):
                 found = handler(func, *inner_args, **inner_kwargs)
                 if found is not NotImplemented:
                     return _followed(found, _lazy(inner_args, inner_kwargs))
-        return _materialized(func, args, kwargs)
+        return _materialized(func, *given)
 
     @classmethod
     @_torch.not_compiled("a function of lazy logits")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._logspace import product
-from crossentropy._loss import Loss, LossSpec, rows_shape
+from crossentropy._loss import Loss, LossSpec, moves_absent, rows_shape
 from crossentropy._planner import Plan
 from crossentropy._statistics import RowStatistics
 
@@ -213,11 +213,12 @@ def load(logits: Tensor, work: Tensor, spec: LossSpec, slope: Tensor | None = No
         return logits
     if work.data_ptr() != logits.data_ptr():
         work.copy_(logits)
-    if spec.softcap is None:
-        return work.mul_(spec.logit_scale / spec.temperature) if scaled else work
-    absent = work == -torch.inf if spec.masked else None
-    torch.tanh(work.mul_(spec.logit_scale / spec.softcap), out=work if slope is None else slope)
-    torch.mul(work if slope is None else slope, spec.softcap / spec.temperature, out=work)
+    absent = work == -torch.inf if moves_absent(spec) else None
+    if spec.softcap is not None:
+        torch.tanh(work.mul_(spec.logit_scale / spec.softcap), out=work if slope is None else slope)
+        torch.mul(work if slope is None else slope, spec.softcap / spec.temperature, out=work)
+    elif scaled:
+        work.mul_(spec.logit_scale / spec.temperature)
     return work if absent is None else work.masked_fill_(absent, -torch.inf)
 
 

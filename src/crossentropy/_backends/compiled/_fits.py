@@ -6,7 +6,7 @@ import torch
 
 from crossentropy import _planner
 from crossentropy._backends.chunked._dense import Layout
-from crossentropy._loss import Loss
+from crossentropy._loss import Loss, moves_absent
 from crossentropy._planner import Plan, Workload
 
 MOST_CLASSES = 2**31 - 2**16
@@ -20,8 +20,10 @@ def reasons(loss: Loss) -> tuple[str, ...]:
         found.append(f"compiled code sums in float32, this loss in {str(side.spec.dtype).removeprefix('torch.')}")
     if side.spec.num_classes > MOST_CLASSES:
         found.append(f"compiled code counts classes to {MOST_CLASSES:,}")
-    if side.spec.masked and side.spec.softcap is not None:
-        found.append("under a softcap compiled code has a number for each class, and some are to be none")
+    if moves_absent(side.spec):
+        found.append(
+            "under a softcap or a scale ≤ 0 compiled code has a number for each class, and some are to be none"
+        )
     if side.weight is None and not _lie_together(loss):
         found.append("neither the classes nor the last dimension of the logits lie together, or not in rows")
     return tuple(found)
