@@ -37,8 +37,8 @@ SURFACE = {
     "crossentropy.nn": [
         "BCELoss", "BCEWithLogitsLoss", "CosineCrossEntropyLoss", "CrossEntropyLoss", "FocalLoss",
         "GeneralizedCrossEntropyLoss", "JSDivWithLogitsLoss", "KLDivLoss", "KLDivWithLogitsLoss",
-        "LinearCrossEntropyLoss", "LinearJSDivLoss", "LinearKLDivLoss", "LogSoftmax", "NLLLoss", "Poly1Loss",
-        "Softmax",
+        "LinearCrossEntropyLoss", "LinearJSDivLoss", "LinearKLDivLoss", "LinearTopKKLDivLoss", "LogSoftmax", "NLLLoss",
+        "Poly1Loss", "SampledLinearCrossEntropyLoss", "Softmax",
     ],
     "crossentropy.lazy": [
         "Event", "Head", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse",

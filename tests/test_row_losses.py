@@ -264,6 +264,23 @@ def test_the_loss_tends_to_cross_entropy(sampler: str) -> None:
     assert found.item() == pytest.approx(F.linear_cross_entropy(hidden, head, y, linear_bias=bias).item(), abs=0.02)
 
 
+def test_modules_of_some_classes() -> None:
+    hidden, head, _, y = _tensors()
+    sampled = nn.SampledLinearCrossEntropyLoss(D, V, negatives="in_batch", bias=True, dtype=torch.float64)
+    given = sampled.linear.weight, y
+    expected = F.sampled_linear_cross_entropy(hidden, *given, negatives="in_batch", linear_bias=sampled.linear.bias)
+    assert sampled(hidden, y) == expected
+    assert sampled.eval()(hidden, y) == F.linear_cross_entropy(hidden, *given, linear_bias=sampled.linear.bias)
+    log_p, index = torch.randn(N, V).double().log_softmax(1).topk(K)
+    top = nn.LinearTopKKLDivLoss(tail="none", temperature=2.0)
+    assert top(hidden, head, index, log_p) == F.linear_topk_kl_div(
+        hidden, head, index, log_p, tail="none", temperature=2
+    )
+    assert repr(top) == "LinearTopKKLDivLoss(tail='none', temperature=2.0)"
+    with pytest.raises(ValueError, match="tail is 'all', expected 'rest' or 'none'"):
+        nn.LinearTopKKLDivLoss(tail="all")
+
+
 def test_negatives_in_the_batch() -> None:
     hidden, head, _, y = _tensors()
     given = F.sampled_linear_cross_entropy(hidden, head, y, negatives=y[y != -100])

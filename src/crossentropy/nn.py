@@ -41,7 +41,7 @@ from crossentropy._modules.divergence import (
     LinearJSDivLoss,
     LinearKLDivLoss,
 )
-from crossentropy._modules.heads import CosineCrossEntropyLoss
+from crossentropy._modules.heads import CosineCrossEntropyLoss, LinearTopKKLDivLoss, SampledLinearCrossEntropyLoss
 from crossentropy._modules.row import FocalLoss, GeneralizedCrossEntropyLoss, Poly1Loss
 from crossentropy._tensors import check_class_weight, check_setting_of_weight, check_sizes
 from crossentropy._values import check_axis
@@ -59,9 +59,11 @@ __all__ = [
     "LinearCrossEntropyLoss",
     "LinearJSDivLoss",
     "LinearKLDivLoss",
+    "LinearTopKKLDivLoss",
     "LogSoftmax",
     "NLLLoss",
     "Poly1Loss",
+    "SampledLinearCrossEntropyLoss",
     "Softmax",
 ]
 

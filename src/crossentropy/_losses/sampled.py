@@ -142,6 +142,19 @@ def sampled_linear_cross_entropy(
     return rows.reduced(-F.logsigmoid(margin))
 
 
+def check_sampler(negatives: object, num_samples: object) -> None:
+    """Negatives are drawn, so many, or they are there."""
+    if isinstance(negatives, str) and negatives in ("uniform", "log_uniform"):
+        if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
+            raise ArgumentValueError(f"num_samples is {num_samples!r}, expected a number ≥ 1 of negatives")
+    elif negatives != "in_batch" and not isinstance(negatives, Tensor):
+        raise ArgumentTypeError(
+            f"negatives is {negatives!r:.40}, expected 'uniform', 'log_uniform', 'in_batch' or a tensor (S) of classes"
+        )
+    elif num_samples is not None:
+        raise ArgumentValueError("num_samples is given, and the negatives are too: leave it out")
+
+
 def _drawn(
     negatives: object,
     num_samples: object,
@@ -152,9 +165,8 @@ def _drawn(
 ) -> tuple[Tensor, Tensor | None]:
     """Negatives (S), and the logarithm of how often each is expected among them."""
     classes, device = rows.spec.num_classes, rows.tensors.input.device
-    if isinstance(negatives, str) and negatives in ("uniform", "log_uniform"):
-        if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples < 1:
-            raise ArgumentValueError(f"num_samples is {num_samples!r}, expected a number ≥ 1 of negatives")
+    check_sampler(negatives, num_samples)
+    if isinstance(negatives, str) and isinstance(num_samples, int):
         if log_q is not None:
             raise ArgumentValueError(f"log_q is given, and negatives={negatives!r} has its own: leave it out")
         if negatives == "uniform":
@@ -164,9 +176,7 @@ def _drawn(
         drawn = ((u * math.log(classes + 1)).exp().long() - 1).clamp(0, classes - 1)
         q = torch.log1p(1 / (drawn.double() + 1)) / math.log(classes + 1)
         return drawn, (num_samples * q).log().to(wide(rows.spec.dtype))
-    if num_samples is not None:
-        raise ArgumentValueError("num_samples is given, and the negatives are too: leave it out")
-    if isinstance(negatives, str) and negatives == "in_batch":
+    if isinstance(negatives, str):
         drawn = labels
     elif isinstance(negatives, Tensor) and negatives.dtype in INTEGERS and negatives.dim() == 1:
         drawn = negatives.long()
@@ -179,8 +189,7 @@ def _drawn(
             raise ArgumentValueError(f"negatives is on {drawn.device}, input on {device}")
     else:
         raise ArgumentTypeError(
-            f"negatives is {negatives!r:.40} ({kind_of(negatives)}), expected 'uniform', 'log_uniform', 'in_batch' or "
-            "a tensor (S) of classes, of an integer dtype"
+            f"negatives is {kind_of(negatives)}, expected classes: a tensor (S) of an integer dtype"
         )
     if log_q is None:
         return drawn, None

@@ -87,6 +87,7 @@ def topk_kl_div(
     References:
         G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
     """
+    check_tail(tail)
     rows = resolve(
         "topk_kl_div",
         LossTensors(input, token_weight=token_weight, denominator=denominator),
@@ -175,6 +176,7 @@ def linear_topk_kl_div(
     References:
         G. Hinton, O. Vinyals, J. Dean, Distilling the Knowledge in a Neural Network, 2015.
     """
+    check_tail(tail)
     rows = resolve(
         "linear_topk_kl_div",
         LossTensors(
@@ -199,10 +201,14 @@ def linear_topk_kl_div(
     return rows.reduced(_divergence(log_p, chosen, others, _all_taken(index, rows.spec), tail))
 
 
-def _divergence(log_p: Tensor, chosen: Tensor, others: Tensor, all_taken: Tensor, tail: Tail) -> Tensor:
-    """The loss of rows whose chosen classes are the last axis."""
+def check_tail(tail: object) -> None:
+    """What is done about the other classes is "rest" or "none"."""
     if tail not in ("rest", "none"):
         raise ArgumentValueError(f"tail is {tail!r}, expected 'rest' or 'none'")
+
+
+def _divergence(log_p: Tensor, chosen: Tensor, others: Tensor, all_taken: Tensor, tail: Tail) -> Tensor:
+    """The loss of rows whose chosen classes are the last axis."""
     z = torch.cat([chosen, others.unsqueeze(-1)], -1)
     if tail == "none":
         p = log_p.exp()

@@ -105,7 +105,7 @@ class FocalLoss(_RowLoss):
             weight=weight, reduction=reduction, ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale,
             out_dtype=out_dtype, options=options, validate=validate,
         )  # fmt: skip
-        self.gamma = contract.number("gamma", gamma, low=0.0)
+        self.gamma: float = contract.number("gamma", gamma, low=0.0)
 
     def forward(
         self,
@@ -175,7 +175,7 @@ class Poly1Loss(_RowLoss):
             weight=weight, reduction=reduction, ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale,
             out_dtype=out_dtype, options=options, validate=validate,
         )  # fmt: skip
-        self.epsilon = contract.number("epsilon", epsilon)
+        self.epsilon: float = contract.number("epsilon", epsilon)
 
     def forward(
         self,
@@ -245,7 +245,7 @@ class GeneralizedCrossEntropyLoss(_RowLoss):
             weight=weight, reduction=reduction, ignore_index=ignore_index, softcap=softcap, logit_scale=logit_scale,
             out_dtype=out_dtype, options=options, validate=validate,
         )  # fmt: skip
-        self.q = contract.number("q", q, low=0.0, high=1.0)
+        self.q: float = contract.number("q", q, low=0.0, high=1.0)
 
     def forward(
         self,

@@ -1,12 +1,12 @@
 """Fused models and the parts of their losses under the packages that train them.
 
-    crossentropy.integrations.transformers   FuseCallback, CausalLoss and LossPartsMixin for transformers' Trainer, and
-    TRL's crossentropy.integrations.lightning      FuseCallback and LossPartsCallback for Lightning's
-    crossentropy.integrations.accelerate     prepare, denominator and log for a loop of one's own with an Accelerator
-    LossParts                                a loss that keeps its parts, for any of them
+    .transformers   FuseCallback, CausalLoss and LossPartsMixin, for transformers' Trainer and TRL's
+    .lightning      FuseCallback and LossPartsCallback, for Lightning's
+    .accelerate     prepare, denominator and log, for a loop of one's own with an Accelerator
+    LossParts       a loss that keeps its parts, for any of them
 
-    loss = nll + smoothing + z_loss      nll = −log p_y      smoothing = ε (mean_c −log p_c + log p_y)      z_loss = λ
-    lse²
+    loss = nll + smoothing + z_loss
+    nll = −log p_y      smoothing = ε (mean_c −log p_c + log p_y)      z_loss = λ lse²
 
 Each module imports at most the package that it is for, and nothing else does. Parts are logged by the trainer's own
 log, so that they reach TensorBoard, W&B, or whatever the trainer was told to report to, and its history.

@@ -253,9 +253,8 @@ class _Made:
             for i, (side, collector) in enumerate(zip_longest(loss.sides, collectors))
         ]
         self.poisoned = _linear.poisoned(loss, coefficient, self.heads)
-        if self.poisoned is not None:
-            for head in self.heads:
-                head.hidden = head.hidden.masked_fill(self.poisoned.unsqueeze(1), 0.0)
+        for head in self.heads:
+            head.unseen = self.poisoned
         gradient = coefficient if any(wanted) else None
         self.kernel = _kernel(kernels, Setting(loss, gradient, self.rows, self._blocks, pieces, origin))
 

@@ -39,6 +39,7 @@ class Head:
         self.side = side
         self.dtype = product_dtype(side)
         self.hidden = side.input.reshape(math.prod(side.input.shape[:-1]), side.input.shape[-1])
+        self.unseen: Tensor | None = None
         self.classes = side.weight.shape[0]
         self.head = side.weight.flatten(1, -2) if side.weight.dim() > 2 else side.weight.unsqueeze(1)  # (C, P, D)
         self.positions = self.head.shape[1]
@@ -59,6 +60,11 @@ class Head:
     @staticmethod
     def _new(like: Tensor, dtype: torch.dtype) -> Tensor:
         return _memory.empty(tuple(like.shape), dtype, like.device)
+
+    def some(self, rows: slice = slice(None)) -> Tensor:
+        """Hidden states of some rows as products see them: in their dtype, and 0 where these may not."""
+        hidden = self.hidden[rows].to(self.dtype)
+        return hidden if self.unseen is None else hidden.masked_fill(self.unseen[rows].unsqueeze(1), 0.0)
 
     def logits(self, hidden: Tensor, out: Tensor, begin: int = 0) -> Tensor:
         """Logits (R, B, P), or (R, B), of `hidden` (R, D) for the classes of `out` (R, B · P) from `begin` on."""
@@ -203,7 +209,7 @@ def sweep_rows(kernel: Kernel, heads: list[Head], pieces: Plan, *, gradient: boo
     buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
         part = kernel.chunk((rows,))
-        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        hidden = [head.some(rows) for head in heads]
         logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows)
         for index in tiles(logits[0].shape, pieces.tile):
             tile = tuple([z[index] for z in logits])
@@ -219,7 +225,7 @@ def sweep_rows(kernel: Kernel, heads: list[Head], pieces: Plan, *, gradient: boo
 def sweep_classes(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int = 0) -> None:
     """Blocks of classes: gradients of the heads, from the statistics that the rows have by now."""
     kernel = kernel.ready()
-    hidden = [head.hidden.to(head.dtype) for head in heads]
+    hidden = [head.some() for head in heads]
     buffers = [h.new_empty(h.shape[0] * pieces.block * head.positions) for h, head in zip(hidden, heads)]
     scratches = _scratches(kernel, heads, pieces)
     for first in range(0, heads[0].classes, pieces.block):
@@ -241,7 +247,7 @@ def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int, kept: Te
     buffers = _buffers(heads, pieces) if kept is None else []
     scratches = _scratches(kernel, heads, pieces)
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
-        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        hidden = [head.some(rows) for head in heads]
         made = kept is None
         logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows) if made else [heads[0].shaped(kept[rows])]
         _derive(kernel.at((rows,)), logits, scratches, pieces, begin)
@@ -254,7 +260,7 @@ def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
     """What the classes of these heads add to divergences, of rows whose statistics are known."""
     buffers, scratches = _buffers(heads, pieces), _scratches(kernel, heads, pieces)
     for rows in chunks(len(heads[0].hidden), pieces.chunk):
-        hidden = [head.hidden[rows].to(head.dtype) for head in heads]
+        hidden = [head.some(rows) for head in heads]
         logits = _logits(heads, hidden, buffers, 0, heads[0].classes, rows)
         for index in tiles(logits[0].shape, pieces.tile):
             tile = tuple([z[index] for z in logits])
@@ -263,7 +269,7 @@ def compare(kernel: Kernel, heads: list[Head], pieces: Plan) -> None:
 
 def keep_logits(kernel: Kernel, head: Head, pieces: Plan, begin: int, kept: Tensor) -> None:
     """Statistics, from logits of all classes at once, which are kept."""
-    (logits,) = _logits([head], [head.hidden.to(head.dtype)], [kept.flatten()], 0, head.classes)
+    (logits,) = _logits([head], [head.some()], [kept.flatten()], 0, head.classes)
     scratch = None if kernel.in_place else kept.new_empty(pieces.tile, dtype=kernel.dtype)
     for index in tiles(logits.shape, pieces.tile):
         (work,) = _works((logits[index],), [scratch])
@@ -272,7 +278,7 @@ def keep_logits(kernel: Kernel, head: Head, pieces: Plan, begin: int, kept: Tens
 
 def sweep_statistics(kernel: Kernel, head: Head, pieces: Plan, begin: int = 0) -> None:
     """Blocks of classes, which are counted from `begin` on: statistics merge, and the head is read once."""
-    hidden = head.hidden.to(head.dtype)
+    hidden = head.some()
     buffer = hidden.new_empty(hidden.shape[0] * pieces.block * head.positions)
     scratches = _scratches(kernel, [head], pieces)
     for first in range(0, head.classes, pieces.block):

@@ -166,7 +166,7 @@ def linear_rows(
     Features are a multiple of a tile's, and lie together. Classes are divided among programs where rows are few, and
     their statistics merged: two at a time, in order.
     """
-    hidden, weight, bias, tile = head.hidden.to(head.dtype), head.head[:, 0], head.bias, machine.tile
+    hidden, weight, bias, tile = head.some(), head.head[:, 0], head.bias, machine.tile
     (rows, features), classes = hidden.shape, len(weight)
     programs, tiles = -(-rows // tile.rows), -(-classes // tile.classes)
     splits = 1 << (min(-(-2 * machine.processors // max(programs, 1)), tiles) - 1).bit_length()
