@@ -24,7 +24,7 @@ def recipe() -> dict[str, Any]:
     found: dict[str, Any] = {}
     with redirect_stdout(io.StringIO()):
         for example in doctest.DocTestParser().get_examples(PAGE.read_text("utf-8")):
-            exec(compile(example.source, str(PAGE), "exec"), found)  # noqa: S102
+            exec(compile(example.source, str(PAGE), "exec"), found)
     return found
 
 
@@ -53,7 +53,7 @@ class Policy:
     def _picked(self, log_probs: Tensor) -> Tensor:
         return log_probs.gather(-1, self.labels.clamp(min=0).unsqueeze(-1)).squeeze(-1) * self.counts
 
-    def row_loss(self, function: Callable[..., Tensor], **options: Any) -> Tensor:  # noqa: ANN401
+    def row_loss(self, function: Callable[..., Tensor], **options: Any) -> Tensor:
         return F.row_loss(function, self.hidden, self.labels, linear_weight=self.head, **options)
 
     def agree(self, found: Tensor, expected: Tensor) -> None:
