@@ -462,6 +462,8 @@ def test_wrapped_models() -> None:
     compiled = torch.compile(Wrapper(language), backend="aot_eager")
     expected = step(compiled, (TOKENS,), loss)
     fuse(compiled)
+    if torch.__version__ < (2, 13):  # what was compiled before is not looked at again
+        torch.compiler.reset()
     assert [head.name for head in fused(compiled).heads] == ["_orig_mod.model.lm_head"]
     with observe() as events:
         assert_equal(step(compiled, (TOKENS,), loss), expected, torch.float32)

@@ -28,7 +28,7 @@ SURFACE = {
         "js_div_with_logits", "kl_div", "kl_div_with_logits", "linear_cross_entropy", "linear_js_div",
         "linear_kl_div", "linear_reverse_kl_div", "linear_topk_kl_div", "log_softmax", "nll_loss", "poly1_loss",
         "reverse_kl_div_with_logits", "row_loss", "sampled_linear_cross_entropy", "softmax", "token_statistics",
-        "topk_kl_div",
+        "topk_kl_div_with_logits",
     ],
     "crossentropy.distributed": [
         "shift_labels", "token_denominator", "vocab_parallel_cross_entropy", "vocab_parallel_linear_cross_entropy",

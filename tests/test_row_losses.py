@@ -155,7 +155,7 @@ def test_sparse_teacher(tail: str, temperature: float, softcap: float | None) ->
         return rows.mean()
 
     _agree(F.linear_topk_kl_div(hidden, head, index, log_p, linear_bias=bias, **more), expected(), of)
-    _agree(F.topk_kl_div(hidden @ head.T + bias, index, log_p, **more), expected(), of)
+    _agree(F.topk_kl_div_with_logits(hidden @ head.T + bias, index, log_p, **more), expected(), of)
 
 
 @pytest.mark.parametrize("tail", ["rest", "none"])
@@ -170,6 +170,14 @@ def test_all_classes_of_a_teacher(tail: str) -> None:
     )
 
 
+def test_a_class_axis_that_is_not_the_last() -> None:
+    z, (log_p, index) = torch.randn(2, V, 3), torch.randn(2, V, 3).log_softmax(1).topk(K, 1)
+    found = F.topk_kl_div_with_logits(z, index, log_p, dim=1, reduction="none")
+    moved = F.topk_kl_div_with_logits(z.mT, index.mT, log_p.mT, reduction="none")
+    assert found.shape == (2, 3)
+    torch.testing.assert_close(found, moved)
+
+
 def test_a_class_that_is_none() -> None:
     hidden, head, _, _ = _tensors()
     log_p, index = torch.randn(N, V).double().log_softmax(1).topk(K)
@@ -181,7 +189,7 @@ def test_the_student_is_sure() -> None:
     """q_rest is a sum, e^-50, not 1 − q: in float32 that is 0, and the loss would be inf."""
     z = torch.tensor([[50.0, 0.0, -1.0]])
     p = torch.tensor([[0.9]])
-    loss = F.topk_kl_div(z, torch.tensor([[0]]), p.log())
+    loss = F.topk_kl_div_with_logits(z, torch.tensor([[0]]), p.log())
     rest = torch.tensor([1 + math.exp(-1)]).double().log() - 50
     assert loss.item() == pytest.approx((0.9 * math.log(0.9) + 0.1 * (math.log(0.1) - rest)).item(), rel=1e-6)
 

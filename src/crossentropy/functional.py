@@ -75,7 +75,7 @@ from crossentropy._losses.row import focal_loss, generalized_cross_entropy, poly
 from crossentropy._losses.sampled import sampled_linear_cross_entropy
 from crossentropy._losses.softmax import log_softmax, softmax
 from crossentropy._losses.token_statistics import TokenStatistics, token_statistics
-from crossentropy._losses.topk import linear_topk_kl_div, topk_kl_div
+from crossentropy._losses.topk import linear_topk_kl_div, topk_kl_div_with_logits
 from crossentropy._targets import check_divergence_target
 from crossentropy._tensors import (
     check_floating,
@@ -110,7 +110,7 @@ __all__ = [
     "sampled_linear_cross_entropy",
     "softmax",
     "token_statistics",
-    "topk_kl_div",
+    "topk_kl_div_with_logits",
 ]
 
 

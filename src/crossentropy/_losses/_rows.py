@@ -18,6 +18,7 @@ from crossentropy._losses.token_statistics import TokenStatistics
 from crossentropy._reduction import ignored, picked, reduce, weigh
 from crossentropy._sharding import is_distributed
 from crossentropy._tensors import check_floating, check_statistics_head, class_axis
+from crossentropy._values import axis
 
 
 class Rows(NamedTuple):
@@ -75,6 +76,7 @@ def resolve(
     what: str,
     tensors: LossTensors,
     *,
+    dim: int | None = None,
     reduction: str = "mean",
     ignore_index: Ignored = -100,
     softcap: float | None = None,
@@ -85,7 +87,7 @@ def resolve(
     options: AnyOptions = None,
     validate: bool = False,
 ) -> Rows:
-    """Checked rows: of logits whose classes are axis 1, or the only one; or of hidden states and a head (C, D)."""
+    """Checked rows: of logits, whose classes are axis 1 or `dim`; or of hidden states (…, D) and a head (C, D)."""
     input, target = tensors.input, tensors.target
     check_floating("input", input)
     if tensors.linear_weight is not None:
@@ -94,7 +96,7 @@ def resolve(
     elif tensors.linear_bias is not None:
         raise ArgumentValueError("linear_bias is given and linear_weight is not: pass the head too")
     else:
-        shape, class_dim = input.shape, class_axis(input, target)
+        shape, class_dim = input.shape, class_axis(input, target) if dim is None else axis("input", input, dim)
     if any(is_distributed(x) for x in tensors if isinstance(x, Tensor)):
         raise ArgumentValueError(f"{what} is not for DTensors: make it of token_statistics, which takes them")
     tensors, spec = contract.resolve(

@@ -29,11 +29,12 @@ Tail = Literal["rest", "none"]
 
 
 @overridable
-def topk_kl_div(
+def topk_kl_div_with_logits(
     input: Tensor,
     teacher_indices: Tensor,
     teacher_log_probs: Tensor,
     *,
+    dim: int = -1,
     tail: Tail = "rest",
     reduction: str = "mean",
     token_weight: Tensor | None = None,
@@ -53,9 +54,10 @@ def topk_kl_div(
     of its probability is one class more, which the student's other classes have together.
 
     Args:
-        input: Student's logits (C), (N, C) or (N, C, d1, …, dK).
-        teacher_indices: Classes, of any integer dtype, (K), (N, K) or (N, K, d1, …); −1 for none. No class twice.
+        input: Student's logits (…, C, …), the classes along `dim`.
+        teacher_indices: Classes (…, K, …), of any integer dtype; −1 for none. No class twice.
         teacher_log_probs: Their log-probabilities in the whole vocabulary, in the same shape; at `temperature`.
+        dim: The class axis; the last by default, as language models have it.
         tail: "rest", or "none" to leave the other classes out of the sum.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         token_weight: Weight of each row, in the rows' shape; 0 leaves a row out.
@@ -78,7 +80,7 @@ def topk_kl_div(
 
     Examples:
         >>> logits = torch.tensor([[2.0, 0.5, 0.0]])
-        >>> topk_kl_div(logits, torch.tensor([[0, 1]]), torch.tensor([[0.7, 0.2]]).log())
+        >>> topk_kl_div_with_logits(logits, torch.tensor([[0, 1]]), torch.tensor([[0.7, 0.2]]).log())
         tensor(0.0045)
 
     See Also:
@@ -89,8 +91,9 @@ def topk_kl_div(
     """
     check_tail(tail)
     rows = resolve(
-        "topk_kl_div",
+        "topk_kl_div_with_logits",
         LossTensors(input, token_weight=token_weight, denominator=denominator),
+        dim=dim,
         reduction=reduction,
         softcap=softcap,
         logit_scale=logit_scale,
@@ -134,7 +137,7 @@ def linear_topk_kl_div(
 ) -> Tensor:
     """Divergence of a student's linear head from the K most probable classes of a teacher.
 
-        L_i = topk_kl_div(input @ linear_weight.T + linear_bias, teacher_indices, teacher_log_probs)
+        L_i = topk_kl_div_with_logits(input @ linear_weight.T + linear_bias, teacher_indices, teacher_log_probs)
 
     The student's logits are never built: K of a row are computed apart, in float32, the others summed in chunks.
 
