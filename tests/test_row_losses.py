@@ -172,25 +172,26 @@ def test_all_classes_of_a_teacher(tail: str) -> None:
     )
 
 
-<<<<<<< HEAD
 def test_a_class_axis_that_is_not_the_last() -> None:
     z, (log_p, index) = torch.randn(2, V, 3), torch.randn(2, V, 3).log_softmax(1).topk(K, 1)
     found = F.topk_kl_div_with_logits(z, index, log_p, dim=1, reduction="none")
     moved = F.topk_kl_div_with_logits(z.mT, index.mT, log_p.mT, reduction="none")
     assert found.shape == (2, 3)
     torch.testing.assert_close(found, moved)
-=======
+
+
 @pytest.mark.parametrize("scale", [0.0, -1.0])
 def test_a_scale_below_zero(scale: float) -> None:
     """Chosen classes are left out of the others by −inf, which such a scale would make nan or the largest."""
     hidden, head, bias, y = _tensors()
     log_p, index = torch.randn(N, V).double().log_softmax(1).topk(K)
     found = F.linear_topk_kl_div(hidden, head, index, log_p, linear_bias=bias, logit_scale=scale)
-    torch.testing.assert_close(found, F.topk_kl_div(hidden @ head.T + bias, index, log_p, logit_scale=scale))
+    torch.testing.assert_close(
+        found, F.topk_kl_div_with_logits(hidden @ head.T + bias, index, log_p, logit_scale=scale)
+    )
     if scale:
         found = F.sampled_linear_cross_entropy(hidden, head, y, negatives=torch.arange(V), logit_scale=scale)
         torch.testing.assert_close(found, T.cross_entropy(scale * hidden @ head.T, y))
->>>>>>> break19
 
 
 def test_a_class_that_is_none() -> None:
@@ -306,7 +307,6 @@ def test_the_loss_tends_to_cross_entropy(sampler: str) -> None:
     assert found.item() == pytest.approx(F.linear_cross_entropy(hidden, head, y, linear_bias=bias).item(), abs=0.02)
 
 
-<<<<<<< HEAD
 def test_modules_of_some_classes() -> None:
     hidden, head, _, y = _tensors()
     sampled = nn.SampledLinearCrossEntropyLoss(D, V, negatives="in_batch", bias=True, dtype=torch.float64)
@@ -324,12 +324,9 @@ def test_modules_of_some_classes() -> None:
         nn.LinearTopKKLDivLoss(tail="all")
 
 
-def test_negatives_in_the_batch() -> None:
-=======
 @pytest.mark.parametrize("corrected", [True, False])
 def test_negatives_in_the_batch(corrected: bool) -> None:
     """They are the labels of rows that count: of none that is ignored, or has a token weight of 0."""
->>>>>>> break19
     hidden, head, _, y = _tensors()
     t = torch.ones(N).double()
     t[1] = 0.0

@@ -321,7 +321,7 @@ def _kl_div(
     return total / {"batchmean": input.shape[0], "mean": input.numel(), "sum": 1}[reduction]
 
 
-@implements(functional.topk_kl_div)
+@implements(functional.topk_kl_div_with_logits)
 def _topk_kl_div(
     func: Any, input: Any, indices: Any, log_probs: Any, *, softcap: Any = None, logit_scale: Any = 1.0, **ours: Any
 ) -> Any:
