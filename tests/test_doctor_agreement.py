@@ -240,6 +240,58 @@ OURS = {
     "cnn.LinearCrossEntropyLoss(8, 5)(x.view(2, 3, 8), y.view(2, 3))": set(),
     "cnn.LinearCrossEntropyLoss(8, 5)(x, torch.arange(6))": {"label-out-of-range"},
     "CF.linear_kl_div(x, model.weight, x, torch.randn(5, 8))": set(),
+    **{
+        f"{loss}({{z}}, y)".format(z=z): found
+        for loss in (
+            *("CF.focal_loss", "CF.poly1_loss", "CF.generalized_cross_entropy"),
+            *("cnn.FocalLoss()", "cnn.Poly1Loss(2.0)", "cnn.GeneralizedCrossEntropyLoss()"),
+        )
+        for z, found in {
+            "z": set(),
+            "z.softmax(1)": {"softmax-before-cross-entropy"},
+            "z.sigmoid()": {"sigmoid-before-cross-entropy"},
+            "z.relu()": {"relu-before-cross-entropy"},
+        }.items()
+    },
+    "CF.focal_loss(z, y.float())": {"float-class-index"},
+    "CF.focal_loss(z, y[:, None])": {"target-extra-dim"},
+    "CF.focal_loss(z, torch.arange(6))": {"label-out-of-range"},
+    "cnn.Poly1Loss()(z, torch.arange(6))": {"label-out-of-range"},
+    "CF.focal_loss(x, y, linear_weight=model.weight)": set(),
+    "CF.focal_loss(x.softmax(1), y, linear_weight=model.weight)": set(),
+    "CF.focal_loss(x, torch.arange(6), linear_weight=model.weight)": {"label-out-of-range"},
+    "CF.cosine_cross_entropy(x, model.weight, y)": set(),
+    "CF.cosine_cross_entropy(x, model.weight, torch.arange(6))": {"label-out-of-range"},
+    "cnn.CosineCrossEntropyLoss(8, 5)(x, y)": set(),
+    "cnn.CosineCrossEntropyLoss(8, 5)(x, torch.arange(6))": {"label-out-of-range"},
+    "CF.sampled_linear_cross_entropy(x, model.weight, y, num_samples=3)": set(),
+    "CF.sampled_linear_cross_entropy(x, model.weight, torch.arange(6), num_samples=3)": {"label-out-of-range"},
+    "CF.binary_cross_entropy_with_logits(z, bits)": set(),
+    "CF.binary_cross_entropy_with_logits(z.sigmoid(), bits)": {"sigmoid-before-bce-with-logits"},
+    "CF.binary_cross_entropy(z.sigmoid(), bits)": set(),
+    "cnn.BCEWithLogitsLoss()(z.sigmoid(), bits)": {"sigmoid-before-bce-with-logits"},
+    "cnn.BCELoss()(z, bits)": {"logits-into-bce"},
+    **{
+        f"{loss}({pair})": found
+        for loss in (
+            *("CF.kl_div_with_logits", "CF.reverse_kl_div_with_logits", "CF.js_div_with_logits"),
+            *("cnn.KLDivWithLogitsLoss()", "cnn.JSDivWithLogitsLoss()"),
+        )
+        for pair, found in {
+            "z, z.detach() + 1": set(),
+            "z.softmax(1), z.detach()": {"softmax-before-cross-entropy"},
+            "z, z.detach().softmax(1)": {"softmax-before-cross-entropy"},
+            "z.sigmoid(), z.detach()": {"sigmoid-before-cross-entropy"},
+            "z.log_softmax(1), z.detach().log_softmax(1)": set(),
+        }.items()
+    },
+    "CF.row_loss(lambda s: -s.log_prob, z, y)": set(),
+    "CF.row_loss(lambda s: -s.log_prob, z.softmax(1), y)": {"softmax-before-cross-entropy"},
+    "CF.topk_kl_div(z, *z.detach().log_softmax(1).topk(2)[::-1])": set(),
+    "CF.topk_kl_div(z.softmax(1), *z.detach().log_softmax(1).topk(2)[::-1])": {"softmax-before-cross-entropy"},
+    "CF.linear_topk_kl_div(x, model.weight, *z.detach().log_softmax(1).topk(2)[::-1])": set(),
+    "cnn.LinearKLDivLoss()(x, model.weight, x, torch.randn(5, 8))": set(),
+    "cnn.LinearJSDivLoss()(x, model.weight, x, torch.randn(5, 8))": set(),
     "-CF.token_statistics(z, y).log_prob.mean()": set(),
     "-CF.token_statistics(x, y, linear_weight=model.weight).log_prob.mean()": set(),
     "crossentropy.information.cross_entropy(z.softmax(1), z.detach().softmax(1)).mean()": set(),

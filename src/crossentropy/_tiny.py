@@ -19,7 +19,7 @@ from torch.compiler import is_compiling
 
 from crossentropy import _contract as contract
 from crossentropy import _logspace as logspace
-from crossentropy._backends.native import _log_softmax
+from crossentropy._backends.native import _binary, _log_softmax
 from crossentropy._backends.native._small import load
 from crossentropy._dispatch import PLAIN
 from crossentropy._loss import LossTensors, cpu_multiplies
@@ -27,6 +27,7 @@ from crossentropy._reduction import reduce
 from crossentropy._sharding import of_which
 from crossentropy._targets import long
 from crossentropy._tensors import INTEGERS
+from crossentropy._torch import binary_cross_entropy as _torch_binary_cross_entropy
 from crossentropy._torch import cross_entropy as _torch_cross_entropy
 from crossentropy._torch import nll_loss as _torch_nll_loss
 from crossentropy._values import plain
@@ -111,6 +112,45 @@ def log_softmax(input: Tensor, dim: int) -> Tensor | None:
     return log_p if log_p.detach().max().item() <= logspace.CERTAIN else None
 
 
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+) -> Tensor | None:
+    """Binary cross entropy of logits that torch's function would take, of any number, by compiled code; else None."""
+    if is_compiling():
+        return None
+    loss = None if _small is None else _small.binary(input, target, weight, pos_weight, reduction)
+    return _binary.loss(input, target, weight, pos_weight, reduction) if loss is None else loss
+
+
+def binary_cross_entropy(p: Tensor, y: Tensor, weight: Tensor | None, reduction: str) -> Tensor | None:
+    """Binary cross entropy of probabilities by torch's own operator, which has the bounds, if all is in [0, 1]."""
+    if (
+        not plain(p)
+        or type(y) is not Tensor
+        or p.dtype not in _SINGLE
+        or y.dtype is not p.dtype
+        or reduction not in _REDUCTIONS
+    ):
+        return None
+    if y.shape != p.shape or not y.is_cpu or y.numel() == 0 or (weight is not None and not _is_factor(weight, p)):
+        return None
+    least, most = y.detach().aminmax()
+    if not (least.item() >= 0 and most.item() <= 1):
+        return None
+    try:
+        return _torch_binary_cross_entropy(p, y, weight, _REDUCTIONS[reduction])
+    except RuntimeError:  # p is outside [0, 1], or nan
+        return None
+
+
+def _is_factor(weight: Tensor, p: Tensor) -> bool:
+    """Whether a weight multiplies finite losses as torch does it."""
+    if type(weight) is not Tensor or weight.dtype is not p.dtype or not weight.is_cpu or weight.dim() > p.dim():
+        return False
+    fits = all(a in (1, b) for a, b in zip(reversed(weight.shape), reversed(p.shape)))
+    return fits and bool(weight.detach().isfinite().all())
+
+
 def linear_cross_entropy(
     input: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, ignore_index: int, reduction: str
 ) -> Tensor | None:
@@ -162,7 +202,7 @@ def _gradient(input: Tensor, target: Tensor, ignore_index: int, reduction: str, 
     return torch.autograd.grad(total, x, upstream, create_graph=True)[0]
 
 
-_small = load(_gradient, _log_softmax.differentiable)
+_small = load(_gradient, _log_softmax.differentiable, _binary.differentiable)
 """What compiled code does, which gives None where something is not plain; absent where there is no such code."""
 
 

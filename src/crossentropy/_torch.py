@@ -183,6 +183,13 @@ def _cross_entropy(z: Tensor, target: Tensor, weight: Tensor | None, reduction: 
 
 nll_loss = _found("_C._nn.nll_loss_nd", _nll_loss)
 cross_entropy = _found("_C._nn.cross_entropy_loss", _cross_entropy)
+
+
+def _bce(p: Tensor, y: Tensor, weight: Tensor | None, reduction: int) -> Tensor:
+    return F.binary_cross_entropy(p, y, weight, reduction=_REDUCTIONS[reduction])
+
+
+binary_cross_entropy = _found("_C._nn.binary_cross_entropy", _bce)
 """What torch's functions call. Absent: those functions, a microsecond later."""
 
 

@@ -23,7 +23,7 @@ SWITCH = "CROSSENTROPY_NATIVE"
 DTYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 SETS = ("", "sse4", "avx2", "avx512", "neon")
 """Instruction sets, by the library's numbers; the first stands for the best."""
-VERSION = 2
+VERSION = 3
 """That of csrc/job.h: a library that was built for another is not used."""
 FAR = 8 << 20
 """Bytes of a gradient that is written past the caches, if it does not replace the logits;"""
@@ -50,7 +50,9 @@ class Struct(ctypes.Structure):
         *[(name, c_void_p) for name in ("loss", "entropy", "logsumexp")],
         *[(name, c_void_p) for name in ("maximum", "others", "apart", "weighted", "mass", "elsewhere", "energy")],
         *[(name, c_void_p) for name in ("at_label", "top", "normaliser")],
-        *[(name, c_void_p) for name in ("scale", "tilt", "peak", "pull", "extra")],
+        *[(name, c_void_p) for name in ("scale", "tilt", "peak", "pull", "pos_weight")],
+        *[(name, c_int64) for name in ("weight_row", "pos_weight_row")],
+        ("extra", c_void_p),
         *[(name, c_void_p) for name in ("parallel", "failed")],
     )
 

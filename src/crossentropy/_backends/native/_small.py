@@ -24,6 +24,10 @@ Gradient = Callable[[Tensor, Tensor, int, str, Tensor], Tensor]
 """Of logits, labels, ignore_index, reduction and upstream: the gradient, which can be differentiated."""
 GradientOfLogSoftmax = Callable[[Tensor, Tensor, int], Tensor]
 """The same of logits or log-probabilities, upstream and axis."""
+BinaryCrossEntropy = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, str], Tensor | None]
+"""Of logits, target, weight, pos_weight and reduction: the loss, or None where something is not plain."""
+GradientOfBinary = Callable[[Tensor, Tensor, Tensor | None, Tensor | None, str, Tensor], Tensor]
+"""The same and upstream: the gradient, which can be differentiated."""
 
 
 class Functions(NamedTuple):
@@ -31,6 +35,7 @@ class Functions(NamedTuple):
 
     cross_entropy: CrossEntropy
     log_softmax: LogSoftmax
+    binary: BinaryCrossEntropy
 
 
 _log = logging.getLogger("crossentropy")
@@ -42,16 +47,16 @@ def path() -> Path:
     return Path(__file__).with_name(f"libcrossentropy_small_{version}.so")
 
 
-def load(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functions | None:
+def load(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax, of_binary: GradientOfBinary) -> Functions | None:
     """The library's functions, if there is one for this torch and this Python."""
     try:
-        return _loaded(gradient, of_log_softmax)
+        return _loaded(gradient, of_log_softmax, of_binary)
     except ImportError as error:
         _log.debug("small problems go to torch: %s", error)
         return None
 
 
-def _loaded(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functions:
+def _loaded(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax, of_binary: GradientOfBinary) -> Functions:
     file = path()
     if LIBRARY is None or not file.is_file():
         raise ImportError(MISSING or f"{file.name} was not built")
@@ -67,7 +72,7 @@ def _loaded(gradient: Gradient, of_log_softmax: GradientOfLogSoftmax) -> Functio
         raise ImportError(f"{file.name} does not find tensors where this torch has them")
     run = ctypes.cast(LIBRARY.functions.crossentropy_run, ctypes.c_void_p).value
     try:
-        library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, VERSION, gradient, of_log_softmax)
+        library.prepare(run, LIBRARY.parallel, LIBRARY.instructions, VERSION, gradient, of_log_softmax, of_binary)
     except TypeError as error:
         raise ImportError(f"{file.name} is of another version of this package") from error
-    return Functions(library.cross_entropy, library.log_softmax)
+    return Functions(library.cross_entropy, library.log_softmax, library.binary)

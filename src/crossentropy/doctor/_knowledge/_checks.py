@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from crossentropy.doctor._knowledge import _inputs, _targets
-from crossentropy.doctor._knowledge._loss_call import Found, LossCall
+from crossentropy.doctor._knowledge._loss_call import ALIKE, OF_TEACHERS, Found, LossCall
 
 Check: TypeAlias = Callable[[LossCall], Iterator[Found]]
 
@@ -31,6 +31,7 @@ _HEAD: tuple[Check, ...] = (
 INPUT: dict[str, Check] = {
     "cross_entropy": _inputs.activation, "nll_loss": _inputs.nll, "binary_cross_entropy": _inputs.binary,
     "binary_cross_entropy_with_logits": _inputs.binary, "kl_div": _inputs.divergence, "mse_loss": _inputs.squared,
+    **dict.fromkeys(OF_TEACHERS, _inputs.of_student),
 }  # fmt: skip
 """What is checked of the input, by the name of the loss."""
 _TARGET: dict[str, tuple[Check, ...]] = {
@@ -39,7 +40,7 @@ _TARGET: dict[str, tuple[Check, ...]] = {
     "binary_cross_entropy_with_logits": (_targets.binary, _targets.binary_weights), "linear_cross_entropy": _HEAD,
 }  # fmt: skip
 """What is checked of the target, the shapes and the settings."""
-LOSSES = frozenset([*INPUT, *_TARGET])
+LOSSES = frozenset([*INPUT, *_TARGET, *ALIKE])
 """The losses of which anything is checked."""
 _SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 """Losses whose arguments may change places."""
@@ -47,7 +48,7 @@ _SYMMETRIC = ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss")
 
 def check(case: LossCall) -> Iterator[Found]:
     """Everything that is wrong with a call; of what a swap explains, the swap alone."""
-    swapped = [] if case.loss in _SYMMETRIC else list(_targets.swapped(case))
+    swapped = [] if case.loss in (*_SYMMETRIC, *OF_TEACHERS) else list(_targets.swapped(case))
     if swapped:
         yield from swapped
     else:

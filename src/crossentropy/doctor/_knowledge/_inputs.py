@@ -26,6 +26,11 @@ def _floor(classes: Dim | None) -> str:
     return "the loss can never go below ln(1 + (C − 1)/e) for C classes, 1.461 for 10"
 
 
+def _bound(case: LossCall) -> str:
+    """What becomes of a loss of numbers in [0, 1] taken for logits."""
+    return "logits that differ by 1 at most make no class likely" if case.name else _floor(case.classes)
+
+
 def _softmax(x: Tensor) -> str:
     """What gave probabilities."""
     return f"what looks like probabilities{at(x)}, rows that sum to 1," if x.seen else f"softmax{at(x)}"
@@ -34,6 +39,21 @@ def _softmax(x: Tensor) -> str:
 def _looks(case: LossCall) -> Confidence:
     """How certain it is what an input is, where numbers alone do not prove a mistake."""
     return "likely" if case.x.seen else case.confidence
+
+
+def of_student(case: LossCall) -> Iterator[Found]:
+    """Probabilities or a sigmoid where a divergence takes logits of a student and a teacher."""
+    for x, whose in ((case.x, ""), (case.y, " as the teacher's")):
+        if x.kind not in (*_PROBABILITIES, "sigmoid") or (whose and "topk" in case.loss):
+            continue
+        squashed = "sigmoid" if x.kind == "sigmoid" else "softmax"
+        yield Found(
+            f"{squashed}-before-cross-entropy",
+            f"{squashed}{at(x)} feeds {case.title}{whose}, which takes logits and applies softmax itself: numbers "
+            "between 0 and 1 make distributions that are almost uniform",
+            "likely" if x.likely or x.seen else "certain",
+            cause=x.made,
+        )
 
 
 def activation(case: LossCall) -> Iterator[Found]:
@@ -46,15 +66,14 @@ def activation(case: LossCall) -> Iterator[Found]:
         gradient = "" if n is None else n.gradient()
         yield Found(
             "softmax-before-cross-entropy",
-            f"{_softmax(x)} feeds {case.title}, which applies log_softmax itself: {told(loss)}{_floor(case.classes)}"
-            f"{gradient}",
+            f"{_softmax(x)} feeds {case.title}, which applies log_softmax itself: {told(loss)}{_bound(case)}{gradient}",
             _looks(case),
             cause=x.made,
         )
     elif x.kind == "sigmoid":
         yield Found(
             "sigmoid-before-cross-entropy",
-            f"sigmoid{at(x)} feeds {case.title}, which takes logits: {told(loss)}{_floor(case.classes)}",
+            f"sigmoid{at(x)} feeds {case.title}, which takes logits: {told(loss)}{_bound(case)}",
             case.confidence,
             cause=x.made,
         )

@@ -10,6 +10,19 @@ from crossentropy.doctor._finding import Place
 from crossentropy.doctor._knowledge._facts import Dim, Tensor, Value
 from crossentropy.doctor.rules import Confidence
 
+ALIKE = {
+    **dict.fromkeys(("focal_loss", "poly1_loss", "generalized_cross_entropy", "row_loss"), "cross_entropy"),
+    **dict.fromkeys(("cosine_cross_entropy", "sampled_linear_cross_entropy"), "linear_cross_entropy"),
+}
+"""Losses of this package, and that of torch to whose input, target and settings all that is checked of theirs
+applies."""
+OF_TEACHERS = (
+    *("kl_div_with_logits", "reverse_kl_div_with_logits", "js_div_with_logits", "topk_kl_div"),
+    *("linear_kl_div", "linear_reverse_kl_div", "linear_js_div", "linear_topk_kl_div"),
+)
+"""Losses of this package between the logits of a student and a teacher, or of heads; the
+teacher of topk_kl_div gives log-probabilities."""
+
 
 class Found(NamedTuple):
     """A mistake in a call."""
@@ -81,12 +94,15 @@ class LossCall:
     """Whether there are settings that are not known."""
     numbers: Numbers | None = None
     """Those of the tensors, where they are known."""
+    name: str = ""
+    """What the loss is called, where it is one like `loss`."""
 
     @property
     def title(self) -> str:
         """The loss, and where its criterion was made, if elsewhere."""
         apart = self.made is not None and self.made.line != self.place.line
-        return f"{self.loss} (made at {self.made})" if apart else self.loss
+        name = self.name or self.loss
+        return f"{name} (made at {self.made})" if apart else name
 
     @property
     def confidence(self) -> Confidence:

@@ -8,7 +8,7 @@ from crossentropy.doctor._runtime._trace import Place, Trace
 
 
 class Call(NamedTuple):
-    """One call of a loss, with its arguments by torch's names."""
+    """One call of a loss, with its arguments by torch's names; those of a teacher are the target."""
 
     loss: str
     arguments: dict[str, Any]
@@ -17,6 +17,8 @@ class Call(NamedTuple):
     place: Place | None
     weighing: Trace
     """Of the class weights; of the input where there are none."""
+    name: str = ""
+    """What the loss is called, where it is one like `loss`."""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return self.arguments.get(name)

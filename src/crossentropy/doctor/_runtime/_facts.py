@@ -7,7 +7,7 @@ from torch import Tensor
 
 from crossentropy.doctor._knowledge import _facts
 from crossentropy.doctor._knowledge._axes import class_axis_of, classes_last
-from crossentropy.doctor._knowledge._loss_call import LossCall, reduction
+from crossentropy.doctor._knowledge._loss_call import OF_TEACHERS, LossCall, reduction
 from crossentropy.doctor._knowledge._operations import doing
 from crossentropy.doctor._runtime._axes import layer, mixing_view, part_of, source, whole_axes
 from crossentropy.doctor._runtime._call import Call, class_axis, ignored_label, num_classes
@@ -33,7 +33,7 @@ def facts(call: Call, remembered: Remembered) -> LossCall:
         y = y.to(likely=True)
     if remembered.shift is not None:
         x, y = x.to(source=remembered.tokens), y.to(source=remembered.tokens, offset=remembered.shift)
-    return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call))
+    return LossCall(call.loss, x, y, settings, place, reduction(call.arguments), numbers=Measured(call), name=call.name)
 
 
 def _setting(value: object) -> object:
@@ -44,6 +44,8 @@ def _axis(call: Call) -> int:
     """The axis of the input along which a loss reads classes, or outputs; that of a distribution, if several fit."""
     if call.loss == "kl_div":
         return distribution_axis(call.input, call.x.dim())
+    if call.loss in OF_TEACHERS and isinstance(call.dim, int) and call.x.dim():
+        return call.dim % call.x.dim()
     return class_axis(call) if call.loss in _OF_CLASSES else call.x.dim() - 1
 
 
@@ -209,6 +211,9 @@ def _target(call: Call) -> _facts.Tensor:
     basis = _facts.Tensor(shape=tuple(y.shape), dtype=_dtype(y), graph=y.requires_grad)
     if not y.numel() or axis >= x.dim():
         return basis
+    if call.loss in OF_TEACHERS:
+        made = made_by(call.target, axis)
+        return basis.to(kind=_KINDS.get(made.op, ""), made=made.trace.place)
     if call.loss == "mse_loss" and _is_one_hot(call):
         return basis.to(kind="one-hot", seen=call.target.back().op not in ("one_hot", "scatter"))
     if call.loss in _BINARY and bool((y > 1).any()) and bool((y == y.round()).all()):

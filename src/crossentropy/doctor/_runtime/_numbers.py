@@ -23,6 +23,8 @@ class Measured:
     def loss(self) -> str:
         """What it is, and what it would be on the logits."""
         call = self._call
+        if call.name:  # of which no other loss tells
+            return ""
         if call.loss == "nll_loss":
             return f"the loss is {_nll(call):.4g}"
         if call.loss == "cross_entropy":
@@ -37,7 +39,7 @@ class Measured:
 
     def gradient(self) -> str:
         """How much smaller it is than on the logits."""
-        return f", and its gradient is {_shrinkage(self._call):.2g}× smaller"
+        return "" if self._call.name else f", and its gradient is {_shrinkage(self._call):.2g}× smaller"
 
     def zeros(self) -> str:
         """How many logits are 0."""

@@ -26,7 +26,7 @@ from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
 from crossentropy.doctor._finding import Finding, Place
 from crossentropy.doctor._knowledge._checks import LOSSES
-from crossentropy.doctor._knowledge._loss_call import Found
+from crossentropy.doctor._knowledge._loss_call import ALIKE, Found
 from crossentropy.doctor._output import as_text
 from crossentropy.doctor._runtime import _exceptions
 from crossentropy.doctor._runtime._call import Call
@@ -309,7 +309,7 @@ class _Mode(TorchFunctionMode):
                 self._owner.add(found, found.place)
 
 
-_OURS = {name: getattr(functional, name) for name in ("cross_entropy", "nll_loss", "linear_cross_entropy", "kl_div")}
+_OURS = {name: getattr(functional, name) for name in LOSSES if hasattr(functional, name)}
 
 
 _TORCHS = {name: getattr(F, name) for name in LOSSES if hasattr(F, name)}
@@ -349,11 +349,19 @@ def _bound(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     except TypeError:
         return None
     bound.apply_defaults()
+    for name in ("teacher_input", "teacher_log_probs"):
+        if name in bound.arguments:
+            bound.arguments["target"] = bound.arguments.pop(name)
     x, y, weight = (bound.arguments.get(name) for name in ("input", "target", "weight"))
     if not isinstance(x, Tensor) or not isinstance(y, Tensor):
         return None
+    name = func.__name__
+    alike = ALIKE.get(name, name)
+    if isinstance(bound.arguments.get("linear_weight"), Tensor) and alike == "cross_entropy":
+        alike = "linear_cross_entropy"
     arguments = {name: one_sample(v) if isinstance(v, Tensor) else v for name, v in bound.arguments.items()}
     if not all(is_readable(value) for value in arguments.values() if isinstance(value, Tensor)):
         return None
     weighing = traces[weight if isinstance(weight, Tensor) else x]
-    return Call(func.__name__, arguments, traces[x], traces[y], users_place(sys._getframe(1)), weighing)
+    called = name if alike != name else ""
+    return Call(alike, arguments, traces[x], traces[y], users_place(sys._getframe(1)), weighing, called)

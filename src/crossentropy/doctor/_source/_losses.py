@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from crossentropy.doctor._knowledge import _inputs, _targets
 from crossentropy.doctor._knowledge._checks import check, check_input
 from crossentropy.doctor._knowledge._facts import times
-from crossentropy.doctor._knowledge._loss_call import Found, LossCall, reduction
+from crossentropy.doctor._knowledge._loss_call import ALIKE, OF_TEACHERS, Found, LossCall, reduction
 from crossentropy.doctor._source import _operations
 from crossentropy.doctor._source._arithmetic import DIVERGENCE
 from crossentropy.doctor._source._indexing import as_tensor
@@ -28,10 +28,13 @@ class Loss:
     """Arguments of the class."""
     inputs: tuple[str, ...] = ("input", "target")
     """The first arguments of the function, which are given by position."""
+    alike: str = ""
+    """That of torch which it is like, in what is checked."""
 
 
 _CE = ("weight", "size_average", "ignore_index", "reduce", "reduction", "label_smoothing")
 _REDUCE = ("size_average", "reduce", "reduction")
+_HEADS = ("input", "linear_weight", "teacher_input", "teacher_weight")
 _LOSSES = (
     Loss("cross_entropy", _CE, _CE),
     Loss("nll_loss", _CE[:-1], _CE[:-1]),
@@ -43,9 +46,19 @@ _LOSSES = (
     Loss("smooth_l1_loss", (*_REDUCE, "beta"), (*_REDUCE, "beta")),
     Loss("huber_loss", ("reduction", "delta"), ("reduction", "delta")),
     Loss("linear_cross_entropy", (), ("in_features", "num_classes"), ("input", "linear_weight", "target")),
+    *(Loss(name, (), ()) for name, like in ALIKE.items() if like == "cross_entropy" and name != "row_loss"),
+    Loss("row_loss", (), (), ("function", "input", "target")),
+    Loss("topk_kl_div", (), (), ("input", "teacher_indices", "teacher_log_probs")),
+    Loss("linear_topk_kl_div", (), (), ("input", "linear_weight", "teacher_indices", "teacher_log_probs")),
     *(
-        Loss(name, (), (), ("input", "linear_weight", "teacher_input", "teacher_weight"))
-        for name in ("linear_kl_div", "linear_reverse_kl_div", "linear_js_div")
+        Loss(name, (), ("in_features", "num_classes"), ("input", "linear_weight", "target"))
+        for name, like in ALIKE.items()
+        if like == "linear_cross_entropy"
+    ),
+    *(
+        Loss(name, (), (), _HEADS if name.startswith("linear_") else ("input", "teacher_input"))
+        for name in OF_TEACHERS
+        if "topk" not in name
     ),
 )
 _OF_CLASSES = ("cross_entropy", "nll_loss", "linear_cross_entropy")
@@ -58,6 +71,11 @@ CLASSES = {
     "BCEWithLogitsLoss": FUNCTIONS["binary_cross_entropy_with_logits"], "KLDivLoss": FUNCTIONS["kl_div"],
     "MSELoss": FUNCTIONS["mse_loss"], "L1Loss": FUNCTIONS["l1_loss"], "SmoothL1Loss": FUNCTIONS["smooth_l1_loss"],
     "HuberLoss": FUNCTIONS["huber_loss"], "LinearCrossEntropyLoss": FUNCTIONS["linear_cross_entropy"],
+    "FocalLoss": FUNCTIONS["focal_loss"], "Poly1Loss": FUNCTIONS["poly1_loss"],
+    "GeneralizedCrossEntropyLoss": FUNCTIONS["generalized_cross_entropy"],
+    "CosineCrossEntropyLoss": FUNCTIONS["cosine_cross_entropy"],
+    "KLDivWithLogitsLoss": FUNCTIONS["kl_div_with_logits"], "JSDivWithLogitsLoss": FUNCTIONS["js_div_with_logits"],
+    "LinearKLDivLoss": FUNCTIONS["linear_kl_div"], "LinearJSDivLoss": FUNCTIONS["linear_js_div"],
 }  # fmt: skip
 
 
@@ -141,6 +159,8 @@ def apply(report: Report, layer: Layer, call: Call) -> Value:
     loss = CLASSES[layer.kind]
     settings = _named(loss.constructor, layer.call)
     x, y = call.get("input", 0), call.get("target", 1)
+    if loss.name in OF_TEACHERS:
+        return _of_roles(report, loss, _named(loss.inputs, call), settings, call, layer)
     if "num_classes" in loss.constructor:
         x = _scores(x, settings.get("num_classes", Unknown()), call)
     return _evaluate(report, loss, x, y, settings, call, layer)
@@ -152,12 +172,25 @@ def function(report: Report, name: str, call: Call) -> Value:
     settings = _named((*loss.inputs, *loss.function), call)
     _settings(report, settings, call)
     given = {role: settings.pop(role, Unknown()) for role in loss.inputs}
-    x, y = given["input"], given.get("target")
+    if loss.name in ALIKE and settings.get("linear_weight") is not None:
+        given["linear_weight"] = settings.pop("linear_weight")
+        loss = replace(loss, alike="linear_cross_entropy")
+    return _of_roles(report, loss, given, settings, call, None)
+
+
+def _of_roles(
+    report: Report, loss: Loss, given: dict[str, Value], settings: dict[str, Value], call: Call, layer: Layer | None
+) -> Value:
+    """A loss of what its arguments are named for: logits or a head's hidden states, labels or what a teacher has."""
+    x, y = (
+        given.get("input", Unknown()),
+        given.get("target", given.get("teacher_input", given.get("teacher_log_probs"))),
+    )
     if "linear_weight" in given:
         x = _of_head(x, given["linear_weight"], call)
     if "teacher_weight" in given:
-        y = _of_head(given["teacher_input"], given["teacher_weight"], call)
-    return _evaluate(report, loss, x, y, settings, call, None)
+        y = _of_head(y, given["teacher_weight"], call)
+    return _evaluate(report, loss, x, y, settings, call, layer)
 
 
 def _of_head(hidden: Value, weight: Value, call: Call) -> Tensor:
@@ -175,8 +208,9 @@ def _evaluate(
     made = None if layer is None else layer.call.place
     is_open = call.open or (layer is not None and layer.call.open)
     known = not is_open or any(name in settings for name in _REDUCE)
+    alike = loss.alike or ALIKE.get(loss.name, loss.name)
     case = LossCall(
-        loss.name,
+        alike,
         as_tensor(x),
         as_tensor(y),
         settings,
@@ -184,6 +218,7 @@ def _evaluate(
         reduction(settings) if known else "",
         made,
         open=is_open,
+        name=loss.name if alike != loss.name else "",
     )
     if layer is not None and layer.attributes.get(LIKELY):
         case = replace(case, x=doubtful(case.x))

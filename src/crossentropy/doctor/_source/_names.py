@@ -6,6 +6,7 @@ import ast
 import math
 import re
 
+from crossentropy.doctor._knowledge._loss_call import ALIKE, OF_TEACHERS
 from crossentropy.doctor._source._values import External, Value
 
 _CONSTANTS: dict[str, Value] = {
@@ -14,8 +15,11 @@ _CONSTANTS: dict[str, Value] = {
 }  # fmt: skip
 _OURS = re.compile(r"^crossentropy\.(?:nn\.|functional\.)?(\w+)$")
 _OUR_FUNCTIONS = ("softmax", "log_softmax", "nll_loss", "cross_entropy", "linear_cross_entropy", "kl_div",
-                  "linear_kl_div", "linear_reverse_kl_div", "linear_js_div")  # fmt: skip
-_OUR_CLASSES = ("Softmax", "LogSoftmax", "NLLLoss", "CrossEntropyLoss", "LinearCrossEntropyLoss", "KLDivLoss")
+                  "binary_cross_entropy", "binary_cross_entropy_with_logits", *ALIKE, *OF_TEACHERS)  # fmt: skip
+_OUR_CLASSES = ("Softmax", "LogSoftmax", "NLLLoss", "CrossEntropyLoss", "LinearCrossEntropyLoss",
+                "KLDivLoss", "BCELoss",
+                "BCEWithLogitsLoss", "FocalLoss", "Poly1Loss", "GeneralizedCrossEntropyLoss", "CosineCrossEntropyLoss",
+                "KLDivWithLogitsLoss", "JSDivWithLogitsLoss", "LinearKLDivLoss", "LinearJSDivLoss")  # fmt: skip
 
 
 def canonical(name: str) -> str:

@@ -2,6 +2,7 @@
 //
 //     rows          of classes that lie together: `outer` rows, `row` entries apart
 //     strips        of positions that lie together (inner > 1): logits (outer, classes, inner), classes `across` entries apart
+//     elements      of a binary loss: `outer` blocks of `classes` that lie together, `row` elements in all
 //
 // A pointer may be null where nothing is wanted there. What belongs to rows is contiguous, (outer) or (outer, inner).
 #ifndef CROSSENTROPY_JOB_H
@@ -15,6 +16,7 @@ enum task {
   DERIVE,    // gradients of a block of classes, of rows whose statistics are known
   NORMALISE, // log-probabilities of rows of all classes, where else the gradient goes
   PROJECT,   // gradients of logits from those of their log-probabilities, which stand for the logits in float32
+  BINARY,    // losses of elements, or their sums over each block in `mass`; or gradients: coefficient times outer_scale
 };
 
 struct job {
@@ -44,6 +46,8 @@ struct job {
   int64_t *top;
   float *normaliser;  // log Σ exp(z − m): NORMALISE leaves it and the maximum where wanted, PROJECT needs both for logits
   const float *scale, *tilt, *peak, *pull;  // G = e (scale + tilt d) − pull w, or − c τ; at the class apart `peak`
+  const float *pos_weight;  // of elements, as weight is; 0 entries, or `classes`, from a block to the next
+  int64_t weight_row, pos_weight_row;
   const float *extra;                       // added at the label, where that is not apart
   void (*parallel)(int64_t, int64_t, int64_t, void (*)(int64_t, int64_t, void *), void *);
   int32_t *failed;
@@ -59,7 +63,7 @@ int64_t crossentropy_strip(const struct job *);
 #define EXPORT __attribute__((visibility("default")))
 #endif
 // What callers must agree with: the number grows when tasks or fields change, and so may the size.
-#define VERSION 2
+#define VERSION 3
 EXPORT int32_t crossentropy_version(void);
 EXPORT int32_t crossentropy_isa(int32_t asked);
 EXPORT int32_t crossentropy_run(struct job *);

@@ -1,7 +1,7 @@
 // Small problems, whose calls cost more than their arithmetic: guards, memory, kernel and node of the graph in one call
 // from Python. For one minor version of torch, and every Python (its stable ABI).
 //
-// cross_entropy takes float32 or bfloat16 logits (N, C) and int64 labels (N), log_softmax any shape, and float16 too. What is
+// cross_entropy takes float32 or bfloat16 logits (N, C) and int64 labels (N); log_softmax and binary losses any shape, and float16 too. What is
 // not plain, on a CPU, with nobody watching, gives None: the caller goes the long way. So does what is wrong, which the long
 // way says better.
 #define Py_LIMITED_API 0x030a0000
@@ -34,7 +34,7 @@ namespace {
 decltype(&crossentropy_run) run;
 decltype(job::parallel) parallel;
 int32_t isa;
-PyObject *differentiable, *differentiable_log_softmax;
+PyObject *differentiable, *differentiable_log_softmax, *differentiable_binary;
 
 enum Reduction { NONE, MEAN, SUM };
 const char *const NAMES[] = {"none", "mean", "sum"};
@@ -234,6 +234,101 @@ struct SmallLogSoftmax : torch::autograd::Function<SmallLogSoftmax> {
   }
 };
 
+// --- binary losses -------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr int64_t BLOCK = 1024;
+
+struct Elements {
+  at::Tensor z, y, weight, pos_weight;  // plain; the weights, if they are defined, float32
+};
+
+bool half_or_float(at::ScalarType dtype) { return dtype == at::kFloat || dtype == at::kBFloat16 || dtype == at::kHalf; }
+
+bool fits(const at::Tensor &w, const at::Tensor &z) {
+  const bool each = w.sizes() == z.sizes(), last = w.dim() > 0 && z.dim() >= w.dim() && w.numel() == w.size(-1) && w.size(-1) == z.size(-1);
+  return plain(w) && !w.requires_grad() && w.scalar_type() == at::kFloat && (each || last || (w.numel() == 1 && w.dim() <= z.dim()));
+}
+
+bool fit(const Elements &x) {
+  const auto dtype = x.z.scalar_type();
+  return unwatched() && plain(x.z) && half_or_float(dtype) && x.z.numel() > 0 && plain(x.y) && !x.y.requires_grad() &&
+      (x.y.scalar_type() == at::kFloat || x.y.scalar_type() == dtype) && x.y.sizes() == x.z.sizes() &&
+      (!x.weight.defined() || fits(x.weight, x.z)) && (!x.pos_weight.defined() || fits(x.pos_weight, x.z));
+}
+
+// Where a weight begins, and its entries from block to block. One number is repeated for a block.
+const float *weigh(at::Tensor &w, const at::Tensor &z, int64_t block, int64_t &step) {
+  step = w.sizes() == z.sizes() ? block : 0;
+  if (!step && w.numel() == 1) w = w.reshape(1).expand(block).contiguous();
+  return w.const_data_ptr<float>();
+}
+
+int32_t dtype_of(at::ScalarType dtype) { return dtype == at::kFloat ? FLOAT32 : dtype == at::kHalf ? FLOAT16 : BFLOAT16; }
+
+// A job of binary losses, but for where its results go. The tensors are kept by the caller.
+job asked(Elements &x) {
+  const auto of_last = [&](const at::Tensor &w) { return w.defined() && w.numel() != 1 && w.sizes() != x.z.sizes(); };
+  job p{};
+  p.task = BINARY, p.dtype = dtype_of(x.z.scalar_type()), p.target_dtype = dtype_of(x.y.scalar_type()), p.isa = isa, p.parallel = parallel;
+  p.row = x.z.numel(), p.classes = of_last(x.weight) || of_last(x.pos_weight) ? x.z.size(-1) : BLOCK;
+  p.outer = (p.row + p.classes - 1) / p.classes, p.inner = 1;
+  p.logits = x.z.const_data_ptr(), p.target = x.y.const_data_ptr();
+  if (x.weight.defined()) p.weight = weigh(x.weight, x.z, p.classes, p.weight_row);
+  if (x.pos_weight.defined()) p.pos_weight = weigh(x.pos_weight, x.z, p.classes, p.pos_weight_row);
+  return p;
+}
+
+at::Tensor losses(Elements x, int64_t reduction) {
+  job p = asked(x);
+  at::Tensor result = empty(reduction == NONE ? x.z.sizes() : at::IntArrayRef(), at::kFloat);
+  c10::SmallVector<float, 256> sums(reduction == NONE ? 0 : p.outer);
+  if (reduction == NONE) p.loss = result.mutable_data_ptr<float>();
+  else p.mass = sums.data();
+  if (run(&p)) throw std::bad_alloc();
+  if (reduction != NONE) {
+    const double sum = std::accumulate(sums.begin(), sums.end(), 0.);
+    *result.mutable_data_ptr<float>() = static_cast<float>(reduction == MEAN ? sum / static_cast<double>(p.row) : sum);
+  }
+  return x.y.scalar_type() == at::kFloat ? result : result.to(x.z.scalar_type());
+}
+
+at::Tensor slopes(Elements x, int64_t reduction, const at::Tensor &upstream) {
+  const at::Tensor g = upstream.to(at::kFloat).contiguous(), result = empty(x.z.sizes(), x.z.scalar_type());
+  job p = asked(x);
+  p.gradient = result.mutable_data_ptr(), p.coefficient = g.const_data_ptr<float>(), p.coefficient_step = reduction == NONE;
+  p.outer_scale = reduction == MEAN ? 1.f / static_cast<float>(p.row) : 1.f;
+  if (run(&p)) throw std::bad_alloc();
+  return result;
+}
+
+}  // namespace
+
+struct SmallBinaryCrossEntropy : torch::autograd::Function<SmallBinaryCrossEntropy> {
+  static at::Tensor forward(
+      torch::autograd::AutogradContext *ctx, const at::Tensor &z, const Elements &x, int64_t reduction) {
+    ctx->save_for_backward({z, x.y, x.weight, x.pos_weight});
+    ctx->saved_data["reduction"] = reduction;
+    return losses(x, reduction);
+  }
+
+  static torch::autograd::variable_list backward(
+      torch::autograd::AutogradContext *ctx, const torch::autograd::variable_list &upstreams) {
+    const auto saved = ctx->get_saved_variables();
+    const at::Tensor &upstream = upstreams[0];
+    const int64_t reduction = ctx->saved_data["reduction"].toInt();
+    if (c10::GradMode::is_enabled() || !unwatched() || !usual(upstream)) {
+      Holding interpreter;
+      return {taken(PyObject_CallFunction(
+                  differentiable_binary, "NNNNsN", THPVariable_Wrap(saved[0]), THPVariable_Wrap(saved[1]),
+                  THPVariable_Wrap(saved[2]), THPVariable_Wrap(saved[3]), NAMES[reduction], THPVariable_Wrap(upstream))),
+              {}, {}};
+    }
+    return {slopes({saved[0], saved[1], saved[2], saved[3]}, reduction, upstream), {}, {}};
+  }
+};
+
 namespace {
 
 // --- Python --------------------------------------------------------------------------------------------------------
@@ -254,11 +349,16 @@ at::Tensor computed(const at::Tensor &z, const at::Tensor &y, Question q, int64_
 bool is_tensor(PyObject *x) { return Py_TYPE(x) == reinterpret_cast<PyTypeObject *>(THPVariableClass); }
 bool is_parameter(PyObject *x) { return Py_TYPE(x) == reinterpret_cast<PyTypeObject *>(ParameterClass); }
 
+int64_t code(PyObject *reduction) {
+  int64_t found = NONE;
+  while (found <= SUM && PyUnicode_CompareWithASCIIString(reduction, NAMES[found])) found++;
+  return found;
+}
+
 // cross_entropy(input, target, ignore_index, reduction, most logits)
 PyObject *cross_entropy(PyObject *, PyObject *const *a, Py_ssize_t n) {
   if (n == 5 && (is_tensor(a[0]) || is_parameter(a[0])) && is_tensor(a[1]) && PyLong_CheckExact(a[2]) && PyUnicode_CheckExact(a[3])) {
-    int64_t reduction = NONE;
-    while (reduction <= SUM && PyUnicode_CompareWithASCIIString(a[3], NAMES[reduction])) reduction++;
+    const int64_t reduction = code(a[3]);
     const long long ignore_index = PyLong_AsLongLong(a[2]), most = PyLong_AsLongLong(a[4]);
     if (reduction <= SUM && !PyErr_Occurred()) {
       try {
@@ -295,24 +395,52 @@ PyObject *log_softmax(PyObject *, PyObject *const *a, Py_ssize_t n) {
   Py_RETURN_NONE;
 }
 
+at::Tensor computed(Elements x, int64_t reduction) {
+  if (x.y.defined() && at::isIntegralType(x.y.scalar_type(), true) && usual(x.y) && unwatched()) x.y = x.y.to(x.z.scalar_type());
+  if (!fit(x)) return {};
+  Released interpreter;
+  return x.z.requires_grad() && c10::GradMode::is_enabled()
+      ? SmallBinaryCrossEntropy::apply(x.z, x, reduction)
+      : losses(x, reduction);
+}
+
+// binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction)
+PyObject *binary(PyObject *, PyObject *const *a, Py_ssize_t n) {
+  const auto is_weight = [](PyObject *x) { return x == Py_None || is_tensor(x); };
+  if (n == 5 && (is_tensor(a[0]) || is_parameter(a[0])) && is_tensor(a[1]) && is_weight(a[2]) && is_weight(a[3]) && PyUnicode_CheckExact(a[4])) {
+    const int64_t reduction = code(a[4]);
+    const auto given = [](PyObject *x) { return x == Py_None ? at::Tensor() : unwrapped(x); };
+    if (reduction <= SUM) {
+      try {
+        const at::Tensor result = computed({unwrapped(a[0]), unwrapped(a[1]), given(a[2]), given(a[3])}, reduction);
+        if (result.defined()) return THPVariable_Wrap(result);
+      } catch (const std::exception &) {  // no memory, say
+      }
+    }
+    PyErr_Clear();
+  }
+  Py_RETURN_NONE;
+}
+
 PyObject *address(PyObject *, PyObject *x) { return PyLong_FromVoidPtr(unwrapped(x).unsafeGetTensorImpl()); }
 
-// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, version, what is called for derivatives of both)
+// prepare(address of crossentropy_run, that of torch_parallel_for, instruction set, version, what is called for derivatives of the three)
 PyObject *prepare(PyObject *, PyObject *arguments) {
   unsigned long long of_run, of_parallel;
   int set, version;
-  PyObject *of_loss, *of_log_softmax;
-  if (!PyArg_ParseTuple(arguments, "KKiiOO", &of_run, &of_parallel, &set, &version, &of_loss, &of_log_softmax)) return nullptr;
+  PyObject *of_loss, *of_log_softmax, *of_binary;
+  if (!PyArg_ParseTuple(arguments, "KKiiOOO", &of_run, &of_parallel, &set, &version, &of_loss, &of_log_softmax, &of_binary)) return nullptr;
   if (version != VERSION) return PyErr_SetString(PyExc_TypeError, "another version"), nullptr;
-  isa = set, differentiable = of_loss, differentiable_log_softmax = of_log_softmax;
+  isa = set, differentiable = of_loss, differentiable_log_softmax = of_log_softmax, differentiable_binary = of_binary;
   run = reinterpret_cast<decltype(run)>(of_run), parallel = reinterpret_cast<decltype(parallel)>(of_parallel);
-  Py_IncRef(differentiable), Py_IncRef(differentiable_log_softmax);
+  Py_IncRef(differentiable), Py_IncRef(differentiable_log_softmax), Py_IncRef(differentiable_binary);
   Py_RETURN_NONE;
 }
 
 PyMethodDef methods[] = {
     {"cross_entropy", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(cross_entropy)), METH_FASTCALL, nullptr},
     {"log_softmax", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(log_softmax)), METH_FASTCALL, nullptr},
+    {"binary", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(binary)), METH_FASTCALL, nullptr},
     {"address", address, METH_O, nullptr},
     {"prepare", prepare, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};

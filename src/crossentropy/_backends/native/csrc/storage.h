@@ -491,6 +491,46 @@ INLINE void D(strips)(const struct job *p, int64_t begin, int64_t end, float *ro
   }
 }
 
+// --- binary losses: each element is a question of its own ----------------------------------------------------------
+//
+//     u = 1 − y where z ≥ 0, else π y     k = (1 − y) + π y     e = exp(−|z|)     r = σ(−|z|) = e / (1 + e)
+//
+//     ℓ = w (k log1p(e) + |z| u)          ∂ℓ/∂z = ± w (u − k r),    + where z ≥ 0
+//
+// Nothing < 0 is added to log1p(e), so that tiny losses and gradients keep their digits.
+INLINE void D(ask)(const struct job *p, int64_t begin, int64_t end, int differentiate) {
+  for (int64_t b = begin; b < end; b++) {
+    const int64_t first = b * p->classes, left = p->row - first, count = left < p->classes ? left : p->classes;
+    const T *z = (const T *)p->logits + first;
+    const void *target = D(probabilities)(p, first);
+    V sum = all(0);
+    for (int64_t i = 0; i < count; i += W) {
+      const int n = count - i < W ? (int)(count - i) : W;
+      V x = D(some)(z + i, n);
+      V y = p->target_dtype == FLOAT32 ? of_rows(target, i, n) : D(some)((const T *)target + i, n);
+      V weight = p->weight ? of_rows(p->weight + b * p->weight_row, i, n) : all(1);
+      V no = 1.f - y, yes = p->pos_weight ? y * of_rows(p->pos_weight + b * p->pos_weight_row, i, n) : y;
+      V low = (V)((I)x | INT32_MIN), e = exponential(low);
+      I above = (I)(x >= 0.f);
+      V wrong = pick(above, no, yes);
+      if (differentiate) {
+        V c = p->coefficient_step ? of_rows(p->coefficient + first, i, n) : all(*p->coefficient);
+        V g = wrong - (yes + no) * (e / (e + 1 / UNIT));
+        g = (V)((I)g ^ (~above & INT32_MIN));
+        D(save)((T *)p->gradient + first + i, g * (weight * (c * p->outer_scale)), n);
+      } else {
+        V loss = (yes + no) * logarithm1p(e * UNIT) + times(wrong, -low);
+        loss = pick((I)(weight == 0.f), all(0), weight * loss);
+        keep(p->loss, first + i, loss, n);
+        sum += n == W ? loss : pick((I)(counted() < n), loss, all(0));
+      }
+    }
+    if (p->mass) p->mass[b] = total(sum);
+  }
+}
+static __attribute__((noinline)) void D(losses)(const struct job *p, int64_t begin, int64_t end) { D(ask)(p, begin, end, 0); }
+static __attribute__((noinline)) void D(slopes)(const struct job *p, int64_t begin, int64_t end) { D(ask)(p, begin, end, 1); }
+
 // Rows or strips from begin to end, with room for logits. What is common is compiled apart, each into a function of its
 // own (one of all of them loses a quarter of the speed of short rows); the rest asks at each step.
 #define APART(name, what, how)                                                                             \
@@ -513,6 +553,10 @@ APART(projected_strips, strips, PROJECTED)
 #undef APART
 
 static void D(work)(const struct job *p, int64_t begin, int64_t end, float *room) {
+  if (p->task == BINARY) {
+    (p->gradient ? D(slopes) : D(losses))(p, begin, end);
+    return;
+  }
   const int how = how_of(p);
   if (how == NORMAL) (p->inner > 1 ? D(normal_strips) : D(normal_rows))(p, begin, end, room);
   else if (how == PROJECTED) (p->inner > 1 ? D(projected_strips) : D(projected_rows))(p, begin, end, room);
