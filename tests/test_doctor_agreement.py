@@ -287,8 +287,10 @@ OURS = {
     },
     "CF.row_loss(lambda s: -s.log_prob, z, y)": set(),
     "CF.row_loss(lambda s: -s.log_prob, z.softmax(1), y)": {"softmax-before-cross-entropy"},
-    "CF.topk_kl_div(z, *z.detach().log_softmax(1).topk(2)[::-1])": set(),
-    "CF.topk_kl_div(z.softmax(1), *z.detach().log_softmax(1).topk(2)[::-1])": {"softmax-before-cross-entropy"},
+    "CF.topk_kl_div_with_logits(z, *z.detach().log_softmax(1).topk(2)[::-1])": set(),
+    "CF.topk_kl_div_with_logits(z.softmax(1), *z.detach().log_softmax(1).topk(2)[::-1])": {
+        "softmax-before-cross-entropy"
+    },
     "CF.linear_topk_kl_div(x, model.weight, *z.detach().log_softmax(1).topk(2)[::-1])": set(),
     "cnn.LinearKLDivLoss()(x, model.weight, x, torch.randn(5, 8))": set(),
     "cnn.LinearJSDivLoss()(x, model.weight, x, torch.randn(5, 8))": set(),

@@ -135,7 +135,7 @@ FUSED: dict[str, Callable[[Tensor], Any]] = {
     "poly1_loss": lambda z: F.poly1_loss((torch.tanh(z / 3) * 3)[0], Y[0], reduction="none"),
     "generalized_cross_entropy": lambda z: F.generalized_cross_entropy(z[0], Y[0], weight=BIAS.abs()),
     "row_loss": lambda z: F.row_loss(lambda row: row.entropy.square() + row.logsumexp, z.transpose(1, 2)),
-    "topk_kl_div_with_logits": lambda z: F.topk_kl_div_with_logits(z.transpose(1, 2), *TOP, temperature=2.0),
+    "topk_kl_div_with_logits": lambda z: F.topk_kl_div_with_logits(z.transpose(1, 2), *TOP, dim=1, temperature=2.0),
     "divergences of two heads": lambda z: [
         divergence(z, another(z)) for divergence in (F.kl_div_with_logits, F.reverse_kl_div_with_logits)
     ],

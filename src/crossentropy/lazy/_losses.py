@@ -323,15 +323,25 @@ def _kl_div(
 
 @implements(functional.topk_kl_div_with_logits)
 def _topk_kl_div(
-    func: Any, input: Any, indices: Any, log_probs: Any, *, softcap: Any = None, logit_scale: Any = 1.0, **ours: Any
+    func: Any,
+    input: Any,
+    indices: Any,
+    log_probs: Any,
+    *,
+    dim: Any = -1,
+    softcap: Any = None,
+    logit_scale: Any = 1.0,
+    **ours: Any,
 ) -> Any:
     """Distillation from some classes of a teacher."""
     teacher = indices, log_probs
     if not _is_plain(input) or not all(isinstance(x, Tensor) and x.dim() == input.dim() for x in teacher):
         return NotImplemented
-    if not _are_of_rows(input, softcap, logit_scale, *teacher, *ours.values()):
+    plain = input.numel() and on_classes(input, dim) and _composes(input, softcap, logit_scale)
+    if not plain or any(isinstance(x, LazyLogits) for x in (*teacher, *ours.values())):
         return NotImplemented
-    e, axis = input._expression, _axis(input)
+    e = input._expression
+    axis = e.class_dim
     indices, log_probs = (x.movedim(axis, -1) for x in teacher)
     rows = e.rows()
     if indices.shape != log_probs.shape or indices.shape[:-1] != rows.shape[:-1]:

@@ -17,11 +17,11 @@ ALIKE = {
 """Losses of this package, and that of torch to whose input, target and settings all that is checked of theirs
 applies."""
 OF_TEACHERS = (
-    *("kl_div_with_logits", "reverse_kl_div_with_logits", "js_div_with_logits", "topk_kl_div"),
+    *("kl_div_with_logits", "reverse_kl_div_with_logits", "js_div_with_logits", "topk_kl_div_with_logits"),
     *("linear_kl_div", "linear_reverse_kl_div", "linear_js_div", "linear_topk_kl_div"),
 )
 """Losses of this package between the logits of a student and a teacher, or of heads; the
-teacher of topk_kl_div gives log-probabilities."""
+teacher of topk_kl_div_with_logits gives log-probabilities."""
 
 
 class Found(NamedTuple):

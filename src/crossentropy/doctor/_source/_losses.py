@@ -48,7 +48,7 @@ _LOSSES = (
     Loss("linear_cross_entropy", (), ("in_features", "num_classes"), ("input", "linear_weight", "target")),
     *(Loss(name, (), ()) for name, like in ALIKE.items() if like == "cross_entropy" and name != "row_loss"),
     Loss("row_loss", (), (), ("function", "input", "target")),
-    Loss("topk_kl_div", (), (), ("input", "teacher_indices", "teacher_log_probs")),
+    Loss("topk_kl_div_with_logits", (), (), ("input", "teacher_indices", "teacher_log_probs")),
     Loss("linear_topk_kl_div", (), (), ("input", "linear_weight", "teacher_indices", "teacher_log_probs")),
     *(
         Loss(name, (), ("in_features", "num_classes"), ("input", "linear_weight", "target"))
