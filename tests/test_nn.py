@@ -28,17 +28,36 @@ def make(name: str) -> torch.nn.Module:
         "KLDivLoss": lambda: nn.KLDivLoss(reduction="batchmean", log_target=True),
         "CrossEntropyLoss": lambda: nn.CrossEntropyLoss(weight, ignore_index=2, label_smoothing=0.1, **EXTRAS),
         "LinearCrossEntropyLoss": lambda: nn.LinearCrossEntropyLoss(3, 5, bias=True, weight=weight, **EXTRAS),
+        "CosineCrossEntropyLoss": lambda: nn.CosineCrossEntropyLoss(3, 5, margin=0.2, weight=weight),
+        "SampledLinearCrossEntropyLoss": lambda: nn.SampledLinearCrossEntropyLoss(3, 5, negatives="in_batch"),
+        "FocalLoss": lambda: nn.FocalLoss(3.0, weight=weight, ignore_index=[2]),
+        "Poly1Loss": lambda: nn.Poly1Loss(-1.0, weight=weight),
+        "GeneralizedCrossEntropyLoss": lambda: nn.GeneralizedCrossEntropyLoss(0.3, softcap=3.0),
+        "KLDivWithLogitsLoss": lambda: nn.KLDivWithLogitsLoss(reverse=True, skew=0.1),
+        "JSDivWithLogitsLoss": lambda: nn.JSDivWithLogitsLoss(beta=0.3),
+        "LinearKLDivLoss": lambda: nn.LinearKLDivLoss(skew=0.1, temperature=2.0),
+        "LinearJSDivLoss": lambda: nn.LinearJSDivLoss(beta=0.3),
+        "LinearTopKKLDivLoss": lambda: nn.LinearTopKKLDivLoss(tail="none"),
     }[name]()
 
 
 def call(module: torch.nn.Module) -> Tensor:
     generator = torch.Generator().manual_seed(1)
-    size = 3 if isinstance(module, nn.LinearCrossEntropyLoss) else 5
-    x = torch.randn(4, size, generator=generator)
+    x, hidden = torch.randn(4, 5, generator=generator), torch.randn(4, 3, generator=generator)
+    head = torch.randn(5, 3, generator=generator)
     if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
         return module(x)
     if isinstance(module, nn.KLDivLoss):
         return module(x.log_softmax(1), x.flip(0).log_softmax(1))
+    if isinstance(module, (nn.KLDivWithLogitsLoss, nn.JSDivWithLogitsLoss)):
+        return module(x, x.flip(0))
+    if isinstance(module, (nn.LinearKLDivLoss, nn.LinearJSDivLoss)):
+        return module(hidden, head, hidden, head.flip(0))
+    if isinstance(module, nn.LinearTopKKLDivLoss):
+        log_p, index = x.log_softmax(1).topk(2)
+        return module(hidden, head, index, log_p)
+    if isinstance(module, (nn.LinearCrossEntropyLoss, nn.CosineCrossEntropyLoss, nn.SampledLinearCrossEntropyLoss)):
+        return module(hidden, Y)
     if isinstance(module, nn.BCELoss):
         return module(x.sigmoid(), x.flip(0).sigmoid())
     return module(x, x.flip(0).sigmoid() if isinstance(module, nn.BCEWithLogitsLoss) else Y)
