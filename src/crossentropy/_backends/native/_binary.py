@@ -77,12 +77,11 @@ class _Binary(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] # noqa: ANN401
-        given = ctx.saved_tensors
+        z, y, weight, pos_weight = ctx.saved_tensors
         nothing = (None,) * 4
-        if torch.is_grad_enabled() or not (plain(upstream) and all(x is None or plain(x) for x in given)):
-            return differentiable(*given, ctx.reduction, upstream), *nothing
-        z = given[0]
-        job = _job(*given)
+        if torch.is_grad_enabled() or not all(x is None or plain(x) for x in (upstream, *ctx.saved_tensors)):
+            return differentiable(z, y, weight, pos_weight, ctx.reduction, upstream), *nothing
+        job = _job(z, y, weight, pos_weight)
         gradient = _memory.empty(tuple(z.shape), z.dtype, z.device)
         job.point("gradient", gradient)
         job.point("coefficient", upstream.float().contiguous())
