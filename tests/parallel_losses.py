@@ -92,8 +92,14 @@ FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {
         "h head teacher teacher_head",
         lambda h, head, teacher, teacher_head: F.linear_js_div(h, head, teacher, teacher_head, beta=0.3),
     ),
-    "kl_div_with_logits, skewed": ("z p", lambda z, p: F.kl_div_with_logits(z, p, dim=1, skew=0.2, temperature=2.0)),
-    "reverse_kl_div_with_logits": ("z p", lambda z, p: F.reverse_kl_div_with_logits(z, p, dim=1, reduction="none")),
+    "kl_div_with_logits, skewed": (
+        "z log_p",
+        lambda z, log_p: F.kl_div_with_logits(z, log_p, dim=1, skew=0.2, temperature=2.0),
+    ),
+    "reverse_kl_div_with_logits": (
+        "z log_p",
+        lambda z, log_p: F.reverse_kl_div_with_logits(z, log_p, dim=1, reduction="none"),
+    ),
     "token_statistics": ("z y", lambda z, y: F.token_statistics(z, y)),
     "token_statistics of a head": ("h head y", lambda h, head, y: F.token_statistics(h, y, linear_weight=head)),
     "log_softmax": ("z", lambda z: F.log_softmax(z, 1)),

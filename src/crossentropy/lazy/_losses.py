@@ -64,6 +64,7 @@ def _loss(
 ) -> Any:
     """Cross entropy of lazy logits, or of their log-probabilities, against classes or probabilities (classes last)."""
     e = input._expression
+    ours = {name: x for name, x in ours.items() if name not in _OF_ONE_RANK or not (x is None or x is False)}
     if not isinstance(target, Tensor) or not _are_of_rows(input, softcap, logit_scale, target, *ours.values()):
         return NotImplemented
     if func in (F.cross_entropy, F.nll_loss) and not _as_torch(input, target, ignore_index, **ours):

@@ -118,7 +118,7 @@ class ExpectedCalibrationError(Metric):
         return sums + torch.zeros_like(sums).index_add_(0, bin, rows.flatten())
 
     def compute(self) -> Tensor:
-        """Σ_b (w_b / Σ w) |accuracy_b − confidence_b|, float64."""
+        """Σ_b (w_b / Σ w) abs(accuracy_b − confidence_b), float64."""
         return (self.right - self.confident).abs().sum() / self.weight.sum()
 
     def reliability(self) -> Reliability:
