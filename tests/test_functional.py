@@ -112,7 +112,7 @@ def test_cross_entropy_is_the_quantity_of_information_theory() -> None:
 def test_the_rest_of_torchs_modules_is_pointed_to() -> None:
     with pytest.raises(AttributeError, match=r"it is in torch\.nn\.functional, this module has .*cross_entropy"):
         F.relu
-    with pytest.raises(AttributeError, match=r"it is in torch\.nn, this module has CrossEntropyLoss"):
+    with pytest.raises(AttributeError, match=r"it is in torch\.nn, this module has .*CrossEntropyLoss"):
         nn.Linear
     with pytest.raises(AttributeError, match=r"has no attribute 'crossentropy'$"):
         F.crossentropy

@@ -415,7 +415,7 @@ def test_a_library_of_another_version_is_not_used(
         monkeypatch.setattr(module, "VERSION", module.VERSION + 1)
     with caplog.at_level("DEBUG", "crossentropy"):
         library, why = _library._load()
-        assert _small.load(*[lambda *_: None] * 2) is None  # pyright: ignore[reportArgumentType]
+        assert _small.load(*[lambda *_: None] * 3) is None  # pyright: ignore[reportArgumentType]
     assert library is None
     assert "is of another version of this package" in why
     assert "is of another version of this package" in caplog.text

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from crossentropy import _autograd, _dispatch, _planner, _reduction, _valid_rows
 from crossentropy._backends import chunked, triton
 from crossentropy._dispatch import Slicing
-from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape
+from crossentropy._loss import Loss, LossSpec, LossTensors, Side, rows_shape, tensors_of
 
 N, C, D, P = 6, 48, 16, 3
 BACKENDS = [chunked] if triton.MISSING else [chunked, triton]
@@ -96,7 +96,7 @@ def loss_of(kind: str, dtype: torch.dtype, shape: tuple[int, ...], head: bool, o
     if name == "divergence":
         sides, target = sides * 2, None
     weight = new(C) if name == "cross_entropy" else None
-    return Loss(name, tuple(sides), torch.Size(shape), target, weight, budget)
+    return Loss(name, tuple(sides), torch.Size(shape), target, weight, budget=budget)
 
 
 PLAIN = list(
@@ -122,7 +122,7 @@ def coefficients(loss: Loss) -> Tensor:
 @pytest.mark.parametrize("backend", BACKENDS, ids=_dispatch.name_of)
 def test_a_loss_and_its_gradients(backend: Slicing, case: str) -> None:
     loss = loss_of(*CASES[case])
-    tensors = (coefficients(loss), loss.target, loss.weight, *(x for side in loss.sides for x in side[:3]))
+    tensors = (coefficients(loss), *tensors_of(loss))
     for wants in (True, False):
         wanted = tuple(wants and x is not None for x in tensors[_autograd.SLOTS :])
         call = _autograd.Call(backend, loss, loss.kind != "statistics", wanted)
