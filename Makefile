@@ -35,7 +35,7 @@ $(VENV)/.native: $(wildcard $(CSRC)/*) build_native.py $(VENV)/.dev
 sanitize: $(VENV)/.dev
 	python build_native.py --sanitize
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
-	  OMP_NUM_THREADS=2 python -m pytest tests/test_native.py tests/test_native_fuzz.py tests/test_native_log_softmax.py tests/test_agreement.py $(ARGS); \
+	  OMP_NUM_THREADS=2 python -m pytest tests/test_native.py tests/test_native_fuzz.py tests/test_native_log_softmax.py tests/test_agreement.py tests/test_binary.py $(ARGS); \
 	  status=$$?; python build_native.py; exit $$status
 
 # Where no browser can be had, the tests that need one are left out, and the last lines of the run say so.

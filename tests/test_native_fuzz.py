@@ -95,3 +95,39 @@ def test_a_label_that_is_no_class_raises(view: tuple[Tensor, Tensor], data: st.D
     labels.view(-1)[data.draw(st.integers(0, labels.numel() - 1))] = wrong
     with pytest.raises(IndexError):
         F.cross_entropy(logits.detach().requires_grad_(), labels, options=Options("native"))
+
+
+WEIGHTS = st.sampled_from(["none", "one", "last", "each"])
+
+
+@given(views(), WEIGHTS, WEIGHTS, st.sampled_from(["none", "sum", "mean"]), st.booleans(), st.integers(1, 3))
+def test_any_binary_losses(
+    view: tuple[Tensor, Tensor], by: str, positive: str, reduction: str, small: bool, threads: int
+) -> None:
+    """Values and gradients are those of torch's operators in float64; what is not contiguous goes another way."""
+    logits, labels = view
+    logits = logits.masked_fill(logits.abs() > 1e30, 3.0).nan_to_num(1.0).contiguous()
+    generator = torch.Generator().manual_seed(int(labels.sum()) & 1023)
+    y = torch.rand(logits.shape, generator=generator).mul(1.5).sub(0.25).clamp(0, 1)
+    y = y.to(logits.dtype) if small else y
+    shapes = {"one": (1,), "last": logits.shape[-1:], "each": logits.shape}
+    weight, pos_weight = (
+        None if kind == "none" else torch.rand(shapes[kind], generator=generator) for kind in (by, positive)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = []
+        for dtype in (None, torch.float64):
+            x = logits.detach().to(dtype or logits.dtype).requires_grad_()
+            w, p = (v if v is None or dtype is None else v.to(dtype) for v in (weight, pos_weight))
+            loss = F.binary_cross_entropy_with_logits(
+                x, y if dtype is None else y.to(dtype), w, pos_weight=p, reduction=reduction
+            )
+            found.append((loss.detach().double(), torch.autograd.grad(loss.sum(), x)[0].double()))
+    finally:
+        torch.set_num_threads(before)
+    near, info = 4 * max(DTYPES[logits.dtype], 2e-6), torch.finfo(logits.dtype)
+    least = info.tiny * info.eps  # of which gradients are multiples
+    for ours, theirs in zip(*found):
+        torch.testing.assert_close(ours, theirs, rtol=near, atol=near * theirs.abs().max().item() + least)

@@ -133,23 +133,29 @@ def sampled_linear_cross_entropy(
     bias = None if biases is None else biases[count:]
     if log_count is not None:
         bias = -log_count / scale if bias is None else bias.to(spec.dtype) - log_count / scale
-    lse = torch.full_like(z, -torch.inf)
-    if len(drawn):  # which an empty batch has not
-        others = resolve(
-            "sampled_linear_cross_entropy",
-            LossTensors(tensors.input, linear_weight=vectors[count:], linear_bias=bias),
-            labelled=False,
-            reduction="none",
-            logit_scale=scale,
-            options=options,
-            validate=validate,
-        )
-        absent = drawn == label.unsqueeze(-1)
-        if isinstance(negatives, str) and negatives == "in_batch":
-            absent = absent | ~heard.flatten()
-        lse = others.statistics(absent=absent).logsumexp
+    absent = drawn == label.unsqueeze(-1)
+    if isinstance(negatives, str) and negatives == "in_batch":
+        absent = absent | ~heard.flatten()
+    given = LossTensors(tensors.input, linear_weight=vectors[count:], linear_bias=bias)
+    lse = _log_sum(given, absent, scale, options, validate=validate)
     margin = (z * scale - lse).masked_fill(~known & ~rows.silent(), torch.nan)
     return rows.reduced(-F.logsigmoid(margin))
+
+
+def _log_sum(tensors: LossTensors, absent: Tensor, scale: float, options: AnyOptions, *, validate: bool) -> Tensor:
+    """Logsumexp of each row over the negatives that are not absent, of which an empty batch has none."""
+    if not absent.shape[-1]:
+        return tensors.input.new_full(absent.shape[:-1], -torch.inf, dtype=wide(tensors.input.dtype))
+    rows = resolve(
+        "sampled_linear_cross_entropy",
+        tensors,
+        labelled=False,
+        reduction="none",
+        logit_scale=scale,
+        options=options,
+        validate=validate,
+    )
+    return rows.statistics(absent=absent).logsumexp
 
 
 def check_sampler(negatives: object, num_samples: object) -> None:
@@ -212,5 +218,6 @@ def _drawn(
         return drawn, None
     if not isinstance(log_q, Tensor) or log_q.shape != (classes,) or not log_q.is_floating_point():
         raise ArgumentValueError(f"log_q is {kind_of(log_q)}, expected the log-probability of each class, ({classes})")
-    count = heard.sum().clamp(min=1) if isinstance(negatives, str) else torch.tensor(len(drawn), device=device)
-    return drawn, log_q.to(rows.spec.dtype)[drawn] + count.to(rows.spec.dtype).log()
+    dtype = rows.spec.dtype
+    log_count = heard.sum().clamp(min=1).to(dtype).log() if isinstance(negatives, str) else math.log(len(drawn))
+    return drawn, log_q.to(dtype)[drawn] + log_count
