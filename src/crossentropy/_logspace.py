@@ -93,13 +93,13 @@ def transform(
 ) -> Tensor:
     """Logits softcap · tanh(scale · x / softcap) / temperature, with constants put together.
 
-    If `masked`, what is −inf stays so under a softcap, and a scale ≤ 0.
+    If `masked`, what is −inf stays so, which a softcap or a scale ≤ 0 would change.
     """
     if softcap is not None:
         z = softcap / temperature * torch.tanh(x * (scale / softcap))
     else:
         z = x if scale == temperature else x * (scale / temperature)
-    return z.masked_fill(x == -torch.inf, -torch.inf) if masked and (softcap is not None or scale <= 0) else z
+    return z.masked_fill(x == -torch.inf, -torch.inf) if masked else z
 
 
 def kl_terms(input: Tensor, target: Tensor, log_target: bool) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from crossentropy import _torch
 from crossentropy._logspace import log_ratios, log_softmax, logsumexp, product, transform, wide
-from crossentropy._loss import FIXED, Loss, LossSpec, Result, Side, mixes, tensors_of, with_tensors
+from crossentropy._loss import FIXED, Loss, LossSpec, Result, Side, mixes, moves_absent, tensors_of, with_tensors
 from crossentropy._planner import Plan
 from crossentropy._reduction import ignored, picked, weigh
 from crossentropy._values import readable
@@ -208,7 +208,7 @@ def _marked(absent: Tensor, spec: LossSpec) -> Tensor:
 
 def _transform(logits: Tensor, spec: LossSpec) -> Tensor:
     """Logits in the accumulation dtype, scaled, capped and divided by the temperature."""
-    return transform(logits.to(spec.dtype), spec.logit_scale, spec.softcap, spec.temperature, masked=spec.masked)
+    return transform(logits.to(spec.dtype), spec.logit_scale, spec.softcap, spec.temperature, masked=moves_absent(spec))
 
 
 def _finite(side: Side, like: Tensor) -> Tensor:
