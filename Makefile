@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-INSTALL := python -m pip install --quiet --disable-pip-version-check
+INSTALL := python -m pip install --quiet --no-compile --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
