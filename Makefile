@@ -1,4 +1,4 @@
-# make demo | test | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | exhaustive | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,17 @@ INSTALL := python -m pip install --quiet --no-compile --disable-pip-version-chec
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test kernels fuzz sanitize mutants browser check docs bench gpu latest matrix wheels lock clean
+.PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.native browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The suite with every case of the products that `make test` takes a part of: an hour.
+exhaustive:
+	CROSSENTROPY_TESTS=exhaustive $(MAKE) test
 
 # What compilers make of the Triton kernels, for four kinds of GPU; none is needed.
 kernels: $(VENV)/.dev
