@@ -50,7 +50,7 @@ check: $(VENV)/.dev
 	lint-imports --no-cache
 
 # The site, and a look at each of its pages in a browser.
-docs: $(VENV)/.docs browser
+docs: $(VENV)/.dev browser
 	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
 	python docs/check_site.py site
 

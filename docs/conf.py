@@ -240,11 +240,10 @@ class ForkProvisioner(LocalProvisioner):
 def run_kernel(arguments: list[str], folder: str) -> None:
     """Be a kernel."""
     os.chdir(folder)
-    os.environ["JPY_PARENT_PID"] = str(os.getppid())  # with which it ends, and without which it speaks
     asyncio.set_event_loop(asyncio.new_event_loop())
-    import_module("ipykernel.kernelapp").IPKernelApp.launch_instance(
-        [*arguments, "--matplotlib=inline", "--log-level=ERROR"]
-    )
+    parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # with which it ends, and without which it speaks
+    app = import_module("ipykernel.kernelapp").IPKernelApp
+    app.launch_instance([*arguments, parent, "--matplotlib=inline", "--log-level=ERROR"])
 
 
 def fork_kernels(app: Sphinx) -> None:

@@ -1,4 +1,4 @@
-"""The gallery's programs are short, whole and right, but for one mistake; each has its page. Building the site runs them."""
+"""The gallery: short programs, right but for one mistake, each with its page. Building the site runs them all."""
 
 import re
 import runpy
