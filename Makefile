@@ -53,8 +53,10 @@ check: $(VENV)/.dev
 	pyright --verifytypes crossentropy --ignoreexternal
 	lint-imports --no-cache
 
-docs: $(VENV)/.docs
+# The site, and a look at each of its pages in a browser.
+docs: $(VENV)/.dev browser
 	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
+	python docs/check_site.py site
 
 bench: $(VENV)/.demo
 	python benchmarks/run.py $(ARGS)
@@ -84,7 +86,7 @@ lock: $(VENV)/.lock
 	@grep -vE '^(nvidia|cuda)' constraints.txt >constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv .venv-latest site jupyter_execute docs/reference dist
+	rm -rf .venv .venv-latest site jupyter_execute docs/reference docs/gallery/pictures dist
 
 # One stamp for each set of extras; a change of what they hold installs again.
 $(VENV)/.%: pyproject.toml constraints.txt
