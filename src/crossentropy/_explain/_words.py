@@ -487,10 +487,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{option}：{file} 同时是输入文件，会被覆盖：请换一个文件名",
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
-    "cli.missing": (
-        "{option} needs {package}: pip install 'crossentropy[explain]'",
-        "{option} 需要 {package}：pip install 'crossentropy[explain]'",
-    ),
+    "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "argparse.unrecognized": ("unrecognized arguments: {what}", "无法识别的参数：{what}"),
     "argparse.choice": (
@@ -524,8 +521,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.empty": ("{file}: empty, there are no numbers in it", "{file}：内容为空，其中没有数字"),
     "file.encoding": ("{file}: line {line} is not UTF-8 text", "{file}：第 {line} 行不是 UTF-8 文本"),
     "file.package": (
-        "{file}: reading it needs {package}: pip install 'crossentropy[explain]'",
-        "{file}：读取该文件需要 {package}：pip install 'crossentropy[explain]'",
+        "{file}: reading it needs {package}: {command}",
+        "{file}：读取该文件需要 {package}：{command}",
     ),
     "file.memory": (
         "{file}: corrupt, or larger than this machine's free memory",
