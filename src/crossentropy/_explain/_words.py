@@ -130,7 +130,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "nll.note": (
         "−log of the probability q that the model gave to the truth: 0 if it was certain, without "
         "bound if it ruled it out.",
-        "模型给正确答案的概率是 q，这里取 −log q：若模型完全确信则为 0；给的概率越小，它就越大，没有上限。",
+        "模型给正确答案的概率是 q，这里取 −log q，即负对数似然：若模型完全确信则为 0；"
+        "给的概率越小，它就越大，没有上限。",
     ),
     "bit": ("The same in bits", "换算成 bit"),
     "bit.note": ("One bit halves the probability.", "每多 1 bit，概率减半。"),
