@@ -62,6 +62,7 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 nb_output_stderr = "remove-warn"  # a page that prints to stderr does not pass
 os.environ["OMP_NUM_THREADS"] = "1"  # threads of pages that run at once would wait for each other, ten times as long
+os.environ["PYTHONWARNINGS"] = "ignore:Glyph:UserWarning"  # Chinese words of a figure are drawn by the reader's browser
 
 autodoc_typehints_format = "short"
 napoleon_custom_sections = ["Shape"]
@@ -259,6 +260,7 @@ def fork_kernels(app: Sphinx) -> None:
 
 FONT = FontProperties(size=10, math_fontfamily="cm")
 SCALE = 10 / text_to_path.FONT_SCALE
+CHINESE = ("zh/", "learn/zh/", "gallery/zh")
 DRAW = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C", Outline.CLOSEPOLY: "Z"}
 
 
@@ -293,12 +295,12 @@ def keep_punctuation(app: Sphinx, doctree: nodes.document, page: str) -> None:
 
 def read_in_halves(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
     """Let parallel builds run the pages of both languages at once: each process reads a stretch of this list."""
-    docnames.sort(key=lambda name: name.startswith("learn/zh/"))
+    docnames.sort(key=lambda name: name.startswith(CHINESE))
 
 
 def set_language(app: Sphinx, page: str, template: str, context: dict[str, object], doctree: object) -> None:
     """Say which pages are Chinese, so that browsers choose the right glyphs."""
-    if page.startswith("learn/zh/") or page == "gallery/zh":
+    if page.startswith(CHINESE):
         context["language"] = "zh-CN"
 
 

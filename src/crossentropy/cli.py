@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import crossentropy
 from crossentropy import _disk, _terminal
-from crossentropy._usage import UnusableInputError, positive
+from crossentropy._usage import UnusableInputError, installation, positive
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -262,7 +262,7 @@ def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> 
         if option == "--plot" and file.suffix.lower() not in (".png", ".svg", ".pdf"):
             return words("cli.figure", file=file)
         if option == "--plot" and importlib.util.find_spec("matplotlib") is None:
-            return words("cli.missing", option=option, package="matplotlib")
+            return words("cli.missing", option=option, package="matplotlib", command=installation("explain"))
         try:
             _check_writable(file)
         except OSError as error:
@@ -458,7 +458,7 @@ def _run_demo(options: argparse.Namespace) -> int:
         import rich  # noqa: F401
         import sklearn  # noqa: F401
     except ImportError as error:
-        return _fail(f"crossentropy demo: {error.name} is missing — install the extra, as in pip install '.[demo]'")
+        return _fail(f"crossentropy demo: {error.name} is missing — {installation('demo')}")
     return _demo(options.quick, options.seed, options.out, options.text)
 
 

@@ -130,7 +130,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "nll.note": (
         "−log of the probability q that the model gave to the truth: 0 if it was certain, without "
         "bound if it ruled it out.",
-        "模型给正确答案的概率是 q，这里取 −log q：若模型完全确信则为 0；给的概率越小，它就越大，没有上限。",
+        "模型给正确答案的概率是 q，这里取 −log q，即负对数似然：若模型完全确信则为 0；"
+        "给的概率越小，它就越大，没有上限。",
     ),
     "bit": ("The same in bits", "换算成 bit"),
     "bit.note": ("One bit halves the probability.", "每多 1 bit，概率减半。"),
@@ -487,10 +488,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{option}：{file} 同时是输入文件，会被覆盖：请换一个文件名",
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
-    "cli.missing": (
-        "{option} needs {package}: pip install 'crossentropy[explain]'",
-        "{option} 需要 {package}：pip install 'crossentropy[explain]'",
-    ),
+    "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "argparse.unrecognized": ("unrecognized arguments: {what}", "无法识别的参数：{what}"),
     "argparse.choice": (
@@ -524,8 +522,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.empty": ("{file}: empty, there are no numbers in it", "{file}：内容为空，其中没有数字"),
     "file.encoding": ("{file}: line {line} is not UTF-8 text", "{file}：第 {line} 行不是 UTF-8 文本"),
     "file.package": (
-        "{file}: reading it needs {package}: pip install 'crossentropy[explain]'",
-        "{file}：读取该文件需要 {package}：pip install 'crossentropy[explain]'",
+        "{file}: reading it needs {package}: {command}",
+        "{file}：读取该文件需要 {package}：{command}",
     ),
     "file.memory": (
         "{file}: corrupt, or larger than this machine's free memory",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossentropy import _disk
-from crossentropy._usage import UnusableInputError
+from crossentropy._usage import UnusableInputError, installation
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
 from crossentropy.doctor._source._files import discover
@@ -89,7 +89,7 @@ def convert(
     try:
         from crossentropy.doctor._convert import SourceError, check, convert_files
     except ModuleNotFoundError as error:
-        raise UnusableInputError(f"{error.name} is missing — pip install 'crossentropy[doctor]'") from error
+        raise UnusableInputError(f"{error.name} is missing — {installation('doctor')}") from error
     texts: dict[Path, Text] = {}
     notes: list[str] = []
     given: set[Path] = set()
