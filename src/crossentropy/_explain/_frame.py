@@ -10,10 +10,12 @@ viewer and by JupyterLab of a notebook that it does not trust, what is shown oth
 
 import html
 
-# The height is a class's, for an attribute would outlive the frame; the frame's scheme is the notebook's, not the system's.
+# The height is a class's: an attribute would outlive the frame. The frame's scheme is the notebook's, not the system's.
+# The handle of resize is in the padding. While it is dragged the frame takes no pointer, or it could not be made lower.
 _STYLE = """\
-.ce-frame .ce-h{height}{{height:{height}px;min-height:8em;resize:vertical;overflow:hidden;border-radius:8px;\
-border:1px solid #8886}}
+.ce-frame .ce-h{height}{{height:{height}px;min-height:8em;padding-bottom:14px;box-sizing:border-box;resize:vertical;\
+overflow:hidden;border-radius:8px;border:1px solid #8886}}
+.ce-frame .ce-h{height}:active iframe{{pointer-events:none}}
 .ce-frame iframe{{display:block;width:100%;height:100%;border:0;color-scheme:light dark}}
 [data-jp-theme-light="true"] .ce-frame iframe,body[data-theme="light"] .ce-frame iframe,.vscode-light .ce-frame iframe,\
 html[theme="light"] .ce-frame iframe{{color-scheme:light}}
@@ -39,6 +41,6 @@ def framed(page_html: str, title: str, height: int = 640, otherwise: str = "") -
     otherwise = f'<div class="ce-otherwise">{otherwise}</div>' if otherwise else ""
     return (
         f'<div class="ce-frame"><style>{_STYLE.format(height=height)}</style><div class="ce-h{height}">'
-        f"<iframe sandbox=\"allow-scripts\" title=\"{html.escape(title)}\" srcdoc='{page_html}'></iframe></div>"
+        f'<iframe sandbox="allow-scripts" title="{html.escape(title)}" srcdoc=\'{page_html}\'></iframe></div>'
         f"{otherwise}</div>"
     )
