@@ -1,4 +1,4 @@
-# make demo | test | exhaustive | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | exhaustive | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | notebook | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ INSTALL := python -m pip install --quiet --no-compile --disable-pip-version-chec
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest matrix wheels lock clean
+.PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest notebook matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
@@ -69,6 +69,10 @@ gpu: $(VENV)/.dev
 latest:
 	@rm -f .venv-latest/.dev
 	@$(MAKE) test VENV=.venv-latest PINS= INSTALL='$(INSTALL) --upgrade --upgrade-strategy eager'
+
+# An explanation in a cell of a real JupyterLab, the newest: a minute.
+notebook: $(VENV)/.notebook browser
+	python tests/notebook_check.py $(ARGS)
 
 # The suite with every torch and Python that is supported, one after the other; noxfile.py says which.
 matrix: $(VENV)/.matrix
