@@ -430,7 +430,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.z_loss": ("λ of λ · lse²", "λ · lse² 中的 λ"),
     "cli.softcap": ("c of c · tanh(z / c)", "c · tanh(z / c) 中的 c"),
     "cli.logit_scale": ("factor on the logits", "logits 的缩放系数"),
-    "cli.html": ("write a page with sliders", "写出带滑块的网页"),
+    "cli.html": (
+        "write a page with sliders; without LOGITS the whole chain as one page to play with",
+        "写出带滑块的网页；不给 LOGITS 时写出可以动手的整条推导",
+    ),
     "cli.plot": ("write a figure: .png, .svg or .pdf", "写出图像：.png、.svg 或 .pdf"),
     "cli.json": ("print JSON", "输出 JSON"),
     "cli.markdown": ("print Markdown", "输出 Markdown"),
