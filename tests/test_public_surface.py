@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pickle
 import subprocess
 import sys
 
@@ -124,6 +125,22 @@ print(sorted(name for name in new if name.startswith({optional!r})))
 @pytest.mark.parametrize("module", SURFACE)
 def test_surface(module: str) -> None:
     assert sorted(importlib.import_module(module).__all__) == sorted(SURFACE[module])
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_completion_shows_what_is_public(module: str) -> None:
+    shown = dir(importlib.import_module(module))
+    assert [name for name in shown if not (name.startswith("__") and name.endswith("__"))] == sorted(SURFACE[module])
+
+
+@pytest.mark.parametrize(("module", "name"), CALLABLES)
+def test_public_names_say_where_they_are_imported_from(module: str, name: str) -> None:
+    thing = getattr(importlib.import_module(module), name)
+    assert thing.__module__ in SURFACE
+    assert getattr(importlib.import_module(thing.__module__), name) is thing
+    assert type(thing).__name__ == "Explain" or pickle.loads(pickle.dumps(thing)) is thing
+    if inspect.isfunction(thing):
+        assert f"def {name}(" in inspect.getsource(thing)
 
 
 @pytest.mark.parametrize(("module", "name"), CALLABLES)

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._exports import publish_all
 from crossentropy._keywords import hinting
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
 from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable, remedy
@@ -529,3 +530,6 @@ def _pair(
         _normalised(p_name, p_, p_logits is not None, dim, validate, dtype),
         _normalised(q_name, q_, q_logits is not None, dim, validate, dtype),
     )
+
+
+__dir__ = publish_all(__name__)

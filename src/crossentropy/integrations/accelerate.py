@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crossentropy._errors import ArgumentTypeError, kind_of
+from crossentropy._exports import publish_all
 from crossentropy.distributed import token_denominator
 from crossentropy.integrations._parts import LossParts
 from crossentropy.lazy import fuse
@@ -134,3 +135,6 @@ def log(
     found = parts.take(training=training, total=total, prefix=prefix)
     accelerator.log(found, step=step)
     return found
+
+
+__dir__ = publish_all(__name__)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._exports import publish_all
 from crossentropy._keywords import hinting
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
@@ -180,3 +181,6 @@ class LossPartsMixin:
     def _total(self, sums: Tensor) -> Tensor:
         trainer: Any = self
         return trainer.accelerator.reduce(sums.to(trainer.accelerator.device), reduction="sum")
+
+
+__dir__ = publish_all(__name__)
