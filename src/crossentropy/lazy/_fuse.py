@@ -92,6 +92,8 @@ def fuse(
         RuntimeError: With `verify`: the fused model computes something else.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = torch.nn.Sequential(torch.nn.Embedding(1000, 16), torch.nn.Linear(16, 1000))
         >>> tokens = torch.randint(1000, (4, 8))
         >>> logits = fuse(model)(tokens)
@@ -152,6 +154,8 @@ def unfuse(model: _Model) -> _Model:
         AttributeError: The model is no nn.Module.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = unfuse(fuse(torch.nn.Sequential(torch.nn.Linear(4, 10))))
         >>> type(model(torch.randn(2, 4))) is torch.Tensor
         True
@@ -186,6 +190,8 @@ class fused(ContextDecorator, Generic[_Model]):  # noqa: N801 (used as a functio
         ValueError: As `fuse`, where the context begins.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 10))
         >>> with fused(model):
         ...     type(model(torch.randn(2, 4))).__name__

@@ -73,6 +73,7 @@ class TemperatureScaling(torch.nn.Module):
         ValueError: The temperature is no number > 0.
 
     Examples:
+        >>> import torch
         >>> logits, target = torch.tensor([[4.0, 0.0]]).repeat(4, 1), torch.tensor([0, 0, 0, 1])
         >>> scaling = TemperatureScaling()
         >>> print(scaling.fit(logits, target))  # right in three of four cases, not in 98 %
