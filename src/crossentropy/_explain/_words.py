@@ -492,6 +492,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
     "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
+    "cli.unit_of_chain": (
+        "The page has a switch of its own between nats and bits; --unit is for what is printed.",
+        "网页里可以自行切换奈特与比特；--unit 只管终端输出。",
+    ),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "argparse.unrecognized": ("unrecognized arguments: {what}", "无法识别的参数：{what}"),
     "argparse.choice": (
