@@ -6,6 +6,7 @@ name, and "<key>.note" what it means.
 
 import locale
 import os
+import re
 from typing import cast, get_args
 
 from crossentropy._errors import ArgumentValueError
@@ -612,7 +613,11 @@ WORDS: dict[str, tuple[str, str]] = {
 def say(lang: Language, key: str, **values: object) -> str:
     """The words of a key in a language."""
     text = WORDS[key][languages().index(lang)]
-    return text.format(**values) if values else text
+    return _ONE.sub(r"1 \1", text.format(**values)) if values else text
+
+
+_ONE = re.compile(r"(?<![\w.,])1 (row|class|pair|distribution|outcome)(?:es|s)\b")
+"""One thing, of which words for many speak."""
 
 
 def languages() -> tuple[Language, ...]:
