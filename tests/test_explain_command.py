@@ -299,4 +299,7 @@ def test_without_input_the_page_is_the_chain(tmp_path: Path, capsys: pytest.Capt
     page = tmp_path / "chain.html"
     assert cli.main(["explain", "--html", str(page), "--lang", "zh"]) == 0
     assert page.read_text("utf-8") == crossentropy.explain.chain("zh").to_html()
-    assert crossentropy.explain.chain("zh").title in capsys.readouterr().err
+    assert crossentropy.explain.chain("zh").title in (said := capsys.readouterr().err)
+    assert "--unit" not in said
+    assert cli.main(["explain", "--html", str(page), "--lang", "en", "--unit", "bit"]) == 0
+    assert "a switch of its own between nats and bits" in capsys.readouterr().err

@@ -30,7 +30,7 @@ from crossentropy import _contract as contract
 from crossentropy import _torch, functional
 from crossentropy._contract import Options
 from crossentropy._dispatch import Backend, Selection, select
-from crossentropy._loss import LossTensors
+from crossentropy._loss import LossTensors, cpu_multiplies
 from crossentropy._planner import Machine, Plan
 from crossentropy.testing import peak_bytes
 
@@ -404,7 +404,11 @@ def plan_of(case: Case, device: str, budget: int | None, backend: Backend | None
 
 
 def measured(machine: Machine, dtype: torch.dtype, device: str) -> Machine:
-    """A machine with the rates of a product of (512, 1024) and (1024, 4096), and of a copy of 64 MB: best of five."""
+    """A machine with the rates of a product of (512, 1024) and (1024, 4096), and of a copy of 64 MB: best of five.
+
+    The product is in the dtype in which a head is multiplied, which on a CPU may be another.
+    """
+    dtype = dtype if device != "cpu" or cpu_multiplies(dtype) else torch.float32
     a, b = (torch.randn(s, device=device).to(dtype) for s in ((512, 1024), (1024, 4096)))
     x, y = torch.zeros(1 << 24, device=device), torch.zeros(1 << 24, device=device)
     product = _interleaved({"product": lambda: torch.mm(a, b)}, 5, device)["product"]

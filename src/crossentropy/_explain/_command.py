@@ -18,6 +18,7 @@ from crossentropy import _terminal
 from crossentropy._explain import _columns, _files
 from crossentropy._explain._api import explain
 from crossentropy._explain._arrays import Arrays, Role, UnusableFileError
+from crossentropy._explain._chain._numbers import LABELS, LOGITS
 from crossentropy._explain._data import Language
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._words import language, say
@@ -104,9 +105,7 @@ def explanations(options: argparse.Namespace, lang: Language) -> list[Explanatio
 def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
     """The tutorial's: two outcomes of six rolls of a die, coins, a label and a prediction, a batch of three images."""
     shown: dict[str, Any] = {"lang": lang, "unit": options.unit}
-    logits = torch.tensor(
-        [[1.2, 2.4, -0.3, 0.1, -1.0], [0.4, -0.6, 0.9, 0.2, 0.5], [-0.2, 1.1, 0.3, -0.8, 1.3]], dtype=torch.float64
-    )
+    logits, labels = torch.tensor(LOGITS, dtype=torch.float64), torch.tensor(LABELS)
     names = [say(lang, f"example.{name}") for name in ("one_six", "all_sixes")]
     return [
         explain.information([1 - (5 / 6) ** 6, (1 / 6) ** 6], class_names=names, **shown),
@@ -115,7 +114,7 @@ def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
         explain(
             probs=[[0.1, 0.2, 0.7]], target=torch.tensor([[0.0, 1.0, 0.0]]), class_names=["x1", "x2", "x3"], **shown
         ),
-        explain(logits, torch.tensor([1, 3, 4]), class_names=list("ABCDE"), **shown),
+        explain(logits, labels, class_names=list("ABCDE"), **shown),
     ]
 
 

@@ -6,6 +6,7 @@ name, and "<key>.note" what it means.
 
 import locale
 import os
+import re
 from typing import cast, get_args
 
 from crossentropy._errors import ArgumentValueError
@@ -513,6 +514,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
     "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
+    "cli.unit_of_chain": (
+        "The page has a switch of its own between nats and bits; --unit is for what is printed.",
+        "网页里可以自行切换奈特与比特；--unit 只管终端输出。",
+    ),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "argparse.unrecognized": ("unrecognized arguments: {what}", "无法识别的参数：{what}"),
     "argparse.choice": (
@@ -533,7 +538,11 @@ WORDS: dict[str, tuple[str, str]] = {
 def say(lang: Language, key: str, **values: object) -> str:
     """The words of a key in a language."""
     text = WORDS[key][languages().index(lang)]
-    return text.format(**values) if values else text
+    return _ONE.sub(r"1 \1", text.format(**values)) if values else text
+
+
+_ONE = re.compile(r"(?<![\w.,])1 (row|class|pair|distribution|outcome)(?:es|s)\b")
+"""One thing, of which words for many speak."""
 
 
 def languages() -> tuple[Language, ...]:
