@@ -9,7 +9,6 @@ import os
 import re
 import runpy
 import shutil
-import sys
 import warnings
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -27,7 +26,6 @@ from matplotlib.textpath import text_to_path
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.parallel import ParallelTasks
 from sphinx.writers.html5 import HTML5Translator
 
@@ -104,17 +102,6 @@ def write_reference(app: Sphinx) -> None:
             full = f"{module.__name__}.{name}"
             write_page(full, full.removeprefix("crossentropy."), name_page(module, name))
     write_page("rules", "Rules of the doctor", "\n".join(map(rule_section, RULES.values())))
-
-
-def find_fields(app: Sphinx) -> None:
-    """Let autodoc find the words on fields, which it looks for in the module that a class says it is from."""
-    ours = [name for name in sys.modules if name.split(".")[0] == "crossentropy"]
-    analyzers = {name: ModuleAnalyzer.for_module(name) for name in ours}
-    for analyzer in analyzers.values():
-        analyzer.analyze()
-    docs = {key: words for analyzer in analyzers.values() for key, words in analyzer.attr_docs.items()}
-    for module in MODULES:
-        analyzers[module.__name__].attr_docs |= {key: docs[key] for key in docs if key[0] in module.__all__}
 
 
 def write_page(full: str, title: str, body: str) -> None:
@@ -337,7 +324,6 @@ def collapse_navigation(app: Sphinx, page: str, template: str, context: dict[str
 def setup(app: Sphinx) -> None:
     """Connect all of that."""
     app.connect("builder-inited", write_reference)
-    app.connect("builder-inited", find_fields)
     app.connect("builder-inited", fork_kernels)
     app.connect("builder-inited", draw_gallery)
     app.connect("autodoc-process-docstring", adapt, priority=400)  # before napoleon

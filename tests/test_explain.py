@@ -749,7 +749,7 @@ def test_difference_of_other_things() -> None:
     assert explain.diff(kl, explain.kl([0.5, 0.5], [0.8, 0.2])).step == "q"
     with pytest.raises(ValueError, match="expected two of the same kind"):
         explain.diff(kl, explain(Z, Y))
-    with pytest.raises(TypeError, match=r"expected what crossentropy\.explain returns"):
+    with pytest.raises(TypeError, match=r"expected a crossentropy\.Explanation"):
         explain.diff(kl, 1.83)  # pyright: ignore[reportArgumentType]
 
 

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from crossentropy import _sharding as sharding
 from crossentropy._errors import ArgumentIndexError, ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy._exports import publish
 from crossentropy._logspace import wide
 from crossentropy._loss import KL, Kind, Loss, LossSpec, LossTensors, Mixture, Side, without
 from crossentropy._targets import check_labels, check_target, long
@@ -432,6 +431,3 @@ def _most_rows(options: AnyOptions, tensors: LossTensors) -> int | None:
     ratio = -(-math.prod(tensors.linear_weight.shape[:-1]) // max(tensors.linear_weight.shape[-1], 1))
     rows = max(1, -(-math.prod(tensors.input.shape[:-1]) // max(ratio, 1)))
     return max(1, (1 << (rows - 1).bit_length()) // int(method.partition(":")[2] or 1))
-
-
-publish("crossentropy", Options)

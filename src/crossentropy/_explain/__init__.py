@@ -16,9 +16,5 @@ from crossentropy._explain._data import Landmark, Step
 from crossentropy._explain._diff import Difference
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._plot import ExplanationDisplay
-from crossentropy._exports import publish
 
 __all__ = ["Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"]
-
-
-publish("crossentropy", Difference, Explanation, ExplanationDisplay, Landmark, Step, explain)

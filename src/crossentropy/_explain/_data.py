@@ -11,13 +11,12 @@ amount to together.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from crossentropy.information import Unit
+from crossentropy.information import Unit
 
 Language: TypeAlias = Literal["en", "zh"]
 
@@ -195,7 +194,7 @@ class Computation:
     titles: Mapping[Language, str]
     """What is computed, of what, in each language."""
     lang: Language
-    unit: "Unit"
+    unit: Unit
     steps: tuple[Step, ...]
     value: Tensor
     """What the function of this package returns; as of `unit`, for quantities, and in nats for losses."""

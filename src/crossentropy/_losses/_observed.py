@@ -16,7 +16,6 @@ from crossentropy import _contract as contract
 from crossentropy._contract import AnyOptions
 from crossentropy._dispatch import Backend, select
 from crossentropy._errors import ArgumentValueError
-from crossentropy._exports import publish
 from crossentropy._logspace import product
 from crossentropy._loss import Loss, LossSpec, LossTensors
 from crossentropy._reduction import ignored, picked, reduce, weigh
@@ -101,6 +100,3 @@ def _named(rows: Tensor, argmax: Tensor, loss: Loss, spec: LossSpec) -> LossStat
         return LossStatistics(None, entropy, logsumexp, z_loss, argmax, None)
     correct = (argmax == loss.target) & ~skipped
     return LossStatistics(log_prob, entropy, logsumexp, z_loss, argmax, correct)
-
-
-publish("crossentropy", LossStatistics)

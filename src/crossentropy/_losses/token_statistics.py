@@ -11,7 +11,6 @@ from crossentropy import _contract as contract
 from crossentropy import _execution
 from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import ArgumentValueError
-from crossentropy._exports import publish
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
@@ -130,6 +129,3 @@ def named(rows: Iterable[Tensor], argmax: Tensor, dtype: torch.dtype, target: Te
     log_prob, entropy, logsumexp = (row.clone() for row in rows)  # no views, which autograd lets nobody change
     known = None if target is None else log_prob.to(dtype)
     return TokenStatistics(known, entropy.to(dtype), logsumexp.to(dtype), argmax)
-
-
-publish("crossentropy", TokenStatistics)

@@ -9,7 +9,7 @@ of the program.
 
 from typing import TYPE_CHECKING
 
-from crossentropy._exports import on_demand, publish
+from crossentropy._exports import on_demand
 from crossentropy.doctor._finding import Finding
 from crossentropy.doctor.rules import Rule
 
@@ -19,5 +19,3 @@ else:  # reading source needs no torch
     __getattr__, __dir__ = on_demand(__name__, names={"_runtime._watch": ("Report", "watch")})
 
 __all__ = ["Finding", "Report", "Rule", "watch"]
-
-publish("crossentropy.doctor", Finding, Rule)

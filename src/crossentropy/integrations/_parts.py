@@ -16,7 +16,6 @@ from torch import Tensor
 from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
-from crossentropy._exports import publish
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
 from crossentropy._tensors import check_floating, check_tensor
@@ -133,6 +132,3 @@ class LossParts:
 
 def _exp(x: float) -> float:
     return math.exp(x) if x < 709 else math.inf if x == x else x
-
-
-publish("crossentropy.integrations", LossParts)

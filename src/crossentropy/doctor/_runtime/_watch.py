@@ -24,7 +24,6 @@ from torch.overrides import TorchFunctionMode
 
 from crossentropy import _torch, functional
 from crossentropy._errors import ArgumentValueError
-from crossentropy._exports import publish
 from crossentropy.doctor._finding import Finding, Place
 from crossentropy.doctor._knowledge._checks import LOSSES
 from crossentropy.doctor._knowledge._loss_call import ALIKE, Found
@@ -366,6 +365,3 @@ def _bound(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
     weighing = traces[weight if isinstance(weight, Tensor) else x]
     called = name if alike != name else ""
     return Call(alike, arguments, traces[x], traces[y], users_place(sys._getframe(1)), weighing, called)
-
-
-publish("crossentropy.doctor", Report, watch)
