@@ -83,17 +83,32 @@ class Step:
     rest: Tensor | None = None
     """What the classes that are not shown amount to in each row, or the rows that are not shown; None if that is no
     sum."""
+    rows: tuple[str, ...] = ()
+    """Names of the tensor's rows: their indices in the target, "0" of a row without axes; one number has none."""
+    columns: tuple[str, ...] = ()
+    """Names of its columns: classes, or "#1", "#2", … where each row shows others; the key, of one number a row."""
+    unit: Unit | None = None
+    """The unit of numbers that are logarithms, or sums of them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The step as what JSON can hold; nan and the infinities are strings."""
+        """The step as what JSON can hold: one number is its `value`, all else a `table`.
+
+            table = {"columns": […], "rows": […], "values": [[…], …]}
+
+        `pandas.DataFrame(table["values"], index=table["rows"], columns=table["columns"])` is that table. nan and the
+        infinities, which JSON lacks, are the strings "nan", "inf" and "-inf": with `.astype(float)` they are numbers
+        again. `others` is `rest`.
+        """
         return {
             "key": self.key,
             "name": self.name,
             "formula": self.formula,
             "numbers": str(self.numbers),
-            "tensor": plain(self.tensor),
-            "rest": None if self.rest is None else plain(self.rest),
             "note": self.note,
+            "unit": self.unit,
+            "value": None if self.tensor.dim() else plain(self.tensor),
+            "table": table(self.rows, self.columns, self.tensor) if self.tensor.dim() else None,
+            "others": None if self.rest is None else plain(self.rest),
         }
 
 
@@ -145,6 +160,14 @@ class Shown:
     def row_name(self, row: int) -> str:
         """The index of a row, as in Python."""
         return ", ".join(map(str, self.positions[row]))
+
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the rows, and of the columns of a matrix: the place among those shown, where rows show others."""
+        columns = range(self.classes.shape[1])
+        return (
+            tuple(self.row_name(row) or "0" for row in range(len(self.positions))),
+            tuple(self.class_name(0, k) if self.aligned else f"#{k + 1}" for k in columns),
+        )
 
 
 class Rest(NamedTuple):
@@ -227,19 +250,27 @@ class Computation:
         return next((step for step in self.steps if step.key == key), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as what JSON can hold; nan and the infinities are strings."""
+        """The explanation as what strict JSON can hold; nan and the infinities are strings, as in `Step.to_dict`.
+
+        `unit` is that of `value` and `reference`; those of a loss are in nats. `classes` is the table of the class
+        indices that each row of a matrix shows, `positions` are the indices of the rows in the target, `ignored` says
+        which of them count nothing. `format` is 1, and another number if a key changes its meaning.
+        """
         return {
+            "format": 1,
             "kind": self.kind,
             "title": self.title,
-            "unit": self.unit,
+            "unit": "nat" if self.kind == "cross_entropy" else self.unit,
             "settings": self.settings,
             "value": plain(self.value),
             "reference": plain(self.reference),
             "max_abs_diff": plain(self.max_abs_diff),
+            "tolerance": plain(self.tolerance),
             "agrees": self.agrees,
-            "rows": [list(position) for position in self.shown.positions],
+            "positions": [list(position) for position in self.shown.positions],
             "all_rows": self.shown.all_rows,
-            "classes": plain(self.shown.classes),
+            "ignored": list(self.shown.ignored),
+            "classes": table(*self.shown.names(), self.shown.classes),
             "all_classes": self.shown.all_classes,
             "class_names": self.shown.class_names and list(self.shown.class_names),
             "steps": [step.to_dict() for step in self.steps],
@@ -248,6 +279,11 @@ class Computation:
                 for mark in self.landmarks
             ],
         }
+
+
+def table(rows: tuple[str, ...], columns: tuple[str, ...], x: Tensor) -> dict[str, Any]:
+    """A matrix, or one number a row, with its names."""
+    return {"columns": list(columns), "rows": list(rows), "values": plain(x if x.dim() == 2 else x.unsqueeze(1))}
 
 
 def plain(x: Tensor | float) -> Any:  # noqa: ANN401 (nested lists)
