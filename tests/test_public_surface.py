@@ -1,5 +1,6 @@
 """What the package offers, exactly; what importing it costs; and that its documentation is complete."""
 
+import argparse
 import copy
 import doctest
 import importlib
@@ -17,6 +18,7 @@ import pytest
 import torch
 
 import crossentropy
+from crossentropy import cli
 
 SURFACE = {
     "crossentropy": [
@@ -248,6 +250,36 @@ def test_every_argument_is_documented(module: str, name: str) -> None:
         p for p in inspect.signature(thing).parameters if not p.startswith("_") and f"\n    {p}: " not in doc
     ]
     assert not undocumented
+
+
+@pytest.mark.parametrize(("module", "name"), CALLABLES)
+def test_arguments_say_what_happens_without_them(module: str, name: str) -> None:
+    """A default of None says nothing: the words do. Numbers and strings are read in the signature."""
+    thing = getattr(importlib.import_module(module), name)
+    if (name in RESULTS and name != "Estimate") or name in CAUGHT:
+        return
+    entries = dict(re.findall(r"(?ms)^ {4}(\w+): (.*?)(?=^ {4}\w+: |^\S|^$|\Z)", inspect.getdoc(thing) or ""))
+    for parameter, p in inspect.signature(thing).parameters.items():
+        words = " ".join(entries.get(parameter, "").split())
+        if p.default is None:
+            assert re.search(r"[Dd]efault|\bNone\b|[Ww]ithout|instead of|[Dd]eprecated|As for", words), parameter
+
+
+@pytest.mark.parametrize("command", ["demo", "explain --lang en", "explain --lang zh", "doctor", "convert", "plan"])
+def test_options_of_commands_say_what_they_are(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[argparse.Action] = []
+    add = argparse.ArgumentParser._add_action
+    monkeypatch.setattr(argparse.ArgumentParser, "_add_action", lambda self, x: [added.append(x), add(self, x)][1])
+    group = argparse._ArgumentGroup._add_action
+    monkeypatch.setattr(argparse._ArgumentGroup, "_add_action", lambda self, x: [added.append(x), group(self, x)][1])
+    with pytest.raises(SystemExit):
+        cli.main([*command.split(), "--help"])
+    options = [action for action in added if not isinstance(action, argparse._SubParsersAction)]
+    assert len(options) > 3
+    for action in options:
+        assert action.help, action.dest
+        if action.default not in (None, False, [], argparse.SUPPRESS) and action.option_strings:
+            assert re.search("default|默认", action.help), action.dest
 
 
 def loaded_by(statement: str) -> list[str]:

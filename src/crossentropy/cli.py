@@ -61,7 +61,9 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     )
     demo.add_argument("--quick", action="store_true", help="train for seconds instead of a minute")
     demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of all random numbers (default: 0)")
-    demo.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html")
+    demo.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html (default: here)"
+    )
     demo.add_argument(
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
@@ -116,10 +118,20 @@ def _add_measuring(commands: "argparse._SubParsersAction[_Parser]") -> None:
         command.add_argument(
             "--shape", type=_shape, required=True, help="N,C or N,C,d1,d2 of logits; N,D,V of hidden states and a head"
         )
-        command.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
+        command.add_argument(
+            "--dtype",
+            choices=("float32", "bfloat16", "float16", "float64"),
+            default="float32",
+            help="dtype of the logits, or of hidden states and head (default: float32)",
+        )
         command.add_argument("--forward", action="store_true", help="forward alone, without gradients")
-    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    plan.add_argument("--device", choices=("cpu", "cuda", "A100", "H100", "H200", "B200"), default="cpu")
+    bench.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run it (default: cpu)")
+    plan.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "A100", "H100", "H200", "B200"),
+        default="cpu",
+        help="this machine's CPU or GPU, or a card (default: cpu)",
+    )
     bench.add_argument("--repeat", type=positive, default=15, metavar="N", help="rounds (default: 15)")
     bench.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     bench.add_argument("--json", type=Path, metavar="FILE", help="also store the results")

@@ -29,7 +29,7 @@ def prepare(accelerator: Any, model: nn.Module, *others: Any, head: Any = None) 
         accelerator: The Accelerator.
         model: The model, which is fused in place.
         others: What else is to be prepared: optimizers, loaders, schedulers.
-        head: The head, or its name, as for `crossentropy.fuse`.
+        head: The head, or its name, as for `crossentropy.fuse`. By default the head that `fuse` finds in the model.
 
     Returns:
         What `accelerator.prepare` returns: all of them, in their order.
@@ -105,7 +105,7 @@ def log(
     Args:
         accelerator: The Accelerator, whose trackers were begun by init_trackers.
         parts: The loss.
-        step: The step, as trackers count.
+        step: The step, as trackers count. Default: as they count themselves.
         training: The parts of what was computed with gradients, or without.
         prefix: Goes before each name, "eval/" say.
 

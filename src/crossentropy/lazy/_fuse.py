@@ -73,13 +73,14 @@ def fuse(
         model: The model. A language model of transformers names its head by `get_output_embeddings()`; of others
             a child of a usual name (lm_head, head, output, classifier, fc…) or the last layer of an nn.Sequential is
             taken; of a module that only wraps another, that of the other.
-        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an
-            nn.Sequential that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer,
-            as an embedding's or a cosine head's.
+        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an nn.Sequential
+            that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer, as an
+            embedding's or a cosine head's. Default: what makes the logits, found by the model's own names, or by
+            `example`.
         example: Inputs to find the head by a call: the layers that make what the model returns. A mapping of keyword
-            arguments, a tuple of arguments, or one argument.
+            arguments, a tuple of arguments, or one argument. Default: no call.
         verify: Inputs to run both ways. Raises if the loss or a gradient differs beyond rounding: by more than half of
-            the digits of its dtype, relative to its norm.
+            the digits of its dtype, relative to its norm. Default: nothing is run.
         loss: With `verify`: a function of the model's output, by default its `loss`, or the first scalar in it.
 
     Returns:

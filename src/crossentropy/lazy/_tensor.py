@@ -127,7 +127,7 @@ class LazyLogits(Tensor):
     Args:
         hidden: Hidden states (…, D).
         weight: Head (C, D).
-        bias: Bias (C).
+        bias: Bias (C). Default: none.
 
     Returns:
         Logits (…, C) in the promoted dtype of hidden states and head, under autocast in autocast's.
