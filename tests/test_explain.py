@@ -649,7 +649,9 @@ def test_plot_keeps_its_artists() -> None:
     assert display.im_ is not None
     softmax = explain(logits, target).step("softmax")
     assert softmax is not None
-    assert torch.tensor(display.im_.get_array().data).equal(softmax.tensor)
+    array = display.im_.get_array()
+    assert array is not None
+    assert torch.tensor(array.data).equal(softmax.tensor)
     assert [text.get_text() for text in display.text_] == [number(x) for x in softmax.tensor.flatten().tolist()]
     assert [box.get_x() + 0.48 for box in display.boxes_] == pytest.approx(target.tolist())
     axes = Figure().subplots()
