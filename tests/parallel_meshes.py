@@ -24,6 +24,7 @@ from parallel_losses import (
     what_is_sent,
     whole,
 )
+from sampling import EXHAUSTIVE
 
 
 def head_of_fsdp_and_tensor_parallel() -> None:
@@ -65,7 +66,7 @@ def rows_of_sequences() -> None:
 
 
 CASES: dict[str, Case] = {
-    **dict(mixed_placements((2, 2), 4)),
+    **dict(mixed_placements((2, 2), 4 if EXHAUSTIVE else 2)),
     **dict(what_is_sent((2, 2), ("NC", "CC", "DN"))),
     "head of FSDP and tensor parallel": head_of_fsdp_and_tensor_parallel,
     "rows of sequences": rows_of_sequences,
