@@ -1,38 +1,28 @@
 """`crossentropy explain`: arguments and files → explanations. It prints nothing; `cli` does.
 
-Without files it explains the examples of the tutorial that this package grew from. All words are in two languages,
-those of argparse as well.
+Without files it explains the examples of the tutorial that this package grew from. All words are in two languages.
 """
 
 import argparse
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossentropy import _terminal
 from crossentropy._explain import _files
 from crossentropy._explain._api import explain
 from crossentropy._explain._data import Language
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._files import Arrays, Role, UnusableFileError
-from crossentropy._explain._words import language, say
+from crossentropy._explain._words import say
 from crossentropy._targets import LabelMistake, label_mistake
 from crossentropy._terminal import escaped
 from crossentropy._usage import UnusableInputError
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 """Dtypes of which torch has little more than the name."""
-
-
-def language_of(arguments: Sequence[str]) -> Language:
-    """The language that the arguments ask for, before they are parsed; that of the locale if they do not."""
-    asked = [following for option, following in zip(arguments, [*arguments[1:], ""]) if option == "--lang"]
-    asked += [argument.partition("=")[2] for argument in arguments if argument.startswith("--lang=")]
-    return language(next((lang for lang in asked if lang in ("en", "zh")), None))
 
 
 def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
@@ -65,7 +55,6 @@ def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
     output.add_argument("--unit", choices=("nat", "bit", "hartley"), default="nat", help=words("unit"))
     output.add_argument("--max-rows", type=_number(int, lang), default=6, metavar="N", help=words("max_rows"))
     output.add_argument("--max-classes", type=_number(int, lang), default=8, metavar="N", help=words("max_classes"))
-    output.add_argument("-h", "--help", action="help", help=words("help"))
 
 
 def _number(kind: type, lang: Language) -> Callable[[str], Any]:
@@ -199,46 +188,3 @@ def _label_hint(mistake: LabelMistake, *, marked: bool, lang: Language) -> str:
         return say(lang, "cli.label_from_one_but" if marked else "cli.label_from_one")
     most = mistake.labels[-1]
     return say(lang, "cli.label_classes", most=most, needed=most + 1) if mistake.kind == "too_few_classes" else ""
-
-
-# --- argparse in two languages ------------------------------------------------------------------------------------
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose own words are in the language of the explanation."""
-
-    def __init__(self, *arguments: Any, lang: Language = "en", **keywords: Any) -> None:  # noqa: ANN401
-        super().__init__(*arguments, **keywords, add_help=False)
-        self.lang: Language = lang
-
-    def format_usage(self) -> str:
-        """The usage, under its name."""
-        return super().format_usage().replace("usage:", say(self.lang, "cli.usage"), 1)
-
-    def format_help(self) -> str:
-        """The help, under its names."""
-        return super().format_help().replace("usage:", say(self.lang, "cli.usage"), 1)
-
-    def error(self, message: str) -> NoReturn:
-        """One line, on standard error."""
-        hint = say(self.lang, "cli.try", command=f"{self.prog} --help")
-        _terminal.print_line(f"{self.prog}: {translated(message, self.lang)} {hint}", error=True)
-        raise SystemExit(2)
-
-
-def translated(message: str, lang: Language) -> str:
-    """A message of argparse in a language; one that is not known stays as it is."""
-    for key, pattern in _MESSAGES.items():
-        found = re.fullmatch(pattern, message)
-        if found:
-            return say(lang, f"argparse.{key}", **found.groupdict())
-    return message
-
-
-_MESSAGES = {
-    "unrecognized": r"unrecognized arguments: (?P<what>.*)",
-    "choice": r"argument (?P<name>\S+): invalid choice: (?P<what>.*) \(choose from (?P<known>.*)\)",
-    "expected": r"argument (?P<name>\S+): expected one argument",
-    "not_allowed": r"argument (?P<name>\S+): not allowed with argument (?P<what>\S+)",
-    "argument": r"argument (?P<name>[^:]+): (?P<what>.*)",
-}

@@ -11,15 +11,15 @@ amount to together.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from crossentropy._languages import Language as Language
+
 if TYPE_CHECKING:
     from crossentropy.information import Unit
-
-Language: TypeAlias = Literal["en", "zh"]
 
 
 def number(x: float, *, signed: bool = False) -> str:
