@@ -1,20 +1,24 @@
-# make demo | test | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | exhaustive | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | notebook | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-INSTALL := python -m pip install --quiet --disable-pip-version-check
+INSTALL := python -m pip install --quiet --no-compile --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test kernels fuzz sanitize mutants browser check docs bench gpu latest matrix wheels lock clean
+.PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest notebook matrix wheels lock clean
 
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.native browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+# The suite with every case of the products that `make test` takes a part of: an hour.
+exhaustive:
+	CROSSENTROPY_TESTS=exhaustive $(MAKE) test
 
 # What compilers make of the Triton kernels, for four kinds of GPU; none is needed.
 kernels: $(VENV)/.dev
@@ -49,8 +53,10 @@ check: $(VENV)/.dev
 	pyright --verifytypes crossentropy --ignoreexternal
 	lint-imports --no-cache
 
-docs: $(VENV)/.docs
+# The site, and a look at each of its pages in a browser.
+docs: $(VENV)/.dev browser
 	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
+	python docs/check_site.py site
 
 bench: $(VENV)/.demo
 	python benchmarks/run.py $(ARGS)
@@ -63,6 +69,10 @@ gpu: $(VENV)/.dev
 latest:
 	@rm -f .venv-latest/.dev
 	@$(MAKE) test VENV=.venv-latest PINS= INSTALL='$(INSTALL) --upgrade --upgrade-strategy eager'
+
+# An explanation in a cell of a real JupyterLab, the newest: a minute.
+notebook: $(VENV)/.notebook browser
+	python tests/notebook_check.py $(ARGS)
 
 # The suite with every torch and Python that is supported, one after the other; noxfile.py says which.
 matrix: $(VENV)/.matrix
@@ -80,7 +90,7 @@ lock: $(VENV)/.lock
 	@grep -vE '^(nvidia|cuda)' constraints.txt >constraints.new && mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv .venv-latest site jupyter_execute docs/reference dist
+	rm -rf .venv .venv-latest site jupyter_execute docs/reference docs/gallery/pictures dist
 
 # One stamp for each set of extras; a change of what they hold installs again.
 $(VENV)/.%: pyproject.toml constraints.txt

@@ -1,9 +1,8 @@
-"""Results as tables and a figure: writes docs/benchmarks.md, docs/benchmarks.svg and the READMEs' tables."""
+"""Results as tables and a figure: writes docs/benchmarks.md and docs/benchmarks.svg."""
 
 import argparse
 import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
@@ -162,38 +161,6 @@ def ranks_section() -> list[str]:
     return lines
 
 
-def readme_rows(results: dict[str, Any]) -> list[str]:
-    """The rows of the READMEs' table."""
-    chosen = [c for c in results["cases"] if c["targets"] and c["gradient"] and math.prod(c["shape"]) > 2e6]
-    rows = []
-    for c in chosen:
-        base = c["results"]["torch"]
-        sizes = c["results"]["crossentropy"]["bytes"] / base["bytes"]
-        chunked = time_ratio(c, "torch chunked")
-        shown = "–" if chunked is None else f"{chunked:.2f}"
-        rows.append(f"| {title(c)} | {time_ratio(c, 'torch'):.2f} | {shown} | {sizes:.2f} |")
-    return rows
-
-
-CHINESE = {
-    "32k vocabulary head, class weights, smoothing, softcap, z-loss": "32k 词表输出层，类别权重、平滑、softcap、z-loss",
-    "32k vocabulary head": "32k 词表输出层",
-    "32k vocabulary": "32k 词表",
-    "segmentation, 21 classes": "语义分割（21 类）",
-}
-
-
-def write_readme(path: Path, rows: list[str]) -> None:
-    """Replace the rows of the table of results."""
-    for english, chinese in CHINESE.items() if "zh" in path.name else ():
-        rows = [row.replace(f"| {english} ", f"| {chinese} ") for row in rows]
-    text = path.read_text("utf-8")
-    begin = re.search(r"<!-- results -->\n\|.*\n\|.*\n", text)
-    assert begin is not None
-    end = text.index("\n\n", begin.end())
-    path.write_text(text[: begin.end()] + "\n".join(rows) + text[end:], "utf-8")
-
-
 def figure(results: dict[str, Any], path: Path) -> None:
     """Bars: time and memory relative to torch."""
     import matplotlib
@@ -225,8 +192,6 @@ def main() -> None:
     results = json.loads(parser.parse_args().results.read_text("utf-8"))
     (ROOT / "docs" / "benchmarks.md").write_text(page(results), "utf-8")
     figure(results, ROOT / "docs" / "benchmarks.svg")
-    for name in ("README.md", "README.zh-CN.md"):
-        write_readme(ROOT / name, readme_rows(results))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import runpy
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 import crossentropy
 from crossentropy import _terminal, cli, doctor
 from crossentropy._terminal import escaped
+from crossentropy._usage import installation
 
 MISTAKE = """\
 import torch
@@ -64,6 +66,20 @@ except SystemExit as ended:
     code = ended.code
 print(code, sorted({"torch", "numpy"} & {*sys.modules}), file=sys.stderr)
 """
+
+
+def test_what_is_missing_is_installed_where_the_package_is(tmp_path: Path) -> None:
+    assert installation("doctor") == f"pip install -e '{ROOT.parent}[doctor]'"
+    installed = tmp_path / "site-packages" / "crossentropy"
+    installed.mkdir(parents=True)
+    shutil.copy(ROOT / "crossentropy" / "_usage.py", installed)
+    usage = runpy.run_path(str(installed / "_usage.py"))
+    assert usage["installation"]("doctor") == "pip install 'crossentropy[doctor]'"
+    (tmp_path / "libcst.py").write_text("raise ModuleNotFoundError(name='libcst')", "utf-8")
+    (tmp_path / "train.py").write_text("import torch", "utf-8")
+    done = command("convert", str(tmp_path / "train.py"), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert done.returncode == 2
+    assert done.stderr.decode() == f"crossentropy convert: libcst is missing — {installation('doctor')}\n"
 
 
 @pytest.mark.parametrize(

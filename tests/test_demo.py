@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from crossentropy import cli
+from crossentropy._usage import installation
 from crossentropy.demo import chain, digits, language
 from crossentropy.demo.report import Section, Table, to_html
 
@@ -128,7 +129,7 @@ def test_unusable_files_get_one_line_and_exit_code_2(tmp_path: Path, capsys: pyt
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setitem(sys.modules, "sklearn", None)
     assert cli.main(["demo"]) == 2
-    assert "sklearn is missing — install the extra" in capsys.readouterr().err
+    assert f"sklearn is missing — {installation('demo')}\n" in capsys.readouterr().err
 
 
 def test_the_command_and_the_module_are_the_same() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "crossentropy"
 
 
 def load(path: Path):
@@ -61,15 +62,40 @@ def test_both_readmes_show_the_same_code() -> None:
     assert len(statements("README.md")) > 10
 
 
-def test_published_figures_are_those_of_the_results(tmp_path: Path) -> None:
-    report = load(ROOT / "benchmarks" / "report.py")
+USE = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs" / "use").glob("*.md")}
+BOTH = sorted(USE | {"fuse.md", "binary.md", "metrics.md", "losses.md"})
+"""Pages that say how it is used, in both languages: docs/… and docs/zh/…."""
+
+
+def test_pages_to_use_exist_in_both_languages() -> None:
+    chinese = {path.relative_to(ROOT / "docs" / "zh").as_posix() for path in (ROOT / "docs" / "zh").rglob("*.md")}
+    assert chinese == {*BOTH, "index.md"}
+    links = (ROOT / "docs" / "index.md").read_text("utf-8")
+    assert all(f"\nzh/{page.removesuffix('.md')}\n" in links for page in chinese)
+
+
+@pytest.mark.parametrize("page", BOTH)
+def test_pages_in_both_languages_show_the_same_code(page: str) -> None:
+    english, chinese = statements(f"docs/{page}"), statements(f"docs/zh/{page}")
+    assert [line for line in chinese if line not in english] == []
+    assert len(chinese) >= 4
+    up = "../" * (page.count("/") + 1)
+    assert f"\n[English]({up}{page})\n" in (ROOT / "docs" / "zh" / page).read_text("utf-8")
+    assert f"\n[中文]({up[3:]}zh/{page})\n" in (ROOT / "docs" / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize("word", ["隐状态", "隐层", "隐含状态", "隐向量", "隐藏层"])
+def test_hidden_states_have_one_name_in_chinese(word: str) -> None:
+    texts = [ROOT / "README.zh-CN.md", *(ROOT / "docs").rglob("*.md"), *PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.js")]
+    assert [str(path) for path in texts if word in path.read_text("utf-8")] == []
+
+
+def test_published_figures_are_those_of_the_results() -> None:
+    report, pictures = (load(ROOT / "benchmarks" / f"{name}.py") for name in ("report", "picture"))
     results = json.loads(report.DEFAULT.read_text("utf-8"))
     assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == report.page(results)
-    for name in ("README.md", "README.zh-CN.md"):
-        copy = tmp_path / name
-        copy.write_text((ROOT / name).read_text("utf-8"), "utf-8")
-        report.write_readme(copy, report.readme_rows(results))
-        assert copy.read_text("utf-8") == (ROOT / name).read_text("utf-8")
+    for name, words in pictures.WORDS.items():
+        assert (ROOT / "docs" / name).read_text("utf-8") == pictures.picture(results, words)
 
 
 def test_plans_on_cards_are_those_of_the_planner() -> None:
@@ -102,9 +128,6 @@ def test_documents_stay_short(document: str, most: int) -> None:
 def test_modules_stay_short() -> None:
     long = [p.name for p in (ROOT / "src").rglob("*.py") if len(p.read_text("utf-8").splitlines()) > 700]
     assert not long
-
-
-PACKAGE = ROOT / "src" / "crossentropy"
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in PACKAGE.rglob("*.py")}), ids=lambda path: path.name)

@@ -261,3 +261,10 @@ def test_a_file_that_is_read_is_not_overwritten(tmp_path: Path, link: bool) -> N
     assert done.returncode == 2
     assert "is read as well, and would be lost" in done.stderr
     assert logits.read_bytes() == before
+
+
+def test_without_input_the_page_is_the_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "chain.html"
+    assert cli.main(["explain", "--html", str(page), "--lang", "zh"]) == 0
+    assert page.read_text("utf-8") == crossentropy.explain.chain("zh").to_html()
+    assert crossentropy.explain.chain("zh").title in capsys.readouterr().err

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from crossentropy._explain import _files
 from crossentropy._explain._files import Arrays, UnusableFileError, load, pick
+from crossentropy._usage import installation
 
 LOGITS = torch.tensor([[1.5, -2.0, 0.25], [0.0, 3.0, -1.0]])
 LABELS = torch.tensor([2, 0])
@@ -417,7 +418,7 @@ def test_a_missing_package_is_named_with_the_remedy(tmp_path, monkeypatch, name,
         monkeypatch.setitem(sys.modules, module, None)
     for message in failure(tmp_path / name):
         assert f" {package}" in message.removeprefix(str(tmp_path / name))
-        assert "pip install 'crossentropy[explain]'" in message
+        assert message.endswith(installation("explain"))
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pt"])

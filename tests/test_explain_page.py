@@ -5,17 +5,21 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from IPython.core.formatters import DisplayFormatter
 from playwright.sync_api import Browser, Page, sync_playwright
 from torch import Tensor
 
 import crossentropy
 from crossentropy import Explanation, explain
+from crossentropy._explain._data import number
+from crossentropy._explain._frame import framed
 
 REQUIRED = os.environ.get("CROSSENTROPY_BROWSER") == "required"
 
@@ -393,3 +397,126 @@ def test_back_at_the_given_numbers_the_page_shows_those_of_the_explanation(opene
             continue
         shown, true = parsed(after[place]), parsed(text)
         assert shown == pytest.approx(true, rel=2e-3, abs=1e-4, nan_ok=True), place
+
+
+# --- in a notebook ----------------------------------------------------------------------------------------------------
+#
+# `make notebook` does this in a real JupyterLab. Here the output is put into a page as JupyterLab and VS Code put it.
+
+VS_CODE = (  # the policy of the page in which VS Code shows outputs
+    "default-src 'none'; script-src https://*.vscode-cdn.net 'unsafe-inline' 'unsafe-eval'; "
+    "style-src https://*.vscode-cdn.net 'unsafe-inline'; img-src https: http: data:; connect-src https:; "
+    "child-src https: data:;"
+)
+HOST = """<!doctype html><meta http-equiv="Content-Security-Policy" content="{policy}"><body {theme}>
+<div id="out"></div><script>document.cookie = "secret=1"; window.secret = 1</script>"""
+HOSTS = {
+    "JupyterLab": ("", 'data-jp-theme-light="false"'),
+    "VS Code": (VS_CODE, 'class="vscode-dark"'),
+    "Colab": ("", "></body><script>document.documentElement.setAttribute('theme', 'dark')</script"),
+}
+
+
+@pytest.fixture(scope="module")
+def cell(browser: Browser) -> Iterator[Any]:
+    """A page that takes the output of a cell, in a browser whose own scheme nobody chose."""
+    context = browser.new_context(color_scheme="null")
+    page = context.new_page()
+    served: list[str] = [""]
+    page.route("**/*", lambda route: route.fulfill(body=served[0], content_type="text/html"))
+
+    def put(output: str, policy: str = "", theme: str = "") -> Page:
+        served[0] = HOST.format(policy=policy, theme=theme)
+        page.goto("http://notebook.test/lab")
+        page.locator("#out").evaluate("(out, html) => { out.innerHTML = html }", output)
+        return page
+
+    yield put
+    context.close()
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_cell_shows_the_page_in_a_frame_of_its_own(cell: Any, host: str) -> None:
+    logits, target = batch()
+    page = cell(explain(logits, target, lang="en")._repr_html_(), *HOSTS[host])
+    (frame,) = (frame for frame in page.frames if frame.parent_frame)
+    frame.locator('input[data-k="2"]').fill("3.25")
+    moved = logits.clone()
+    moved[0, 2] = 3.25
+    shown = parsed(frame.locator('[data-n="value::"] span, b[data-n="value::"]').last.inner_text())
+    assert_shown(shown, F.cross_entropy(moved, target))
+    for reach in ("parent.secret", "parent.document", "document.cookie", "localStorage"):
+        reached = frame.evaluate(f"() => {{ try {{ return String({reach}) }} catch (e) {{ return e.name }} }}")
+        assert reached == "SecurityError", reach
+    assert not page.locator(".ce-otherwise").is_visible()
+    assert page.locator(".ce-frame > div").first.bounding_box()["height"] == 640
+    frame.wait_for_function("matchMedia('(prefers-color-scheme: dark)').matches")  # as its notebook
+    page.emulate_media(media="print")
+    assert page.locator(".ce-otherwise table").first.is_visible()
+    assert not page.locator("iframe").is_visible()
+    page.emulate_media(media="screen")
+
+
+class Sanitized(HTMLParser):
+    """HTML as JupyterLab's sanitizer leaves it of a notebook that is not trusted."""
+
+    LOST = ("style", "script")
+    DROPPED = ("iframe", "svg", "g", "rect", "text", "line", "path", "defs", "pattern", "title")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.html, self._lost = "", False
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self._lost = tag in self.LOST
+        if tag not in (*self.LOST, *self.DROPPED):
+            kept = "".join(f' {name}="{value}"' for name, value in attrs if name in ("class", "style", "scope"))
+            self.html += f"<{tag}{kept}>"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._lost = False
+        if tag not in (*self.LOST, *self.DROPPED):
+            self.html += f"</{tag}>"
+
+    def handle_data(self, data: str) -> None:
+        self.html += "" if self._lost else data
+
+
+def test_without_frames_a_cell_shows_the_tables(cell: Any) -> None:
+    logits, target = batch()
+    e = explain(logits, target, lang="en")
+    page = cell(Sanitized(e._repr_html_()).html)
+    assert page.locator("iframe").count() == 0
+    assert page.locator(".ce-otherwise").bounding_box()["y"] < 20  # nothing is left of the frame, and no room for it
+    assert number(float(e.value)) in page.locator(".ce-otherwise").inner_text()
+    assert page.locator("td").all_inner_texts().count(number(float(logits[0, 0]))) >= 1
+    page = cell(e._repr_html_().replace("<iframe", "<b").replace("</iframe", "</b"))  # the frame alone is taken out
+    assert page.locator(".ce-otherwise").is_visible()
+    assert page.locator(".ce-otherwise").bounding_box()["y"] < 20
+
+
+def test_links_within_a_framed_page_stay_there(cell: Any) -> None:
+    page = cell(
+        framed('<html><head></head><a href="#there">go</a><p style="height:2000px"><p id="there">', 'a "page"', 200)
+    )
+    (frame,) = (frame for frame in page.frames if frame.parent_frame)
+    frame.locator("a").click()
+    frame.wait_for_function("scrollY > 500")
+    assert page.locator("iframe").get_attribute("title") == 'a "page"'
+    assert page.locator(".ce-frame > div").bounding_box()["height"] == 200
+    assert page.locator(".ce-otherwise").count() == 0
+
+
+def test_what_cannot_be_moved_has_no_frame() -> None:
+    e = explain.information([0.5, 0.25])
+    assert e.lab is None
+    assert "iframe" not in e._repr_html_()
+
+
+def test_what_a_notebook_keeps_of_an_explanation() -> None:
+    e = explain(*batch(), lang="en")
+    kept, _ = DisplayFormatter().format(e)
+    assert kept == {"text/plain": str(e), "text/html": e._repr_html_()}
+    assert len(kept["text/html"].encode()) <= 80_000
+    assert repr(e) == f"<Explanation: {e.title} = {number(float(e.value))}>"

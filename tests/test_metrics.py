@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 import crossentropy
+from crossentropy._usage import installation
 from crossentropy.lazy import explain
 from crossentropy.metrics import (
     Accuracy,
@@ -402,5 +403,5 @@ def test_what_is_missing_is_named() -> None:
     code += "print([name for name in ('transformers', 'lightning', 'accelerate') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     missing, imported = done.stdout.splitlines()
-    assert missing == "crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'"
+    assert missing == f"crossentropy.metrics needs torchmetrics: {installation('metrics')}"
     assert imported == "[]"  # each module of integrations imports its trainer when it is used

@@ -23,7 +23,7 @@ from crossentropy import _disk, _terminal
 from crossentropy._languages import Language, asked
 from crossentropy._parser import Parser, nearest, say, wrapped
 from crossentropy._progress import progress
-from crossentropy._usage import UnusableInputError
+from crossentropy._usage import UnusableInputError, installation
 
 if TYPE_CHECKING:
     from crossentropy import Explanation
@@ -276,22 +276,25 @@ def _explain(options: argparse.Namespace, _: Sequence[str], lang: Language) -> i
     else:
         for e in explanations:
             _show(e.to_markdown() if options.markdown else e)
-    for file, data in _files_of(explanations[-1], options):
+    for file, title, data in _files_of(explanations[-1], options, lang):
         _disk.write({file: data})
-        _terminal.print_line(words("cli.written", file=file, title=explanations[-1].title), error=True)
+        _terminal.print_line(words("cli.written", file=file, title=title), error=True)
     return 0
 
 
-def _files_of(e: "Explanation", options: argparse.Namespace) -> "Iterator[tuple[Path, bytes]]":
-    """The files that are asked for, each made when its turn comes."""
+def _files_of(e: "Explanation", options: argparse.Namespace, lang: Language) -> "Iterator[tuple[Path, str, bytes]]":
+    """The files that are asked for, and what is in them, each made when its turn comes; without input, the chain."""
     from crossentropy._explain._page import page
 
-    if options.html is not None:
-        yield options.html, page(e).encode()
+    if options.html is not None and options.logits is None:
+        chain = crossentropy.explain.chain(lang)
+        yield options.html, chain.title, chain.to_html().encode()
+    elif options.html is not None:
+        yield options.html, e.title, page(e).encode()
     if options.plot is not None:
         figure = io.BytesIO()
         crossentropy.ExplanationDisplay(e).plot().figure_.savefig(figure, format=options.plot.suffix[1:].lower())
-        yield options.plot, figure.getvalue()
+        yield options.plot, e.title, figure.getvalue()
 
 
 def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> str | None:
@@ -304,7 +307,7 @@ def _unusable_output(options: argparse.Namespace, words: Callable[..., str]) -> 
         if option == "--plot" and file.suffix.lower() not in (".png", ".svg", ".pdf"):
             return words("cli.figure", file=file)
         if option == "--plot" and importlib.util.find_spec("matplotlib") is None:
-            return words("cli.missing", option=option, package="matplotlib")
+            return words("cli.missing", option=option, package="matplotlib", command=installation("explain"))
         try:
             _disk.check_writable(file, parents=True)
         except OSError as error:

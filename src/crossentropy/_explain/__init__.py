@@ -4,6 +4,7 @@
     explain.kl(p, q)               KL(p‖q), with entropy and cross entropy
     explain.entropy(p)             H(p)
     explain.information(p)         −log p
+    explain.chain()                all of it as one page to play with
     explain.diff(a, b)             the first step at which two computations part, and how
 
 Data first: `_loss` and `_quantities` make an `Explanation`, whose steps hold tensors, formulae and words. Renderers

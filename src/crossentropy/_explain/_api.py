@@ -10,6 +10,7 @@ from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._explain import _diff, _loss, _quantities
 from crossentropy._explain._batch import Problem
+from crossentropy._explain._chain import Chain
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._words import language
 from crossentropy._keywords import hinting
@@ -30,7 +31,7 @@ class Explain:
     inputs are read, detached, and no second copy of them is made.
 
     `explain.kl(p, q)`, `explain.entropy(p)` and `explain.information(p)` explain the quantities behind the loss, and
-    `explain.diff(a, b)` finds the first step at which two explanations part.
+    `explain.diff(a, b)` finds the first step at which two explanations part. `explain.chain()` is a page on all of it.
 
     Args:
         input: Logits (C), (N, C) or (N, C, d1, …, dK), as for `cross_entropy`.
@@ -296,6 +297,32 @@ class Explain:
             'softmax'
         """
         return _diff.diff(a, b)
+
+    @hinting
+    def chain(self, lang: str | None = None) -> Chain:
+        """The whole chain, from information to a trained model, as one page to play with.
+
+            −log p → H(p) → KL(p‖q) → H(p, q) → log_softmax → nll_loss → cross_entropy → a trained model
+
+        Every figure can be dragged, or moved with a keyboard. The page loads nothing, and the numbers that it opens
+        with are those of this package.
+
+        Args:
+            lang: "en" or "zh"; that of the locale by default.
+
+        Returns:
+            An object with `to_html(path)`, which writes the page, and `to_html()`, which returns it; a notebook shows
+            it in a frame of its own.
+
+        Raises:
+            ValueError: There are no words in that language.
+
+        Examples:
+            >>> import crossentropy
+            >>> crossentropy.explain.chain(lang="en").to_html().startswith("<!doctype html>")
+            True
+        """
+        return Chain(language(lang))
 
 
 explain: Explain = Explain()

@@ -6,23 +6,29 @@ from typing import TYPE_CHECKING
 
 from crossentropy import _disk
 from crossentropy._explain import _markdown, _text
-from crossentropy._explain._data import Computation
+from crossentropy._explain._data import Computation, number
+from crossentropy._explain._frame import framed
 from crossentropy._explain._html import fragment
 from crossentropy._explain._page import page
 from crossentropy._explain._plot import ExplanationDisplay
 
 if TYPE_CHECKING:
+    from IPython.lib.pretty import PrettyPrinter
     from matplotlib.axes import Axes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation(Computation):
     """Every step of a computation, with its numbers.
 
-    What `crossentropy.explain` returns. Printed, it is text of at most 100 columns; a notebook shows tables and
-    figures. `to_html` writes a page with sliders, `to_markdown` and `to_dict` say the same for other readers, `plot`
-    draws the matrix of probabilities.
+    What `crossentropy.explain` returns. Printed, it is text of at most 100 columns; last in a notebook's cell, a page
+    with sliders, or its tables and figures where a notebook shows no frames. `to_html` writes the page, `to_markdown`
+    and `to_dict` say the same for other readers, `plot` draws the matrix of probabilities.
     """
+
+    def __repr__(self) -> str:
+        value = "" if self.value.dim() else f" = {number(float(self.value))}"
+        return f"<Explanation: {self.title}{value}>"
 
     def __str__(self) -> str:
         return _text.render(self)
@@ -33,8 +39,12 @@ class Explanation(Computation):
 
         return render(self)
 
+    def _repr_pretty_(self, printer: "PrettyPrinter", cycle: bool) -> None:
+        printer.text(str(self))
+
     def _repr_html_(self) -> str:
-        return fragment(self)
+        still = fragment(self)
+        return still if self.lab is None else framed(page(self), self.title, otherwise=still)
 
     def to_html(self, path: str | Path) -> None:
         """Write one self-contained page, with sliders for the logits of one row and for the temperature.

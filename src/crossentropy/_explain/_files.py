@@ -26,6 +26,7 @@ from crossentropy import _disk
 from crossentropy._explain._data import Language
 from crossentropy._explain._words import say
 from crossentropy._terminal import escaped
+from crossentropy._usage import installation
 
 if TYPE_CHECKING:
     import numpy
@@ -70,7 +71,7 @@ class UnusableFileError(Exception):
         """The error in one line."""
         shown = {name: _shown(value, lang) for name, value in self.values.items()}
         file = say(lang, "file.stdin") if self.file == STDIN else escaped(self.file)
-        return say(lang, f"file.{self.key}", file=file, **shown)
+        return say(lang, f"file.{self.key}", file=file, command=installation("explain"), **shown)
 
     def __str__(self) -> str:
         return self.message("en")

@@ -8,6 +8,7 @@ from torch import Tensor
 from crossentropy._explain._data import Computation, Language, Step, number
 from crossentropy._explain._layout import class_name, row_name
 from crossentropy._explain._words import say
+from crossentropy._usage import installation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,9 +72,11 @@ class ExplanationDisplay:
         Returns:
             The display itself.
         """
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-
+        try:
+            from matplotlib import rc_context
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise ImportError(f"plot() needs matplotlib: {installation('plot')}") from error
         e = self.explanation
         self._words = words = _Words(e)
         with rc_context({"font.family": words.families}):

@@ -56,8 +56,8 @@ def bars(e: Computation, i: int) -> str:
         parts.append(
             f'<g data-n="bars:{i}:{column}">{_rect(x, slot * 0.7, *bar(q), "q", f"bar:{i}:{column}")}'
             + (_rect(x, slot * 0.7, *bar(p), "p", "") if e.kind != "entropy" and p > 0 else "")
-            + f'<text x="{middle:.1f}" y="{above(p, q):.1f}" data-n="bartext:{i}:{column}"{small}>{number(q)}</text>'
-            f'<text x="{middle:.1f}" y="{HEIGHT - 8}" class="name">{html.escape(_short(name, slot))}</text></g>'
+            + f'<text x="{middle:.1f}" y="{above(p, q):.1f}" data-n="bartext:{i}:{column}"{small}>{number(q)}</text> '
+            f'<text x="{middle:.1f}" y="{HEIGHT - 8}" class="name">{html.escape(_short(name, slot))}</text></g> '
         )
     return _figure(parts, say(e.lang, "figure.bars.label"))
 
@@ -89,11 +89,11 @@ def areas(e: Computation, i: int) -> str:
                 f'<g data-n="area:{i}:{k}">{_rect(left, width, *base, "own", f"own:{i}:{k}")}'
                 f"{_rect(left, width, *gap, kind, f'gap:{i}:{k}')}"
                 f'<text x="{left + width / 2:.1f}" y="{HEIGHT - 8}" class="name" data-n="areatext:{i}:{k}">'
-                f"{html.escape(_short(name, width))}</text></g>"
+                f"{html.escape(_short(name, width))}</text></g> "
             )
         x += p
     parts.append(f'<line x1="{LEFT}" x2="{WIDTH - LEFT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}" class="axis"/>')
-    shown = f'<text x="{WIDTH / 2:.0f}" y="13" data-n="{total}">{number(_total(e, i))}</text>'
+    shown = f'<text x="{WIDTH / 2:.0f}" y="13" data-n="{total}">{number(_total(e, i))}</text> '
     return _figure([_HATCH, shown, *parts], say(e.lang, "figure.areas.label"), f' data-scale="{scale:.4f}"')
 
 

@@ -129,7 +129,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "nll.note": (
         "−log of the probability q that the model gave to the truth: 0 if it was certain, without "
         "bound if it ruled it out.",
-        "模型给正确答案的概率是 q，这里取 −log q：若模型完全确信则为 0；给的概率越小，它就越大，没有上限。",
+        "模型给正确答案的概率是 q，这里取 −log q，即负对数似然：若模型完全确信则为 0；"
+        "给的概率越小，它就越大，没有上限。",
     ),
     "bit": ("The same in bits", "换算成 bit"),
     "bit.note": ("One bit halves the probability.", "每多 1 bit，概率减半。"),
@@ -427,7 +428,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.z_loss": ("λ of λ · lse²", "λ · lse² 中的 λ"),
     "cli.softcap": ("c of c · tanh(z / c)", "c · tanh(z / c) 中的 c"),
     "cli.logit_scale": ("factor on the logits", "logits 的缩放系数"),
-    "cli.html": ("write a page with sliders", "写出带滑块的网页"),
+    "cli.html": (
+        "write a page with sliders; without LOGITS the whole chain as one page to play with",
+        "写出带滑块的网页；不给 LOGITS 时写出可以动手的整条推导",
+    ),
     "cli.plot": ("write a figure: .png, .svg or .pdf", "写出图像：.png、.svg 或 .pdf"),
     "cli.json": ("print JSON", "输出 JSON"),
     "cli.markdown": ("print Markdown", "输出 Markdown"),
@@ -483,10 +487,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{option}：{file} 同时是输入文件，会被覆盖：请换一个文件名",
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
-    "cli.missing": (
-        "{option} needs {package}: pip install 'crossentropy[explain]'",
-        "{option} 需要 {package}：pip install 'crossentropy[explain]'",
-    ),
+    "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "example.one_six": ("a six in six rolls", "六次中出现六点"),
     "example.all_sixes": ("six sixes", "六次全是六点"),
@@ -509,8 +510,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.empty": ("{file}: empty, there are no numbers in it", "{file}：内容为空，其中没有数字"),
     "file.encoding": ("{file}: line {line} is not UTF-8 text", "{file}：第 {line} 行不是 UTF-8 文本"),
     "file.package": (
-        "{file}: reading it needs {package}: pip install 'crossentropy[explain]'",
-        "{file}：读取该文件需要 {package}：pip install 'crossentropy[explain]'",
+        "{file}: reading it needs {package}: {command}",
+        "{file}：读取该文件需要 {package}：{command}",
     ),
     "file.memory": (
         "{file}: corrupt, or larger than this machine's free memory",

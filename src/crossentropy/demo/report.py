@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crossentropy import Explanation
+from crossentropy._explain._html import fragment
 from crossentropy._languages import Language, PhraseBook
 from crossentropy._progress import Progress as Progress
 from crossentropy.demo import _chinese
@@ -101,7 +102,7 @@ def _section(section: Section) -> str:
 
 def _part(part: str | Table | Figure | Explanation) -> str:
     if isinstance(part, Explanation):
-        return part._repr_html_()
+        return fragment(part)
     if isinstance(part, Table):
         return f"<table>\n{_row('th', part.header)}\n" + "\n".join(_row("td", row) for row in part.rows) + "\n</table>"
     if isinstance(part, Figure):

@@ -21,10 +21,12 @@ metrics for one whose sums are equal after the first update: give it compute_gro
 differ in ignore_index.
 """
 
+from crossentropy._usage import installation as _installation
+
 try:
     import torchmetrics as _  # noqa: F401
 except ImportError as _error:
-    raise ImportError("crossentropy.metrics needs torchmetrics: pip install 'crossentropy[metrics]'") from _error
+    raise ImportError(f"crossentropy.metrics needs torchmetrics: {_installation('metrics')}") from _error
 
 from crossentropy.metrics._accuracy import Accuracy, TopKAccuracy
 from crossentropy.metrics._calibration import ExpectedCalibrationError, Reliability

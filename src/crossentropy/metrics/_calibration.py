@@ -17,6 +17,7 @@ from crossentropy import _torch
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
+from crossentropy._usage import installation
 from crossentropy.metrics._mean import keeping_dtype, logits_of, weight_of, weighted
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class ExpectedCalibrationError(Metric):
         try:
             from matplotlib.figure import Figure
         except ImportError as error:
-            raise ImportError("plot() needs matplotlib: pip install 'crossentropy[plot]'") from error
+            raise ImportError(f"plot() needs matplotlib: {installation('plot')}") from error
         if ax is None:
             ax = Figure(figsize=(4.5, 4.5), layout="constrained").add_subplot()
         found = self.reliability()
