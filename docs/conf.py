@@ -202,6 +202,16 @@ def draw(program: Path) -> None:
         runpy.run_path(str(program), run_name="__main__")
 
 
+# --- the chain ----------------------------------------------------------------------------------------------------
+
+
+def write_chain(app: Sphinx, error: Exception | None) -> None:
+    """Write the page to play with beside the others, in both languages: chain.en.html and chain.zh.html."""
+    if error is None and app.builder.format == "html":
+        for lang in ("en", "zh"):
+            crossentropy.explain.chain(lang).to_html(Path(app.outdir) / f"chain.{lang}.html")
+
+
 # --- pages that run -----------------------------------------------------------------------------------------------
 #
 # A kernel of a page is a fork of the process that reads it, which has imported torch and matplotlib: that saves 4 of 8
@@ -321,4 +331,5 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-resolved", keep_punctuation)
     app.connect("html-page-context", set_language)
     app.connect("html-page-context", collapse_navigation, priority=400)  # before furo
+    app.connect("build-finished", write_chain)
     app.add_html_math_renderer("outlines", (visit_math, None), (visit_math, None))

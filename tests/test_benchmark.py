@@ -11,6 +11,7 @@ import torch
 from crossentropy import _benchmark, cli
 from crossentropy._backends import triton
 from crossentropy._benchmark import BASELINE, FLOORS, Case
+from crossentropy._planner import CPU
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +63,23 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     printed = capsys.readouterr().out
     assert "chunks of 4,096 rows" in printed
     assert "about 0.017 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 2.1 GB: 16.3 + 0.5 ms
+
+
+def test_rates_are_of_products_in_the_dtype_that_is_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU without products in bfloat16 takes a minute for what is a hundredth of a second in float32."""
+    multiplied: list[torch.dtype] = []
+    product = torch.mm
+
+    def recorded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        multiplied.append(a.dtype)
+        return product(a.float(), b.float())
+
+    monkeypatch.setattr(torch, "mm", recorded)
+    for multiplies, expected in ((False, torch.float32), (True, torch.bfloat16)):
+        monkeypatch.setattr(_benchmark, "cpu_multiplies", lambda dtype, multiplies=multiplies: multiplies)
+        multiplied.clear()
+        _benchmark.measured(CPU, torch.bfloat16, "cpu")
+        assert set(multiplied) == {expected}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float64"])

@@ -14,9 +14,17 @@ from torch.distributions import Normal
 from crossentropy import continuous, explain, functional, information
 from crossentropy._explain._chain import _numbers
 from crossentropy._explain._chain._words import WORDS
+from crossentropy._explain._frame import framed
 from test_explain_page import CONTRAST, REQUIRED, chromium, parsed
 
 LARGEST = 250_000
+OTHERWISE = (
+    "<p>从信息量到训练好的模型: <code>"
+    "crossentropy.explain.chain(&quot;zh&quot;).to_html(&quot;chain.html&quot;)</code></p>"
+)
+CUT = """() => [...document.querySelectorAll('.formula, .matrix button, .matrix span, .run code, .live')].filter(
+  e => e.scrollWidth > e.clientWidth + 1).map(e => e.outerHTML.slice(0, 90))"""
+"""What has less room than it needs."""
 BESIDE = CONTRAST.replace("style,script,option", "style,script,option,.on,.inside")
 """Of all text but what stands on bars, whose colour no style says."""
 
@@ -49,6 +57,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
                 for width in (360, 768, 900, 1280, 1920):
                     page.set_viewport_size({"width": width, "height": 900})
                     assert page.evaluate("document.documentElement.scrollWidth") <= width, (lang, width)
+                    assert page.evaluate(CUT) == [], (lang, width)
                 worst = page.evaluate(BESIDE)
                 assert worst[0] >= 4.5, (scheme, lang, worst)
         browser.close()
@@ -175,6 +184,28 @@ def test_batch(page: Page) -> None:
     holds(page, "batch.loss", functional.cross_entropy(z, y))
     page.locator('[data-cell="q.0.1"]').hover()
     assert page.locator("#batch-formula b.hot").count() == 1
+    for cell, typed in (("z.0.0", "1e300"), ("z.1.1", "-1234.5678"), ("z.2.1", "")):
+        page.locator(f'[data-cell="{cell}"]').fill(typed)
+    page.set_viewport_size({"width": 360, "height": 900})
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1200, "height": 900})
+    assert shown(page, "batch.log.0.1") == -1e300
+    z[1, 1] = -1234.5678
+    holds(page, "batch.log.1.1", functional.log_softmax(z[1], 0)[1], 1)
+    page.locator('[data-cell="log.2.4"]').focus()
+    assert page.locator('[data-cell="z.2.1"]').input_value() == "1.1"  # what is no number is not kept
+
+
+def test_paper_has_the_figures_and_no_controls(page: Page) -> None:
+    page.emulate_media(media="print")
+    assert page.locator("#temperature rect.bar").first.is_visible()
+    assert (
+        page.locator("#batch .matrix [aria-pressed=true]").first.evaluate("e => getComputedStyle(e).printColorAdjust")
+        == "exact"
+    )
+    assert not page.locator("nav, div.bar, .sliders, #next").first.is_visible()
+    page.emulate_media(media="screen")
 
 
 def test_temperature_and_gradient(page: Page) -> None:
@@ -243,6 +274,6 @@ def test_every_word_is_there_twice_and_used() -> None:
         assert "$$" not in text
     assert all(en and zh for en, zh in WORDS.values())
     frame = explain.chain("zh")._repr_html_()
-    assert frame.startswith('<iframe sandbox="allow-scripts" srcdoc="&lt;!doctype')
+    assert frame == framed(explain.chain("zh").to_html(), explain.chain("zh").title, 704, OTHERWISE)
     with pytest.raises(ValueError, match="lang is 'fr'"):
         explain.chain("fr")

@@ -4,6 +4,7 @@ An old program is run with the loss that it should have had: what enters a cross
 applied to. So both train in the same way, and all that they print agrees: losses, predictions, probabilities.
 """
 
+import itertools
 import re
 import runpy
 import sys
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 
 from crossentropy.doctor._convert import Conversion, convert_files
 from crossentropy.doctor._source import examine
+from sampling import some
 
 FOLDER = Path(__file__).parent / "convert_programs"
 PROGRAMS = sorted(path.name for path in FOLDER.iterdir())
@@ -286,8 +288,7 @@ def stays(end: str, spend: str) -> bool:
     return (chosen and spend in ("two models", "off")) or (part and spend in ("both", "several"))
 
 
-@pytest.mark.parametrize("spend", SPENDS)
-@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize(("end", "spend"), some(itertools.product(ENDS, SPENDS), 71))
 def test_forms_of_models_and_of_their_use(end: str, spend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = program(end, spend)
     loss, shown = seen(before)

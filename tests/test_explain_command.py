@@ -110,6 +110,28 @@ def test_names_come_from_the_first_line_or_the_option(files: Path, capsys: pytes
     assert re.search(r"class +x +y +z", capsys.readouterr().out)
 
 
+def test_a_table_is_logits_and_labels(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (files / "t.csv").write_text("id,cat,dog,owl,label,w\n7,2,.5,0,cat,1\n8,0,.25,3,owl,3\n")
+    expected = crossentropy.functional.cross_entropy(LOGITS, LABELS).item()
+    weighted = crossentropy.functional.cross_entropy(LOGITS, LABELS, token_weight=torch.tensor([1.0, 3.0])).item()
+    asked = ["--from", "logits=cat,dog,owl", "label=label"]
+    for options, value in ((asked, expected), ([*asked, "weight=w"], weighted)):
+        run(files, "t.csv", *options, "--json", "--lang", "en")
+        out, said = capsys.readouterr()
+        data = json.loads(out)
+        assert data["value"] == pytest.approx(value, abs=1e-6)
+        assert data["class_names"] == ["cat", "dog", "owl"]
+        assert said == ""  # the user has said it
+    for lang, told in (("en", "logits = cat, dog, owl; label = label; weight = w; left out: id"), ("zh", "未用：id")):
+        run(files, "t.csv", "--from", "weight=w", "--json", "--lang", lang)
+        out, said = capsys.readouterr()
+        assert json.loads(out)["value"] == pytest.approx(weighted, abs=1e-6)
+        assert told in said
+    (files / "p.csv").write_text("a,b,label\n.5,.5,b\n")
+    run(files, "p.csv", "--from", "probs=a,b", "label=label", "--json")
+    assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(np.log(2))
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_tutorials_examples(lang: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "--lang", lang, "--html", str(tmp_path / "e.html"), "--plot", str(tmp_path / "e.svg"))
@@ -148,7 +170,17 @@ def test_a_terminal_without_the_minus_sign_keeps_the_sign(monkeypatch: pytest.Mo
 WRONG: dict[str, tuple[list[str], str, str]] = {
     "missing file": (["none.npy", "labels.npy"], "none.npy: there is no such file", "文件不存在"),
     "no target": (["logits.npy"], "logits.npy: one array alone, as a file of this kind", "里面只有一个数组"),
-    "no target in CSV": (["logits.csv"], "logits.csv: one array alone, as a file of this kind", "里面只有一个数组"),
+    "no target in CSV": (["probs.csv"], "probs.csv: one array alone, as a file of this kind", "里面只有一个数组"),
+    "no label in CSV": (["logits.csv"], "which column is target? It has cat, dog, <b>;", "哪一列是 target"),
+    "no such column": (["logits.csv", "--from", "label=x"], "--from: there is no x; it has cat,", "没有 x；"),
+    "no role": (["logits.csv", "--from", "id=a"], "'id=a': expected as in logits=a,b,c, with a word of", "等号前可用"),
+    "role twice": (["logits.csv", "--from", "probs=cat", "logits=dog"], "--from: logits, though", "已经指定过"),
+    "weights twice": (
+        ["logits.csv", "labels.csv", "--from", "weight=cat", "--token-weight", "weight.npy"],
+        "--from weight=…: the token_weight is in a file of its own already",
+        "已经由另一个文件给出",
+    ),
+    "no columns": (["logits.csv", "--from"], "argument --from: expected one argument", "参数 --from：缺少取值"),
     "no target in JSON": (["alone.json"], "alone.json: one array alone; give the targets in a second", "或把两个数组"),
     "no logits": (["hidden.npz"], "which array is target?", "哪个数组是 target？"),
     "bad cell": (["bad.csv", "labels.csv"], "bad.csv: line 2, column 3: 'x' is no number", "第 2 行第 3 列"),
@@ -226,7 +258,7 @@ def test_help_is_in_both_languages(capsys: pytest.CaptureFixture[str], tmp_path:
         texts.append(capsys.readouterr().out)
     options = [re.findall(r"(?m)^  (?:-h, )?(--[\w-]+)", text) for text in texts]
     assert options[0] == options[1]
-    assert len(options[0]) == 22
+    assert len(options[0]) == 23
     assert "usage:" not in texts[1]
     assert not re.findall(r"[a-z]{3,} [a-z]{2,} [a-z]{3,}", texts[1])
 
@@ -267,4 +299,7 @@ def test_without_input_the_page_is_the_chain(tmp_path: Path, capsys: pytest.Capt
     page = tmp_path / "chain.html"
     assert cli.main(["explain", "--html", str(page), "--lang", "zh"]) == 0
     assert page.read_text("utf-8") == crossentropy.explain.chain("zh").to_html()
-    assert crossentropy.explain.chain("zh").title in capsys.readouterr().err
+    assert crossentropy.explain.chain("zh").title in (said := capsys.readouterr().err)
+    assert "--unit" not in said
+    assert cli.main(["explain", "--html", str(page), "--lang", "en", "--unit", "bit"]) == 0
+    assert "a switch of its own between nats and bits" in capsys.readouterr().err

@@ -1,10 +1,12 @@
 """Every format gives its numbers back, and every file that does not gets one line that names file, place and remedy."""
 
+import csv
 import io
 import json
 import math
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -14,13 +16,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from pyarrow import feather
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crossentropy._explain import _files
-from crossentropy._explain._files import Arrays, UnusableFileError, load, pick
+from crossentropy._explain import _columns, _files
+from crossentropy._explain._arrays import Arrays, UnusableFileError, Words
+from crossentropy._explain._columns import NAMES, columns, labels, numbers, pick
+from crossentropy._explain._files import load
 from crossentropy._usage import installation
 
 LOGITS = torch.tensor([[1.5, -2.0, 0.25], [0.0, 3.0, -1.0]])
@@ -76,7 +83,7 @@ def test_a_file_of_several_arrays(tmp_path, suffix):
     save(path, {"logits": LOGITS, "labels": LABELS, "class_weight": torch.ones(3)})
     found = load(str(path))
     assert found.file == str(path)
-    assert found.header is None
+    assert not found.is_table
     assert set(found.arrays) == {"logits", "labels", "class_weight"}
     equal(pick(found, "input", shared=True), LOGITS)
     equal(pick(found, "target", shared=True), LABELS)
@@ -193,8 +200,8 @@ def test_numbers_of_csv(tmp_path, text, expected, header):
     path = tmp_path / "a.csv"
     path.write_text(text)
     found = load(str(path))
-    assert found.header == header
-    equal(found.arrays[""], expected)
+    assert (tuple(found.arrays) if found.is_table else None) == header
+    equal(pick(found, "target" if header == ("label",) else "input"), expected)
 
 
 def test_an_npy_file_is_mapped_and_never_written(tmp_path):
@@ -244,17 +251,20 @@ ERRORS: dict[str, tuple[bytes, tuple[str, ...], tuple[str, ...]]] = {
     "empty.npz": (npz(), ("empty",), ("内容为空",)),
     "epoch.pt": (torch_bytes({"epoch": 3}), ("expected a tensor, or a dict",), ("应为张量",)),
     "tuple.pt": (torch_bytes((LOGITS, LABELS)), ("expected a tensor, or a dict",), ("应为张量",)),
-    "a.parquet": (b"PAR1", ("unknown suffix", ".npy", ".csv", ".safetensors", ".ckpt"), ("扩展名", ".json")),
+    "a.xlsx": (b"PK", ("unknown suffix", ".npy", ".csv", ".jsonl", ".parquet, ", ".pt, …"), ("扩展名", ".json")),
+    "a.parquet": (b"PAR1", ("corrupt, or no .parquet",), ("已损坏",)),
+    "garbage.feather": (b"garbage", ("corrupt, or no .feather",), ("已损坏",)),
+    "cut.jsonl": (b'{"a": 1}\n\n{"a": ', ("line 3, column 7: not JSON",), ("第 3 行第 7 列：不是有效的 JSON",)),
+    "other.jsonl": (b'{"a": 1}\n{"b": 1}', ("row 2 has other entries than row 1: expected a",), ("第 2 行的条目",)),
+    "lists.jsonl": (b"[1]\n[2]", ("row 1 has other entries",), ("第 1 行的条目",)),
+    "rows.json": (b'[{"a": 1}, 2]', ("row 1 has other entries than row 0",), ("第 1 行的条目与第 0 行不同",)),
+    "blank.jsonl": (b"\n\n", ("empty",), ("内容为空",)),
     "no_suffix": (b"1", ("unknown suffix", ".tsv"), ("扩展名",)),
     "latin.csv": ("1,2\n3,é\n".encode("latin-1"), ("line 2 is not UTF-8",), ("第 2 行不是 UTF-8",)),
     "bom_latin.json": (b"\xef\xbb\xbf[1,\n\xe9]", ("line 2 is not UTF-8",), ("第 2 行不是 UTF-8",)),
     "words.csv": (b"1,2\n\n3,four\n", ("line 3, column 2: 'four' is no number",), ("第 3 行第 2 列：'four' 不是数字",)),
     "mixed.csv": (b"cat,1\n2,3\n", ("line 1, column 1: 'cat'",), ("第 1 行第 1 列：'cat'",)),
-    "index.csv": (
-        b",cat\n0,1\n",
-        ("line 1: the first column has no name", "leave them out"),
-        ("第 1 行：首列没有名称",),
-    ),
+    "same.csv": (b"cat,dog,cat\n0,1,2\n", ("the name cat is there twice",), ("名称 cat 出现了两次",)),
     "nameless.csv": (b",cat,1\n0,1,2\n", ("line 1, column 1: empty",), ("第 1 行第 1 列：为空",)),
     "open_quote.csv": (b'"1,2\n3,4\n', ("line 2: not CSV: unexpected end of data",), ("第 2 行：不是有效的 CSV",)),
     "spaces.csv": (b"1 2 3\n", ("'1 2 3' is no number; commas, semicolons or tabs",), ("请用逗号、分号或制表符",)),
@@ -373,7 +383,10 @@ def test_paths_that_cannot_be_read(tmp_path, monkeypatch):
         f"{tmp_path}/no\\nwhere.csv：文件不存在",
     )
     folder.mkdir()
-    assert failure(folder) == (f"{folder}: a directory, expected a file", f"{folder}：这是目录，应为文件")
+    assert failure(folder) == (
+        f"{folder}: a directory, expected a file, or a dataset that save_to_disk wrote",
+        f"{folder}：这是目录，应为文件，或者 save_to_disk 写出的数据集",
+    )
     closed.write_text("[1]")
     monkeypatch.setattr(os, "access", lambda file, mode: not (file == str(closed) and mode == os.R_OK))
     assert failure(closed) == (f"{closed}: no permission to read it", f"{closed}：没有读取权限")
@@ -410,15 +423,24 @@ def test_faults_of_standard_input():
 
 
 @pytest.mark.parametrize(
-    ("name", "package"), [("a.npy", "numpy"), ("a.npz", "numpy"), ("a.safetensors", "safetensors")]
+    ("name", "package", "extra"),
+    [
+        ("a.npy", "numpy", "explain"),
+        ("a.npz", "numpy", "explain"),
+        ("a.safetensors", "safetensors", "explain"),
+        ("a.parquet", "pyarrow", "tables"),
+    ],
 )
-def test_a_missing_package_is_named_with_the_remedy(tmp_path, monkeypatch, name, package):
+def test_a_missing_package_is_named_with_the_remedy(tmp_path, monkeypatch, name, package, extra):
     (tmp_path / name).write_bytes(npy(np.zeros(2)))
     for module in [module for module in sys.modules if module.partition(".")[0] == package]:
         monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "crossentropy._explain._arrow", raising=False)
+    monkeypatch.delattr("crossentropy._explain._arrow", raising=False)
     for message in failure(tmp_path / name):
         assert f" {package}" in message.removeprefix(str(tmp_path / name))
-        assert message.endswith(installation("explain"))
+        assert message.endswith(installation(extra))
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pt"])
@@ -533,15 +555,15 @@ def batch(**arrays: Tensor) -> Arrays:
     return Arrays("batch.npz", arrays)
 
 
-@pytest.mark.parametrize("role", _files._NAMES)
+@pytest.mark.parametrize("role", NAMES)
 def test_each_role_has_its_names(role):
-    for name in _files._NAMES[role]:
+    for name in NAMES[role]:
         found = Arrays("a", {"other": LOGITS, name.upper(): LABELS})
         assert pick(found, role) is LABELS
 
 
 def test_no_name_has_two_roles():
-    names = [name for names in _files._NAMES.values() for name in names]
+    names = [name for names in NAMES.values() for name in names]
     assert len(names) == len(set(names))
 
 
@@ -554,9 +576,11 @@ def picking(arrays: Arrays, role: str, **settings) -> tuple[str, str]:
 def test_names_that_do_not_tell():
     english, chinese = picking(batch(a=LOGITS, b=LABELS), "target")
     assert english == (
-        "batch.npz: which array is target? It has a, b, accepted names are target, targets, label, labels, y"
+        "batch.npz: which array is target? It has a, b, accepted names are target, targets, label, labels, y, class"
     )
-    assert chinese == ("batch.npz：哪个数组是 target？文件中有 a、b；可用的名称有 target、targets、label、labels、y")
+    assert chinese == (
+        "batch.npz：哪个数组是 target？文件中有 a、b；可用的名称有 target、targets、label、labels、y、class"
+    )
     english, chinese = picking(batch(y=LABELS, label=LABELS, z=LOGITS), "target")
     assert english == "batch.npz: which array is target? Each of y, label could be"
     assert chinese == "batch.npz：哪个数组是 target？y、label 都有可能"
@@ -577,3 +601,200 @@ def test_long_and_many_names_are_shortened():
         picking(Arrays("a.pt", {name: LOGITS}), "input", shared=True)[0].count("a" * 30 + "…" + r"\n" * 30 + ",") == 1
     )
     assert "n10, n11, …, accepted" in picking(Arrays("a.pt", many), "input")[0]
+
+
+# tables
+
+NAMED = "id,a,b,c,label\n7,1.5,-2,0.25,c\n8,0,3,-1,a\n"
+
+
+def table(tmp_path: Path, text: str, name: str = "t.csv") -> Arrays:
+    (tmp_path / name).write_text(text)
+    return load(str(tmp_path / name))
+
+
+def chosen(arrays: Arrays) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of logits and target that a file with both has by their names."""
+    y = columns(arrays, "target", shared=True)
+    return columns(arrays, "input", shared=True, taken=y), y
+
+
+def arrow_table() -> "pa.Table":
+    return pa.table(
+        {
+            "id": [7, 8],
+            "a": pa.array([1.5, 0], pa.float32()),
+            "b": pa.array([-2, 3], pa.float32()),
+            "c": pa.array([0.25, -1], pa.float32()),
+            "label": pa.array(["c", "a"]).dictionary_encode(),
+        }
+    )
+
+
+def stream(found: "pa.Table") -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, found.schema) as writer:
+        writer.write_table(found, max_chunksize=1)
+    return sink.getvalue()
+
+
+def test_a_table_has_logits_labels_and_names_in_any_format(tmp_path):
+    rows = [dict(zip(("id", "a", "b", "c", "label"), row)) for row in ((7, 1.5, -2, 0.25, "c"), (8, 0, 3, -1, "a"))]
+    lines = "\n".join(map(json.dumps, rows)) + "\n"
+    texts = {"t.csv": NAMED, "t.tsv": NAMED.replace(",", "\t"), "t.json": json.dumps(rows), "lines.json": lines}
+    texts |= {"t.jsonl": lines, "index.csv": "".join(f"{i},{line}\n" for i, line in zip(" 01", NAMED.split()))}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    pq.write_table(arrow_table(), tmp_path / "t.parquet", row_group_size=1)
+    feather.write_feather(arrow_table(), tmp_path / "t.feather")
+    (tmp_path / "t.arrow").write_bytes(stream(arrow_table()))
+    for name in (*texts, "t.parquet", "t.feather", "t.arrow"):
+        found = load(str(tmp_path / name))
+        x, y = chosen(found)
+        assert (x, y) == (("a", "b", "c"), ("label",)), name
+        equal(numbers(found, x), LOGITS)
+        equal(labels(found, y, x, -100), LABELS)
+
+
+def test_datasets_are_read_as_their_package_wrote_them(tmp_path, monkeypatch):
+    import datasets
+
+    datasets.disable_progress_bars()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "logits": datasets.Sequence(datasets.Value("float32")),
+            "square": datasets.Array2D((2, 2), "float32"),
+            "label": datasets.ClassLabel(names=["x", "y", "z"]),
+        }
+    )
+    square = [[[1.0, 2], [3, 4]], [[5.0, 6], [7, 8]]]
+    columns_ = {"text": ["hi", "ho"], "logits": LOGITS.tolist(), "square": square, "label": LABELS.tolist()}
+    written = datasets.Dataset.from_dict(columns_, features=features)
+    written.save_to_disk(tmp_path / "one", num_shards=2)
+    datasets.DatasetDict({"train": written, "test": written}).save_to_disk(tmp_path / "both")
+    for folder in ("one", "both/test"):
+        found = load(str(tmp_path / folder))
+        assert chosen(found) == (("logits",), ("label",))
+        equal(numbers(found, ("logits",)), LOGITS)
+        equal(numbers(found, ("square",)), torch.tensor(square))
+        equal(labels(found, ("label",), None, -100), LABELS)
+        assert found.class_names == {"label": ("x", "y", "z")}
+    english, chinese = failure(tmp_path / "both")
+    assert english.endswith("give one of its directories, train, test")
+    assert "请给出其中一个" in chinese
+    state = json.loads((tmp_path / "one/state.json").read_text())
+    state["_data_files"] = [{"filename": "../both/test/" + state["_data_files"][0]["filename"]}]
+    (tmp_path / "one/state.json").write_text(json.dumps(state))
+    assert len(numbers(load(str(tmp_path / "one")), ("label",))) == 1  # a dataset leads to no other directory
+    (tmp_path / "one/state.json").write_text("{}")
+    assert "corrupt" in failure(tmp_path / "one")[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "x", "y"),
+    [
+        ("0,1,2,label\n1.5,-2,.25,2\n0,3,-1,0\n", ("0", "1", "2"), ("label",)),
+        ("x,Label,y1\n1,0,2\n3,1,4\n", ("x", "y1"), ("Label",)),
+        ("image_id,a,b,class,file\n1,.5,1,0,p.png\n2,1,.5,1,q.png\n", ("a", "b"), ("class",)),
+        ("a,b,targets,\n1,2,0,\n3,4,1,\n", ("a", "b"), ("targets",)),
+        ("a,b,weight,y\n1,2,.5,0\n3,4,1,1\n", ("a", "b"), ("y",)),
+    ],
+)
+def test_columns_are_told_by_their_names(tmp_path, text, x, y):
+    assert chosen(table(tmp_path, text)) == (x, y)
+
+
+def test_labels_are_names_where_classes_are_named(tmp_path):
+    ones = table(tmp_path, "1,2,3,label\n1,2,.5,3\n1,0,0,1\n1,2,3,-1\n")
+    x, y = chosen(ones)
+    assert x == ("1", "2", "3")
+    assert labels(ones, y, x, -1).tolist() == [2, 0, -1]  # class "3" is the third
+    assert labels(ones, y, ("p", "q", "r"), -1).tolist() == [3, 1, -1]
+    soft = table(tmp_path, "a,b,p,q\n1,2,.5,.5\n")
+    equal(labels(soft, ("p", "q"), ("a", "b"), -100), torch.tensor([[0.5, 0.5]]))
+    for names, said in (
+        ((), "give them with --class-names"),
+        (("b",), "label[0] is 'c', expected the name of a class: b"),
+    ):
+        with pytest.raises(UnusableFileError) as caught:
+            labels(table(tmp_path, NAMED), ("label",), names or None, -100)
+        assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b,truth\n1,2,0\n3,4,1\n", "which column is target? It has a, b, truth; accepted names are target, "),
+        ("n,a,label\n0,.5,1\n1,2.5,0\n2,1,1\n", "n counts the rows, and is no class? Say with --from logits=… which"),
+        ("a,b,label\n1,2,0\n3,x,1\n", "line 3, column 2: 'x' is no number"),
+        ("a,b,label\nx,2,0\n3,2,1\n", "line 2, column 1: 'x' is no number"),
+        ("a,b,label\n1,,0\n3,2,1\n", "line 2, column 2: empty"),
+        ("id,name,label\n1,x,0\n", "which column is input?"),
+        ("y,label,a\n1,2,0\n", "which array is target? Each of y, label could be"),
+    ],
+)
+def test_nothing_is_guessed_of_a_table(tmp_path, text, said):
+    with pytest.raises(UnusableFileError) as caught:
+        chosen(table(tmp_path, text))
+    assert said in str(caught.value)
+
+
+def test_a_class_that_is_called_like_a_label_is_not_left_out(tmp_path):
+    with pytest.raises(UnusableFileError, match="is y a class, though the targets are in another file"):
+        columns(table(tmp_path, "x,y,z\n1,2,3\n"), "input")
+
+
+def test_columns_that_are_asked_for(tmp_path):
+    found = table(tmp_path, 'z_1,"z,2",z_3,n\n1,2,3,4\n5,6,7,x\n')
+    assert columns(found, "input", _columns.asked('logits="z,2", z_1')[1]) == ("z,2", "z_1")
+    assert columns(found, "input", ("z_*", "n")) == ("z_1", "z_3", "n")
+    equal(numbers(found, ("z,2", "z_1")), torch.tensor([[2, 1], [6, 5]]))
+    for wanted, said in ((("q",), "there is no q; it has z_1, z,2, z_3, n"), (("z_*", "z_1"), "asks for z_1 twice")):
+        with pytest.raises(UnusableFileError, match=re.escape(said)):
+            columns(found, "input", wanted)
+    with pytest.raises(UnusableFileError, match="line 3, column 4: 'x' is no number"):
+        numbers(found, ("z_1", "n"))
+    for text in ("a,b", "logits", "logits=", "id=a", 'logits="a', "logits=a\nb"):
+        with pytest.raises((ValueError, csv.Error)):
+            _columns.asked(text)
+
+
+def test_columns_of_arrow_that_are_no_numbers(tmp_path):
+    found = pa.table(
+        {
+            "hole": pa.array([1.0, None]),
+            "deep": pa.array([[[1.0], [2.0]], [[3.0], [None]]]),
+            "ragged": pa.array([[1.0], [2.0, 3.0]]),
+            "struct": pa.array([{"a": 1}, {"a": 2}]),
+            "bytes": pa.array([b"x", b"y"]),
+            "text": pa.array(["p", "q"]),
+            "decimal": pa.array([1, 2], pa.decimal128(4, 1)),
+            "half": pa.array(np.array([1, 2], np.float16)),
+            "flag": pa.array([True, False]),
+            "fixed": pa.array([[1, 2], [3, 4]], pa.list_(pa.int16(), 2)),
+        }
+    )
+    pq.write_table(found, tmp_path / "t.parquet")
+    read = load(str(tmp_path / "t.parquet"))
+    faults = {n: str(v.fault).partition(": ")[2] for n, v in read.arrays.items() if isinstance(v, Words)}
+    assert faults == {
+        "hole": "hole[1] is empty, expected a number",
+        "deep": "deep[1] is empty, expected a number",
+        "ragged": "the lists of ragged are of different lengths, as 1 and 2",
+        "struct": "struct is of struct<a: int64>, expected a dense array of real numbers",
+        "bytes": "bytes is of binary, expected a dense array of real numbers",
+        "text": "text holds words as 'p', expected numbers",
+    }
+    assert numbers(read, ("decimal", "half", "flag")).tolist() == [[1, 1, 1], [2, 2, 0]]
+    assert numbers(read, ("fixed",)).tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(UnusableFileError, match="column fixed has shape \\(2 × 2\\), expected one number a row"):
+        numbers(read, ("flag", "fixed"))
+
+
+def test_a_column_that_is_stored_once_is_not_unpacked(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"a": np.zeros(2**20), "label": np.zeros(2**20, int)}), tmp_path / "bomb.parquet")
+    assert os.path.getsize(tmp_path / "bomb.parquet") < 2**14
+    monkeypatch.setattr(_files, "_free_memory", lambda: 2**23)
+    assert "memory" in failure(tmp_path / "bomb.parquet")[0]

@@ -342,6 +342,42 @@ CONTRAST = """() => {
 }"""
 
 
+@pytest.mark.parametrize("width", [360, 900])
+def test_nothing_is_cut_or_unnamed(opened: Any, width: int) -> None:
+    logits, target = batch(1, 5)
+    page = opened(explain(logits, target, lang="en"), width).page
+    assert page.evaluate(CUT) == []
+    assert page.locator(".scroll").evaluate_all("all => all.some(e => e.scrollWidth > e.clientWidth)") == (width == 360)
+    names = page.locator('.steps th[scope="row"]').all_inner_texts()
+    assert {"yi", "mi", "lsei"} <= set(names)
+    assert all(names)
+    assert "1 row, with 5 classes" in page.locator(".steps").inner_text()
+    assert page.locator(".heat .class").evaluate("e => e.scrollWidth <= e.clientWidth")
+    for value in (-4.0, 4.0):  # a large loss and a small one: its number stands on its block, at the height of the axis
+        page.locator(f'input[data-k="{int(target)}"]').fill(str(value))
+        figure = page.locator("#figures svg").last
+        total, block = (figure.locator(name) for name in (".total", ".gap"))
+        assert float(block.get_attribute("y") or 0) - float(total.get_attribute("y") or 0) == pytest.approx(5)
+        ticks = figure.locator(".tick:visible").evaluate_all(
+            "all => all.map(e => [+e.textContent, e.ownerSVGElement.getElementsByClassName('axis')[0].getCTM().f"
+            " - e.getCTM().f, e.getCTM().a])"
+        )
+        nats = parsed(total.text_content() or "")
+        height = float(block.get_attribute("height") or 0) * ticks[0][2]
+        assert len(ticks) >= 2
+        assert all(v / nats == pytest.approx(at / height, abs=2e-3 / nats) for v, at, _ in ticks)
+
+
+CUT = """() => [...document.querySelectorAll('.scroll')].flatMap(frame => {
+  const edge = frame.getBoundingClientRect().right;
+  return [...frame.querySelectorAll('td, th')].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.left < edge - 1 && box.right > edge + 1;
+  }).map(e => e.textContent);
+})"""
+"""Cells across the edge of what scrolls."""
+
+
 def test_hostile_names_are_inert(opened: Any) -> None:
     logits, target = batch(3, 6)
     page = opened(explain(logits, target, lang="en", class_names=HOSTILE))

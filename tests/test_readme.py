@@ -192,7 +192,7 @@ def test_links_lead_somewhere(readme: str) -> None:
 def test_extras_are_those_of_the_package(readme: str) -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     extras = [row[0].strip("`") for row in cells(readme, "pip install '.[")]
-    assert extras == ["explain", "doctor", "metrics", "integrations", "demo"]
+    assert extras == ["explain", "tables", "doctor", "metrics", "integrations", "demo"]
     assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in extras)
 
 

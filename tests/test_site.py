@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from crossentropy import explain
 from test_public_surface import SURFACE
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +66,16 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 def test_that_test_can_fail(text: str) -> None:
     assert elsewhere(text)
     assert not elsewhere('<a href="https://example.org"><img src="figure.svg"></a>')
+
+
+@pytest.mark.parametrize(
+    ("lang", "pages"), [("en", ["index", "learn/en/information"]), ("zh", ["zh/index", "learn/zh/information"])]
+)
+def test_the_chain_is_there_to_play_with(site: Path, lang: str, pages: list[str]) -> None:
+    assert (site / f"chain.{lang}.html").read_text("utf-8") == explain.chain(lang).to_html()
+    for page in pages:
+        link = f'href="{"../" * page.count("/")}chain.{lang}.html"'
+        assert link in (site / f"{page}.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize("module", SURFACE)

@@ -279,6 +279,8 @@ def _explain(options: argparse.Namespace, _: Sequence[str], lang: Language) -> i
     for file, title, data in _files_of(explanations[-1], options, lang):
         _disk.write({file: data})
         _terminal.print_line(words("cli.written", file=file, title=title), error=True)
+    if options.html is not None and options.logits is None and options.unit != "nat":
+        _terminal.print_line(words("cli.unit_of_chain"), error=True)
     return 0
 
 

@@ -1,21 +1,23 @@
-"""`crossentropy explain`: arguments and files → explanations. It prints nothing; `cli` does.
+"""`crossentropy explain`: arguments and files → explanations, and a line that says which columns were taken for what.
 
 Without files it explains the examples of the tutorial that this package grew from. All words are in two languages.
 """
 
 import argparse
-from collections.abc import Callable
+import csv
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from crossentropy._explain import _files
+from crossentropy._explain import _columns, _files
 from crossentropy._explain._api import explain
+from crossentropy._explain._arrays import Arrays, Role, UnusableFileError
+from crossentropy._explain._chain._numbers import LABELS, LOGITS
 from crossentropy._explain._data import Language
 from crossentropy._explain._explanation import Explanation
-from crossentropy._explain._files import Arrays, Role, UnusableFileError
 from crossentropy._explain._words import say
 from crossentropy._targets import LabelMistake, label_mistake
 from crossentropy._terminal import escaped
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
     files = parser.add_argument_group(words("files"))
     files.add_argument("logits", nargs="?", metavar="LOGITS", help=words("logits"))
     files.add_argument("targets", nargs="?", metavar="TARGETS", help=words("targets"))
+    files.add_argument("--from", nargs="+", type=_asked(lang), default=[], metavar="ROLE=A,B,…", help=words("from"))
     files.add_argument("--probs", action="store_true", help=words("probs"))
     files.add_argument("--linear-weight", metavar="FILE", help=words("linear_weight"))
     files.add_argument("--linear-bias", metavar="FILE", help=words("linear_bias"))
@@ -67,6 +70,17 @@ def _number(kind: type, lang: Language) -> Callable[[str], Any]:
     return parse
 
 
+def _asked(lang: Language) -> Callable[[str], tuple[str, tuple[str, ...]]]:
+    def parse(text: str) -> tuple[str, tuple[str, ...]]:
+        try:
+            return _columns.asked(text)
+        except (ValueError, csv.Error):
+            known = ", ".join(_columns.ASKED)
+            raise argparse.ArgumentTypeError(say(lang, "cli.no_role", text=text, known=known)) from None
+
+    return parse
+
+
 def explanations(options: argparse.Namespace, lang: Language) -> list[Explanation]:
     """What the command explains."""
     if options.logits is None:
@@ -80,9 +94,7 @@ def explanations(options: argparse.Namespace, lang: Language) -> list[Explanatio
 def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
     """The tutorial's: two outcomes of six rolls of a die, coins, a label and a prediction, a batch of three images."""
     shown: dict[str, Any] = {"lang": lang, "unit": options.unit}
-    logits = torch.tensor(
-        [[1.2, 2.4, -0.3, 0.1, -1.0], [0.4, -0.6, 0.9, 0.2, 0.5], [-0.2, 1.1, 0.3, -0.8, 1.3]], dtype=torch.float64
-    )
+    logits, labels = torch.tensor(LOGITS, dtype=torch.float64), torch.tensor(LABELS)
     names = [say(lang, f"example.{name}") for name in ("one_six", "all_sixes")]
     return [
         explain.information([1 - (5 / 6) ** 6, (1 / 6) ** 6], class_names=names, **shown),
@@ -91,25 +103,29 @@ def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
         explain(
             probs=[[0.1, 0.2, 0.7]], target=torch.tensor([[0.0, 1.0, 0.0]]), class_names=["x1", "x2", "x3"], **shown
         ),
-        explain(logits, torch.tensor([1, 3, 4]), class_names=list("ABCDE"), **shown),
+        explain(logits, labels, class_names=list("ABCDE"), **shown),
     ]
 
 
 def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
-    if options.logits == options.targets == "-":
-        raise UnusableInputError(say(lang, "cli.one_stdin"))
-    first = _files.load(options.logits)
-    alone = options.targets is None
-    if alone and len(first.arrays) == 1:
-        single = Path(first.file).suffix.lower() in (".csv", ".tsv", ".npy")
-        raise UnusableInputError(say(lang, "cli.alone_kind" if single else "cli.alone", file=escaped(first.file)))
-    second = first if alone else _files.load(options.targets)
-    x, target = _files.pick(first, "input", shared=alone), _files.pick(second, "target", shared=alone)
-    x = _real(x)
+    first, second = _loaded(options, lang)
+    wanted = _wanted(options, lang)
+    asked = {_columns.ASKED[word]: names for word, names in wanted.items()}
+    alone = second is first
+    y = _columns.columns(second, "target", asked.get("target", ()), shared=alone)
+    taken = y if alone else ()
+    rows = _columns.columns(first, "token_weight", asked["token_weight"]) if "token_weight" in asked else ()
+    x_columns = _columns.columns(first, "input", asked.get("input", ()), shared=alone, taken=(*taken, *rows))
+    x = _real(_columns.numbers(first, x_columns))
     if not x.dim():
         raise UnusableInputError(say(lang, "cli.scalar", file=escaped(first.file), role="input"))
-    source = "hidden" if options.linear_weight is not None else "probs" if options.probs else "input"
-    keywords = _keywords(options) | {source: x, "lang": lang, "class_names": _names(options, first)}
+    head, probs = options.linear_weight is not None, options.probs or "probs" in wanted
+    names = _names(options) or _columns.class_names(first, () if head else x_columns, second, y)
+    target = _columns.labels(second, y, names, _ignored(options))
+    source = "hidden" if head else "probs" if probs else "input"
+    keywords = _keywords(options) | {source: x, "lang": lang, "class_names": names}
+    if rows:
+        keywords["token_weight"] = _real(_columns.numbers(first, rows))
     if target.dtype in _UNSIGNED:
         target = target.long()
     if target.is_floating_point():
@@ -121,10 +137,47 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
     if options.linear_weight is None:
         _check_target(target, x, options, second, lang)
     try:
-        return explain(target=target, **keywords)
+        explanation = explain(target=target, **keywords)
     except (ValueError, TypeError, IndexError, RuntimeError, MemoryError) as error:  # torch's own are RuntimeErrors
         files = " ".join(dict.fromkeys((first.file, second.file)))
         raise UnusableInputError(f"{escaped(files)}: {' '.join(str(error).split())}") from error
+    if not {"input", "target"} <= {*asked}:
+        word = "hidden" if head else "probs" if probs else "logits"
+        _tell(first, {word: x_columns, "label": taken, "weight": rows}, lang)
+        _tell(second, {} if alone else {"label": y}, lang)
+    return explanation
+
+
+def _loaded(options: argparse.Namespace, lang: Language) -> tuple[Arrays, Arrays]:
+    """The file with the logits and the one with the targets, which may be the same."""
+    if options.logits == options.targets == "-":
+        raise UnusableInputError(say(lang, "cli.one_stdin"))
+    first = _files.load(options.logits)
+    if options.targets is not None:
+        return first, _files.load(options.targets)
+    if len(first.arrays) == 1:
+        single = Path(first.file).suffix.lower() in (".csv", ".tsv", ".npy") and not first.is_table
+        raise UnusableInputError(say(lang, "cli.alone_kind" if single else "cli.alone", file=escaped(first.file)))
+    return first, first
+
+
+def _wanted(options: argparse.Namespace, lang: Language) -> dict[str, tuple[str, ...]]:
+    """The columns that `--from` asks for, by the word that it has for them; each role is said once."""
+    wanted: dict[str, tuple[str, ...]] = {}
+    for word, names in getattr(options, "from"):
+        role = _columns.ASKED[word]
+        if role in map(_columns.ASKED.__getitem__, wanted):
+            raise UnusableInputError(say(lang, "cli.role_twice", word=word, role=role))
+        if role == "token_weight" and options.token_weight is not None:
+            raise UnusableInputError(say(lang, "cli.given_twice", word=word, role=role))
+        wanted[word] = names
+    return wanted
+
+
+def _tell(arrays: Arrays, taken: dict[str, tuple[str, ...]], lang: Language) -> None:
+    """Say what was taken for what in a table, where that was not said by the user."""
+    if arrays.is_table and taken and len(arrays.arrays) > 1:
+        _terminal.print_line(_columns.summary(arrays, taken, lang), error=True)
 
 
 def _keywords(options: argparse.Namespace) -> dict[str, Any]:
@@ -138,7 +191,7 @@ def _keywords(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _tensor(source: str, role: Role) -> Tensor:
-    return _real(_files.pick(_files.load(source), role))
+    return _real(_columns.pick(_files.load(source), role))
 
 
 def _real(tensor: Tensor) -> Tensor:
@@ -146,11 +199,15 @@ def _real(tensor: Tensor) -> Tensor:
     return tensor if tensor.is_floating_point() and tensor.itemsize > 1 else tensor.float()
 
 
-def _names(options: argparse.Namespace, first: Arrays) -> list[str] | None:
-    """The names of classes, from the option or from the first line of a CSV file."""
-    if options.class_names is not None:
-        return [name.strip() for name in options.class_names.split(",")]
-    return None if first.header is None else list(first.header)
+def _names(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """The names of classes that the option gives."""
+    if options.class_names is None:
+        return None
+    return tuple(name.strip() for name in options.class_names.split(","))
+
+
+def _ignored(options: argparse.Namespace) -> int:
+    return -100 if options.ignore_index is None else options.ignore_index
 
 
 def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays: Arrays, lang: Language) -> None:
@@ -167,8 +224,7 @@ def _check_target(target: Tensor, x: Tensor, options: argparse.Namespace, arrays
         broken = (target != target.round()).nonzero()[0].tolist()
         at = {"row": ", ".join(map(str, broken)), "label": f"{target[tuple(broken)].item():g}"}
         raise UnusableInputError(say(lang, "cli.label_broken", file=escaped(arrays.file), **at))
-    ignored = -100 if options.ignore_index is None else options.ignore_index
-    marked = target == ignored
+    marked = target == _ignored(options)
     wrong = ((target < 0) | (target >= classes)) & ~marked
     if wrong.any():
         place = ", ".join(str(int(i)) for i in wrong.nonzero()[0])

@@ -15,90 +15,31 @@ import re
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from crossentropy import _disk
-from crossentropy._explain._data import Language
-from crossentropy._explain._words import say
-from crossentropy._terminal import escaped
-from crossentropy._usage import installation
+from crossentropy._explain._arrays import STDIN, Arrays, UnusableFileError, Words
+from crossentropy._explain._columns import NAMES
 
 if TYPE_CHECKING:
     import numpy
-
-Role = Literal["input", "target", "weight", "token_weight", "linear_weight", "linear_bias"]
-_NAMES: dict[Role, tuple[str, ...]] = {
-    "input": ("input", "logits", "scores", "output", "outputs", "z", "probs", "hidden", "hidden_states"),
-    "target": ("target", "targets", "label", "labels", "y"),
-    "weight": ("weight", "weights", "class_weight", "class_weights"),
-    "token_weight": ("token_weight", "token_weights", "sample_weight", "sample_weights"),
-    "linear_weight": ("linear_weight", "linear.weight", "head.weight", "lm_head.weight"),
-    "linear_bias": ("linear_bias", "linear.bias", "head.bias", "lm_head.bias"),
-}
 
 _INTEGERS = {torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64}
 _FLOATS = {torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2}
 _INTEGER = re.compile(r"\s*[+-]?\d{1,19}\s*")  # those of int64, and some more
 _MOST_AXES = 64  # of torch's operators
+_TORCHS = (".pt", ".pth", ".bin", ".ckpt")
+_WITH_OBJECTS = (".npy", ".npz", *_TORCHS)
+_DATASET = "dataset"
+"""What stands for the suffix of a directory that `save_to_disk` of the package `datasets` wrote."""
+_DATASET_FILES = ("state.json", "dataset_dict.json")
 _TEXT_BYTES = 8
 """Bytes of memory for one of text: "0.5," becomes a pointer (8) and a float (24)."""
-_SHOWN_CHARACTERS, _SHOWN_NAMES = 60, 12
-
-STDIN = "standard input"
-
-
-class Arrays(NamedTuple):
-    """The arrays of a file by name, "" for the one without, and the names in a CSV file's first line."""
-
-    file: str
-    arrays: dict[str, Tensor]
-    header: tuple[str, ...] | None = None
-
-
-class UnusableFileError(Exception):
-    """A file from which the arrays cannot be had: the key of its words, without "file.", and what they are about."""
-
-    def __init__(self, key: str, file: str, **values: str | int | Sequence[str]) -> None:
-        super().__init__(key, file)
-        self.key, self.file, self.values = key, file, values
-
-    def message(self, lang: Language) -> str:
-        """The error in one line."""
-        shown = {name: _shown(value, lang) for name, value in self.values.items()}
-        file = say(lang, "file.stdin") if self.file == STDIN else escaped(self.file)
-        return say(lang, f"file.{self.key}", file=file, command=installation("explain"), **shown)
-
-    def __str__(self) -> str:
-        return self.message("en")
-
-
-def _shown(value: str | int | Sequence[str], lang: Language) -> str:
-    if isinstance(value, int):
-        return str(value)
-    if not isinstance(value, str):
-        more = ["…"] if len(value) > _SHOWN_NAMES else []
-        return ("、" if lang == "zh" else ", ").join([_shown(name, lang) for name in value[:_SHOWN_NAMES]] + more)
-    if len(value) > _SHOWN_CHARACTERS:
-        value = f"{value[: _SHOWN_CHARACTERS // 2]}…{value[-_SHOWN_CHARACTERS // 2 :]}"
-    return escaped(value) or say(lang, "file.nameless")
-
-
-def pick(arrays: Arrays, role: Role, *, shared: bool = False) -> Tensor:
-    """The only array, or the one with a name of that role; of a file that several roles share, always the latter."""
-    names = tuple(arrays.arrays)
-    found = tuple(name for name in names if name.lower() in _NAMES[role])
-    if len(names) == 1 and not shared:
-        found = names
-    if len(found) == 1:
-        return arrays.arrays[found[0]]
-    if found:
-        raise UnusableFileError("ambiguous", arrays.file, role=role, names=found)
-    raise UnusableFileError("role", arrays.file, role=role, names=names, accepted=_NAMES[role])
 
 
 def load(source: str, *, stdin: BinaryIO | None = None) -> Arrays:
@@ -114,6 +55,8 @@ def load(source: str, *, stdin: BinaryIO | None = None) -> Arrays:
 
 
 def _from_file(file: str) -> Arrays:
+    if any(os.path.isfile(os.path.join(file, name)) for name in _DATASET_FILES):
+        return _from_binary(file, _DATASET, Path(file))
     _check_readable(file)
     suffix = Path(file).suffix.lower()
     if suffix in _TEXT_READERS:
@@ -123,7 +66,7 @@ def _from_file(file: str) -> Arrays:
         if suffix != ".npy":  # which is mapped
             _check_fits(file, os.path.getsize(file))
         return _from_binary(file, suffix, Path(file))
-    raise UnusableFileError("suffix", file, known=(*_TEXT_READERS, *_BINARY_READERS))
+    raise UnusableFileError("suffix", file, known=tuple(_TEXT_READERS | _BINARY_READERS)[:-1])
 
 
 def _check_readable(file: str) -> None:
@@ -164,7 +107,7 @@ def _from_binary(file: str, kind: str, content: Path | io.BytesIO) -> Arrays:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about torch's own past, when it reads old files
-            return Arrays(file, _BINARY_READERS[kind](file, content))
+            return _BINARY_READERS[kind](file, content)
     except (UnusableFileError, OSError):
         raise
     except ImportError as error:
@@ -172,18 +115,18 @@ def _from_binary(file: str, kind: str, content: Path | io.BytesIO) -> Arrays:
     except MemoryError as error:
         raise UnusableFileError("memory", file) from error
     except Exception as error:  # of a corrupt file the libraries raise anything
-        raise UnusableFileError("corrupt" if kind == ".safetensors" else "objects", file, kind=kind) from error
+        raise UnusableFileError("objects" if kind in _WITH_OBJECTS else "corrupt", file, kind=kind) from error
 
 
-def _read_npy(file: str, content: Path | io.BytesIO) -> dict[str, Tensor]:
+def _read_npy(file: str, content: Path | io.BytesIO) -> Arrays:
     from numpy.lib import format as npy
 
     mapped = isinstance(content, Path)
     array = npy.open_memmap(content, "c") if mapped else npy.read_array(content, allow_pickle=False)
-    return {"": _from_numpy(file, "", array)}
+    return Arrays(file, {"": _from_numpy(file, "", array)})
 
 
-def _read_npz(file: str, content: Path | io.BytesIO) -> dict[str, Tensor]:
+def _read_npz(file: str, content: Path | io.BytesIO) -> Arrays:
     from numpy.lib import format as npy
 
     arrays: dict[str, Tensor] = {}
@@ -193,7 +136,7 @@ def _read_npz(file: str, content: Path | io.BytesIO) -> dict[str, Tensor]:
         for name, entry in entries.items():
             with archive.open(entry) as stream:
                 arrays[name] = _from_numpy(file, name, npy.read_array(stream, allow_pickle=False))
-    return arrays
+    return Arrays(file, arrays)
 
 
 def _from_numpy(file: str, name: str, array: "numpy.ndarray") -> Tensor:
@@ -202,13 +145,13 @@ def _from_numpy(file: str, name: str, array: "numpy.ndarray") -> Tensor:
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
-def _read_safetensors(file: str, content: Path) -> dict[str, Tensor]:
+def _read_safetensors(file: str, content: Path) -> Arrays:
     from safetensors.torch import load_file
 
-    return {name: _checked(file, name, tensor) for name, tensor in load_file(content).items()}
+    return Arrays(file, {name: _checked(file, name, tensor) for name, tensor in load_file(content).items()})
 
 
-def _read_torch(file: str, content: Path) -> dict[str, Tensor]:
+def _read_torch(file: str, content: Path) -> Arrays:
     if zipfile.is_zipfile(content):
         with zipfile.ZipFile(content) as archive:
             _check_unpacked(file, archive)
@@ -219,7 +162,18 @@ def _read_torch(file: str, content: Path) -> dict[str, Tensor]:
     if not arrays:
         raise UnusableFileError("tensors", file)
     _check_fits(file, sum(tensor.nbytes for tensor in arrays.values()))  # a small file can hold an expanded tensor
-    return arrays
+    return Arrays(file, arrays)
+
+
+def _read_arrow(file: str, content: Path) -> Arrays:
+    from crossentropy._explain import _arrow
+
+    try:
+        return _arrow.read(file, content, _check_fits)
+    except OSError as error:
+        if error.errno is None:  # it is Arrow's, about the content
+            raise ValueError(str(error)) from error
+        raise
 
 
 def _checked(file: str, name: str, tensor: Tensor) -> Tensor:
@@ -273,16 +227,57 @@ def _named(file: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_json(file: str, text: str) -> Arrays:
+    """Arrays by name, or one alone; or rows with named entries, in a list or each on a line of its own."""
     try:
-        value = json.loads(
-            text, parse_int=_number, parse_float=_number, object_pairs_hook=functools.partial(_named, file)
-        )
-    except json.JSONDecodeError as error:
-        raise UnusableFileError("json", file, line=error.lineno, column=error.colno) from error
-    except RecursionError as error:
-        raise UnusableFileError("json_deep", file) from error
+        value = _parsed(file, text)
+    except UnusableFileError:
+        first, _, rest = text.lstrip().partition("\n")
+        if first.startswith("{") and rest.strip() and first.rstrip().endswith("}"):
+            return _read_json_lines(file, text)
+        raise
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return _of_rows(file, [(place, row) for place, row in enumerate(value)])
     arrays = value if isinstance(value, dict) else {"": value}
     return Arrays(file, {name: _from_lists(file, name, nested) for name, nested in arrays.items()})
+
+
+def _read_json_lines(file: str, text: str) -> Arrays:
+    """Rows, each an object on a line of its own."""
+    lines = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
+    return _of_rows(file, [(number, _parsed(file, line, number)) for number, line in lines])
+
+
+def _parsed(file: str, text: str, line: int = 1) -> Any:  # noqa: ANN401 (what JSON holds)
+    named = functools.partial(_named, file)
+    try:
+        return json.loads(text, parse_int=_number, parse_float=_number, object_pairs_hook=named)
+    except json.JSONDecodeError as error:
+        raise UnusableFileError("json", file, line=line + error.lineno - 1, column=error.colno) from error
+    except RecursionError as error:
+        raise UnusableFileError("json_deep", file) from error
+
+
+def _of_rows(file: str, rows: Sequence[tuple[int, Any]]) -> Arrays:
+    """Columns of rows, all of which have the entries of the first."""
+    if not rows:
+        raise UnusableFileError("empty", file)
+    columns: dict[str, list[Any]] = {name: [] for name in rows[0][1]} if isinstance(rows[0][1], dict) else {}
+    for place, row in rows:
+        if not isinstance(row, dict) or row.keys() != columns.keys():
+            raise UnusableFileError("json_row", file, row=place, names=tuple(columns), first=rows[0][0])
+        for name, value in row.items():
+            columns[name].append(value)
+    return Arrays(file, {name: _of_values(file, name, values) for name, values in columns.items()}, is_table=True)
+
+
+def _of_values(file: str, name: str, values: list[Any]) -> Tensor | Words:
+    """The numbers of a column; or its words, if it begins with one; or what is wrong with it."""
+    try:
+        return _from_lists(file, name, values)
+    except UnusableFileError as fault:
+        is_text = all(type(value) is str for value in values)
+        numeric = any(isinstance(value, (int, float, list, _Huge)) for value in values)
+        return Words(values if is_text else (), fault, numeric)
 
 
 def _from_lists(file: str, name: str, nested: object) -> Tensor:
@@ -323,40 +318,77 @@ def _spelled(value: object) -> str:
 
 
 def _read_csv(file: str, text: str) -> Arrays:
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    """Rows of numbers; or, below a line of names, columns of numbers or words."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
     header: tuple[str, ...] | None = None
-    numbers: list[int | float] = []
+    entries: list[Any] = []
+    lines: list[int] = []
     width = first = 0
     try:
-        for cells in lines:
+        for cells in reader:
             if len(cells) < 2 and not "".join(cells).strip():
                 continue
             if not width:
-                width, first = len(cells), lines.line_num
-                if all(_wrong(cell) == _NAME for cell in cells):
+                width, first = len(cells), reader.line_num
+                if _is_header(cells):
                     header = tuple(cell.strip() for cell in cells)
                     continue
             if len(cells) != width:
                 count = {"count": len(cells), "expected": width, "first": first}
-                raise UnusableFileError("csv_ragged", file, line=lines.line_num, **count)
-            numbers += _row(file, lines.line_num, cells, is_first=lines.line_num == first)
+                raise UnusableFileError("csv_ragged", file, line=reader.line_num, **count)
+            entries += map(_entry, cells)
+            lines.append(reader.line_num)
     except csv.Error as error:
-        raise UnusableFileError("csv", file, line=lines.line_num, reason=str(error)) from error
-    if not numbers:
+        raise UnusableFileError("csv", file, line=reader.line_num, reason=str(error)) from error
+    if not entries:
         raise UnusableFileError("empty", file) if header is None else UnusableFileError("csv_names", file, names=header)
-    return Arrays(file, {"": _tensor(numbers, [-1] if width == 1 else [-1, width])}, header)
+    if header is not None:
+        columns = _named(file, ((name, _column(file, i, entries[i::width], lines)) for i, name in enumerate(header)))
+        _check_some_use(columns)
+        return Arrays(file, columns, is_table=True)
+    for place, entry in enumerate(entries):
+        if isinstance(entry, str):
+            raise _no_number(file, lines[place // width], place % width, entry)
+    return Arrays(file, {"": _tensor(entries, [-1] if width == 1 else [-1, width])})
 
 
-def _row(file: str, line: int, cells: Sequence[str], *, is_first: bool) -> list[int | float]:
-    row: list[int | float] = []
-    for column, cell in enumerate(cells, 1):
-        number = _number(cell)
-        if number is None or isinstance(number, _Huge):
-            names = is_first and column == 1 and all(_wrong(name) == _NAME for name in cells[1:])
-            key = "csv_index" if names and not cell.strip() else _wrong(cell)
-            raise UnusableFileError(key, file, line=line, column=column, cell=repr(cell))
-        row.append(number)
-    return row
+def _check_some_use(columns: Mapping[str, Tensor | Words]) -> None:
+    """Raise what is wrong with a cell where nothing is a number, and no column is one of words for labels."""
+    labels = [name for name in columns if name.lower() in NAMES["target"]] or list(columns)[:1] * (len(columns) == 1)
+    faults = []
+    for name, column in columns.items():
+        if isinstance(column, Tensor) or (name in labels and column.cells and not column.numeric):
+            return
+        faults.append(column.fault)
+    raise faults[0]
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Whether the first line names the columns; one that names a column of labels may call classes by numbers."""
+    kinds = set(map(_wrong, cells))
+    labels = any(cell.strip().lower() in NAMES["target"] for cell in cells)
+    return _NAME in kinds and (labels or kinds <= {_NAME, "csv_hole"})
+
+
+def _entry(cell: str) -> int | float | str:
+    """The number of a cell, or its text, once for all that have it."""
+    number = _number(cell)
+    return sys.intern(cell) if number is None else number
+
+
+def _column(file: str, column: int, entries: Sequence[Any], lines: Sequence[int]) -> Tensor | Words:
+    """The numbers of a column, exactly; or its words, with the first that is no number."""
+    words = [row for row, entry in enumerate(entries) if isinstance(entry, str)]
+    if not words:
+        return torch.tensor(entries, dtype=None if set(map(type, entries)) == {int} else torch.float64)
+    fault = _no_number(file, lines[words[0]], column, entries[words[0]])
+    is_text = words[0] == 0 and fault.key == _NAME
+    numeric = len(words) < len(entries) or any(_wrong(entry) in ("csv_huge", "csv_decimal") for entry in entries)
+    return Words([str(entry).strip() for entry in entries] if is_text else (), fault, numeric)
+
+
+def _no_number(file: str, line: int, column: int, cell: str) -> UnusableFileError:
+    return UnusableFileError(_wrong(cell), file, line=line, column=column + 1, cell=repr(str(cell)))
 
 
 def _delimiter(text: str) -> str:
@@ -403,10 +435,16 @@ def _tensor(numbers: Sequence[Any], shape: Sequence[int]) -> Tensor:
     return single if single.isinf().equal(exact.isinf()) else exact
 
 
-_TEXT_READERS: dict[str, Callable[[str, str], Arrays]] = {".csv": _read_csv, ".tsv": _read_csv, ".json": _read_json}
-_BINARY_READERS: dict[str, Callable[[str, Any], dict[str, Tensor]]] = {
+_TEXT_READERS: dict[str, Callable[[str, str], Arrays]] = {
+    **dict.fromkeys((".csv", ".tsv"), _read_csv),
+    ".json": _read_json,
+    **dict.fromkeys((".jsonl", ".ndjson"), _read_json_lines),
+}
+_BINARY_READERS: dict[str, Callable[[str, Any], Arrays]] = {
     ".npy": _read_npy,
     ".npz": _read_npz,
     ".safetensors": _read_safetensors,
-    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _read_torch),
+    **dict.fromkeys((".parquet", ".arrow", ".feather"), _read_arrow),
+    **dict.fromkeys(_TORCHS, _read_torch),
+    _DATASET: _read_arrow,
 }

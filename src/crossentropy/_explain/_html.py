@@ -106,9 +106,14 @@ def _scroll(label: str, table: str) -> str:
 def _lines(step: Step, cells: Grid) -> Iterator[str]:
     for line in cells.lines:
         ignored = ' class="ignored"' if line.ignored else ""
-        name = ("× " if line.ignored else "") + line.name
+        name = ("× " if line.ignored else "") + html.escape(line.name) or formula(_symbol(step))
         texts = "".join(_cell(step, cell) for cell in line.cells)
-        yield f'<tr{ignored}><th scope="row">{html.escape(name)}</th>{texts}</tr>'
+        yield f'<tr{ignored}><th scope="row">{name}</th>{texts}</tr>'
+
+
+def _symbol(step: Step) -> str:
+    """What the numbers of a step are called: the left side of its formula, which may be all of it."""
+    return step.formula.partition(" = ")[0]
 
 
 def _cell(step: Step, cell: Cell) -> str:

@@ -107,7 +107,7 @@ def _data(e: Computation, lab: Lab) -> dict[str, Any]:
         "h": _entropies(e),
         "worst": say(e.lang, "mark.worst.note"),
         "stale": say(e.lang, "page.stale"),
-        "view": [_svg.WIDTH, _svg.HEIGHT, _svg.TOP, _svg.BOTTOM, _svg.LEFT],
+        "view": [_svg.WIDTH, _svg.HEIGHT, _svg.TOP, _svg.BOTTOM, _svg.LEFT, _svg.RIGHT],
     }
 
 

@@ -16,7 +16,7 @@ from crossentropy._explain._data import Computation, number
 from crossentropy._explain._layout import class_name, place
 from crossentropy._explain._words import say
 
-WIDTH, HEIGHT, TOP, BOTTOM, LEFT = 440, 170, 22, 26, 4
+WIDTH, HEIGHT, TOP, BOTTOM, LEFT, RIGHT = 440, 170, 22, 26, 26, 4
 """Of the view, and the margins of its axes."""
 
 
@@ -47,9 +47,9 @@ def bars(e: Computation, i: int) -> str:
     r = row(e, i)
     if r is None:
         return ""
-    slot = (WIDTH - 2 * LEFT) / len(r.q)
+    slot = (WIDTH - LEFT - RIGHT) / len(r.q)
     small = ' class="small"' if slot < 60 else ""
-    parts = [f'<line x1="{LEFT}" x2="{WIDTH - LEFT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}" class="axis"/>']
+    parts = [_tick(0.5, bar(0.5)[0]), _tick(1, bar(1.0)[0]), _tick(0, HEIGHT - BOTTOM, "axis")]
     for k, (p, q, name) in enumerate(zip(r.p, r.q, r.names)):
         x, middle = LEFT + slot * (k + 0.15), LEFT + slot * (k + 0.5)
         column = -1 if k >= e.shown.classes.shape[1] else k
@@ -80,11 +80,16 @@ def areas(e: Computation, i: int) -> str:
         return ""
     scale = highest(r.p, r.q)
     total = place(*total_of(e, i))
-    parts, x = [], 0.0
+    unit, step = per_nat(e), step_of(scale * per_nat(e))
+    ticks = [(v, HEIGHT - BOTTOM - v / unit / scale * (HEIGHT - TOP - BOTTOM)) for v in (step, 2 * step, 3 * step)]
+    parts, x = [_tick(v, y, kind="scale", hidden=y < TOP) for v, y in ticks], 0.0
+    peak, middle = float(HEIGHT), WIDTH / 2
     for k, (p, q, name) in enumerate(zip(r.p, r.q, r.names)):
         if p > 0 or e.kind == "entropy":
             left, width, base, gap = block(x, p, q, scale)
             kind = "gap" if q <= p else "surplus"
+            if gap[0] < peak:
+                peak, middle = gap[0], left + width / 2
             parts.append(
                 f'<g data-n="area:{i}:{k}">{_rect(left, width, *base, "own", f"own:{i}:{k}")}'
                 f"{_rect(left, width, *gap, kind, f'gap:{i}:{k}')}"
@@ -92,9 +97,10 @@ def areas(e: Computation, i: int) -> str:
                 f"{html.escape(_short(name, width))}</text></g> "
             )
         x += p
-    parts.append(f'<line x1="{LEFT}" x2="{WIDTH - LEFT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}" class="axis"/>')
-    shown = f'<text x="{WIDTH / 2:.0f}" y="13" data-n="{total}">{number(_total(e, i))}</text> '
-    return _figure([_HATCH, shown, *parts], say(e.lang, "figure.areas.label"), f' data-scale="{scale:.4f}"')
+    parts.append(_tick(0, HEIGHT - BOTTOM, "axis"))
+    x, y = total_place(middle, peak)
+    shown = f'<text x="{x:.2f}" y="{y:.2f}" class="total" data-n="{total}">{number(_total(e, i))}</text> '
+    return _figure([_HATCH, *parts, shown], say(e.lang, "figure.areas.label"), f' data-scale="{scale:.4f}"')
 
 
 def total_of(e: Computation, i: int) -> tuple[str, int | None, None]:
@@ -111,6 +117,31 @@ def _total(e: Computation, i: int) -> float:
     return float(step.tensor if row is None else step.tensor[row])
 
 
+def total_place(middle: float, peak: float) -> tuple[float, float]:
+    """Where the whole area's number stands: just above the highest block, and within the figure."""
+    return min(max(middle, LEFT + 24.0), WIDTH - RIGHT - 24.0), max(peak, float(TOP)) - 5
+
+
+def per_nat(e: Computation) -> float:
+    """Of the unit of an area, how many are a nat: a row's loss is in nats, a quantity in its own unit."""
+    return 1.0 if e.kind == "cross_entropy" or e.lab is None else e.lab.per_nat
+
+
+def step_of(most: float) -> float:
+    """The distance of ticks on an axis that ends at `most`: at most three have room."""
+    return next((step for step in (0.5, 1.0, 2.0, 5.0) if 3.5 * step >= most), 10.0)
+
+
+def _tick(v: float, y: float, line: str = "grid", kind: str = "fixed", *, hidden: bool = False) -> str:
+    """A value of an axis and its line."""
+    visibility = "hidden" if hidden else "visible"
+    return (
+        f'<g class="{kind}" transform="translate(0 {y:.2f})" visibility="{visibility}">'
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" class="{line}"/>'
+        f'<text x="{LEFT - 5}" y="3.5" class="tick">{v:g}</text></g> '
+    )
+
+
 def highest(p: list[float], q: list[float]) -> float:
     """The −log that reaches the top of the figure: with room above, at least 1, and not more than 12."""
     heights = [_surprise(x) for target, belief in zip(p, q) if target > 0 for x in (target, belief)]
@@ -119,7 +150,7 @@ def highest(p: list[float], q: list[float]) -> float:
 
 def block(x: float, p: float, q: float, scale: float) -> tuple[float, float, tuple[float, float], tuple[float, float]]:
     """Left, width, and top and height of the filled and of the hatched part, for a class that begins at x in [0, 1]."""
-    room, unit = WIDTH - 2 * LEFT, (HEIGHT - TOP - BOTTOM) / scale
+    room, unit = WIDTH - LEFT - RIGHT, (HEIGHT - TOP - BOTTOM) / scale
     low, high = (min(h, scale) * unit for h in sorted((_surprise(p), _surprise(q))))
     ground = HEIGHT - BOTTOM
     return LEFT + x * room, p * room, (ground - low, low), (ground - high, high - low)

@@ -4,6 +4,7 @@ A key names the place, its two texts say the same with the same {names} to be fi
 name, and "<key>.note" what it means.
 """
 
+import re
 from typing import cast, get_args
 
 from crossentropy._errors import ArgumentValueError
@@ -406,14 +407,32 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.loss": ("the loss, as in cross_entropy", "损失（与 cross_entropy 的参数相同）"),
     "cli.output": ("output", "输出"),
     "cli.logits": (
-        "logits (N, C), or (N, C, d1, …): .npy .npz .csv .tsv .json .safetensors .pt .pth .bin "
-        ".ckpt, or - for standard input",
-        "logits，形状为 (N, C) 或 (N, C, d1, …)：.npy .npz .csv .tsv .json "
-        ".safetensors .pt .pth .bin .ckpt，- 表示标准输入",
+        "logits (N, C), or (N, C, d1, …): .csv .tsv .json .jsonl .npy .npz .safetensors .pt .pth .bin .ckpt .parquet "
+        ".arrow .feather, a directory of save_to_disk, or - for standard input",
+        "logits，形状为 (N, C) 或 (N, C, d1, …)：.csv .tsv .json .jsonl .npy .npz .safetensors .pt .pth .bin .ckpt "
+        ".parquet .arrow .feather，或者 save_to_disk 写出的目录，- 表示标准输入",
     ),
     "cli.targets": (
         "class indices or class probabilities; may be left out where the first file holds them too",
         "类别标签或类别概率；若第一个文件里已有，可以省略",
+    ),
+    "cli.from": (
+        "which columns of LOGITS are what, as in logits=a,b,c label=y: logits or probs, label, weight (of each row); a "
+        "pattern as logits=z_* takes several (default: by their names)",
+        "LOGITS 中各列的用途，例如 logits=a,b,c label=y：logits 或 probs、label、weight（每行的权重）；"
+        "logits=z_* 这样的模式可以匹配多列（默认按列名判断）",
+    ),
+    "cli.no_role": (
+        "{text!r}: expected as in logits=a,b,c, with a word of {known} before the =",
+        "{text!r}：应写成 logits=a,b,c 的形式，等号前可用 {known}",
+    ),
+    "cli.role_twice": (
+        "--from: {word}, though it is said before what the {role} is",
+        "--from：{word} 重复，{role} 已经指定过",
+    ),
+    "cli.given_twice": (
+        "--from {word}=…: the {role} is in a file of its own already",
+        "--from {word}=…：{role} 已经由另一个文件给出",
     ),
     "cli.probs": ("LOGITS holds probabilities: softmax is done", "LOGITS 中是概率，softmax 已经做过"),
     "cli.linear_weight": ("head (C, D): LOGITS holds hidden states", "输出层权重 (C, D)：LOGITS 中是隐藏状态"),
@@ -446,8 +465,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}：里面只有一个数组；请用第二个文件给出目标，或把两个数组以 logits 和 labels 为名放在同一个文件里",
     ),
     "cli.alone_kind": (
-        "{file}: one array alone, as a file of this kind always has; give the targets in a second file",
-        "{file}：里面只有一个数组（这种文件只能有一个）；请用第二个文件给出目标",
+        "{file}: one array alone, as a file of this kind has without names; give the targets in a second file, or name "
+        "the columns in the first line of a CSV file, as a,b,c,label",
+        "{file}：里面只有一个数组（这种文件没有列名时只能有一个）；请用第二个文件给出目标，或在 CSV 首行写上列名，"
+        "例如 a,b,c,label",
     ),
     "cli.one_stdin": ("- can stand for one file only", "- 只能代替一个文件"),
     "cli.label": (
@@ -488,6 +509,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
     "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
+    "cli.unit_of_chain": (
+        "The page has a switch of its own between nats and bits; --unit is for what is printed.",
+        "网页里可以自行切换奈特与比特；--unit 只管终端输出。",
+    ),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
     "example.one_six": ("a six in six rolls", "六次中出现六点"),
     "example.all_sixes": ("six sixes", "六次全是六点"),
@@ -495,7 +520,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "file.stdin": ("standard input", "标准输入"),
     "file.nameless": ("the nameless array", "未命名的数组"),
     "file.missing": ("{file}: there is no such file", "{file}：文件不存在"),
-    "file.directory": ("{file}: a directory, expected a file", "{file}：这是目录，应为文件"),
+    "file.directory": (
+        "{file}: a directory, expected a file, or a dataset that save_to_disk wrote",
+        "{file}：这是目录，应为文件，或者 save_to_disk 写出的数据集",
+    ),
+    "file.splits": (
+        "{file}: a dataset with several parts: give one of its directories, {names}",
+        "{file}：该数据集有多个部分，请给出其中一个目录：{names}",
+    ),
     "file.special": (
         "{file}: a named pipe, socket or device, expected a file",
         "{file}：这是命名管道、套接字或设备，应为文件",
@@ -571,10 +603,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}: line {line}, column {column}: {cell} is no number; commas, semicolons or tabs stand between numbers",
         "{file}：第 {line} 行第 {column} 列：{cell} 不是数字；数字之间请用逗号、分号或制表符",
     ),
-    "file.csv_index": (
-        "{file}: line {line}: the first column has no name, and the others have: row numbers? leave them out",
-        "{file}：第 {line} 行：首列没有名称，其他列有名称：是行号吗？请去掉该列",
-    ),
     "file.csv_ragged": (
         "{file}: line {line}: number of cells {count}, expected {expected} as in line {first}",
         "{file}：第 {line} 行有 {count} 个单元格，应与第 {first} 行相同，为 {expected} 个",
@@ -583,6 +611,52 @@ WORDS: dict[str, tuple[str, str]] = {
         "{file}: which array is {role}? It has {names}, accepted names are {accepted}",
         "{file}：哪个数组是 {role}？文件中有 {names}；可用的名称有 {accepted}",
     ),
+    "file.column": (
+        "{file}: which column is {role}? It has {names}; accepted names are {accepted}, or say it with --from",
+        "{file}：哪一列是 {role}？文件中有 {names}；可用的列名有 {accepted}，也可用 --from 指定",
+    ),
+    "file.column_known": (
+        "{file}: is {names} a class, though the targets are in another file? Say with --from logits=… which columns "
+        "are logits",
+        "{file}：目标在另一个文件里，{names} 是类别吗？请用 --from logits=… 指定哪些列是 logits",
+    ),
+    "file.column_counts": (
+        "{file}: {name} counts the rows, and is no class? Say with --from logits=… which columns are logits, "
+        "as {names}",
+        "{file}：{name} 像是行号，而不是类别；请用 --from logits=… 指定哪些列是 logits，例如 {names}",
+    ),
+    "file.column_shape": (
+        "{file}: column {name} has shape ({shape}), expected one number a row, as many as in the others",
+        "{file}：列 {name} 的形状是（{shape}），应当每行一个数，且行数与其他列相同",
+    ),
+    "file.column_twice": ("{file}: --from asks for {name} twice", "{file}：--from 中 {name} 出现了两次"),
+    "file.no_column": (
+        "{file}: --from: there is no {name}; it has {names}",
+        "{file}：--from：没有 {name}；文件中有 {names}",
+    ),
+    "file.label_names": (
+        "{file}: {name} holds words as {cell}, and the classes have no names: give them with --class-names",
+        "{file}：{name} 里是 {cell} 这样的文字，而类别没有名称：请用 --class-names 给出",
+    ),
+    "file.label_unknown": (
+        "{file}: {name}[{row}] is {cell}, expected the name of a class: {known}",
+        "{file}：{name}[{row}] 是 {cell}，应为类别名称之一：{known}",
+    ),
+    "file.null": ("{file}: {name}[{row}] is empty, expected a number", "{file}：{name}[{row}] 为空，应为数字"),
+    "file.ragged": (
+        "{file}: the lists of {name} are of different lengths, as {first} and {other}",
+        "{file}：{name} 中的列表长度不一，例如 {first} 和 {other}",
+    ),
+    "file.text": (
+        "{file}: {name} holds words as {cell}, expected numbers",
+        "{file}：{name} 里是 {cell} 这样的文字，应为数字",
+    ),
+    "file.json_row": (
+        "{file}: row {row} has other entries than row {first}: expected {names}",
+        "{file}：第 {row} 行的条目与第 {first} 行不同：应为 {names}",
+    ),
+    "file.taken": ("{file}: {what}", "{file}：读取了 {what}"),
+    "file.left_out": ("left out: {names}", "未用：{names}"),
     "file.ambiguous": (
         "{file}: which array is {role}? Each of {names} could be",
         "{file}：哪个数组是 {role}？{names} 都有可能",
@@ -593,7 +667,11 @@ WORDS: dict[str, tuple[str, str]] = {
 def say(lang: Language, key: str, **values: object) -> str:
     """The words of a key in a language."""
     text = WORDS[key][languages().index(lang)]
-    return text.format(**values) if values else text
+    return _ONE.sub(r"1 \1", text.format(**values)) if values else text
+
+
+_ONE = re.compile(r"(?<![\w.,])1 (row|class|pair|distribution|outcome)(?:es|s)\b")
+"""One thing, of which words for many speak."""
 
 
 def languages() -> tuple[Language, ...]:

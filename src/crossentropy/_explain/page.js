@@ -151,7 +151,7 @@ const writeEntropy = () => x.forEach((_, i) => {
 });
 
 // --- figures: the geometry of _svg.py ------------------------------------------------------------------------------------
-const [WIDTH, HEIGHT, TOP, BOTTOM, LEFT] = D.view, ROOM = HEIGHT - TOP - BOTTOM, GROUND = HEIGHT - BOTTOM;
+const [WIDTH, HEIGHT, TOP, BOTTOM, LEFT, RIGHT] = D.view, ACROSS = WIDTH - LEFT - RIGHT, ROOM = HEIGHT - TOP - BOTTOM, GROUND = HEIGHT - BOTTOM;
 const move = (elements, values) => {
   for (const element of elements) for (const [name, v] of Object.entries(values)) element.setAttribute(name, v.toFixed(2));
 };
@@ -169,17 +169,39 @@ const draw = (i, p, q, restp, restq) => {
   const svg = at("own", i, columns.find(k => at("own", i, k).length))[0]?.ownerSVGElement;
   if (!svg) return;
   const scale = Math.max(Number(svg.dataset.scale), Math.min(highest, 12)), unit = ROOM / scale;
-  let left = 0;
+  const perNat = D.kind === "cross_entropy" ? 1 : D.per_nat, step = [0.5, 1, 2, 5].find(s => 3.5 * s >= scale * perNat) ?? 10;
+  [...svg.querySelectorAll(".scale")].forEach((tick, i) => {
+    const v = (i + 1) * step, y = GROUND - v / perNat * unit;
+    tick.setAttribute("transform", `translate(0 ${y.toFixed(2)})`);
+    tick.setAttribute("visibility", y < TOP ? "hidden" : "visible");
+    tick.querySelector("text").textContent = v;
+  });
+  let left = 0, peak = HEIGHT, middle = WIDTH / 2;
   for (const k of columns) {
     const [low, high] = [surprise(p[k]), surprise(q[k])].sort((a, b) => a - b).map(h => Math.min(h, scale) * unit);
-    const across = {x: LEFT + left * (WIDTH - 2 * LEFT), width: p[k] * (WIDTH - 2 * LEFT)};
+    const across = {x: LEFT + left * ACROSS, width: p[k] * ACROSS};
+    if (at("own", i, k).length && GROUND - high < peak) { peak = GROUND - high; middle = across.x + across.width / 2; }
     move(at("own", i, k), {...across, y: GROUND - low, height: low});
     move(at("gap", i, k), {...across, y: GROUND - high, height: high - low});
     move(at("areatext", i, k), {x: across.x + across.width / 2});
     for (const element of at("gap", i, k)) element.setAttribute("class", q[k] <= p[k] ? "gap" : "surplus");
     left += p[k];
   }
+  move(svg.querySelectorAll(".total"), {x: Math.min(Math.max(middle, LEFT + 24), WIDTH - RIGHT - 24), y: Math.max(peak, TOP) - 5});
 };
+
+// --- tables: as wide as whole columns, or a number that is cut in two reads like another -----------------------------------
+const fit = () => {
+  for (const frame of document.querySelectorAll(".scroll")) {
+    frame.style.maxWidth = "";
+    const room = frame.clientWidth, cells = [...frame.querySelector("tr").children];
+    if (frame.scrollWidth <= room) continue;
+    const start = frame.getBoundingClientRect().left - frame.scrollLeft, ends = cells.map(e => e.getBoundingClientRect().right - start);
+    frame.style.maxWidth = `${Math.max(...ends.slice(1).filter(x => x <= room), ends[0])}px`;
+    frame.style.scrollPaddingLeft = `${cells[0].offsetWidth}px`;
+  }
+};
+new ResizeObserver(fit).observe(document.querySelector(".steps"));
 
 // --- controls ------------------------------------------------------------------------------------------------------------
 const sliders = [...document.querySelectorAll("input[data-k]")], dial = document.getElementById("temperature");

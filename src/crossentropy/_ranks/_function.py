@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._dispatch import Slicing
-from crossentropy._loss import FIXED, Loss, Side, mixes, tensors_of, with_tensors
+from crossentropy._loss import FIXED, Loss, Side, tensors_of, with_tensors
 from crossentropy._ranks._fold import Shares, fold, fold_both
 from crossentropy._ranks._hidden import Spread, Total
 from crossentropy._statistics import Comparison, RowStatistics
@@ -98,12 +98,10 @@ def computed(
         student, teacher, agree = fold_both(
             loss, [_measured(share, loss, side) for side in loss.sides], shares, agreement
         )
-        divergence, of_student = backend.compare(loss, student, teacher)
-        parts = [divergence, of_student] if mixes(loss.sides[0].spec.mixture) else [divergence]
-        divergence, *rest = torch.where(agree, shares.group.ordered_total(torch.stack(parts)), torch.nan)
-        of_student = rest[0] if rest else torch.zeros_like(divergence)
-        nothing = divergence.new_empty(0, dtype=torch.int64)
-        return (*student, *teacher, divergence, of_student, agree), divergence[None].clone(), nothing
+        parts = shares.group.ordered_total(backend.compare(loss, student, teacher))
+        parts = torch.where(agree, parts, torch.nan)
+        nothing = parts.new_empty(0, dtype=torch.int64)
+        return (*student, *teacher, *parts, agree), parts[:1].clone(), nothing
     row, agree = fold(loss, backend.measure(loss, shares.begin, kept), shares, agreement)
     result = backend.conclude(loss, row)
     rows = torch.where(agree, result.rows, torch.nan)

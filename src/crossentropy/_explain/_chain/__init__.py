@@ -12,6 +12,7 @@ from typing import overload
 from crossentropy import _disk
 from crossentropy._explain._chain._page import page, words
 from crossentropy._explain._data import Language
+from crossentropy._explain._frame import framed
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,5 @@ class Chain:
         return None
 
     def _repr_html_(self) -> str:
-        return (
-            f'<iframe sandbox="allow-scripts" srcdoc="{html.escape(page(self.lang))}" '
-            'style="width: 100%; height: 44rem; border: 1px solid #8888; border-radius: 8px"></iframe>'
-        )
+        file = html.escape(f'crossentropy.explain.chain("{self.lang}").to_html("chain.html")')
+        return framed(page(self.lang), self.title, 704, f"<p>{html.escape(self.title)}: <code>{file}</code></p>")

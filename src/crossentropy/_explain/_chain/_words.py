@@ -11,7 +11,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Cross entropy, one idea at a time. Everything drawn can be moved: drag a point or a bar, or choose it "
         "with the "
         "Tab key and use the arrows.",
-        "交叉熵，一步一个概念。图里的圆点和柱子都能动：直接拖动，或用 Tab 键选中后按方向键。",
+        "交叉熵，一步一个概念。<br>图中的圆点和柱子都可以拖动，也可用 Tab 键选中后按方向键。",
     ),
     "nav": ("The chain", "内容"),
     "theme": ("Light or dark", "浅色或深色"),

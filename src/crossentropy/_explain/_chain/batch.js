@@ -33,6 +33,7 @@ section("batch", s => {
     if (Number.isFinite(v)) z[i][k] = v;
     row = i;
   });
+  s.on("[data-cell^=z]", "change", e => { const [, i, k] = e.dataset.cell.split(".").map(Number); e.value = z[i][k]; }); // of no number
   s.on("[data-cell^=log]", "click", e => { const [, i, k] = e.dataset.cell.split(".").map(Number); y[i] = k; row = i; });
   s.on("tr[data-row]", "click", e => { row = Number(e.dataset.row); });
   const point = event => {

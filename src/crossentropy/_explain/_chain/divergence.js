@@ -29,8 +29,8 @@ section("divergence", s => {
       c.rect(`block${k}`, at, Math.min(a, b), width, Math.abs(a - b), `block ${ratio[k] < 0 ? "saved" : "paid"}`);
       if (width > 24) {
         c.text(`name${k}`, at + width / 2, c.h - 8, names[k], "name");
-        const area = weigh(v, ratio[k]), inner = Math.abs(a - b) > 24;
-        c.text(`area${k}`, at + width / 2, inner ? (a + b) / 2 + 5 : ratio[k] < 0 ? b + 16 : b - 6, (area > 0 ? "+" : "") + number(area, 2), width < 44 ? "value small" : "value");
+        const area = weigh(v, ratio[k]), sign = ratio[k] < 0 ? "saved" : "paid", inner = Math.abs(a - b) > 24 && width > 44;
+        c.text(`area${k}`, at + width / 2, inner ? (a + b) / 2 + 5 : ratio[k] < 0 ? b + 14 : b - 6, (area > 0 ? "+" : "") + number(area, 2), inner ? `on ${sign}` : "value small");
       }
       at += width;
     });

@@ -52,7 +52,7 @@ section("entropy", s => {
       c.path(`t${i}.${j}.${up}`, at.map(place), "shade h", true).style.opacity = (0.06 + 0.86 * (entropy(mid) / Math.log(3)) ** 2).toFixed(3);
     }
     c.path("edge", [[1, 0, 0], [0, 1, 0], [0, 0, 1]].map(place), "frame", true);
-    [[-8, 16], [8, 16], [0, -9]].forEach(([dx, dy], k) => { const [x, y] = place([0, 1, 2].map(j => +(j === k))); c.text(`corner${k}`, x + dx, y + dy, NAMES[k], "name"); });
+    [[-14, 23], [14, 23], [0, -14]].forEach(([dx, dy], k) => { const [x, y] = place([0, 1, 2].map(j => +(j === k))); c.text(`corner${k}`, x + dx, y + dy, NAMES[k], "name"); });
     const [x, y] = place(p);
     const to = q => { const low = q.map(v => Math.max(0, v)), all = sum(low); p = low.map(v => v / all); s.draw(true); };
     c.handle("three", {x, y, cls: "h", label: say("triangle"), value: entropy(p) * per(), min: 0, max: Math.log(3) * per(), text: s.said(),

@@ -20,12 +20,14 @@ section("gradient", s => {
       c.line(`shaft${k}`, x, from, x, to - down * Math.min(8, long), "arrow");
       const size = Math.min(7, long / 2 + 1);
       c.path(`head${k}`, [[x - size, to - down * size * 1.3], [x, to], [x + size, to - down * size * 1.3]], "arrowhead", true);
-      c.text(`by${k}`, k === y ? x + b.each / 2 + 8 : x, k === y ? Math.max((from + to) / 2, b.top + 12) : from - 8, number(-g[k], 2).replace(/^(?=\d)/, "+"), "value small kl-ink", k === y ? "start" : "middle");
+      c.text(`by${k}`, k === y ? x + b.each / 2 + 8 : x, k === y ? Math.max((from + to) / 2, b.top + 12) : from - 8, number(-g[k], 2).replace(/^(?=\d.*[1-9])/, "+"), "value small kl-ink", k === y ? "start" : "middle");
     });
   });
-  s.scene("path", say("path"), () => 110, c => {
-    const left = 34, right = c.w - 12, top = 22, ground = c.h - 10, most = Math.max(...losses) * 1.1, shown = losses.slice(-40);
-    const x = i => left + i / Math.max(10, shown.length - 1) * (right - left), y = v => ground - v / most * (ground - top);
+  s.scene("path", say("path"), () => 130, c => {
+    const left = 34, right = c.w - 12, top = 22, ground = c.h - 26, most = Math.max(...losses) * 1.1, shown = losses.slice(-40);
+    const across = Math.max(10, shown.length - 1), first = losses.length - shown.length;
+    const x = i => left + i / across * (right - left), y = v => ground - v / most * (ground - top);
+    for (const i of range(across + 1)) if ((first + i) % (across > 10 ? 10 : 2) === 0) c.text(`x${i}`, x(i), c.h - 8, String(first + i), "tick");
     c.scale("y", left, right, ticks(most, 2), y, "L");
     c.path("curve", shown.map((v, i) => [x(i), y(v)]), "curve ce");
     shown.forEach((v, i) => c.put("circle", `dot${i}`, {cx: x(i), cy: y(v), r: 4, class: "dot ce"}));

@@ -2,7 +2,7 @@ section("information", s => {
   const least = 1e-5;
   let p = D.information;
   const set = v => { p = clamp(v, least, 1); s.draw(true); };
-  s.write = () => { put("information.p", p); put("information.value", information(p) * per()); };
+  s.write = () => { put("information.p", p, p < 1e-3 ? 6 : 4); put("information.value", information(p) * per()); };
   s.said = () => `p = ${number(p)}, −log p = ${number(information(p) * per())} ${say(unit)}`;
   s.on("[data-p]", "click", e => { p = Number(e.dataset.p); });
   s.scene("curve", say("curve"), w => clamp(w * 0.62, 260, 480), c => {

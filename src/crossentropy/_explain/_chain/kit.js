@@ -3,9 +3,10 @@
 const D = JSON.parse(document.getElementById("data").textContent);
 const NAMES = ["A", "B", "C", "D", "E"];
 const say = (key, values = {}) => D.words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
-const number = (v, digits = 4) => Number.isNaN(v) ? "nan" : (v < 0 && Number(v.toFixed(digits)) ? "−" : "")
-  + (Math.abs(v) === Infinity ? "∞" : Math.abs(v).toFixed(digits));
-const put = (name, v) => { for (const e of document.querySelectorAll(`[data-n="${name}"]`)) e.textContent = number(v, Number(e.dataset.digits ?? 4)); };
+const number = (v, digits = 4) => Number.isNaN(v) ? "nan" : (v < 0 && Number(v.toFixed(digits)) ? "−" : "") + written(Math.abs(v), digits);
+const written = (size, digits) => size === Infinity ? "∞" : size >= 1e5 ? size.toExponential(Math.max(0, digits - 3)).replace("+", "")
+  : size.toFixed(size < 100 ? digits : Math.max(0, digits + 1 - Math.floor(Math.log10(size)))); // seven signs with three decimals
+const put = (name, v, digits) => { for (const e of document.querySelectorAll(`[data-n="${name}"]`)) e.textContent = number(v, digits ?? Number(e.dataset.digits ?? 4)); };
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 const range = n => [...Array(n).keys()];
 const sum = values => values.reduce((a, b) => a + b, 0);
