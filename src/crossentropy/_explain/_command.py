@@ -5,13 +5,14 @@ Without files it explains the examples of the tutorial that this package grew fr
 
 import argparse
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from crossentropy import _terminal
 from crossentropy._explain import _columns, _files
 from crossentropy._explain._api import explain
 from crossentropy._explain._arrays import Arrays, Role, UnusableFileError
