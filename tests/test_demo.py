@@ -92,7 +92,7 @@ def test_quick_demo_writes_a_self_contained_report(
         (["demo", "--seed", "-1"], "--seed"),
         (["demo", "--text", "missing.txt"], "--text: cannot read missing.txt: No such file or directory"),
         (["demo", "--fast"], "unrecognized arguments: --fast"),
-        (["dance"], "invalid choice: 'dance'"),
+        (["dance"], "there is no command dance; crossentropy --help lists the commands"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_exit_code_2(

@@ -7,6 +7,7 @@ ARGUMENTS: dict[str, str] = {
     "unrecognized arguments: {what}": "无法识别的参数：{what}",
     "argument {name}: invalid choice: {what} (choose from {known})": "参数 {name}：无效的取值 {what}（可选 {known}）",
     "argument {name}: expected one argument": "参数 {name}：缺少取值",
+    "argument {name}: expected at least one argument": "参数 {name}：缺少取值",
     "argument {name}: not allowed with argument {other}": "参数 {name} 不能与 {other} 同时使用",
     "argument {name}: ignored explicit argument {what}": "参数 {name} 不接受取值 {what}",
     "argument {name}: {what}": "参数 {name}：{what}",

@@ -20,6 +20,8 @@ class Option(NamedTuple):
     """What a value may be."""
     takes: str
     """What follows: "file", "folder", "value" or, where nothing does, ""."""
+    many: bool
+    """Whether several follow."""
 
 
 class Command(NamedTuple):
@@ -51,7 +53,7 @@ def _option(action: argparse.Action, values: Mapping[str, Sequence[str]]) -> Opt
     known = action.choices or values.get(str(action.metavar).removesuffix(",…"), ())
     is_path = action.type is Path or action.metavar in ("FILE", "PATH", "SCRIPT", "LOGITS", "TARGETS")
     takes = "" if action.nargs == 0 else "folder" if action.metavar == "DIR" else "file" if is_path else "value"
-    return Option(tuple(action.option_strings), text, tuple(map(str, known)), takes)
+    return Option(tuple(action.option_strings), text, tuple(map(str, known)), takes, action.nargs in ("*", "+"))
 
 
 def _quoted(text: str) -> str:
@@ -69,12 +71,8 @@ def bash(found: Sequence[Command]) -> str:
         f"    {command.name}) words={_quoted(' '.join(name for one in command.options for name in one.names))} ;;"
         for command in found
     )
-    places = "\n".join(
-        f"    {command.name}) words={_quoted(' '.join(one.values))} ;;"
-        for command in found
-        for one in command.options
-        if one.values and not one.names
-    )
+    first = {command.name: one for command in found for one in reversed(command.options) if not one.names}
+    places = "\n".join(f"    {name}) {_bash_completes(one)}; return ;;" for name, one in first.items())
     return f"""\
 # bash completion for crossentropy
 _crossentropy_words() {{
@@ -97,16 +95,14 @@ _crossentropy() {{
   case "$command:$before" in
 {values}
   esac
-  if [[ $current == -* ]]; then
-    case "$command" in
-{options}
-    esac
-  else
+  if [[ $current != -* ]]; then
     case "$command" in
 {places}
-    *) _crossentropy_paths -f "$current"; return ;;
     esac
   fi
+  case "$command" in
+{options}
+  esac
   _crossentropy_words "$words" "$current"
 }}
 complete -F _crossentropy crossentropy
@@ -118,12 +114,17 @@ def _bash_values(found: Sequence[Command]) -> Iterator[tuple[str, str]]:
     patterns: dict[str, list[str]] = {}
     for command in found:
         for one in command.options:
-            paths = {"file": '_crossentropy_paths -f "$current"', "folder": '_crossentropy_paths -d "$current"'}
-            words = f'_crossentropy_words {_quoted(" ".join(one.values))} "$current"'
             if one.takes and one.names:
-                does = words if one.values else paths.get(one.takes, ":")
-                patterns.setdefault(does, []).extend(f"{command.name}:{name}" for name in one.names)
+                patterns.setdefault(_bash_completes(one), []).extend(f"{command.name}:{name}" for name in one.names)
     yield from (("|".join(each), does) for does, each in patterns.items())
+
+
+def _bash_completes(one: Option) -> str:
+    """What completes a value."""
+    if one.values:
+        return f'_crossentropy_words {_quoted(" ".join(one.values))} "$current"'
+    paths = {"file": '_crossentropy_paths -f "$current"', "folder": '_crossentropy_paths -d "$current"'}
+    return paths.get(one.takes, ":")
 
 
 # --- zsh ----------------------------------------------------------------------------------------------------------
@@ -153,15 +154,17 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _crossentropy "$@"; else co
 
 
 def _zsh_arguments(command: Command) -> str:
-    return " ".join(_quoted(spec) for one in command.options for spec in _zsh_specs(one))
+    places = [one for one in command.options if not one.names]
+    specs = [spec for one in command.options for spec in _zsh_specs(one, places.index(one) if one in places else 0)]
+    return " ".join(map(_quoted, specs))
 
 
-def _zsh_specs(one: Option) -> list[str]:
+def _zsh_specs(one: Option, place: int) -> list[str]:
     actions = {"file": "_files", "folder": "_files -/", "value": " "}
     does = f"({' '.join(one.values)})" if one.values else actions.get(one.takes, "")
     text = "".join(f"\\{sign}" if sign in "[]:\\" else sign for sign in one.help)
     if not one.names:
-        return [f"{'1' if one.values else '*'}:{text}:{does}"]
+        return [f"{'*' if one.many else place + 1}:{text}:{does}"]
     instead = f"({' '.join(one.names)})" if len(one.names) > 1 else ""
     value = f":value:{does}" if one.takes else ""
     return [f"{instead}{name}{'=' * (bool(one.takes) and name[1] == '-')}[{text}]{value}" for name in one.names]

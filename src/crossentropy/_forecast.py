@@ -1,16 +1,16 @@
 r"""What a loss of some shape needs, before it is computed: ours by its plan, torch's by a formula.
 
-Most bytes that are held above the inputs during one pass, L = N C s those of the logits (C = V for a head; s bytes of
-their dtype), G those of the gradients of hidden states and head:
+Most bytes that are held above the inputs during one pass, L those of the logits in the dtype that the loss is given,
+L' in that of the inputs, G those of the gradients of hidden states and head:
 
-    torch, of given logits, forward        L                log_softmax
-                            and gradient   3 L              log_softmax, its gradient, the logits' gradient
-    torch, of a head,       forward        2 L              the logits, log_softmax
-                            and gradients  max(3 L, L + G)  as above; then the logits' gradient and the products with it
-    ours                                   workspace + G    (of given logits G = L)
+    torch, of given logits, forward        L                 log_softmax; 2 L with the logits, if L ≠ L'
+                            and gradient   3 L               log_softmax, its gradient, the logits' gradient
+    torch, of a head,       forward        2 L               the logits, log_softmax
+                            and gradients  max(3 L, L' + G)  as above; then the logits' gradient, the products with it
+    ours                                   workspace + G     (of given logits G = L')
 
-So it is in one expression, `cross_entropy(linear(hidden, head), target)`: a name that keeps the logits keeps L more.
-Logits in float32, which many models make of a head in half precision, have s = 4.
+So it is in one expression, `cross_entropy(linear(hidden, head).float(), target)`: a name keeps the logits, L more.
+Without `.float()`, by which many models make float32 of half precision, L = L'.
 
     seconds = products / FLOP rate + bytes moved / bandwidth        (_benchmark.predicted_seconds)
 """
@@ -38,22 +38,12 @@ class Forecast:
     machine: Machine
     """With the rates that times are made of."""
     measured: bool
-    """Whether the rates were measured here; else they are those that the card is known for."""
+    """Whether the rates were measured here; else they are those that the card is known for, of half precision."""
 
     @property
     def bytes(self) -> int:
         """Most memory of ours above the inputs."""
         return self.plan.workspace + self.plan.gradients
-
-    @property
-    def product_seconds(self) -> float:
-        """Time of the matrix products."""
-        return self.plan.flops / self.machine.flops
-
-    @property
-    def moving_seconds(self) -> float:
-        """Time of what else is read and written."""
-        return self.moved / self.machine.bandwidth
 
     @property
     def moved(self) -> float:
@@ -62,8 +52,8 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """Time of all."""
-        return self.product_seconds + self.moving_seconds
+        """The time to expect."""
+        return _benchmark.predicted_seconds(self.case, self.plan, self.machine)
 
     def torch_bytes(self) -> dict[str, int]:
         """Most memory of torch's eager functions above the inputs, with logits in the dtype given and in float32."""
@@ -83,7 +73,6 @@ class Forecast:
             "bytes": self.bytes,
             "torch": {"logits": logits_bytes(case, case.dtype), "bytes": self.torch_bytes()},
             "seconds": self.seconds,
-            "product_seconds": self.product_seconds,
             "moved_bytes": self.moved,
             "flops_per_second": self.machine.flops,
             "bytes_per_second": self.machine.bandwidth,
@@ -96,11 +85,10 @@ class Forecast:
         axes = "N×D×V" if case.linear else "N×C" + "".join(f"×d{i}" for i in range(1, len(case.shape) - 1))
         shape = "×".join(f"{size:,}" for size in case.shape)
         counted = "forward and gradients (--forward: without)" if gradient else "forward alone, gradients not counted"
-        reasons = f", because {'; '.join(self.selection.reasons)}" if self.selection.reasons else ""
         cut = str(self.plan).split("\n")[0]
         lines = [
             f"{what} of {axes} = {shape} in {case.dtype}: {counted}",
-            f"backend  {_dispatch.name_of(self.selection.backend)}{reasons}",
+            f"backend  {self.selection}",
             f"plan     {cut}",
             f"         {self.plan.reason}",
             f"memory   {scaled(self.bytes, 'B')}: workspace {scaled(self.plan.workspace, 'B')}"
@@ -114,12 +102,14 @@ class Forecast:
         return "\n".join([*lines, f"time     about {self._time()}"])
 
     def _time(self) -> str:
-        where = "measured here" if self.measured else f"of an {self.device}"
+        where = "rates measured here" if self.measured else f"rates of {self.device} in half precision"
+        if not self.measured and self.case.dtype.startswith("float") and self.case.dtype != "float16":
+            where += f", which {self.case.dtype} does not reach"
         moving = f"{scaled(self.moved, 'B')} moved at {scaled(self.machine.bandwidth, 'B/s')}"
         if not self.plan.flops:
             return f"{scaled(self.seconds, 's')}: {moving} ({where})"
         products = f"{scaled(self.plan.flops, 'FLOP')} of products at {scaled(self.machine.flops, 'FLOP/s')}"
-        return f"{scaled(self.seconds, 's')}: {products} + {moving} (rates {where})"
+        return f"{scaled(self.seconds, 's')}: {products} + {moving} ({where})"
 
 
 def forecast(case: Case, device: str, memory: int | None) -> Forecast:
@@ -146,14 +136,14 @@ def logits_bytes(case: Case, dtype: str) -> int:
 
 def eager_bytes(case: Case, dtype: str) -> int:
     """Most bytes that torch's eager functions hold above the inputs, with logits in some dtype."""
-    logits = logits_bytes(case, dtype)
-    if not case.linear:
-        return logits * (3 if case.gradient else 1)
+    logits, given = logits_bytes(case, dtype), logits_bytes(case, case.dtype)
     if not case.gradient:
-        return 2 * logits
+        return logits if not case.linear and logits == given else 2 * logits
+    if not case.linear:
+        return 3 * logits
     n, d, v = case.shape
     gradients = (n + v) * d * getattr(torch, case.dtype).itemsize
-    return max(3 * logits, logits + gradients)
+    return max(3 * logits, given + gradients)
 
 
 def scaled(number: float, unit: str) -> str:

@@ -1,6 +1,7 @@
 """What a command is doing, told to people on standard error while it takes long."""
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -37,7 +38,8 @@ def progress(*, quiet: bool = False) -> Iterator[Progress]:
     if quiet or sys.stderr is None:
         yield silent
         return
-    shown = _Patient((_Bar if find_spec("rich") else _Line)() if sys.stderr.isatty() else _Lines())
+    can_redraw = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    shown = _Patient((_Bar if find_spec("rich") else _Line) if can_redraw else _Lines)
     try:
         yield shown
     finally:
@@ -52,8 +54,9 @@ class _Display(Protocol):
 class _Patient:
     """Shows nothing until its time has come; then also what began before and is not done yet."""
 
-    def __init__(self, display: _Display) -> None:
-        self._display = display
+    def __init__(self, display: Callable[[], _Display]) -> None:
+        self._make = display
+        self._display: _Display | None = None
         self._begin = time.monotonic()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
@@ -65,7 +68,7 @@ class _Patient:
             self._now = (what, done, total)
             left = self._begin + PATIENCE - time.monotonic()
             if left <= 0:
-                self._display.show(what, done, total)
+                self._show()
             elif not total and self._timer is None:  # nobody may call again before this is done
                 self._timer = threading.Timer(left, self._late)
                 self._timer.daemon = True
@@ -74,12 +77,17 @@ class _Patient:
     def _late(self) -> None:
         with self._lock:
             if not self._closed:
-                self._display.show(*self._now)
+                self._show()
+
+    def _show(self) -> None:
+        self._display = self._display or self._make()
+        self._display.show(*self._now)
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._display.close()
+            if self._display is not None:
+                self._display.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -101,16 +109,11 @@ class _Lines:
 class _Line:
     """For a terminal without rich."""
 
-    def __init__(self) -> None:
-        self._shown = False
-
     def show(self, what: str, done: int, total: int) -> None:
-        self._shown = True
         _terminal.show_progress(f"{what}: {done:,} of {total:,}" if total else f"{what} …")
 
     def close(self) -> None:
-        if self._shown:
-            _terminal.show_progress("")
+        _terminal.show_progress("")
 
 
 class _Bar:
@@ -128,9 +131,9 @@ class _Bar:
         )
         self._bars = Bars(*columns, console=_terminal.console(error=True), transient=True)
         self._tasks: dict[str, TaskID] = {}
+        self._bars.start()
 
     def show(self, what: str, done: int, total: int) -> None:
-        self._bars.start()
         if what not in self._tasks:
             for task in self._tasks.values():
                 self._bars.remove_task(task)

@@ -45,7 +45,7 @@ class Command(NamedTuple):
 
 
 def _explain_parser(lang: Language) -> Parser:
-    from crossentropy._explain import _command
+    from crossentropy._explain import _arguments
     from crossentropy._explain._words import say as say_in
 
     parser = Parser(
@@ -54,7 +54,7 @@ def _explain_parser(lang: Language) -> Parser:
         description=say_in(lang, "cli.description"),
         epilog="Exit codes: 0 done · 2 wrong arguments, or files that cannot be used.",
     )
-    _command.add_arguments(parser, lang)
+    _arguments.add_arguments(parser, lang)
     return parser
 
 
@@ -259,15 +259,16 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _explain(options: argparse.Namespace, _: Sequence[str], lang: Language) -> int:
-    from crossentropy._explain import _command
     from crossentropy._explain._words import say as say_in
 
     words = functools.partial(say_in, lang)
     unusable = _unusable_output(options, words)
     if unusable:
         raise UnusableInputError(unusable)
-    with progress(quiet=options.quiet or options.logits is None) as show:
+    with progress(quiet=options.quiet) as show:
         show(words("cli.working"), 0, 0)
+        from crossentropy._explain import _command
+
         explanations = _command.explanations(options, lang)
     if options.json:
         contents = [e.to_dict() for e in explanations]
@@ -360,7 +361,8 @@ def _doctor(options: argparse.Namespace, arguments: Sequence[str], lang: Languag
             _terminal.print_text(f"{about}\n")
             return 0
         wanted = _command.settings(options)
-        with progress(quiet=options.quiet) as show:
+        with progress(quiet=options.quiet or options.run is not None) as show:
+            told(0, 0)
             examination = _command.examine(options, arguments, wanted, told, lang)
     except (UnusableInputError, ChildProcessError) as error:
         raise UnusableInputError(words(str(error))) from error

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from crossentropy._languages import Language as Language
+from crossentropy._languages import Language
 
 if TYPE_CHECKING:
     from crossentropy.information import Unit

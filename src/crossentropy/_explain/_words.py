@@ -8,8 +8,7 @@ import re
 from typing import cast, get_args
 
 from crossentropy._errors import ArgumentValueError
-from crossentropy._explain._data import Language
-from crossentropy._languages import of_locale
+from crossentropy._languages import Language, of_locale
 
 WORDS: dict[str, tuple[str, str]] = {
     # titles

@@ -132,6 +132,7 @@ COMMAND: dict[str, str] = {
     "its formula, with the numbers of the first row": "公式，代入第一行的数",
     "three trainings, in turns": "三个训练交替进行",
     "testing the three models": "测试三个模型",
+    "loading torch": "加载 torch",
     "reading the text": "读取文本",
     "Done in {seconds} s. The report, with figures: {file}": "用时 {seconds} 秒。带图的报告：{file}",
     "A number differs from torch's: see above.": "有数值与 torch 不同：见上文。",

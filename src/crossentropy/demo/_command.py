@@ -9,6 +9,7 @@ from crossentropy import _disk, _terminal
 from crossentropy._parser import Parser
 from crossentropy._progress import progress
 from crossentropy._usage import UnusableInputError, installation
+from crossentropy.demo._translation import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,30 +39,25 @@ def _seed(text: str) -> int:
 
 def run(options: argparse.Namespace, lang: "Language") -> int:
     """Show the three acts, and write the report."""
-    try:
-        import matplotlib  # noqa: F401
-        import rich  # noqa: F401
-        import sklearn  # noqa: F401
-    except ImportError as error:
-        raise UnusableInputError(f"{error.name} is missing — {installation('demo')}") from error
-    from crossentropy.demo import chain, digits, language
-    from crossentropy.demo.report import say, to_html
-
-    console, began = _terminal.console(), time.perf_counter()
-    report = options.out / "demo-report.html"
-    try:  # what can fail for the user's reasons comes first
-        _disk.check_writable(report, parents=True)
-        with progress(quiet=options.quiet) as show:
-            show(say("reading the text", lang), 0, 0)
-            corpus = language.load(options.text)
-    except language.UnusableTextError as error:
-        raise UnusableInputError(say(f"--text: {error}", lang)) from error
-    except OSError as error:
-        raise UnusableInputError(say(f"--out: cannot write {report}: {error.strerror}", lang)) from error
 
     def told(what: str, done: int, total: int) -> None:
         show(say(what, lang), done, total)
 
+    began = time.perf_counter()
+    with progress(quiet=options.quiet) as show:  # what can fail for the user's reasons comes first
+        told("loading torch", 0, 0)
+        _require_packages(lang)
+        from crossentropy.demo import chain, digits, language
+        from crossentropy.demo.report import to_html
+
+        report = _writable(options.out / "demo-report.html", lang)
+        told("reading the text", 0, 0)
+        try:
+            corpus = language.load(options.text)
+        except language.UnusableTextError as error:
+            raise UnusableInputError(say(f"--text: {error}", lang)) from error
+
+    console = _terminal.console()
     sections: list[Section] = []
     quantities, batch = chain.lines(), chain.batch(options.seed, lang)
     sections.append(chain.section(quantities, batch, lang))
@@ -85,12 +81,29 @@ def run(options: argparse.Namespace, lang: "Language") -> int:
     return 0 if agree else 1
 
 
+def _require_packages(lang: "Language") -> None:
+    try:
+        import matplotlib  # noqa: F401
+        import rich  # noqa: F401
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise UnusableInputError(say(f"{error.name} is missing — {installation('demo')}", lang)) from error
+
+
+def _writable(report: Path, lang: "Language") -> Path:
+    try:
+        _disk.check_writable(report, parents=True)
+    except OSError as error:
+        raise UnusableInputError(say(f"--out: cannot write {report}: {error.strerror}", lang)) from error
+    return report
+
+
 def _print(console: "Console", section: "Section", lang: "Language") -> None:
     """A section as text; its figures are for the report."""
     from rich import box, markup
     from rich.table import Table as RichTable
 
-    from crossentropy.demo.report import Figure, Table, say
+    from crossentropy.demo.report import Figure, Table
 
     unbroken = {say(heading, lang) for heading in ("formula", "value")}
     console.rule(f"[bold]{markup.escape(section.title)}")
@@ -112,8 +125,6 @@ def _print_briefly(console: "Console", e: "Explanation", lang: "Language") -> No
     """The formulae of an explanation with their numbers, those of one row; the report has all of it."""
     from rich import box, markup
     from rich.table import Table as RichTable
-
-    from crossentropy.demo.report import say
 
     table = RichTable(box=box.SIMPLE)
     for heading in ("step", "its formula, with the numbers of the first row"):

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from crossentropy import functional as F
 from crossentropy._languages import Language
-from crossentropy.demo.report import Figure, Progress, Section, Table, draw, translated
+from crossentropy._progress import Progress
+from crossentropy.demo.report import Figure, Section, Table, draw, translated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure

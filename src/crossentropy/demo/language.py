@@ -22,7 +22,8 @@ from torch import Tensor
 
 from crossentropy import _disk, functional, fuse, information
 from crossentropy._languages import Language
-from crossentropy.demo.report import Figure, Progress, Section, Table, draw, translated
+from crossentropy._progress import Progress
+from crossentropy.demo.report import Figure, Section, Table, draw, translated
 from crossentropy.testing import peak_bytes
 
 if TYPE_CHECKING:

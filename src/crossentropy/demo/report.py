@@ -1,6 +1,5 @@
 """What an act of the demonstration has to say, and the self-contained page that shows it."""
 
-import functools
 import html
 import io
 from collections.abc import Callable, Sequence
@@ -9,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from crossentropy import Explanation
 from crossentropy._explain._html import fragment
-from crossentropy._languages import Language, PhraseBook
-from crossentropy._progress import Progress as Progress
-from crossentropy.demo import _chinese
+from crossentropy._languages import Language
+from crossentropy.demo._translation import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -39,16 +37,6 @@ class Section:
 
     title: str
     parts: tuple[str | Table | Figure | Explanation, ...]
-
-
-@functools.cache
-def _book() -> PhraseBook:
-    return PhraseBook(_chinese.PHRASES)
-
-
-def say(text: str, lang: Language) -> str:
-    """A sentence of the demonstration in a language."""
-    return text if lang == "en" else _book().say(text)
 
 
 def translated(section: Section, lang: Language) -> Section:

@@ -296,6 +296,8 @@ FILES: dict[str, str] = {
     "{file}: not UTF-8, which TOML is in": "{file}：不是 UTF-8，而 TOML 必须是 UTF-8",
     "{file}: nested too deeply": "{file}：嵌套太深",
     "{file}: {key} is {value}, expected a table": "{file}：{key} 是 {value}，应为表",
+    "{path}: No such file or directory": "{path}：文件或目录不存在",
+    "{path}: Permission denied": "{path}：没有权限",
     "No such file or directory": "文件或目录不存在",
 }
 """Files, settings, and how a script ended."""
