@@ -80,7 +80,7 @@ DEMO: dict[str, str] = {
     ),
     "train for seconds instead of a minute": "只训练几秒，而不是一分钟",
     "seed of all random numbers (default: 0)": "所有随机数的种子（默认 0）",
-    "where to write demo-report.html": "demo-report.html 写到哪个目录",
+    "where to write demo-report.html and demo-chain.html": "demo-report.html 与 demo-chain.html 写到哪个目录",
     "text of the language model (default: Python's library)": "训练语言模型的文本（默认是 Python 标准库）",
 }
 

@@ -13,6 +13,9 @@ CHAIN: dict[str, str] = {
         "网络输出 logits z；log_softmax 把它们变成概率的对数；取标签对应的那些对数，求平均再取相反数，就是损失。"
         "下面是三个样本、五个类别的一个批次，标签依次为 B、D、E："
     ),
+    "All of this as one page to play with is in {file}, beside the report.": (
+        "报告旁边的 {file} 把以上内容做成了一页，可以动手操作。"
+    ),
     "what": "量",
     "formula": "公式",
     "value": "数值",

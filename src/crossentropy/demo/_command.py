@@ -1,4 +1,4 @@
-"""`crossentropy demo`: its arguments, the three acts one after the other, and the report."""
+"""`crossentropy demo`: its arguments, the three acts one after the other, the report and the page of the chain."""
 
 import argparse
 import time
@@ -23,7 +23,9 @@ def add_arguments(parser: Parser) -> None:
     """The arguments of the command."""
     parser.add_argument("--quick", action="store_true", help="train for seconds instead of a minute")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of all random numbers (default: 0)")
-    parser.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html and demo-chain.html"
+    )
     parser.add_argument(
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"
     )
@@ -47,10 +49,11 @@ def run(options: argparse.Namespace, lang: "Language") -> int:
     with progress(quiet=options.quiet) as show:  # what can fail for the user's reasons comes first
         told("loading torch", 0, 0)
         _require_packages(lang)
+        from crossentropy import explain
         from crossentropy.demo import chain, digits, language
         from crossentropy.demo.report import to_html
 
-        report = _writable(options.out / "demo-report.html", lang)
+        report, page = (_writable(options.out / name, lang) for name in ("demo-report.html", chain.PAGE))
         told("reading the text", 0, 0)
         try:
             corpus = language.load(options.text)
@@ -72,7 +75,7 @@ def run(options: argparse.Namespace, lang: "Language") -> int:
     _print(console, sections[-1], lang)
 
     title = say("crossentropy: from −log p to a language model", lang)
-    _disk.write({report: to_html(title, sections, lang).encode()})
+    _disk.write({report: to_html(title, sections, lang).encode(), page: explain.chain(lang).to_html().encode()})
     done = say(f"Done in {time.perf_counter() - began:.0f} s. The report, with figures: {report}", lang)
     console.print(f"\n{done}", markup=False, highlight=False, soft_wrap=True)
     agree = all(thing.agrees for thing in (*quantities, batch, *trainings))

@@ -14,6 +14,7 @@ from crossentropy.demo.report import Figure, Section, Table, draw, translated
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
+PAGE = "demo-chain.html"
 LABELS = (1, 3, 4)
 P, Q = [0.0, 1.0, 0.0], [0.1, 0.2, 0.7]
 DISTRIBUTIONS = {
@@ -81,6 +82,7 @@ def section(quantities: list[Line], batch: Explanation, lang: Language = "en") -
             "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of "
             "those of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
             batch,
+            f"All of this as one page to play with is in {PAGE}, beside the report.",
         ),
     )
     return translated(english, lang)
