@@ -17,8 +17,8 @@ TEXT = """# Plans on four cards
 
 How a language model's head is cut on an accelerator, forward and backward in bfloat16, by `benchmarks/plans.py`; a test
 holds that these are the plans. `crossentropy plan` prints any other, of given logits too (`--shape N,C`), beside the
-memory that torch's own functions take. Gradients count, unless there is `--forward`; `--memory 2GB` bounds the workspace;
-without `--device` the plan is for this machine's CPU, whose rates are measured; `--json` is for programs.
+memory that torch's own functions take. Gradients count, unless there is `--forward`; `--memory 2GB` bounds the
+workspace; without `--device` the plan is for this machine's CPU, whose rates are measured; `--json` is for programs.
 
 ```sh
 crossentropy plan --shape 8192,4096,128256 --dtype bfloat16 --device H200

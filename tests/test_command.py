@@ -294,7 +294,7 @@ def test_a_diff_that_patch_cannot_apply_says_so(project: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     "line",
     ["--help", "", "doctor train.py", "doctor --explain all", "doctor train.py --output-format sarif",
-     "convert train.py", "explain --lang en", "explain --json", "explain --help", "plan --shape 8,9"],
+     "convert train.py", "explain --lang en", "explain --json", "explain --help", "completion zsh", "plan --shape 8,9"],
 )  # fmt: skip
 def test_output_that_nobody_reads_or_nothing_holds(line: str, project: Path) -> None:
     run = f"{sys.executable} -m crossentropy {line}"
@@ -312,8 +312,10 @@ def test_output_that_nobody_reads_or_nothing_holds(line: str, project: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "line", ["--help", "doctor .", "convert train.py", "explain", "explain --lang zh", "explain --json"]
-)
+    "line",
+    ["--help", "--lang zh", "doctor .", "doctor . --lang zh", "convert train.py", "convert train.py --unsafe --lang zh",
+     "explain", "explain --lang zh", "explain --json", "demo --help --lang zh"],
+)  # fmt: skip
 def test_a_terminal_of_ascii(line: str, project: Path) -> None:
     (project / "träin.py").write_text(MISTAKE.replace("False)", "False)  # é−猫"), "utf-8")
     ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C", "PYTHONIOENCODING": ""}

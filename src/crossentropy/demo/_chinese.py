@@ -66,7 +66,7 @@ DIGITS: dict[str, str] = {
     "outputs {twice}.": (
         "要认对九成的测试扫描，logits 的交叉熵需要 {right}，平方误差需要 {squared}，softmax 输出的交叉熵需要 {twice}。"
     ),
-    "more than {count} epochs": "{count} 轮以上",
+    "more than {count} epochs": "超过 {count} 轮",
     "{count} epochs": "{count} 轮",
     "{count} epoch": "{count} 轮",
     "Applying softmax before cross_entropy is wrong without an error: the loss cannot fall below {floor} however good the "

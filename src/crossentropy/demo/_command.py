@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossentropy import _disk, _terminal
-from crossentropy._parser import Parser
+from crossentropy._parser import Parser, wrapped
 from crossentropy._progress import progress
 from crossentropy._usage import UnusableInputError, installation
 from crossentropy.demo._translation import say
@@ -119,7 +119,7 @@ def _print(console: "Console", section: "Section", lang: "Language") -> None:
                 table.add_row(*map(markup.escape, row))
             console.print(table)
         elif isinstance(part, str):
-            console.print(part, markup=False, highlight=False)
+            console.print("\n".join(wrapped(part, console.width)), markup=False, highlight=False)
         elif not isinstance(part, Figure):
             _print_briefly(console, part, lang)
 
