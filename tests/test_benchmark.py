@@ -119,7 +119,8 @@ def test_a_plan_for_a_card_is_that_of_a_machine_with_triton(
         (["--shape", "5,a"], "'5,a' is no shape"),
         (["--shape", "5,3", "--memory", "lots"], "'lots' is no size, expected a number with its unit"),
         (["--shape", "5,3", "--memory", "0"], "'0' is no size"),
-        (["--shape", "5,3", "--memory", "2"], "2 is 2 bytes: write 2GB, or 2B if it is meant"),
+        (["--shape", "5,3", "--memory", "2"], "'2' is no size, expected a number with its unit, as in 64MB or 2GiB"),
+        (["--shape", "99999999999,99999999999"], "is larger than any memory"),
         (["--shape", "5,3", "--dtype", "int8"], "invalid choice: 'int8'"),
         ([], "required: --shape"),
     ],
@@ -144,7 +145,7 @@ def test_wrong_files_and_devices(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("2000000", 2_000_000), ("7B", 7), ("2kB", 2000), ("1.5mb", 1_500_000), ("1 GiB", 2**30), ("1T", 10**12)],
+    [("7B", 7), ("3 b", 3), ("4K", 4000), ("2kB", 2000), ("1.5mb", 1_500_000), ("1 GiB", 2**30), ("1T", 10**12)],
 )
 def test_sizes(text: str, size: int) -> None:
     assert _parser.size(text) == size

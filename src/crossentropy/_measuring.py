@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from pathlib import Path
 
 from crossentropy import _disk, _terminal
@@ -45,7 +46,10 @@ def _shape(text: str) -> tuple[int, ...]:
     sizes = text.replace("x", ",").replace("×", ",").split(",")
     if len(sizes) < 2 or not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"{text!r} is no shape, expected positive numbers as in 4096,32000")
-    return tuple(map(int, sizes))
+    shape = tuple(map(int, sizes))
+    if math.prod(shape) >= 1 << 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is larger than any memory")
+    return shape
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -15,19 +15,14 @@ from typing import Any, NoReturn
 from crossentropy import _chinese, _terminal
 from crossentropy._languages import Language, PhraseBook
 
-LEAST_BARE = 1_000_000
-"""A number without a unit is of bytes; who writes less has another unit in mind."""
-
 
 def size(text: str) -> int:
-    """A number of bytes, for an argument of a command: 64MB, 1.5GiB, 4096B."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?))?(b?)", text.strip(), re.IGNORECASE)
-    number, prefix, binary, byte = found.groups() if found else ("0", "", "", "")
+    """A number of bytes, for an argument of a command: 64MB, 1.5GiB, 4096B. Who writes 2 has a unit in mind."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?)b?|b)", text.strip(), re.IGNORECASE)
+    number, prefix, binary = found.groups() if found else ("0", "", "")
     amount = int(float(number) * (1024 if binary else 1000) ** " kmgt".index((prefix or " ").lower()))
     if amount < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no size, expected a number with its unit, as in 64MB or 2GiB")
-    if not prefix and not byte and amount < LEAST_BARE:
-        raise argparse.ArgumentTypeError(f"{number} is {number} bytes: write {number}GB, or {number}B if it is meant")
     return amount
 
 

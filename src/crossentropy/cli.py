@@ -241,11 +241,11 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     lang = asked(arguments[:end])
     if command in COMMANDS:
         options = parser_of(command, lang).parse_args(arguments[1:end])
-        return COMMANDS[command].run(options, arguments[end + 1 :], lang)
+        return COMMANDS[command].run(options, arguments[end + 1 :], getattr(options, "lang", None) or lang)
     first = arguments[0] if arguments else "--help"
     if first == "--version":
         _terminal.print_line(f"crossentropy {crossentropy.__version__}")
-    elif first in ("-h", "--help", "--lang"):
+    elif first.partition("=")[0] in ("-h", "--help", "--lang"):
         _terminal.print_text(_overview(lang))
     else:
         near = nearest(first, COMMANDS)
