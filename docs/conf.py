@@ -62,7 +62,6 @@ nb_execution_timeout = 120
 nb_merge_streams = True
 nb_output_stderr = "remove-warn"  # a page that prints to stderr does not pass
 os.environ["OMP_NUM_THREADS"] = "1"  # threads of pages that run at once would wait for each other, ten times as long
-os.environ["PYTHONWARNINGS"] = "ignore:Glyph:UserWarning"  # Chinese words of a figure are drawn by the reader's browser
 
 autodoc_typehints_format = "short"
 napoleon_custom_sections = ["Shape"]
@@ -251,6 +250,7 @@ class ForkProvisioner(LocalProvisioner):
 def run_kernel(arguments: list[str], folder: str) -> None:
     """Be a kernel."""
     os.chdir(folder)
+    warnings.filterwarnings("ignore", "Glyph", UserWarning)  # the reader's browser draws Chinese words of figures
     asyncio.set_event_loop(asyncio.new_event_loop())
     parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # with which it ends, and without which it speaks
     app = import_module("ipykernel.kernelapp").IPKernelApp

@@ -63,8 +63,9 @@ def test_both_readmes_show_the_same_code() -> None:
 
 
 USE = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs" / "use").glob("*.md")}
-BOTH = sorted(USE | {"fuse.md", "binary.md", "metrics.md", "losses.md"})
-"""Pages that say how it is used, in both languages: docs/… and docs/zh/…."""
+CODE = {"fuse.md", "binary.md", "metrics.md", "losses.md", "explain.md", "doctor.md"}
+BOTH = sorted(USE | CODE | {"convert.md", "install.md", "gpu.md"})
+"""Pages that say how it is used, in both languages: docs/… and docs/zh/…. The last three show no sessions of Python."""
 
 
 def test_pages_to_use_exist_in_both_languages() -> None:
@@ -77,8 +78,8 @@ def test_pages_to_use_exist_in_both_languages() -> None:
 @pytest.mark.parametrize("page", BOTH)
 def test_pages_in_both_languages_show_the_same_code(page: str) -> None:
     english, chinese = statements(f"docs/{page}"), statements(f"docs/zh/{page}")
-    assert [line for line in chinese if line not in english] == []
-    assert len(chinese) >= 4
+    assert [line for line in chinese if line.replace('lang="zh"', 'lang="en"') not in english] == []
+    assert len(chinese) >= (4 if page in USE | CODE else 0)
     up = "../" * (page.count("/") + 1)
     assert f"\n[English]({up}{page})\n" in (ROOT / "docs" / "zh" / page).read_text("utf-8")
     assert f"\n[中文]({up[3:]}zh/{page})\n" in (ROOT / "docs" / page).read_text("utf-8")

@@ -1485,6 +1485,15 @@ def test_the_example_of_the_documentation():
     assert not any(one.refusals for one in convert_files(after, unsafe=True).values())
 
 
+def test_the_example_of_the_documentation_in_chinese():
+    """Which shows the diff without its headings."""
+    page = (Path(__file__).parents[1] / "docs" / "zh" / "convert.md").read_text("utf-8")
+    before, shown = (re.search(rf"```{kind}\n(.*?)```", page, re.DOTALL)[1] for kind in ("python", "diff"))
+    conversions, _ = all_converted({"train.py": before}, unsafe=True)
+    changed = conversions["train.py"].diff("train.py").splitlines(keepends=True)
+    assert "".join(line for line in changed if not line.startswith(("---", "+++", "@@"))) == shown
+
+
 # Programs at random: the longer search that found what some tests above hold, in small
 
 

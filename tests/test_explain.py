@@ -8,11 +8,12 @@ import math
 import re
 import string
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import torch
 import torch.nn.functional as F
@@ -566,7 +567,78 @@ def test_dict_is_strict_json_and_complete() -> None:
     data = json.loads(json.dumps(e.to_dict(), allow_nan=False))
     assert [step["key"] for step in data["steps"]] == [step.key for step in e.steps]
     assert data["value"] == e.value.item()
-    assert torch.tensor(data["steps"][1]["tensor"], dtype=torch.float64).equal(e.steps[1].tensor)
+    assert torch.tensor(data["steps"][1]["table"]["values"], dtype=torch.float64).equal(e.steps[1].tensor)
+    assert (data["format"], data["unit"]) == (1, "nat")
+
+
+def frame(table: dict) -> "pandas.DataFrame":
+    return pandas.DataFrame(table["values"], index=table["rows"], columns=table["columns"])
+
+
+EXPLAINED = {
+    "names": lambda: explain(Z, Y, class_names=["cat", "dog", "owl", "fox", "cow", "hen"]),
+    "options": lambda: explain(Z, Y, **OPTIONS["everything"], unit="bit"),
+    "axes": lambda: explain(torch.randn(2, 3, 2), torch.ones(2, 2).long(), reduction="none"),
+    "one row": lambda: explain(torch.tensor([1.0, -torch.inf, 0.0]), torch.tensor(0)),
+    "probabilities": lambda: explain(probs=[[0.2, 0.8]], target=torch.tensor([[0.5, 0.5]]), label_smoothing=0.1),
+    "many": lambda: explain(torch.randn(9, 20), torch.arange(9), max_rows=3, max_classes=4),
+    "kl": lambda: explain.kl([[0.0, 1.0], [0.5, 0.5]], [[0.1, 0.9], [1.0, 0.0]], unit="bit"),
+    "entropy": lambda: explain.entropy(torch.full((8, 30), 1 / 30)),
+    "information": lambda: explain.information(0.5, unit="hartley"),
+}
+
+
+@pytest.mark.parametrize("make", EXPLAINED.values(), ids=EXPLAINED.keys())
+def test_steps_are_tables_that_pandas_loads(make: Callable[[], Explanation]) -> None:
+    e = make()
+    data = json.loads(json.dumps(e.to_dict(), allow_nan=False))
+    names = list(map(len, e.shown.names()))
+    classes = frame(data["classes"])
+    assert classes.to_numpy().tolist() == e.shown.classes.tolist()
+    assert len(data["positions"]) == len(data["ignored"]) == names[0]
+    for found, step in zip(data["steps"], e.steps, strict=True):
+        assert found == json.loads(json.dumps(step.to_dict()))
+        assert (found["table"] is None) == (step.tensor.dim() == 0) == (found["value"] is not None)
+        if step.tensor.dim():
+            table = frame(found["table"]).astype(float)
+            assert list(table.index) == list(classes.index)
+            assert list(table.columns) == (list(classes.columns) if step.tensor.dim() == 2 else [step.key])
+            shown = torch.tensor(table.to_numpy().tolist(), dtype=torch.float64).reshape(step.tensor.shape)
+            assert torch.equal(shown.nan_to_num(), step.tensor.double().nan_to_num())
+            assert torch.equal(shown.isinf(), step.tensor.double().isinf())
+        else:
+            assert float(found["value"]) == step.tensor.item()
+
+
+def test_tables_have_names_and_units() -> None:
+    def table(e: Explanation, key: str) -> tuple:
+        found = next(step for step in e.to_dict()["steps"] if step["key"] == key)
+        return found["unit"], found["table"]["rows"], found["table"]["columns"]
+
+    z = torch.tensor([[1.0, 2.0, 3.0]] * 2)
+    named = explain(z, torch.tensor([0, -100]), class_names=["cat", "dog", "owl"], unit="hartley")
+    assert table(named, "softmax") == (None, ["0", "1"], ["cat", "dog", "owl"])
+    assert table(named, "log_softmax") == ("nat", ["0", "1"], ["cat", "dog", "owl"])
+    assert table(named, "nll") == ("nat", ["0", "1"], ["nll"])
+    assert table(named, "hartley") == ("hartley", ["0", "1"], ["hartley"])
+    assert named.to_dict()["ignored"] == [False, True]
+    few = explain(z, torch.tensor([0, 1]), max_classes=2)
+    assert table(few, "softmax") == (None, ["0", "1"], ["#1", "#2"])
+    assert few.to_dict()["classes"]["values"] == [[2, 0], [2, 1]]
+    softmax = few.step("softmax")
+    assert softmax is not None
+    assert softmax.to_dict()["others"] == pytest.approx(z.softmax(1)[[0, 1], [1, 0]].tolist())
+    grid = explain(torch.zeros(1, 3, 2), torch.zeros(1, 2).long())
+    assert table(grid, "max") == ("nat", ["0, 0", "0, 1"], ["max"])
+    assert table(explain.entropy([0.5, 0.5], unit="bit"), "information") == ("bit", ["0"], ["0", "1"])
+    assert table(explain.kl([0.5, 0.5], [0.9, 0.1], unit="bit"), "kl_terms") == ("bit", ["0"], ["0", "1"])
+
+
+def test_every_logarithm_has_a_unit() -> None:
+    plain = {"target", "raw", "exp", "sum", "softmax", "probabilities", "tau", "weight", "token_weight", "denominator"}
+    for make in EXPLAINED.values():
+        for step in make().steps:
+            assert (step.unit is None) == (step.key in plain | {"gradient", "p", "q"})
 
 
 def test_plot_keeps_its_artists() -> None:
@@ -577,7 +649,9 @@ def test_plot_keeps_its_artists() -> None:
     assert display.im_ is not None
     softmax = explain(logits, target).step("softmax")
     assert softmax is not None
-    assert torch.tensor(display.im_.get_array().data).equal(softmax.tensor)
+    array = display.im_.get_array()
+    assert array is not None
+    assert torch.tensor(array.data).equal(softmax.tensor)
     assert [text.get_text() for text in display.text_] == [number(x) for x in softmax.tensor.flatten().tolist()]
     assert [box.get_x() + 0.48 for box in display.boxes_] == pytest.approx(target.tolist())
     axes = Figure().subplots()
@@ -749,7 +823,7 @@ def test_difference_of_other_things() -> None:
     assert explain.diff(kl, explain.kl([0.5, 0.5], [0.8, 0.2])).step == "q"
     with pytest.raises(ValueError, match="expected two of the same kind"):
         explain.diff(kl, explain(Z, Y))
-    with pytest.raises(TypeError, match=r"expected what crossentropy\.explain returns"):
+    with pytest.raises(TypeError, match=r"expected a crossentropy\.Explanation"):
         explain.diff(kl, 1.83)  # pyright: ignore[reportArgumentType]
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -94,7 +95,9 @@ def test_options_mirror_the_function(files: Path, capsys: pytest.CaptureFixture[
         logit_scale=0.5, reduction="sum",
     )  # fmt: skip
     assert data["value"] == pytest.approx(expected.item(), abs=1e-6)
-    assert data["unit"] == "bit"
+    in_bits = next(step for step in data["steps"] if step["key"] == "value_in_unit")
+    assert (data["unit"], in_bits["unit"]) == ("nat", "bit")  # the function's value is in nats, whatever is shown
+    assert in_bits["value"] == pytest.approx(data["value"] / math.log(2))
     run(files, "logits.npy", "labels.npy", "--json", "--ignore-index", "2", "--denominator", "4")
     expected = crossentropy.functional.cross_entropy(LOGITS, LABELS, ignore_index=2, denominator=4.0)
     assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(expected.item(), abs=1e-6)

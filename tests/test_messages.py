@@ -408,7 +408,7 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "class_names has 2 names, expected 5": lambda: explain(X, Y, class_names=["a", "b"]),
     "dim is 3, expected an axis of p": lambda: explain.kl(P, P, dim=3),
     "lang is 'fr'": lambda: explain(X, Y, lang="fr"),
-    "a is an int, expected what crossentropy.explain returns": lambda: explain.diff(1, 2),
+    "a is an int, expected a crossentropy.Explanation": lambda: explain.diff(1, 2),
     "a explains": lambda: explain.diff(explain(X, Y), explain.entropy(P)),
     "expected at least one outcome": lambda: explain.information([]),
     # fuse, doctor

@@ -35,10 +35,8 @@ if TYPE_CHECKING:
 else:  # torch takes a second to import: what needs it is loaded when it is used
     __getattr__, __dir__ = on_demand(
         __name__,
-        submodules=(
-            *("continuous", "distributed", "doctor", "functional", "information", "lazy", "nn"),
-            *("integrations", "metrics"),  # need extras, which `import *` must not ask for: not in __all__
-        ),
+        submodules=("continuous", "distributed", "doctor", "functional", "information", "lazy", "nn"),
+        optional={"integrations": "torch", "metrics": "torchmetrics"},
         names={
             "_contract": ("Options",),
             "_errors": (

@@ -80,7 +80,7 @@ DEMO: dict[str, str] = {
     ),
     "train for seconds instead of a minute": "只训练几秒，而不是一分钟",
     "seed of all random numbers (default: 0)": "所有随机数的种子（默认 0）",
-    "where to write demo-report.html and demo-chain.html": "demo-report.html 与 demo-chain.html 写到哪个目录",
+    "where to write demo-report.html and demo-chain.html (default: here)": "demo-report.html 与 demo-chain.html 写到哪个目录（默认当前目录）",
     "text of the language model (default: Python's library)": "训练语言模型的文本（默认是 Python 标准库）",
 }
 
@@ -98,7 +98,7 @@ DOCTOR: dict[str, str] = {
     "files, folders and notebooks to examine (default: .)": "要检查的文件、文件夹与 notebook（默认是 .）",
     "run a script and watch its losses; its arguments follow --": "运行脚本并观察其中的损失；脚本的参数写在 -- 之后",
     "with --run: optimizer steps to watch (default: 3)": "与 --run 同用：观察多少个优化步（默认 3）",
-    "default: text": "默认是 text",
+    "form of the report (default: text)": "报告的格式（默认 text）",
     "report only these rules": "只报告这些规则",
     "do not report these rules": "不报告这些规则",
     "the least confidence that makes the exit code 1 (default: likely)": "达到哪一级把握时退出码为 1（默认 likely）",

@@ -44,10 +44,10 @@ class Options:
     """How a loss is executed; never what it computes.
 
     Args:
-        backend: "auto" chooses. "chunked" computes the loss and its gradient over pieces of the logits, in one pass and
-            in place, by torch's operators. "native" does so by compiled code, on a CPU, "triton" by Triton's kernels,
-            on a GPU. "reference" is the plain composition of torch operators that everything else is tested against.
-            An explicit choice never falls back: it raises ValueError where it cannot be followed.
+        backend: "auto", the default, chooses. "chunked" computes the loss and its gradient over pieces of the logits,
+            in one pass and in place, by torch's operators. "native" does so by compiled code, on a CPU, "triton" by
+            Triton's kernels, on a GPU. "reference" is the plain composition of torch operators that everything else is
+            tested against. An explicit choice never falls back: it raises ValueError where it cannot be followed.
         memory_budget: Bytes of workspace for the logits of a linear head. Default: 64 MiB on a CPU; elsewhere those of
             4,096 rows, 512 MB at least, and of the head's gradient in float32 where it takes more than two chunks.
             Less makes smaller pieces, down to one row; the result changes by its rounding at most. Hidden states that
@@ -55,7 +55,8 @@ class Options:
         valid_rows: How many rows of a batch have a label that is not ignored, at most: an upper bound that a data
             loader knows. The products of `linear_cross_entropy` against labels then see only so many rows, which are
             gathered on their device; elsewhere it changes nothing, and DTensors are not gathered. If more rows count,
-            that is a ValueError where labels can be read, and else the loss and its gradients are nan.
+            that is a ValueError where labels can be read, and else the loss and its gradients are nan. Default: all may
+            count.
 
     Raises:
         ValueError: `backend` is not known, or `memory_budget` or `valid_rows` is no number ≥ 1.

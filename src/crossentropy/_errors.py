@@ -94,8 +94,12 @@ class ArgumentWarning(UserWarning):
     """
 
 
-for _public in (ArgumentError, ArgumentValueError, ArgumentIndexError, ArgumentTypeError, ArgumentWarning):
-    _public.__module__ = "crossentropy"  # where they are to be caught, as a traceback shows
+_PUBLIC = (ArgumentError, ArgumentValueError, ArgumentIndexError, ArgumentTypeError, ArgumentWarning)
+for _class in _PUBLIC:
+    _class.__module__ = "crossentropy"  # where they are to be caught, as a traceback shows
+    if "__firstlineno__" in vars(_class):  # Python 3.13 would take that line of another file for their source
+        delattr(_class, "__firstlineno__")
+__test__ = {_class.__name__: _class for _class in _PUBLIC}  # doctest looks for no others that are of another module
 
 
 def warn(message: str) -> None:

@@ -16,14 +16,19 @@ def add_shape(parser: Parser) -> None:
     parser.add_argument(
         "--shape", type=_shape, required=True, help="N,C or N,C,d1,d2 of logits; N,D,V of hidden states and a head"
     )
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16", "float64"), default="float32")
+    parser.add_argument(
+        "--dtype",
+        choices=("float32", "bfloat16", "float16", "float64"),
+        default="float32",
+        help="dtype of the logits, or of hidden states and head (default: float32)",
+    )
     parser.add_argument("--forward", action="store_true", help="forward alone, without gradients")
 
 
 def add_bench_arguments(parser: Parser) -> None:
     """The arguments of `bench`."""
     add_shape(parser)
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to run it (default: cpu)")
     parser.add_argument("--repeat", type=positive, default=15, metavar="N", help="rounds (default: 15)")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also store the results")
@@ -36,7 +41,7 @@ def add_plan_arguments(parser: Parser) -> None:
         "--device",
         choices=("cpu", "cuda", "A100", "H100", "H200", "B200"),
         default="cpu",
-        help="this machine's, or a card that need not be here",
+        help="this machine's CPU or GPU, or a card that need not be here (default: cpu)",
     )
     parser.add_argument("--memory", type=size, metavar="SIZE", help="workspace, as 64MB or 2GB (default: by device)")
     parser.add_argument("--json", action="store_true", help="print JSON: bytes, FLOPs and seconds")

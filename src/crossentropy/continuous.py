@@ -46,6 +46,7 @@ from crossentropy._density import (
     tensors_of,
 )
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
+from crossentropy._exports import listing
 from crossentropy._quadrature import Integrand, quadrature
 from crossentropy._values import readable
 from crossentropy.information import Unit, per_nat
@@ -315,3 +316,6 @@ def _monte_carlo(p: Distribution, q: Distribution, f: Integrand, samples: int) -
     stderr = values.detach().std(0) / samples**0.5
     value = values.mean(0)
     return value, torch.where(value.isinf(), 0.0, stderr)
+
+
+__dir__ = listing(__name__)

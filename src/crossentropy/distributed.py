@@ -24,6 +24,7 @@ from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
+from crossentropy._exports import listing
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._losses.token_statistics import TokenStatistics, named
@@ -83,25 +84,27 @@ def vocab_parallel_cross_entropy(
         input: This rank's logits (V_r), (N, V_r) or (N, V_r, d1, …, dK); V_r may differ between ranks, or be 0.
         target: Class indices of all V, the same on all ranks, in the rows' shape; or this rank's shard of class
             probabilities, in the shape of `input`.
-        weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
-            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+        weight: Class weights (V), all of them, on every rank; they get no gradient. Default: 1.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None, the default,
+            for all processes. (So tensors that are whole on every rank need a group of that rank alone, or
             `crossentropy.functional`.)
-        vocab_start: First class of this rank.
+        vocab_start: First class of this rank. Default: that of its place among the ranks, see num_classes.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
             them and compares what the ranks were called with (torch.compile does not trace it: give both there).
         validate: Compare first what the ranks were called with, and look at labels and weights.
         ignore_index: A target value whose rows are left out; class indices only.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        label_smoothing: ε in [0, 1], ε/V on each class.
-        token_weight: Weight of each row, in the rows' shape, the same on all ranks.
-        denominator: What "mean" divides by; see `token_denominator`.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes, ε/V on
+            each.
+        token_weight: Weight of each row, in the rows' shape, the same on all ranks. Default: 1.
+        denominator: What "mean" divides by; see `token_denominator`. Default: the weight of this call's rows that
+            count, in sum.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
 
     Returns:
         The loss, as `crossentropy.functional.cross_entropy` of all logits gives it.
@@ -186,32 +189,35 @@ def vocab_parallel_linear_cross_entropy(
         linear_weight: This rank's part of the head (V_r, D), or (V_r, d1, …, dK, D). Its gradient needs no sum.
         target: Class indices of all V in the rows' shape, the same on all ranks; or this rank's shard of class
             probabilities, in the shape of its logits.
-        linear_bias: This rank's part of the bias (V_r) or (V_r, d1, …, dK).
-        weight: Class weights (V), all of them, on every rank; they get no gradient.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
-            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+        linear_bias: This rank's part of the bias (V_r) or (V_r, d1, …, dK). Default: none.
+        weight: Class weights (V), all of them, on every rank; they get no gradient. Default: 1.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None, the default,
+            for all processes. (So tensors that are whole on every rank need a group of that rank alone, or
             `crossentropy.functional`.)
-        vocab_start: First class of this rank.
+        vocab_start: First class of this rank. Default: that of its place among the ranks, see num_classes.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
             them and compares what the ranks were called with (torch.compile does not trace it: give both there).
-        sequence_dim: The axis of `input` along which ranks have the parts that torch.chunk cuts; `target` covers
-            them all. They are gathered, and kept for backward; the gradient is that of this rank's part, complete, from
-            one reduce-scatter, or where it is large from sums of pieces, for the ranks whose rows they are.
+        sequence_dim: The axis of `input` along which ranks have the parts that torch.chunk cuts; `target` covers them
+            all. They are gathered, and kept for backward; the gradient is that of this rank's part, complete, from one
+            reduce-scatter, or where it is large from sums of pieces, for the ranks whose rows they are. Default: each
+            rank has the whole `input`.
         reduce_input_grad: Whether the gradient of `input` is complete on each rank, the sum over them. False: this
             rank's part of it, for who sums it himself.
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
         validate: Compare first what the ranks were called with, and look at labels and weights.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
         ignore_index: A target value whose rows are left out; class indices only. None is -100.
-        label_smoothing: ε in [0, 1], ε/V on each class.
-        token_weight: Weight of each row, in the rows' shape, the same on all ranks.
-        denominator: What "mean" divides by; see `token_denominator`.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes, ε/V on
+            each.
+        token_weight: Weight of each row, in the rows' shape, the same on all ranks. Default: 1.
+        denominator: What "mean" divides by; see `token_denominator`. Default: the weight of this call's rows that
+            count, in sum.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
 
     Returns:
         The loss, as `crossentropy.functional.linear_cross_entropy` with the whole head gives it.
@@ -295,14 +301,14 @@ def vocab_parallel_token_statistics(
 
     Args:
         input: This rank's logits, (…, V_r, …), the classes along `dim`; with a head, hidden states (…, D).
-        target: Class indices of all V in the rows' shape, the same on all ranks.
-        linear_weight: This rank's part of the head (V_r, D).
-        linear_bias: This rank's part of the bias (V_r).
+        target: Class indices of all V in the rows' shape, the same on all ranks. Without them log_prob is None.
+        linear_weight: This rank's part of the head (V_r, D); without it `input` holds logits.
+        linear_bias: This rank's part of the bias (V_r). Default: none.
         dim: The class axis; the last by default, and always with a head.
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
-            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None, the default,
+            for all processes. (So tensors that are whole on every rank need a group of that rank alone, or
             `crossentropy.functional`.)
-        vocab_start: First class of this rank.
+        vocab_start: First class of this rank. Default: that of its place among the ranks, see num_classes.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
             them and compares what the ranks were called with (torch.compile does not trace it: give both there).
@@ -311,10 +317,10 @@ def vocab_parallel_token_statistics(
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
         validate: Compare first what the ranks were called with, and look at labels and weights.
         ignore_index: A target value whose rows have log_prob 0.
-        softcap: c of the cap c · tanh(z / c).
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
         logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
         out_dtype: Dtype of the statistics. Default: float32 for half precision; else the input's.
-        options: `crossentropy.Options`.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
 
     Returns:
         `TokenStatistics(log_prob, entropy, logsumexp, argmax)` of all classes, each in the rows' shape.
@@ -405,12 +411,12 @@ def vocab_parallel_linear_kl_div(
         linear_weight: This rank's part of the student's head (V_r, D).
         teacher_input: Teacher's hidden states (…, D'), the same on all ranks.
         teacher_weight: This rank's part of the teacher's head (V_r, D'): the same classes.
-        linear_bias: Of the student's bias (V_r).
-        teacher_bias: Of the teacher's bias (V_r).
-        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None for all
-            processes. (So tensors that are whole on every rank need a group of that rank alone, or
+        linear_bias: This rank's part of the student's bias (V_r). Default: none.
+        teacher_bias: This rank's part of the teacher's bias (V_r). Default: none.
+        group: The ranks that share the vocabulary: a ProcessGroup, a DeviceMesh of one dimension, or None, the default,
+            for all processes. (So tensors that are whole on every rank need a group of that rank alone, or
             `crossentropy.functional`.)
-        vocab_start: First class of this rank.
+        vocab_start: First class of this rank. Default: that of its place among the ranks, see num_classes.
         num_classes: V, of all ranks. With both, nothing is asked of the others first; the classes are shared out as
             torch.chunk does it, ⌈V/W⌉ each. Without, any sizes will do, and one more message of a few integers tells
             them and compares what the ranks were called with (torch.compile does not trace it: give both there).
@@ -419,15 +425,16 @@ def vocab_parallel_linear_kl_div(
         comm_dtype: Dtype in which that sum travels. Default: float32 for half precision, which is rounded once.
         validate: Compare first what the ranks were called with, and look at labels and weights.
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row (…), the same on all ranks.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row (…), the same on all ranks. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
 
     Returns:
         The loss, as `crossentropy.functional.linear_kl_div` with both whole heads gives it.
@@ -540,3 +547,6 @@ def _part_of_nothing(input: Tensor, target: Tensor, sequence_dim: int, ranks: Gr
     dim = axis("input", input, sequence_dim)
     others = [size for i, size in enumerate(input.shape) if i != dim]
     return input.detach().new_zeros(-(-target.shape[dim] // ranks.size), *others)
+
+
+__dir__ = listing(__name__)

@@ -57,6 +57,7 @@ from crossentropy import _execution, _tiny, _validation
 from crossentropy import _sharding as sharding
 from crossentropy._contract import AnyOptions, Ignored, Options
 from crossentropy._errors import no_attribute, warn
+from crossentropy._exports import listing
 from crossentropy._keywords import overridable
 from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._losses._classes import first_classes, first_of_head, masked
@@ -135,9 +136,9 @@ def nll_loss(
     Args:
         input: Log-probabilities (C), (N, C) or (N, C, d1, …, dK), as `log_softmax` gives them.
         target: Class indices (), (N) or (N, d1, …, dK), any integer dtype, in [0, C) or ignore_index.
-        weight: Class weights (C), any floating dtype.
+        weight: Class weights (C), any floating dtype. Default: 1.
         size_average: Deprecated, see reduction.
-        ignore_index: A target value whose rows are left out.
+        ignore_index: The label whose rows are left out: padding, prompts.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean) or "sum".
         validate: Look at the values: rows that are not normalised, labels, weights, whether a row counts.
@@ -269,21 +270,22 @@ def cross_entropy(
         input: Logits (C), (N, C) or (N, C, d1, …, dK); not probabilities.
         target: Class indices (), (N) or (N, d1, …, dK), any integer dtype, in [0, C) or ignore_index; or class
             probabilities in the input's shape.
-        weight: Class weights (C), any floating dtype.
+        weight: Class weights (C), any floating dtype. Default: 1.
         size_average: Deprecated, see reduction.
         ignore_index: A target value whose rows are left out, or several; class indices only.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        label_smoothing: ε in [0, 1], spread over the classes that count.
-        token_weight: Weight of each row, in the rows' shape.
-        denominator: What "mean" divides by; a number or a tensor of one element. Over no rows, the loss is 0.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes that count.
+        token_weight: Weight of each row, in the rows' shape. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element, and over no rows the loss is 0.
+            Default: the weight of the rows that count, in sum.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
         num_classes: How many classes count, the first ones; the others pad the vocabulary. Default: all.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, target, weights, whether a row counts.
         return_statistics: Return `(loss, LossStatistics)`: what a training log wants of each row, in the same pass.
 
@@ -423,20 +425,22 @@ def linear_cross_entropy(
         linear_weight: Head (C, D), or (C, d1, …, dK, D) for K-dimensional targets, which need input (N, D).
         target: Class indices in the rows' shape: input's without D, then d1, …, dK; or class probabilities in the
             logits' shape (…, C) or (N, C, d1, …, dK).
-        linear_bias: Bias (C) or (C, d1, …, dK).
-        weight: Class weights (C), any floating dtype.
+        linear_bias: Bias (C) or (C, d1, …, dK). Default: none.
+        weight: Class weights (C), any floating dtype. Default: 1.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
         ignore_index: A target value whose rows are left out, or several; class indices only. None is -100.
-        label_smoothing: ε in [0, 1], spread over the classes that count.
-        token_weight: Weight of each row, in the rows' shape.
-        denominator: What "mean" divides by; a number or a tensor of one element. Over no rows, the loss is 0.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes that count.
+        token_weight: Weight of each row, in the rows' shape. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element, and over no rows the loss is 0.
+            Default: the weight of the rows that count, in sum.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
         num_classes: How many classes count, the first ones; the others pad the vocabulary. Default: all.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions. Default: as ours
+            chooses.
         validate: Look at the values: hidden states, head, logits (in pieces), target, weights, whether a row counts.
         return_statistics: Return `(loss, LossStatistics)`: what a training log wants of each row, in the same pass.
 
@@ -595,3 +599,6 @@ def kl_div(
 def __getattr__(name: str) -> NoReturn:
     """Say where the rest of torch.nn.functional is."""
     raise no_attribute(__name__, name, F, __all__)
+
+
+__dir__ = listing(__name__)

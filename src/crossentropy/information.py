@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._exports import listing
 from crossentropy._keywords import hinting
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
 from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable, remedy
@@ -110,7 +111,7 @@ def entropy(
     spread, the *larger*, up to log C for C equally likely outcomes.
 
     Args:
-        p: Probabilities along `dim`, (…, C, …).
+        p: Probabilities along `dim`, (…, C, …); or logits instead of it.
         logits: Unnormalised log-probabilities along `dim`, (…, C, …), instead of p; −inf masks a class.
         dim: The class axis.
         keepdim: Keep the class axis, with size 1.
@@ -160,8 +161,8 @@ def cross_entropy(
     −log q of the true class.
 
     Args:
-        p: True probabilities along `dim`, (…, C, …).
-        q: Predicted probabilities along `dim`; broadcast against p.
+        p: True probabilities along `dim`, (…, C, …); or p_logits instead of it.
+        q: Predicted probabilities along `dim`; broadcast against p; or q_logits instead of it.
         p_logits: Unnormalised log-probabilities instead of p.
         q_logits: Unnormalised log-probabilities instead of q.
         dim: The class axis, counted in the broadcast shape.
@@ -214,8 +215,8 @@ def kl_divergence(
     do not sum to 1, this is the generalised divergence of measures.)
 
     Args:
-        p: True probabilities along `dim`, (…, C, …).
-        q: Predicted probabilities along `dim`; broadcast against p.
+        p: True probabilities along `dim`, (…, C, …); or p_logits instead of it.
+        q: Predicted probabilities along `dim`; broadcast against p; or q_logits instead of it.
         p_logits: Unnormalised log-probabilities instead of p.
         q_logits: Unnormalised log-probabilities instead of q.
         dim: The class axis, counted in the broadcast shape.
@@ -264,8 +265,8 @@ def js_divergence(
     Symmetric, always finite, between 0 (equal) and log 2 (disjoint); its square root is a metric.
 
     Args:
-        p: Probabilities along `dim`, (…, C, …).
-        q: Probabilities along `dim`; broadcast against p.
+        p: Probabilities along `dim`, (…, C, …); or p_logits instead of it.
+        q: Probabilities along `dim`; broadcast against p; or q_logits instead of it.
         p_logits: Unnormalised log-probabilities instead of p.
         q_logits: Unnormalised log-probabilities instead of q.
         dim: The class axis, counted in the broadcast shape.
@@ -313,7 +314,7 @@ def perplexity(
     and has no unit. The perplexity of a language model is exp of its *cross* entropy per token.
 
     Args:
-        p: Probabilities along `dim`, (…, C, …).
+        p: Probabilities along `dim`, (…, C, …); or logits instead of it.
         logits: Unnormalised log-probabilities along `dim`, instead of p.
         dim: The class axis.
         keepdim: Keep the class axis, with size 1.
@@ -358,7 +359,7 @@ def mutual_information(
     What knowing one tells, on average, of the other; 0 only if they are independent.
 
     Args:
-        joint: Joint probabilities, (…, X, Y), that sum to 1 over both axes together.
+        joint: Joint probabilities, (…, X, Y), that sum to 1 over both axes together; or logits instead of it.
         logits: Unnormalised log-probabilities of the pairs, instead of joint.
         dim: The axes of X and Y.
         keepdim: Keep both axes, with size 1.
@@ -529,3 +530,6 @@ def _pair(
         _normalised(p_name, p_, p_logits is not None, dim, validate, dtype),
         _normalised(q_name, q_, q_logits is not None, dim, validate, dtype),
     )
+
+
+__dir__ = listing(__name__)

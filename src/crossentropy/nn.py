@@ -32,6 +32,7 @@ from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import no_attribute
+from crossentropy._exports import listing
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
 from crossentropy._modules.binary import BCELoss, BCEWithLogitsLoss
@@ -157,9 +158,9 @@ class NLLLoss(torch.nn.NLLLoss):
     """Negative log likelihood: `functional.nll_loss` as a module.
 
     Args:
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         size_average: Deprecated, see reduction.
-        ignore_index: A target value whose rows are left out.
+        ignore_index: The label whose rows are left out: padding, prompts.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean) or "sum".
         validate: Look at the values, as `functional.nll_loss`.
@@ -270,17 +271,17 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
     """Cross entropy of logits: `functional.cross_entropy` as a module.
 
     Args:
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         size_average: Deprecated, see reduction.
         ignore_index: A target value whose rows are left out, or several; class indices only.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        label_smoothing: ε in [0, 1].
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.cross_entropy`.
 
     Shape:
@@ -373,17 +374,18 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         num_classes: C.
         out_features: (d1, …, dK) for K-dimensional targets.
         bias: Whether the head has a bias.
-        device: Device of the head.
-        dtype: Dtype of the head.
+        device: Device of the head. Default: torch's.
+        dtype: Dtype of the head. Default: torch's.
         reduction: "none", "mean" (weighted mean for class indices) or "sum".
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         ignore_index: A target value whose rows are left out, or several; class indices only. None is -100.
-        label_smoothing: ε in [0, 1].
-        options: `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
+        options: How to execute it, a `crossentropy.Options` or torch.nn.LinearCrossEntropyOptions. Default: as ours
+            chooses.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
         validate: Look at the values, as `functional.linear_cross_entropy`.
 
     Shape:
@@ -492,3 +494,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
 def __getattr__(name: str) -> NoReturn:
     """Say where the rest of torch.nn is."""
     raise no_attribute(__name__, name, torch.nn, __all__)
+
+
+__dir__ = listing(__name__)

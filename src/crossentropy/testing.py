@@ -16,6 +16,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from crossentropy._exports import listing
+
 __all__ = ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"]
 
 
@@ -154,3 +156,6 @@ def _same(a: Tensor, b: Tensor) -> Tensor:
 
 def _unravel(index: int, shape: torch.Size) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(torch.tensor(index), shape))
+
+
+__dir__ = listing(__name__)

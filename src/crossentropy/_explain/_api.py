@@ -34,26 +34,26 @@ class Explain:
     `explain.diff(a, b)` finds the first step at which two explanations part. `explain.chain()` is a page on all of it.
 
     Args:
-        input: Logits (C), (N, C) or (N, C, d1, …, dK), as for `cross_entropy`.
-        target: Class indices or class probabilities, as for `cross_entropy`.
+        input: Logits (C), (N, C) or (N, C, d1, …, dK), as for `cross_entropy`; or give probs or hidden instead of it.
+        target: Class indices or class probabilities, as for `cross_entropy`; needed, without a default.
         probs: Probabilities instead of logits, in the same shapes.
         hidden: Hidden states (…, D) instead of logits, with linear_weight.
-        linear_weight: Head (C, D).
-        linear_bias: Its bias (C).
-        weight: Class weights (C), as for `cross_entropy`, and so what follows.
+        linear_weight: Head (C, D) of hidden; without hidden, none.
+        linear_bias: Bias (C) of the head. Default: none.
+        weight: Class weights (C), as for `cross_entropy`, and so what follows. Default: 1.
         size_average: Deprecated, see reduction.
-        ignore_index: A target value whose rows are left out.
+        ignore_index: The label whose rows are left out: padding, prompts.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" or "sum".
-        label_smoothing: ε in [0, 1].
-        token_weight: Weight of each row.
-        denominator: What "mean" divides by.
-        z_loss: λ of the added term λ · lse².
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the value.
-        options: `crossentropy.Options`.
-        class_names: Names of the C classes.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
+        token_weight: Weight of each row. Default: 1.
+        denominator: What "mean" divides by. Default: the weight of the rows that count, in sum.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the value. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
+        class_names: Names of the C classes. Default: their indices.
         max_rows: Rows shown at most; the one of the largest loss is always among them.
         max_classes: Classes shown at most in each row, at least 2; the target is always among them.
         unit: "bit" or "hartley" gives the loss in that unit as well.
@@ -174,7 +174,7 @@ class Explain:
             p: True probabilities along `dim`.
             q: Predicted probabilities; broadcast against p.
             dim: The class axis.
-            class_names: Names of the outcomes.
+            class_names: Names of the outcomes. Default: their indices.
             max_rows: Distributions shown at most.
             max_classes: Outcomes shown at most.
             unit: "nat", "bit" or "hartley".
@@ -214,7 +214,7 @@ class Explain:
         Args:
             p: Probabilities along `dim`.
             dim: The class axis.
-            class_names: Names of the outcomes.
+            class_names: Names of the outcomes. Default: their indices.
             max_rows: Distributions shown at most.
             max_classes: Outcomes shown at most.
             unit: "nat", "bit" or "hartley".
@@ -250,7 +250,7 @@ class Explain:
 
         Args:
             p: Probabilities of outcomes, any shape; they need not sum to 1.
-            class_names: Names of the outcomes.
+            class_names: Names of the outcomes. Default: their indices.
             max_classes: Outcomes shown at most.
             unit: "nat", "bit" or "hartley".
             lang: "en" or "zh"; that of the locale by default.

@@ -11,15 +11,13 @@ amount to together.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from crossentropy._languages import Language
-
-if TYPE_CHECKING:
-    from crossentropy.information import Unit
+from crossentropy.information import Unit
 
 
 def number(x: float, *, signed: bool = False) -> str:
@@ -84,17 +82,32 @@ class Step:
     rest: Tensor | None = None
     """What the classes that are not shown amount to in each row, or the rows that are not shown; None if that is no
     sum."""
+    rows: tuple[str, ...] = ()
+    """Names of the tensor's rows: their indices in the target, "0" of a row without axes; one number has none."""
+    columns: tuple[str, ...] = ()
+    """Names of its columns: classes, or "#1", "#2", … where each row shows others; the key, of one number a row."""
+    unit: Unit | None = None
+    """The unit of numbers that are logarithms, or sums of them."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The step as what JSON can hold; nan and the infinities are strings."""
+        """The step as what JSON can hold: one number is its `value`, all else a `table`.
+
+            table = {"columns": […], "rows": […], "values": [[…], …]}
+
+        `pandas.DataFrame(table["values"], index=table["rows"], columns=table["columns"])` is that table. nan and the
+        infinities, which JSON lacks, are the strings "nan", "inf" and "-inf": with `.astype(float)` they are numbers
+        again. `others` is `rest`.
+        """
         return {
             "key": self.key,
             "name": self.name,
             "formula": self.formula,
             "numbers": str(self.numbers),
-            "tensor": plain(self.tensor),
-            "rest": None if self.rest is None else plain(self.rest),
             "note": self.note,
+            "unit": self.unit,
+            "value": None if self.tensor.dim() else plain(self.tensor),
+            "table": table(self.rows, self.columns, self.tensor) if self.tensor.dim() else None,
+            "others": None if self.rest is None else plain(self.rest),
         }
 
 
@@ -147,6 +160,14 @@ class Shown:
         """The index of a row, as in Python."""
         return ", ".join(map(str, self.positions[row]))
 
+    def names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of the rows, and of the columns of a matrix: the place among those shown, where rows show others."""
+        columns = range(self.classes.shape[1])
+        return (
+            tuple(self.row_name(row) or "0" for row in range(len(self.positions))),
+            tuple(self.class_name(0, k) if self.aligned else f"#{k + 1}" for k in columns),
+        )
+
 
 class Rest(NamedTuple):
     """What the classes that are not shown amount to, in each row."""
@@ -195,7 +216,7 @@ class Computation:
     titles: Mapping[Language, str]
     """What is computed, of what, in each language."""
     lang: Language
-    unit: "Unit"
+    unit: Unit
     steps: tuple[Step, ...]
     value: Tensor
     """What the function of this package returns; as of `unit`, for quantities, and in nats for losses."""
@@ -228,19 +249,27 @@ class Computation:
         return next((step for step in self.steps if step.key == key), None)
 
     def to_dict(self) -> dict[str, Any]:
-        """The explanation as what JSON can hold; nan and the infinities are strings."""
+        """The explanation as what strict JSON can hold; nan and the infinities are strings, as in `Step.to_dict`.
+
+        `unit` is that of `value` and `reference`; those of a loss are in nats. `classes` is the table of the class
+        indices that each row of a matrix shows, `positions` are the indices of the rows in the target, `ignored` says
+        which of them count nothing. `format` is 1, and another number if a key changes its meaning.
+        """
         return {
+            "format": 1,
             "kind": self.kind,
             "title": self.title,
-            "unit": self.unit,
+            "unit": "nat" if self.kind == "cross_entropy" else self.unit,
             "settings": self.settings,
             "value": plain(self.value),
             "reference": plain(self.reference),
             "max_abs_diff": plain(self.max_abs_diff),
+            "tolerance": plain(self.tolerance),
             "agrees": self.agrees,
-            "rows": [list(position) for position in self.shown.positions],
+            "positions": [list(position) for position in self.shown.positions],
             "all_rows": self.shown.all_rows,
-            "classes": plain(self.shown.classes),
+            "ignored": list(self.shown.ignored),
+            "classes": table(*self.shown.names(), self.shown.classes),
             "all_classes": self.shown.all_classes,
             "class_names": self.shown.class_names and list(self.shown.class_names),
             "steps": [step.to_dict() for step in self.steps],
@@ -249,6 +278,11 @@ class Computation:
                 for mark in self.landmarks
             ],
         }
+
+
+def table(rows: tuple[str, ...], columns: tuple[str, ...], x: Tensor) -> dict[str, Any]:
+    """A matrix, or one number a row, with its names."""
+    return {"columns": list(columns), "rows": list(rows), "values": plain(x if x.dim() == 2 else x.unsqueeze(1))}
 
 
 def plain(x: Tensor | float) -> Any:  # noqa: ANN401 (nested lists)

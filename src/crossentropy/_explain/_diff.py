@@ -53,7 +53,7 @@ def diff(a: object, b: object) -> Difference:
     """The first step at which two explanations part."""
     for name, e in (("a", a), ("b", b)):
         if not isinstance(e, Computation):
-            raise ArgumentTypeError(f"{name} is {kind_of(e)}, expected what crossentropy.explain returns")
+            raise ArgumentTypeError(f"{name} is {kind_of(e)}, expected a crossentropy.Explanation")
     assert isinstance(a, Computation)
     assert isinstance(b, Computation)
     if a.kind != b.kind:

@@ -207,6 +207,7 @@ def _add_surprise(steps: Steps, batch: Batch, log_q: str, unit: Unit) -> None:
         formula.replace("log", f"log{base}"),
         rows * per_nat(second),
         lambda s: (s.at("nll"), f" / ln {10 if second == 'hartley' else 2} = ", s.at(second)),
+        unit=second,
     )
 
 
@@ -287,6 +288,7 @@ def _add_value(steps: Steps, batch: Batch, log_q: str, rows: str, value: Tensor,
             f"L / ln {2 if unit == 'bit' else 10}",
             value.double() * per_nat(unit),
             lambda s: (s.ref("value"), f" / ln {2 if unit == 'bit' else 10} = ", s.ref("value_in_unit"), f" {unit}"),
+            unit=unit,
         )
 
 

@@ -71,7 +71,7 @@ def explain_information(p: AnyNumbers, *, unit: Unit, **how: Any) -> Explanation
     value = information.information(p, unit=unit)
     given = _tensor(p)
     table, lang = _Table(given.reshape(-1), 1, how["max_classes"], how["names"]), how["lang"]
-    steps = Steps(lang, table.shown)
+    steps = Steps(lang, table.shown, unit)
     steps.add("p", "p_c", table.cut(table.p), notes=table.notes(lang), words="outcomes")
     ours = value.detach().cpu().reshape(1, -1)
     steps.add("information", f"−{_log(unit)} p_c", table.cut(ours), lambda s: _log_of(s, unit))
@@ -84,7 +84,7 @@ def explain_entropy(p: AnyNumbers, *, unit: Unit, dim: int, **how: Any) -> Expla
     value = information.entropy(p, unit=unit, dim=dim)
     given = _tensor(p).movedim(dim, -1)
     table, lang = _Table(given, how["max_rows"], how["max_classes"], how["names"]), how["lang"]
-    steps = Steps(lang, table.shown)
+    steps = Steps(lang, table.shown, unit)
     steps.add("p", "p_c", table.cut(table.p), rest=table.rest(table.p), notes=table.notes(lang), words="outcomes")
     log = table.p.log() * per_nat(unit)
     steps.add("information", f"−{_log(unit)} p_c", table.cut(0 - log), lambda s: _log_of(s, unit))
@@ -117,7 +117,7 @@ def explain_kl(p: AnyNumbers, q: AnyNumbers, *, unit: Unit, dim: int, **how: Any
     truth, other = (x.movedim(dim, -1) for x in torch.broadcast_tensors(_tensor(p), _tensor(q)))
     table, lang = _Table(truth, how["max_rows"], how["max_classes"], how["names"]), how["lang"]
     belief = other.detach().cpu().double().reshape(-1, other.shape[-1])[: table.rows]
-    steps = Steps(lang, table.shown)
+    steps = Steps(lang, table.shown, unit)
     steps.add("p", "p_c", table.cut(table.p), rest=table.rest(table.p), notes=table.notes(lang))
     steps.add("q", "q_c", table.cut(belief), rest=table.rest(belief))
     ratio = (table.p.log() - belief.log()) * per_nat(unit)

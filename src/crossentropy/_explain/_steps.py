@@ -8,17 +8,26 @@ from torch import Tensor
 from crossentropy._explain._data import Numbers, Ref, Shown, Step
 from crossentropy._explain._words import say
 from crossentropy._languages import Language
+from crossentropy.information import Unit
 
 MOST_TERMS = 6
 """Terms of a sum that are written out."""
+
+LOGARITHMS = (
+    *("logits", "max", "shifted", "lse", "log_softmax", "log_probabilities", "nll", "z_loss", "loss", "rows", "value"),
+    *("information", "log_ratio", "entropy_terms", "kl_terms", "entropy", "kl", "cross_entropy"),
+)
+"""Steps whose numbers are in the unit of logarithms."""
 
 
 class Steps:
     """Steps in order, and references to the numbers of those that are there."""
 
-    def __init__(self, lang: Language, shown: Shown) -> None:
+    def __init__(self, lang: Language, shown: Shown, unit: Unit = "nat") -> None:
         self.lang: Language = lang
         self.shown = shown
+        self.unit: Unit = unit
+        self._rows, self._classes = shown.names()
         self.worked = next((row for row, ignored in enumerate(shown.ignored) if not ignored), 0)
         """The row whose numbers stand for all in formulae of one row."""
         self._steps: dict[str, Step] = {}
@@ -33,11 +42,15 @@ class Steps:
         rest: Tensor | None = None,
         notes: Sequence[str] = (),
         words: str | None = None,
+        unit: Unit | None = None,
     ) -> None:
         """Append a step; its name and note are the words of its key, or others. `numbers` may refer to it."""
         words = words or key
         note = (" " if self.lang == "en" else "").join((say(self.lang, f"{words}.note"), *notes)).strip()
-        step = Step(key, say(self.lang, words), formula, Numbers(), tensor, note, rest)
+        unit = self.unit if unit is None and key in LOGARITHMS else unit
+        rows = self._rows if tensor.dim() else ()
+        columns = self._classes if tensor.dim() == 2 else (key,) * tensor.dim()
+        step = Step(key, say(self.lang, words), formula, Numbers(), tensor, note, rest, rows, columns, unit)
         self._steps[key] = step
         if numbers is not None:
             self._steps[key] = replace(step, numbers=Numbers(numbers(self)))

@@ -61,15 +61,16 @@ def binary_cross_entropy(
     Args:
         input: Probabilities p in [0, 1], any shape, any floating dtype.
         target: y in [0, 1], in the input's shape; of a floating, integer or bool dtype.
-        weight: Factor of each element, in the input's shape or one that broadcasts to it.
+        weight: Factor of each element, in the input's shape or one that broadcasts to it. Default: 1.
         size_average: Deprecated, see reduction.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted by token_weight, not by weight) or "sum".
-        label_smoothing: ε in [0, 1].
+        label_smoothing: Label smoothing ε in [0, 1]: the part of y that becomes 1/2.
         ignore_index: A target value whose elements are left out. None leaves out none.
         token_weight: How many elements each counts as, in the mean's denominator too; the input's shape, or axes of
-            size 1: (N, 1) weighs the rows of (N, C).
-        denominator: What "mean" divides by; a number or a tensor of one element. Over no elements, the loss is 0.
+            size 1: (N, 1) weighs the rows of (N, C). Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element, and over no elements the loss is 0.
+            Default: the token_weight of the elements that count, in sum.
         validate: Look at the values: probabilities, target, weights, whether an element counts.
 
     Returns:
@@ -128,16 +129,18 @@ def binary_cross_entropy_with_logits(
     Args:
         input: Logits z of any shape, any floating dtype; not probabilities.
         target: y in [0, 1], in the input's shape; of a floating, integer or bool dtype.
-        weight: Factor of each element, in the input's shape or one that broadcasts to it.
+        weight: Factor of each element, in the input's shape or one that broadcasts to it. Default: 1.
         size_average: Deprecated, see reduction.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted by token_weight, not by weight) or "sum".
         pos_weight: π, factor of the part of y, in a shape that broadcasts to the input's: (C) for logits (…, C).
-        label_smoothing: ε in [0, 1].
+            Default: 1.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of y that becomes 1/2.
         ignore_index: A target value whose elements are left out. None leaves out none.
         token_weight: How many elements each counts as, in the mean's denominator too; the input's shape, or axes of
-            size 1: (N, 1) weighs the rows of (N, C).
-        denominator: What "mean" divides by; a number or a tensor of one element. Over no elements, the loss is 0.
+            size 1: (N, 1) weighs the rows of (N, C). Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element, and over no elements the loss is 0.
+            Default: the token_weight of the elements that count, in sum.
         validate: Look at the values: logits, target, weights, whether an element counts.
 
     Returns:

@@ -52,13 +52,14 @@ def cosine_cross_entropy(
         scale: s > 0, the inverse of a temperature.
         margin: m ≥ 0, taken from the label's cosine (CosFace; 0.35 say).
         angular_margin: a in [0, π], in radians, added to its angle (ArcFace; 0.5 say).
-        weight: Class weights (C), any floating dtype.
+        weight: Class weights (C), any floating dtype. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row (…).
-        denominator: What "mean" divides by; a number or a tensor of one element.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        token_weight: Weight of each row (…). Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, head, labels, weights.
 
     Returns:

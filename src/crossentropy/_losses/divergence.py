@@ -78,19 +78,20 @@ def linear_kl_div(
         linear_weight: Student's head (C, D).
         teacher_input: Teacher's hidden states (…, D'), with the same leading axes.
         teacher_weight: Teacher's head (C, D').
-        linear_bias: Student's bias (C).
-        teacher_bias: Teacher's bias (C).
+        linear_bias: Student's bias (C). Default: none.
+        teacher_bias: Teacher's bias (C). Default: none.
         skew: α in [0, 1) of KL(p ‖ α p + (1 − α) q), the teacher's part of what the student is taken to believe.
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, heads, logits (in pieces), weights, whether a row counts.
 
     Returns:
@@ -158,19 +159,20 @@ def linear_reverse_kl_div(
         linear_weight: Student's head (C, D).
         teacher_input: Teacher's hidden states (…, D'), with the same leading axes.
         teacher_weight: Teacher's head (C, D').
-        linear_bias: Student's bias (C).
-        teacher_bias: Teacher's bias (C).
+        linear_bias: Student's bias (C). Default: none.
+        teacher_bias: Teacher's bias (C). Default: none.
         skew: α in [0, 1) of KL(q ‖ (1 − α) p + α q), the student's part of what the teacher is taken to believe.
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, heads, logits (in pieces), weights, whether a row counts.
 
     Returns:
@@ -238,20 +240,21 @@ def linear_js_div(
         linear_weight: Student's head (C, D).
         teacher_input: Teacher's hidden states (…, D'), with the same leading axes.
         teacher_weight: Teacher's head (C, D').
-        linear_bias: Student's bias (C).
-        teacher_bias: Teacher's bias (C).
+        linear_bias: Student's bias (C). Default: none.
+        teacher_bias: Teacher's bias (C). Default: none.
         beta: β in (0, 1), the teacher's part of the mixture, and the weight of its divergence. At 0 and 1 the loss is
             0; near 0 it is β KL(p‖q), and near 1 it is (1 − β) KL(q‖p).
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row, (…); 0 leaves a row, padding say, out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, heads, logits (in pieces), weights, whether a row counts.
 
     Returns:
@@ -317,14 +320,16 @@ def kl_div_with_logits(
         skew: α in [0, 1) of KL(p ‖ α p + (1 − α) q), the teacher's part of what the student is taken to believe.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         token_weight: Weight of each row, in the rows' shape: input's without `dim`; 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+            Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, weights, whether a row counts.
 
     Returns:
@@ -390,14 +395,16 @@ def reverse_kl_div_with_logits(
         skew: α in [0, 1) of KL(q ‖ (1 − α) p + α q), the student's part of what the teacher is taken to believe.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         token_weight: Weight of each row, in the rows' shape: input's without `dim`; 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+            Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, weights, whether a row counts.
 
     Returns:
@@ -464,14 +471,16 @@ def js_div_with_logits(
             0; near 0 it is β KL(p‖q), and near 1 it is (1 − β) KL(q‖p).
         reduction: "none", "mean" (over rows, weighted) or "sum".
         token_weight: Weight of each row, in the rows' shape: input's without `dim`; 0 leaves a row, padding say, out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+            Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, weights, whether a row counts.
 
     Returns:

@@ -54,18 +54,19 @@ def row_loss(
         function: From `TokenStatistics`, each field in the rows' shape and in float32 or wider, to a loss for each row.
         input: Logits (C), (N, C) or (N, C, d1, …, dK); with a head, hidden states (…, D).
         target: Class indices in the rows' shape; without them log_prob is None.
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
-        weight: Class weights (C) of the labels, any floating dtype.
+        linear_weight: Head (C, D); without it `input` holds logits.
+        linear_bias: Bias (C). Default: none.
+        weight: Class weights (C) of the labels, any floating dtype. Default: 1.
         reduction: "none", "mean" (over rows that count, weighted) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row, in the rows' shape; 0 leaves a row out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        token_weight: Weight of each row, in the rows' shape; 0 leaves a row out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, labels, weights.
 
     Returns:
@@ -142,18 +143,19 @@ def focal_loss(
         input: Logits (C), (N, C) or (N, C, d1, …, dK); with a head, hidden states (…, D).
         target: Class indices in the rows' shape, any integer dtype.
         gamma: γ ≥ 0; 0 is cross entropy.
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
-        weight: Class weights (C), any floating dtype: the paper's α.
+        linear_weight: Head (C, D); without it `input` holds logits.
+        linear_bias: Bias (C). Default: none.
+        weight: Class weights (C), any floating dtype: the paper's α. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row, in the rows' shape.
-        denominator: What "mean" divides by; the paper has the number of rows that are not background.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        token_weight: Weight of each row, in the rows' shape. Default: 1.
+        denominator: What "mean" divides by; the paper has the number of rows that are not background. Default: the
+            weight of the rows that count, in sum.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, labels, weights.
 
     Returns:
@@ -228,18 +230,19 @@ def poly1_loss(
         input: Logits (C), (N, C) or (N, C, d1, …, dK); with a head, hidden states (…, D).
         target: Class indices in the rows' shape, any integer dtype.
         epsilon: ε; 0 is cross entropy, −1 removes the first term.
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
-        weight: Class weights (C), any floating dtype.
+        linear_weight: Head (C, D); without it `input` holds logits.
+        linear_bias: Bias (C). Default: none.
+        weight: Class weights (C), any floating dtype. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row, in the rows' shape.
-        denominator: What "mean" divides by; a number or a tensor of one element.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        token_weight: Weight of each row, in the rows' shape. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, labels, weights.
 
     Returns:
@@ -308,18 +311,19 @@ def generalized_cross_entropy(
         input: Logits (C), (N, C) or (N, C, d1, …, dK); with a head, hidden states (…, D).
         target: Class indices in the rows' shape, any integer dtype.
         q: In [0, 1].
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
-        weight: Class weights (C), any floating dtype.
+        linear_weight: Head (C, D); without it `input` holds logits.
+        linear_bias: Bias (C). Default: none.
+        weight: Class weights (C), any floating dtype. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row, in the rows' shape.
-        denominator: What "mean" divides by; a number or a tensor of one element.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        token_weight: Weight of each row, in the rows' shape. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, labels, weights.
 
     Returns:

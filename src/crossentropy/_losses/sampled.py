@@ -63,20 +63,23 @@ def sampled_linear_cross_entropy(
         target: Class indices (…), any integer dtype.
         negatives: "uniform"; "log_uniform", q_c ~ log(1 + 1/(c + 1)), for classes in order of falling frequency (Zipf);
             "in_batch", the labels of all rows that count; or classes (S), in any integer dtype.
-        num_samples: S, for "uniform" and "log_uniform", which draw with replacement.
-        log_q: Log-probability (C) with which a class is drawn, for "in_batch" and one's own negatives.
-        generator: Of random numbers, on the head's device.
+        num_samples: How many classes are drawn, S: "uniform" and "log_uniform" need it, and draw with replacement. None
+            for others.
+        log_q: Log-probability (C) with which a class is drawn, for "in_batch" and one's own negatives. Default: nothing
+            is corrected.
+        generator: Source of random numbers, on the head's device. Default: torch's.
         sparse: Give the head a sparse gradient, for torch.optim.SparseAdam: with millions of classes a dense one costs
             more than the loss.
-        linear_bias: Bias (C).
-        weight: Class weights (C) of the labels, any floating dtype.
+        linear_bias: Bias (C). Default: none.
+        weight: Class weights (C) of the labels, any floating dtype. Default: 1.
         reduction: "none", "mean" (over rows that count, weighted) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        token_weight: Weight of each row (…).
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row (…). Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         logit_scale: Factor on the logits, before the correction.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, heads' rows, labels, weights.
 
     Returns:

@@ -36,7 +36,7 @@ def softmax(
     Args:
         input: Logits, any shape.
         dim: The axis along which the result sums to 1. Implicit choice is deprecated, with torch's warning.
-        dtype: Convert the input to this dtype first.
+        dtype: Convert the input to this dtype first. Default: its own.
         validate: Look at the values: nan, +inf, rows of −inf; a softmax of a softmax, or of one class.
 
     Returns:
@@ -82,7 +82,7 @@ def log_softmax(
     Args:
         input: Logits, any shape.
         dim: The class axis. Implicit choice is deprecated, with torch's warning.
-        dtype: Convert the input to this dtype first.
+        dtype: Convert the input to this dtype first. Default: its own.
         validate: Look at the values: nan, +inf, rows of −inf; a softmax of a softmax, or of one class.
 
     Returns:

@@ -63,17 +63,18 @@ def token_statistics(
 
     Args:
         input: Logits, (…, C, …), the classes along `dim`; with a head, hidden states (…, D).
-        target: Class indices in the rows' shape (input's without `dim`), any integer dtype.
-        linear_weight: Head (C, D).
-        linear_bias: Bias (C).
+        target: Class indices in the rows' shape (input's without `dim`), any integer dtype. Without them log_prob is
+            None.
+        linear_weight: Head (C, D); without it `input` holds logits.
+        linear_bias: Bias (C). Default: none.
         dim: The class axis; the last by default, as language models have it, and always with a head.
         ignore_index: A target value, or several, whose rows have log_prob 0. Their other statistics do not depend on
             the target.
-        softcap: c of the cap c · tanh(z / c).
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
         logit_scale: Factor on the logits, before the cap; 1/T for a temperature T.
-        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row.
+        class_mask: Which classes count, bool: (C) for all rows, or as the logits for each row. Default: all.
         out_dtype: Dtype of the statistics. Default: float32 for half precision, which holds 3 digits; else the input's.
-        options: `crossentropy.Options`.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, labels; with a head, it and the hidden states.
 
     Returns:

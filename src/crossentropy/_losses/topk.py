@@ -60,13 +60,14 @@ def topk_kl_div_with_logits(
         dim: The class axis; the last by default, as language models have it.
         tail: "rest", or "none" to leave the other classes out of the sum.
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row, in the rows' shape; 0 leaves a row out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row, in the rows' shape; 0 leaves a row out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing the student's logits after scale and cap.
-        softcap: c of the cap c · tanh(z / c).
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
         logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: logits, weights; whether a class comes twice.
 
     Returns:
@@ -147,16 +148,17 @@ def linear_topk_kl_div(
         linear_weight: Student's head (C, D).
         teacher_indices: Classes (…, K), of any integer dtype; −1 for none. No class twice.
         teacher_log_probs: Their log-probabilities in the whole vocabulary, (…, K), at `temperature`.
-        linear_bias: Student's bias (C).
+        linear_bias: Student's bias (C). Default: none.
         tail: "rest", or "none" to leave the other classes out of the sum.
         reduction: "none", "mean" (over rows, weighted) or "sum".
-        token_weight: Weight of each row (…); 0 leaves a row out.
-        denominator: What "mean" divides by; a number or a tensor of one element.
+        token_weight: Weight of each row (…); 0 leaves a row out. Default: 1.
+        denominator: What "mean" divides by; a number or a tensor of one element. Default: the weight of the rows that
+            count, in sum.
         temperature: T > 0, dividing the student's logits after scale and cap.
-        softcap: c of the cap c · tanh(z / c).
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
         logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values: hidden states, head, logits (in pieces), weights; whether a class comes twice.
 
     Returns:

@@ -14,11 +14,11 @@ class BCELoss(torch.nn.BCELoss):
     """Binary cross entropy of probabilities: `functional.binary_cross_entropy` as a module.
 
     Args:
-        weight: Factor of each element, in a shape that broadcasts to the input's; a buffer of the module.
+        weight: Factor of each element, in a shape that broadcasts to the input's; a buffer of the module. Default: 1.
         size_average: Deprecated, see reduction.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted by token_weight, not by weight) or "sum".
-        label_smoothing: ε in [0, 1].
+        label_smoothing: Label smoothing ε in [0, 1]: the part of y that becomes 1/2.
         ignore_index: A target value whose elements are left out. None leaves out none.
         validate: Look at the values, as `functional.binary_cross_entropy`.
 
@@ -90,12 +90,13 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
     """Binary cross entropy of logits: `functional.binary_cross_entropy_with_logits` as a module.
 
     Args:
-        weight: Factor of each element, in a shape that broadcasts to the input's; a buffer of the module.
+        weight: Factor of each element, in a shape that broadcasts to the input's; a buffer of the module. Default: 1.
         size_average: Deprecated, see reduction.
         reduce: Deprecated, see reduction.
         reduction: "none", "mean" (weighted by token_weight, not by weight) or "sum".
-        pos_weight: Factor of the part of y, in a shape that broadcasts to the input's; a buffer of the module.
-        label_smoothing: ε in [0, 1].
+        pos_weight: Factor of the part of y, in a shape that broadcasts to the input's; a buffer of the module. Default:
+            1.
+        label_smoothing: Label smoothing ε in [0, 1]: the part of y that becomes 1/2.
         ignore_index: A target value whose elements are left out. None leaves out none.
         validate: Look at the values, as `functional.binary_cross_entropy_with_logits`.
 

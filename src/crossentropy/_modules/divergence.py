@@ -81,12 +81,12 @@ class KLDivWithLogitsLoss(_Divergence):
         skew: α in [0, 1): what is believed is in part what is true, KL(p ‖ α p + (1 − α) q) or KL(q ‖ α q + (1 − α) p).
         reduction: "none", "mean" (over rows, weighted) or "sum".
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as the function.
 
     Shape:
@@ -161,12 +161,12 @@ class JSDivWithLogitsLoss(_Divergence):
         beta: β in (0, 1), the teacher's part of the mixture, and the weight of its divergence.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as the function.
 
     Shape:
@@ -237,12 +237,12 @@ class LinearKLDivLoss(_Divergence):
         skew: α in [0, 1): what is believed is in part what is true, KL(p ‖ α p + (1 − α) q) or KL(q ‖ α q + (1 − α) p).
         reduction: "none", "mean" (over rows, weighted) or "sum".
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as the function.
 
     Shape:
@@ -317,12 +317,12 @@ class LinearJSDivLoss(_Divergence):
         beta: β in (0, 1), the teacher's part of the mixture, and the weight of its divergence.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         temperature: T > 0, dividing both logits after scale and cap.
-        softcap: Student's cap c, z becomes c · tanh(z / c).
-        teacher_softcap: Teacher's cap.
+        softcap: Student's cap c > 0: z becomes c · tanh(z / c). Default: none.
+        teacher_softcap: Teacher's cap, alike. Default: none.
         logit_scale: Factor on the student's logits, before the cap.
         teacher_logit_scale: Factor on the teacher's logits.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as the function.
 
     Shape:

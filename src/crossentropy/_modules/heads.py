@@ -24,13 +24,13 @@ class CosineCrossEntropyLoss(torch.nn.Module):
         scale: s > 0, the inverse of a temperature.
         margin: m ≥ 0, taken from the label's cosine (CosFace).
         angular_margin: a in [0, π], in radians, added to its angle (ArcFace).
-        device: Device of the head.
-        dtype: Dtype of the head.
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        device: Device of the head. Default: torch's.
+        dtype: Dtype of the head. Default: torch's.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         reduction: "none", "mean" (weighted by w_y) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.cosine_cross_entropy`.
 
     Shape:
@@ -135,17 +135,17 @@ class SampledLinearCrossEntropyLoss(torch.nn.Module):
         in_features: D, the size of a hidden state.
         num_classes: C.
         negatives: "uniform", "log_uniform" or "in_batch".
-        num_samples: S, for "uniform" and "log_uniform".
+        num_samples: How many classes are drawn, S: "uniform" and "log_uniform" need it. None for others.
         sparse: Give the head a sparse gradient, for torch.optim.SparseAdam.
         bias: Whether the head has a bias.
-        device: Device of the head.
-        dtype: Dtype of the head.
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        device: Device of the head. Default: torch's.
+        dtype: Dtype of the head. Default: torch's.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         reduction: "none", "mean" (over rows that count, weighted) or "sum".
         ignore_index: A target value whose rows are left out, or several.
         logit_scale: Factor on the logits, before the correction.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.sampled_linear_cross_entropy`.
 
     Shape:
@@ -252,10 +252,10 @@ class LinearTopKKLDivLoss(torch.nn.Module):
         tail: "rest", or "none" to leave the other classes out of the sum.
         reduction: "none", "mean" (over rows, weighted) or "sum".
         temperature: T > 0, dividing the student's logits after scale and cap.
-        softcap: c of the cap c · tanh(z / c).
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
         logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.linear_topk_kl_div`.
 
     Shape:

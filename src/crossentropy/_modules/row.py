@@ -59,13 +59,13 @@ class FocalLoss(_RowLoss):
 
     Args:
         gamma: γ ≥ 0; 0 is cross entropy.
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.focal_loss`.
 
     Shape:
@@ -129,13 +129,13 @@ class Poly1Loss(_RowLoss):
 
     Args:
         epsilon: ε; 0 is cross entropy.
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.poly1_loss`.
 
     Shape:
@@ -199,13 +199,13 @@ class GeneralizedCrossEntropyLoss(_RowLoss):
 
     Args:
         q: In [0, 1]; 0 is cross entropy, 1 the mean absolute error.
-        weight: Class weights (C), any floating dtype; a buffer of the module.
+        weight: Class weights (C), any floating dtype; a buffer of the module. Default: 1.
         reduction: "none", "mean" (weighted by w_y, as cross_entropy's) or "sum".
         ignore_index: A target value whose rows are left out, or several.
-        softcap: c of the cap c · tanh(z / c).
-        logit_scale: Factor on the logits, before the cap.
-        out_dtype: Dtype of the returned loss.
-        options: `crossentropy.Options`.
+        softcap: c > 0 of the cap c · tanh(z / c). Default: none.
+        logit_scale: Factor on the logits, before the cap: 1 / T for a temperature T.
+        out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
+        options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
         validate: Look at the values, as `functional.generalized_cross_entropy`.
 
     Shape:

@@ -54,8 +54,9 @@ def token_denominator(
     Args:
         target: This rank's labels, of any shape and integer dtype; or a sequence of them, one for each micro-batch, of
             any number.
-        weight: Class weights (C), if the loss has them.
-        token_weight: Weight of each row, in the labels' shape, if the loss has them; a sequence if `target` is one.
+        weight: Class weights (C), if the loss has them. Default: 1.
+        token_weight: Weight of each row, in the labels' shape, if the loss has them (default: 1); a sequence if
+            `target` is one.
         ignore_index: The label whose rows count nothing.
         group: The ranks that have rows of the same mean: for DistributedDataParallel and FSDP all, the default; a
             process group, or a mesh of one dimension.

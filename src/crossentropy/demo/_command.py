@@ -24,7 +24,11 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--quick", action="store_true", help="train for seconds instead of a minute")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of all random numbers (default: 0)")
     parser.add_argument(
-        "--out", type=Path, default=Path(), metavar="DIR", help="where to write demo-report.html and demo-chain.html"
+        "--out",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write demo-report.html and demo-chain.html (default: here)",
     )
     parser.add_argument(
         "--text", type=Path, metavar="FILE", help="text of the language model (default: Python's library)"

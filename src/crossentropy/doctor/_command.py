@@ -60,7 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=positive, default=3, metavar="N", help="with --run: optimizer steps to watch (default: 3)"
     )
-    parser.add_argument("--output-format", choices=tuple(FORMATS), default="text", help="default: text")
+    parser.add_argument(
+        "--output-format", choices=tuple(FORMATS), default="text", help="form of the report (default: text)"
+    )
     parser.add_argument("--lang", choices=tuple(LANGUAGES), help="language (default: that of the locale)")
     parser.add_argument("--select", metavar="RULE,…", help="report only these rules")
     parser.add_argument("--ignore", metavar="RULE,…", help="do not report these rules")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from crossentropy.integrations._parts import LossParts
 else:
     __getattr__, __dir__ = on_demand(
-        __name__, submodules=("accelerate", "lightning", "transformers"), names={"_parts": ("LossParts",)}
+        __name__,
+        optional={name: name for name in ("accelerate", "lightning", "transformers")},
+        names={"_parts": ("LossParts",)},
     )
 
 __all__ = ["LossParts"]

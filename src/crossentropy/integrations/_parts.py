@@ -30,8 +30,8 @@ class LossParts:
     their means over tokens and begins anew. What is computed without gradients, in an evaluation, has sums of its own.
 
     Args:
-        label_smoothing: ε in [0, 1].
-        z_loss: λ of the added term λ · lse².
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
         ignore_index: A target value whose rows do not count.
 
     Raises:
@@ -113,6 +113,7 @@ class LossParts:
         Args:
             training: Those that were computed with gradients, or those without.
             total: Adds a tensor, which is on a CPU where nothing was computed, up over processes. All call this.
+                Default: the parts are those of this process.
             prefix: Goes before each name.
 
         Returns:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crossentropy._errors import ArgumentTypeError, kind_of
+from crossentropy._exports import listing
 from crossentropy.distributed import token_denominator
 from crossentropy.integrations._parts import LossParts
 from crossentropy.lazy import fuse
@@ -28,7 +29,7 @@ def prepare(accelerator: Any, model: nn.Module, *others: Any, head: Any = None) 
         accelerator: The Accelerator.
         model: The model, which is fused in place.
         others: What else is to be prepared: optimizers, loaders, schedulers.
-        head: The head, or its name, as for `crossentropy.fuse`.
+        head: The head, or its name, as for `crossentropy.fuse`. By default the head that `fuse` finds in the model.
 
     Returns:
         What `accelerator.prepare` returns: all of them, in their order.
@@ -104,7 +105,7 @@ def log(
     Args:
         accelerator: The Accelerator, whose trackers were begun by init_trackers.
         parts: The loss.
-        step: The step, as trackers count.
+        step: The step, as trackers count. Default: as they count themselves.
         training: The parts of what was computed with gradients, or without.
         prefix: Goes before each name, "eval/" say.
 
@@ -134,3 +135,6 @@ def log(
     found = parts.take(training=training, total=total, prefix=prefix)
     accelerator.log(found, step=step)
     return found
+
+
+__dir__ = listing(__name__)

@@ -10,6 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError
+from crossentropy._exports import listing
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
 
@@ -149,3 +150,6 @@ class LossPartsCallback(Callback):
 
 def _losses(module: LightningModule) -> dict[str, LossParts]:
     return {name: value for name, value in vars(module).items() if isinstance(value, LossParts)}
+
+
+__dir__ = listing(__name__)

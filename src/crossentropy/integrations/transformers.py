@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
+from crossentropy._exports import listing
 from crossentropy._keywords import hinting
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
@@ -86,8 +87,8 @@ class CausalLoss(LossParts):
     loss needs no logits. TrainingArguments' own label_smoothing_factor is not used where there is a compute_loss_func.
 
     Args:
-        label_smoothing: ε in [0, 1].
-        z_loss: λ of the added term λ · lse².
+        label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
+        z_loss: λ ≥ 0 of the added term λ · lse², which draws the logsumexp of a row to 0.
         ignore_index: A label whose tokens do not count.
         shift: Whether labels are the tokens of the same place, to be shifted by one, as those of models are.
 
@@ -180,3 +181,6 @@ class LossPartsMixin:
     def _total(self, sums: Tensor) -> Tensor:
         trainer: Any = self
         return trainer.accelerator.reduce(sums.to(trainer.accelerator.device), reduction="sum")
+
+
+__dir__ = listing(__name__)

@@ -73,13 +73,14 @@ def fuse(
         model: The model. A language model of transformers names its head by `get_output_embeddings()`; of others
             a child of a usual name (lm_head, head, output, classifier, fc…) or the last layer of an nn.Sequential is
             taken; of a module that only wraps another, that of the other.
-        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an
-            nn.Sequential that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer,
-            as an embedding's or a cosine head's.
+        head: The head, a layer of the model, or its name; or several. An nn.Linear, a 1×1 convolution, an nn.Sequential
+            that ends with one, LoRA on one; or a module whose matrix is multiplied by without a layer, as an
+            embedding's or a cosine head's. Default: what makes the logits, found by the model's own names, or by
+            `example`.
         example: Inputs to find the head by a call: the layers that make what the model returns. A mapping of keyword
-            arguments, a tuple of arguments, or one argument.
+            arguments, a tuple of arguments, or one argument. Default: no call.
         verify: Inputs to run both ways. Raises if the loss or a gradient differs beyond rounding: by more than half of
-            the digits of its dtype, relative to its norm.
+            the digits of its dtype, relative to its norm. Default: nothing is run.
         loss: With `verify`: a function of the model's output, by default its `loss`, or the first scalar in it.
 
     Returns:
@@ -92,6 +93,8 @@ def fuse(
         RuntimeError: With `verify`: the fused model computes something else.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = torch.nn.Sequential(torch.nn.Embedding(1000, 16), torch.nn.Linear(16, 1000))
         >>> tokens = torch.randint(1000, (4, 8))
         >>> logits = fuse(model)(tokens)
@@ -152,6 +155,8 @@ def unfuse(model: _Model) -> _Model:
         AttributeError: The model is no nn.Module.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = unfuse(fuse(torch.nn.Sequential(torch.nn.Linear(4, 10))))
         >>> type(model(torch.randn(2, 4))) is torch.Tensor
         True
@@ -186,6 +191,8 @@ class fused(ContextDecorator, Generic[_Model]):  # noqa: N801 (used as a functio
         ValueError: As `fuse`, where the context begins.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy import fuse, fused, unfuse
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 10))
         >>> with fused(model):
         ...     type(model(torch.randn(2, 4))).__name__

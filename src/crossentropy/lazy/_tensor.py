@@ -127,7 +127,7 @@ class LazyLogits(Tensor):
     Args:
         hidden: Hidden states (…, D).
         weight: Head (C, D).
-        bias: Bias (C).
+        bias: Bias (C). Default: none.
 
     Returns:
         Logits (…, C) in the promoted dtype of hidden states and head, under autocast in autocast's.
@@ -137,6 +137,8 @@ class LazyLogits(Tensor):
         TypeError: Not floating tensors.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy.lazy import LazyLogits, explain
         >>> hidden, head = torch.randn(8, 16), torch.randn(1000, 16, requires_grad=True)
         >>> logits = LazyLogits(hidden, head)
         >>> logits.shape, logits.requires_grad
@@ -342,6 +344,8 @@ def explain(logits: Tensor) -> History:
         TypeError: Not a tensor; a model's output, say, which has the logits.
 
     Examples:
+        >>> import torch
+        >>> from crossentropy.lazy import LazyLogits, explain
         >>> logits = LazyLogits(torch.randn(2, 4), torch.randn(10, 4))
         >>> deviation = logits.std()
         >>> explain(logits).materialized[0].operation

@@ -21,6 +21,7 @@ metrics for one whose sums are equal after the first update: give it compute_gro
 differ in ignore_index.
 """
 
+from crossentropy._exports import listing
 from crossentropy._usage import installation as _installation
 
 try:
@@ -45,3 +46,6 @@ __all__ = [
     "TemperatureScaling",
     "TopKAccuracy",
 ]
+
+
+__dir__ = listing(__name__)

@@ -36,6 +36,7 @@ class Accuracy(RowMean):
         ValueError, TypeError, IndexError: In `update`, as `crossentropy.functional.token_statistics`.
 
     Examples:
+        >>> import torch
         >>> accuracy = Accuracy()
         >>> accuracy.update(torch.tensor([[2.0, 1.0], [0.0, 3.0], [0.0, 0.0]]), torch.tensor([0, 0, 0]))
         >>> accuracy.compute()
@@ -96,6 +97,7 @@ class TopKAccuracy(RowMean):
         ValueError, TypeError, IndexError: In `update`, as `crossentropy.functional.token_statistics`.
 
     Examples:
+        >>> import torch
         >>> accuracy = TopKAccuracy(2)
         >>> accuracy.update(torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0]]), torch.tensor([1, 2]))
         >>> accuracy.compute()

@@ -61,6 +61,7 @@ class ExpectedCalibrationError(Metric):
         ValueError, TypeError, IndexError: In `update`, as `crossentropy.functional.token_statistics`.
 
     Examples:
+        >>> import torch
         >>> error = ExpectedCalibrationError()
         >>> error.update(torch.tensor([[0.8, 0.2], [0.8, 0.2]]).log(), torch.tensor([0, 1]))  # right in one
         >>> error.compute().round(decimals=4)

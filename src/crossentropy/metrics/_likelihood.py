@@ -39,6 +39,7 @@ class Perplexity(RowMean):
         ValueError, TypeError, IndexError: In `update`, as `crossentropy.functional.token_statistics`.
 
     Examples:
+        >>> import torch
         >>> perplexity = Perplexity()
         >>> perplexity.update(torch.zeros(2, 3, 50), torch.randint(50, (2, 3)))
         >>> perplexity.compute().round(decimals=4)
@@ -94,6 +95,7 @@ class BitsPerToken(Perplexity):
         ValueError, TypeError, IndexError: In `update`, as `crossentropy.functional.token_statistics`.
 
     Examples:
+        >>> import torch
         >>> bits = BitsPerToken()
         >>> bits.update(torch.zeros(4, 8), torch.tensor([0, 3, 7, -100]))
         >>> bits.compute().round(decimals=4)
@@ -132,6 +134,7 @@ class BitsPerByte(RowMean):
             another shape, or is one number beside token weights, which say nothing of bytes then.
 
     Examples:
+        >>> import torch
         >>> bits = BitsPerByte()
         >>> bits.update(torch.zeros(3, 16), torch.tensor([1, 2, -100]), torch.tensor([3, 5, 4]))  # 8 bits for 8 bytes
         >>> bits.compute().round(decimals=4)
@@ -190,6 +193,7 @@ class BitsPerCharacter(RowMean):
             has another shape, or is one number beside token weights, which say nothing of characters then.
 
     Examples:
+        >>> import torch
         >>> bits = BitsPerCharacter()
         >>> bits.update(torch.zeros(3, 16), torch.tensor([1, 2, 3]), num_characters=6)  # 12 bits for 6 characters
         >>> bits.compute().round(decimals=4)

@@ -73,6 +73,7 @@ class TemperatureScaling(torch.nn.Module):
         ValueError: The temperature is no number > 0.
 
     Examples:
+        >>> import torch
         >>> logits, target = torch.tensor([[4.0, 0.0]]).repeat(4, 1), torch.tensor([0, 0, 0, 1])
         >>> scaling = TemperatureScaling()
         >>> print(scaling.fit(logits, target))  # right in three of four cases, not in 98 %
@@ -131,9 +132,9 @@ class TemperatureScaling(torch.nn.Module):
             input: Held-out logits (…, C), not scaled; or, with a head, hidden states (…, D). Dense ones in float64.
             target: Class indices (…).
             ignore_index: A target value whose rows do not count.
-            token_weight: Weight of each row (…).
-            linear_weight: Head (C, D).
-            linear_bias: Bias (C).
+            token_weight: Weight of each row (…). Default: 1.
+            linear_weight: Head (C, D); without it `input` holds logits.
+            linear_bias: Bias (C). Default: none.
             bins: Those of the calibration error.
 
         Returns:
