@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 PINS := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
-INSTALL := python -m pip install --quiet --no-compile --disable-pip-version-check
+QUIET := --quiet
+INSTALL = python -m pip install $(QUIET) --no-compile --disable-pip-version-check
 
 CSRC := src/crossentropy/_backends/native/csrc
 
 .PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest notebook matrix wheels lock clean
 
+# It shows what is installed; the others do it in silence.
+demo: QUIET :=
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 

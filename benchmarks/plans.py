@@ -5,6 +5,7 @@ from pathlib import Path
 
 from crossentropy._backends import triton
 from crossentropy._benchmark import Case, plan_of, predicted_seconds
+from crossentropy._forecast import forecast
 from crossentropy._planner import CARDS
 
 PAGE = Path(__file__).parent.parent / "docs" / "plans.md"
@@ -15,7 +16,17 @@ SHAPES = [(n, d, v) for (d, v), n in product(HEADS, (1024, 4096, 8192, 12_288, 3
 TEXT = """# Plans on four cards
 
 How a language model's head is cut on an accelerator, forward and backward in bfloat16, by `benchmarks/plans.py`; a test
-holds that these are the plans. `crossentropy plan --shape N,D,V --dtype bfloat16 --device H200` prints any other.
+holds that these are the plans. `crossentropy plan` prints any other, of given logits too (`--shape N,C`), beside the
+memory that torch's own functions take. Gradients count, unless there is `--forward`; `--memory 2GB` bounds the
+workspace; without `--device` the plan is for this machine's CPU, whose rates are measured; `--json` is for programs.
+
+```sh
+crossentropy plan --shape 8192,4096,128256 --dtype bfloat16 --device H200
+```
+
+```text
+{example}
+```
 
 The times are **predictions**, of a model that was not compared with a card: three products at the card's rate; each
 logit read, and its gradient written in its place; and the head's gradient read and written again for each chunk but the
@@ -48,7 +59,8 @@ def page() -> str:
     heading = ["N × D × V", "chunks", "gradient of the head in", "workspace, GB"]
     heading += [f"{name}, ms (× floor)" for name in CARDS]
     lines = [f"| {' | '.join(heading)} |", f"|{'---|' * len(heading)}", *map(row, SHAPES)]
-    return f"{TEXT}\n{chr(10).join(lines)}\n"
+    example = forecast(Case("head", (8192, 4096, 128_256), "bfloat16"), "H200", None)
+    return f"{TEXT.format(example=example)}\n{chr(10).join(lines)}\n"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 from hypothesis import settings
 
 import closing
+from crossentropy import _progress
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton, which reads it then
@@ -38,6 +39,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commands print does not depend on how long they take."""
+    monkeypatch.setattr(_progress, "PATIENCE", 600.0)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

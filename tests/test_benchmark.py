@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional
 
-from crossentropy import _benchmark, cli
+from crossentropy import _benchmark, _parser, cli
 from crossentropy._backends import triton
 from crossentropy._benchmark import BASELINE, FLOORS, Case
+from crossentropy._forecast import eager_bytes, scaled
 from crossentropy._planner import CPU
+from crossentropy.testing import peak_bytes
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,14 +58,26 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main([*shape, "--memory", "256MB"]) == 0
     printed = capsys.readouterr().out
     assert "rows, then classes" in printed
-    assert "FLOP" in printed
-    assert "about" in printed
+    assert "FLOP/s" in printed
+    assert "rates measured here" in printed
     assert cli.main(["plan", "--shape", "8x21x64x64", "--forward"]) == 0
-    assert "the logits are read once" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "forward alone, gradients not counted" in printed
+    assert "the logits are read once" in printed
     assert cli.main([*shape, "--device", "H200"]) == 0  # which need not be here
     printed = capsys.readouterr().out
     assert "chunks of 4,096 rows" in printed
-    assert "about 0.017 s at 790,000 GFLOP/s" in printed  # 12.9 TFLOP of products and 2.1 GB: 16.3 + 0.5 ms
+    assert "forward and gradients (--forward: without)" in printed
+    assert "about 16.8 ms: 12.9 TFLOP of products at 790 TFLOP/s + 2.1 GB moved" in printed  # 16.3 + 0.5 ms
+    assert "memory   2.13 GB: workspace 1.05 GB, gradients 1.08 GB\n" in printed
+    assert "torch    3.15 GB, eager: log_softmax and gradients of logits in bfloat16 (1.05 GB); 1.5× ours" in printed
+    assert "torch    6.3 GB, eager: log_softmax and gradients of logits in float32 (2.1 GB); 3.0× ours" in printed
+    assert cli.main([*shape[:3], "--device", "A100", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["torch"]["logits"] == 4 * 4096 * 128256
+    assert printed["bytes"] == printed["plan"]["workspace"] + printed["plan"]["gradients"]
+    assert cli.main([*shape[:3], "--device", "A100"]) == 0
+    assert "rates of A100 in half precision, which float32 does not reach" in capsys.readouterr().out
 
 
 def test_rates_are_of_products_in_the_dtype_that_is_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +104,7 @@ def test_a_plan_for_a_card_is_that_of_a_machine_with_triton(
     arguments = ["plan", "--shape", "8192,4096,128256", "--dtype", dtype, "--device", "H200"]
     assert cli.main(arguments) == 0
     printed = capsys.readouterr().out
-    assert ("backend triton\n" in printed) == (dtype != "float64")
+    assert ("backend  triton\n" in printed) == (dtype != "float64")
     monkeypatch.setattr(triton, "MISSING", "Triton is not installed")
     assert cli.main(arguments) == 0
     if dtype != "float64":
@@ -102,8 +117,10 @@ def test_a_plan_for_a_card_is_that_of_a_machine_with_triton(
         (["--shape", "5"], "'5' is no shape, expected positive numbers as in 4096,32000"),
         (["--shape", "5,0"], "'5,0' is no shape"),
         (["--shape", "5,a"], "'5,a' is no shape"),
-        (["--shape", "5,3", "--memory", "lots"], "'lots' is no size, expected a number of bytes"),
+        (["--shape", "5,3", "--memory", "lots"], "'lots' is no size, expected a number with its unit"),
         (["--shape", "5,3", "--memory", "0"], "'0' is no size"),
+        (["--shape", "5,3", "--memory", "2"], "'2' is no size, expected a number with its unit, as in 64MB or 2GiB"),
+        (["--shape", "99999999999,99999999999"], "is larger than any memory"),
         (["--shape", "5,3", "--dtype", "int8"], "invalid choice: 'int8'"),
         ([], "required: --shape"),
     ],
@@ -126,9 +143,44 @@ def test_wrong_files_and_devices(tmp_path: Path, capsys: pytest.CaptureFixture[s
             assert "--device cuda: this machine" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "size"), [("7", 7), ("2kB", 2000), ("1.5MB", 1_500_000), ("1 GiB", 2**30)])
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("7B", 7), ("3 b", 3), ("4K", 4000), ("2kB", 2000), ("1.5mb", 1_500_000), ("1 GiB", 2**30), ("1T", 10**12)],
+)
 def test_sizes(text: str, size: int) -> None:
-    assert cli._bytes(text) == size
+    assert _parser.size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0, "0 B"), (999, "999 B"), (999_499, "999 kB"), (999_500, "1 MB"), (1.05e9, "1.05 GB"), (7.9e18, "7,900 PB")],
+)
+def test_numbers_have_three_digits_and_a_prefix(number: float, text: str) -> None:
+    assert scaled(number, "B") == text
+
+
+def test_small_times_have_a_prefix() -> None:
+    assert [scaled(t, "s") for t in (0, 4e-8, 1.684e-2, 0.9996, 75)] == ["0 µs", "0.04 µs", "16.8 ms", "1 s", "75 s"]
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("shape", [(64, 500), (64, 32, 500), (16, 256, 600)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_memory_of_torch_is_what_torch_takes(shape: tuple[int, ...], dtype: str, gradient: bool) -> None:
+    """To the byte, but for the loss and the sum of weights. No name keeps the logits."""
+    given = getattr(torch, dtype)
+    sizes = [shape] if len(shape) == 2 else [shape[:2], (shape[2], shape[1])]
+    head = len(sizes) > 1
+    tensors = [torch.zeros(size, dtype=given, requires_grad=gradient) for size in sizes]
+    target = torch.zeros(shape[0], dtype=torch.int64)
+    for wide in {dtype, "float32"}:
+
+        def step(wide: str = wide) -> object:
+            to = getattr(torch, wide)
+            loss = functional.cross_entropy((functional.linear(*tensors) if head else tensors[0]).to(to), target)
+            return torch.autograd.grad(loss, tensors) if gradient else loss
+
+        assert 0 <= peak_bytes(step) - eager_bytes(Case("memory", shape, dtype, gradient), wide) <= 16
 
 
 def test_the_cases_of_make_bench_can_be_planned() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crossentropy import cli
+from crossentropy import _progress, cli, explain
 from crossentropy._usage import installation
 from crossentropy.demo import chain, digits, language
 from crossentropy.demo.report import Section, Table, to_html
@@ -73,7 +73,9 @@ def test_quick_demo_writes_a_self_contained_report(
     text_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     out = tmp_path / "new" / "folder"
-    assert cli.main(["demo", "--quick", "--seed", "1", "--out", str(out), "--text", str(text_file)]) == 0
+    assert (
+        cli.main(["demo", "--quick", "--seed", "1", "--lang", "en", "--out", str(out), "--text", str(text_file)]) == 0
+    )
     printed = capsys.readouterr().out
     report = out / "demo-report.html"
     assert "demo-report.html" in printed
@@ -81,6 +83,9 @@ def test_quick_demo_writes_a_self_contained_report(
     page = report.read_text("utf-8")
     assert page.count("<svg") == page.count("<figcaption>") == 5
     assert not re.search(r"<(script|link|img|iframe)\b|@import|url\((?!#)", page)  # everything is inside
+    assert (out / "demo-chain.html").read_text("utf-8") == explain.chain("en").to_html()
+    assert "demo-chain.html" in printed
+    assert "demo-chain.html" in page
     assert "&lt;b&gt;story&lt;b&gt;.txt" in page
     assert "<b>story" not in page
 
@@ -92,7 +97,7 @@ def test_quick_demo_writes_a_self_contained_report(
         (["demo", "--seed", "-1"], "--seed"),
         (["demo", "--text", "missing.txt"], "--text: cannot read missing.txt: No such file or directory"),
         (["demo", "--fast"], "unrecognized arguments: --fast"),
-        (["dance"], "invalid choice: 'dance'"),
+        (["dance"], "there is no command dance; crossentropy --help lists the commands"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_exit_code_2(
@@ -144,3 +149,29 @@ def test_html_is_escaped_everywhere() -> None:
     for tag in ("<t>", "<s>", "<c>", "<h>"):
         assert tag not in page
     assert "<p>&lt;p&gt;</p>" in page
+
+
+def test_the_demo_in_chinese(
+    text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, run = digits.run, language.run
+    monkeypatch.setattr(digits, "run", lambda epochs, seed, told: trained(1, seed, told))
+    monkeypatch.setattr(language, "run", lambda corpus, steps, seed, told: run(corpus, 3, seed, told))
+    monkeypatch.setattr(_progress, "PATIENCE", 0.0)
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["demo", "--quick", "--lang", "zh", "--out", str(tmp_path), "--text", str(text_file)]
+    assert cli.main(arguments) == 0
+    printed = capsys.readouterr()
+    assert (
+        printed.out.index("一、从信息量到损失")
+        < printed.out.index("二、把损失换成交叉熵")
+        < printed.out.index("三、语言模型")
+    )
+    assert "带图的报告：" in printed.out
+    assert {"加载 torch …", "读取文本 …", "三个训练交替进行 (3) …", "测试三个模型 (3) …"} <= {*printed.err.splitlines()}
+    page = (tmp_path / "demo-report.html").read_text("utf-8")
+    assert '<html lang="zh-CN">' in page
+    assert (tmp_path / "demo-chain.html").read_text("utf-8") == explain.chain("zh").to_html()
+    text = re.sub(r"<style.*?</style>|<svg.*?</svg>|<[^>]*>", " | ", page, flags=re.DOTALL)
+    for shown in (printed.out, printed.err, text):
+        assert not re.findall(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", shown.replace(str(tmp_path), ""))

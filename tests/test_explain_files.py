@@ -24,7 +24,7 @@ from pyarrow import feather
 from safetensors.torch import save_file
 from torch import Tensor
 
-from crossentropy._explain import _columns, _files
+from crossentropy._explain import _arguments, _files
 from crossentropy._explain._arrays import Arrays, UnusableFileError, Words
 from crossentropy._explain._columns import NAMES, columns, labels, numbers, pick
 from crossentropy._explain._files import load
@@ -748,7 +748,7 @@ def test_a_class_that_is_called_like_a_label_is_not_left_out(tmp_path):
 
 def test_columns_that_are_asked_for(tmp_path):
     found = table(tmp_path, 'z_1,"z,2",z_3,n\n1,2,3,4\n5,6,7,x\n')
-    assert columns(found, "input", _columns.asked('logits="z,2", z_1')[1]) == ("z,2", "z_1")
+    assert columns(found, "input", _arguments.asked('logits="z,2", z_1')[1]) == ("z,2", "z_1")
     assert columns(found, "input", ("z_*", "n")) == ("z_1", "z_3", "n")
     equal(numbers(found, ("z,2", "z_1")), torch.tensor([[2, 1], [6, 5]]))
     for wanted, said in ((("q",), "there is no q; it has z_1, z,2, z_3, n"), (("z_*", "z_1"), "asks for z_1 twice")):
@@ -758,7 +758,7 @@ def test_columns_that_are_asked_for(tmp_path):
         numbers(found, ("z_1", "n"))
     for text in ("a,b", "logits", "logits=", "id=a", 'logits="a', "logits=a\nb"):
         with pytest.raises((ValueError, csv.Error)):
-            _columns.asked(text)
+            _arguments.asked(text)
 
 
 def test_columns_of_arrow_that_are_no_numbers(tmp_path):

@@ -32,6 +32,7 @@ from crossentropy._contract import Options
 from crossentropy._dispatch import Backend, Selection, select
 from crossentropy._loss import LossTensors, cpu_multiplies
 from crossentropy._planner import Machine, Plan
+from crossentropy._progress import Progress, silent
 from crossentropy.testing import peak_bytes
 
 LossFunction = Callable[..., Tensor]
@@ -262,16 +263,27 @@ def step(name: str, function: LossFunction, tensors: tuple[Tensor, ...]) -> Call
     return lambda: torch.autograd.grad(function(*tensors), leaves)
 
 
-def measure(case: Case, *, device: str = "cpu", repeat: int = 15, compiled: bool = True, memory: bool = True) -> Report:
-    """Time, memory and errors of all contenders of a case."""
+def measure(
+    case: Case,
+    *,
+    device: str = "cpu",
+    repeat: int = 15,
+    compiled: bool = True,
+    memory: bool = True,
+    progress: Progress = silent,
+) -> Report:
+    """Time, memory and errors of all contenders of a case; `progress` is told of each step."""
+    progress("making the tensors", 0, 0)
     tensors = inputs(case, device)
     functions = contenders(case, device, compiled=compiled)
     steps = {name: step(name, function, tensors) for name, function in functions.items()}
-    times = _interleaved(steps, repeat, device)
+    times = _interleaved(steps, repeat, device, progress)
     base = times[BASELINE]
+    progress("comparing with float64", 0, 0)
     errors = {name: _errors(name, function, case, tensors) for name, function in functions.items()}
     measurements = {}
-    for name, taken in times.items():
+    for done, (name, taken) in enumerate(times.items()):
+        progress("measuring memory, each in a process of its own", done, len(times))
         low, _, high = statistics.quantiles([a / b for a, b in zip(taken, base)], n=4)
         median = statistics.median(taken)
         measurements[name] = Measurement(
@@ -285,7 +297,12 @@ def measure(case: Case, *, device: str = "cpu", repeat: int = 15, compiled: bool
     return Report(case, measurements)
 
 
-def _interleaved(steps: dict[str, Callable[[], object]], repeat: int, device: str) -> dict[str, list[float]]:
+def _interleaved(
+    steps: dict[str, Callable[[], object]],
+    repeat: int,
+    device: str,
+    progress: Progress = silent,
+) -> dict[str, list[float]]:
     """Seconds per pass of each, in turns. A short pass is repeated for a millisecond at least.
 
     In its turn each takes one pass that is not timed: it then finds memory as it left it itself, as in a program that
@@ -293,10 +310,12 @@ def _interleaved(steps: dict[str, Callable[[], object]], repeat: int, device: st
     """
     calls = {}
     for name, run in steps.items():
+        progress(f"first passes of {name}", 0, 0)
         run()
         calls[name] = max(1, int(1e-3 / max(_seconds(run, 1, device), 1e-7)))
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(max(repeat, 2)):
+    for done in range(max(repeat, 2)):
+        progress("timing rounds", done, max(repeat, 2))
         for name, run in steps.items():
             run()
             times[name].append(_seconds(run, calls[name], device))

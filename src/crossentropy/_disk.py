@@ -62,8 +62,10 @@ def write(contents: Mapping[Path, bytes], *, instead_of: Mapping[Path, bytes] | 
         path.write_bytes(contents[path])
 
 
-def check_writable(path: Path) -> None:
-    """Raise OSError now if a file could not be written later, and leave nothing behind."""
+def check_writable(path: Path, *, parents: bool = False) -> None:
+    """Raise OSError now if a file could not be written later, and leave nothing behind but folders for it, if asked."""
+    if parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
     if not _is_special(path):
         with _staged(path, b""):
             pass

@@ -92,9 +92,9 @@ def show_progress(text: str) -> None:
     _print(f"\r{escaped(text)}\x1b[K", sys.stderr)
 
 
-def console() -> "Console":
-    """Rich's console, which escapes too what it is given to print."""
-    return _console_class()()
+def console(*, error: bool = False) -> "Console":
+    """Rich's console, which escapes too what it is given to print; that of standard error if asked."""
+    return _console_class()(stderr=error)
 
 
 @functools.cache

@@ -11,10 +11,26 @@ Data first: `_loss` and `_quantities` make an `Explanation`, whose steps hold te
 (`_text`, `_markdown`, `_html`, `_plot`) take that data and nothing else, so that no number is computed twice.
 """
 
-from crossentropy._explain._api import explain
-from crossentropy._explain._data import Landmark, Step
-from crossentropy._explain._diff import Difference
-from crossentropy._explain._explanation import Explanation
-from crossentropy._explain._plot import ExplanationDisplay
+from typing import TYPE_CHECKING
+
+from crossentropy._exports import on_demand
+
+if TYPE_CHECKING:
+    from crossentropy._explain._api import explain
+    from crossentropy._explain._data import Landmark, Step
+    from crossentropy._explain._diff import Difference
+    from crossentropy._explain._explanation import Explanation
+    from crossentropy._explain._plot import ExplanationDisplay
+else:  # the command's arguments need no torch
+    __getattr__, __dir__ = on_demand(
+        __name__,
+        names={
+            "_api": ("explain",),
+            "_data": ("Landmark", "Step"),
+            "_diff": ("Difference",),
+            "_explanation": ("Explanation",),
+            "_plot": ("ExplanationDisplay",),
+        },
+    )
 
 __all__ = ["Difference", "Explanation", "ExplanationDisplay", "Landmark", "Step", "explain"]

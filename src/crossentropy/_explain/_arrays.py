@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor
 
-from crossentropy._explain._data import Language
 from crossentropy._explain._words import say
+from crossentropy._languages import Language
 from crossentropy._terminal import escaped
 from crossentropy._usage import installation
 

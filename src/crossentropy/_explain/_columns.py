@@ -7,7 +7,6 @@ Of a table, whose columns have names, the logits are a column of lists that is c
 numbers that is no label, weight or identifier. Whatever was not said by the user is told by `summary`.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -15,8 +14,8 @@ import torch
 from torch import Tensor
 
 from crossentropy._explain._arrays import Arrays, Role, UnusableFileError, Words, file_name, shown_in
-from crossentropy._explain._data import Language
 from crossentropy._explain._words import say
+from crossentropy._languages import Language
 
 NAMES: Mapping[Role, tuple[str, ...]] = {
     "input": ("input", "logits", "scores", "output", "outputs", "z", "probs", "hidden", "hidden_states"),
@@ -28,23 +27,7 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
 }
 """Names that arrays of a role have."""
 
-ASKED: Mapping[str, Role] = {
-    **dict.fromkeys(("logits", "input", "probs"), "input"),
-    **dict.fromkeys(("label", "target"), "target"),
-    **dict.fromkeys(("weight", "token_weight"), "token_weight"),
-}
-"""What `--from` calls the roles."""
-
 _IDENTIFIERS = ("", "id", "idx", "index", "row", "uid", "uuid", "unnamed: 0", "__index_level_0__")
-
-
-def asked(text: str) -> tuple[str, tuple[str, ...]]:
-    """A word of `ASKED` and the columns behind it; ValueError if that is not what the text says."""
-    word, _, names = text.partition("=")
-    columns = next(csv.reader([names], skipinitialspace=True, strict=True), []) if names.isprintable() else []
-    if word not in ASKED or not columns:
-        raise ValueError(text)
-    return word, tuple(columns)
 
 
 def pick(arrays: Arrays, role: Role, *, shared: bool = False) -> Tensor:

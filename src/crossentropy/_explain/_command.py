@@ -1,15 +1,11 @@
-"""`crossentropy explain`: arguments and files → explanations, and a line that says which columns were taken for what.
+"""`crossentropy explain`: files → explanations, and a line that says which columns were taken for what.
 
-Without files it explains the examples of the tutorial that this package grew from. All words are in two languages,
-those of argparse as well.
+Without files it explains the examples of the tutorial that this package grew from. All words are in two languages.
 """
 
 import argparse
-import csv
-import re
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,79 +13,18 @@ from torch import Tensor
 from crossentropy import _terminal
 from crossentropy._explain import _columns, _files
 from crossentropy._explain._api import explain
+from crossentropy._explain._arguments import ASKED
 from crossentropy._explain._arrays import Arrays, Role, UnusableFileError
 from crossentropy._explain._chain._numbers import LABELS, LOGITS
-from crossentropy._explain._data import Language
 from crossentropy._explain._explanation import Explanation
-from crossentropy._explain._words import language, say
+from crossentropy._explain._words import say
+from crossentropy._languages import Language
 from crossentropy._targets import LabelMistake, label_mistake
 from crossentropy._terminal import escaped
 from crossentropy._usage import UnusableInputError
 
 _UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 """Dtypes of which torch has little more than the name."""
-
-
-def language_of(arguments: Sequence[str]) -> Language:
-    """The language that the arguments ask for, before they are parsed; that of the locale if they do not."""
-    asked = [following for option, following in zip(arguments, [*arguments[1:], ""]) if option == "--lang"]
-    asked += [argument.partition("=")[2] for argument in arguments if argument.startswith("--lang=")]
-    return language(next((lang for lang in asked if lang in ("en", "zh")), None))
-
-
-def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
-    """The arguments of the command."""
-
-    def words(key: str) -> str:
-        return say(lang, f"cli.{key}")
-
-    files = parser.add_argument_group(words("files"))
-    files.add_argument("logits", nargs="?", metavar="LOGITS", help=words("logits"))
-    files.add_argument("targets", nargs="?", metavar="TARGETS", help=words("targets"))
-    files.add_argument("--from", nargs="+", type=_asked(lang), default=[], metavar="ROLE=A,B,…", help=words("from"))
-    files.add_argument("--probs", action="store_true", help=words("probs"))
-    files.add_argument("--linear-weight", metavar="FILE", help=words("linear_weight"))
-    files.add_argument("--linear-bias", metavar="FILE", help=words("linear_bias"))
-    files.add_argument("--class-names", metavar="A,B,…", help=words("class_names"))
-    loss = parser.add_argument_group(words("loss"))
-    loss.add_argument("--weight", metavar="FILE", help=words("weight"))
-    loss.add_argument("--token-weight", metavar="FILE", help=words("token_weight"))
-    loss.add_argument("--ignore-index", type=_number(int, lang), metavar="N", help=words("ignore_index"))
-    loss.add_argument("--reduction", choices=("mean", "sum", "none"), default="mean", help=words("reduction"))
-    for name in ("label-smoothing", "denominator", "z-loss", "softcap", "logit-scale"):
-        loss.add_argument(f"--{name}", type=_number(float, lang), metavar="X", help=words(name.replace("-", "_")))
-    output = parser.add_argument_group(words("output"))
-    output.add_argument("--html", type=Path, metavar="FILE", help=words("html"))
-    output.add_argument("--plot", type=Path, metavar="FILE", help=words("plot"))
-    kinds = output.add_mutually_exclusive_group()
-    kinds.add_argument("--json", action="store_true", help=words("json"))
-    kinds.add_argument("--markdown", action="store_true", help=words("markdown"))
-    output.add_argument("--lang", choices=("en", "zh"), help=words("lang"))
-    output.add_argument("--unit", choices=("nat", "bit", "hartley"), default="nat", help=words("unit"))
-    output.add_argument("--max-rows", type=_number(int, lang), default=6, metavar="N", help=words("max_rows"))
-    output.add_argument("--max-classes", type=_number(int, lang), default=8, metavar="N", help=words("max_classes"))
-    output.add_argument("-h", "--help", action="help", help=words("help"))
-
-
-def _number(kind: type, lang: Language) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:  # noqa: ANN401 (int or float)
-        try:
-            return kind(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(say(lang, f"cli.no_{kind.__name__}", text=text)) from None
-
-    return parse
-
-
-def _asked(lang: Language) -> Callable[[str], tuple[str, tuple[str, ...]]]:
-    def parse(text: str) -> tuple[str, tuple[str, ...]]:
-        try:
-            return _columns.asked(text)
-        except (ValueError, csv.Error):
-            known = ", ".join(_columns.ASKED)
-            raise argparse.ArgumentTypeError(say(lang, "cli.no_role", text=text, known=known)) from None
-
-    return parse
 
 
 def explanations(options: argparse.Namespace, lang: Language) -> list[Explanation]:
@@ -121,7 +56,7 @@ def examples(options: argparse.Namespace, lang: Language) -> list[Explanation]:
 def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
     first, second = _loaded(options, lang)
     wanted = _wanted(options, lang)
-    asked = {_columns.ASKED[word]: names for word, names in wanted.items()}
+    asked = {ASKED[word]: names for word, names in wanted.items()}
     alone = second is first
     y = _columns.columns(second, "target", asked.get("target", ()), shared=alone)
     taken = y if alone else ()
@@ -176,8 +111,8 @@ def _wanted(options: argparse.Namespace, lang: Language) -> dict[str, tuple[str,
     """The columns that `--from` asks for, by the word that it has for them; each role is said once."""
     wanted: dict[str, tuple[str, ...]] = {}
     for word, names in getattr(options, "from"):
-        role = _columns.ASKED[word]
-        if role in map(_columns.ASKED.__getitem__, wanted):
+        role = ASKED[word]
+        if role in map(ASKED.__getitem__, wanted):
             raise UnusableInputError(say(lang, "cli.role_twice", word=word, role=role))
         if role == "token_weight" and options.token_weight is not None:
             raise UnusableInputError(say(lang, "cli.given_twice", word=word, role=role))
@@ -255,46 +190,3 @@ def _label_hint(mistake: LabelMistake, *, marked: bool, lang: Language) -> str:
         return say(lang, "cli.label_from_one_but" if marked else "cli.label_from_one")
     most = mistake.labels[-1]
     return say(lang, "cli.label_classes", most=most, needed=most + 1) if mistake.kind == "too_few_classes" else ""
-
-
-# --- argparse in two languages ------------------------------------------------------------------------------------
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose own words are in the language of the explanation."""
-
-    def __init__(self, *arguments: Any, lang: Language = "en", **keywords: Any) -> None:  # noqa: ANN401
-        super().__init__(*arguments, **keywords, add_help=False)
-        self.lang: Language = lang
-
-    def format_usage(self) -> str:
-        """The usage, under its name."""
-        return super().format_usage().replace("usage:", say(self.lang, "cli.usage"), 1)
-
-    def format_help(self) -> str:
-        """The help, under its names."""
-        return super().format_help().replace("usage:", say(self.lang, "cli.usage"), 1)
-
-    def error(self, message: str) -> NoReturn:
-        """One line, on standard error."""
-        hint = say(self.lang, "cli.try", command=f"{self.prog} --help")
-        _terminal.print_line(f"{self.prog}: {translated(message, self.lang)} {hint}", error=True)
-        raise SystemExit(2)
-
-
-def translated(message: str, lang: Language) -> str:
-    """A message of argparse in a language; one that is not known stays as it is."""
-    for key, pattern in _MESSAGES.items():
-        found = re.fullmatch(pattern, message)
-        if found:
-            return say(lang, f"argparse.{key}", **found.groupdict())
-    return message
-
-
-_MESSAGES = {
-    "unrecognized": r"unrecognized arguments: (?P<what>.*)",
-    "choice": r"argument (?P<name>\S+): invalid choice: (?P<what>.*) \(choose from (?P<known>.*)\)",
-    "expected": r"argument (?P<name>\S+): expected (?:at least )?one argument",
-    "not_allowed": r"argument (?P<name>\S+): not allowed with argument (?P<what>\S+)",
-    "argument": r"argument (?P<name>[^:]+): (?P<what>.*)",
-}

@@ -11,14 +11,13 @@ amount to together.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from crossentropy._languages import Language
 from crossentropy.information import Unit
-
-Language: TypeAlias = Literal["en", "zh"]
 
 
 def number(x: float, *, signed: bool = False) -> str:

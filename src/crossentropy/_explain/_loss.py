@@ -16,11 +16,12 @@ from torch import Tensor
 from crossentropy import functional, information
 from crossentropy._explain import _reference
 from crossentropy._explain._batch import Batch, Problem, position
-from crossentropy._explain._data import Landmark, Language, Ref, Step, number
+from crossentropy._explain._data import Landmark, Ref, Step, number
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._rows import pieces
 from crossentropy._explain._steps import MOST_TERMS, Steps, joined
 from crossentropy._explain._words import languages, say
+from crossentropy._languages import Language
 from crossentropy.information import Unit, per_nat
 
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from crossentropy._explain._data import Computation, Language, Step, number
+from crossentropy._explain._data import Computation, Step, number
 from crossentropy._explain._layout import class_name, row_name
 from crossentropy._explain._words import say
+from crossentropy._languages import Language
 from crossentropy._usage import installation
 
 if TYPE_CHECKING:

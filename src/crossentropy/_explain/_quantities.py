@@ -16,12 +16,13 @@ from torch import Tensor
 from crossentropy import information
 from crossentropy._errors import ArgumentValueError
 from crossentropy._explain._batch import TEMPERATURES, position, sums_of_hidden
-from crossentropy._explain._data import Lab, Landmark, Language, Ref, Shown, number
+from crossentropy._explain._data import Lab, Landmark, Ref, Shown, number
 from crossentropy._explain._explanation import Explanation
 from crossentropy._explain._reference import difference
 from crossentropy._explain._rows import choose_classes
 from crossentropy._explain._steps import MOST_TERMS, Steps
 from crossentropy._explain._words import languages, say
+from crossentropy._languages import Language
 from crossentropy.information import Numbers as AnyNumbers
 from crossentropy.information import Unit, per_nat
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from crossentropy._explain._data import Language, Numbers, Ref, Shown, Step
+from crossentropy._explain._data import Numbers, Ref, Shown, Step
 from crossentropy._explain._words import say
+from crossentropy._languages import Language
 from crossentropy.information import Unit
 
 MOST_TERMS = 6

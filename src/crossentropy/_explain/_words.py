@@ -4,14 +4,12 @@ A key names the place, its two texts say the same with the same {names} to be fi
 name, and "<key>.note" what it means.
 """
 
-import locale
-import os
 import re
 from typing import cast, get_args
 
 from crossentropy._errors import ArgumentValueError
-from crossentropy._explain._data import Language
 from crossentropy._explain._file_words import FILES
+from crossentropy._languages import Language, of_locale
 
 WORDS: dict[str, tuple[str, str]] = {
     # titles
@@ -399,13 +397,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "legend.others": ("+{count} all other classes together", "+{count} 其余各类合计"),
     "legend.other_rows": ("+{count} all other rows together", "+{count} 其余各行合计"),
     # the command line
-    "cli.summary": ("every step of a loss, with its numbers", "展示损失的每一步及其数值"),
+    "cli.working": ("reading files and computing", "读取文件并计算"),
     "cli.description": (
         "Explain a loss step by step: logits in one file, targets in another, or both in one. Without files, examples "
         "are explained.",
         "逐步解释一个损失：logits 与目标分在两个文件里，或在同一个文件里。不给文件时解释内置的例子。",
     ),
-    "cli.usage": ("usage:", "用法："),
     "cli.files": ("input", "输入"),
     "cli.loss": ("the loss, as in cross_entropy", "损失（与 cross_entropy 的参数相同）"),
     "cli.output": ("output", "输出"),
@@ -473,8 +470,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.unit": ("unit of information (default: nat)", "信息量的单位（默认 nat）"),
     "cli.max_rows": ("rows shown at most (default: 6)", "最多展示的行数（默认 6）"),
     "cli.max_classes": ("classes shown at most in a row (default: 8)", "每行最多展示的类别数（默认 8）"),
-    "cli.help": ("show this text", "显示本说明"),
-    "cli.try": ("(try {command})", "（可运行 {command} 查看用法）"),
     "cli.no_int": ("{text!r} is no whole number", "{text!r} 不是整数"),
     "cli.no_float": ("{text!r} is no number", "{text!r} 不是数"),
     "cli.alone": (
@@ -531,17 +526,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "网页里可以自行切换奈特与比特；--unit 只管终端输出。",
     ),
     "cli.written": ("Written: {file} ({title})", "已写入 {file}（{title}）"),
-    "argparse.unrecognized": ("unrecognized arguments: {what}", "无法识别的参数：{what}"),
-    "argparse.choice": (
-        "argument {name}: invalid choice: {what} (choose from {known})",
-        "参数 {name}：无效的取值 {what}（可选 {known}）",
-    ),
-    "argparse.expected": ("argument {name}: expected one argument", "参数 {name}：缺少取值"),
-    "argparse.not_allowed": (
-        "argument {name}: not allowed with argument {what}",
-        "参数 {name} 不能与 {what} 同时使用",
-    ),
-    "argparse.argument": ("argument {name}: {what}", "参数 {name}：{what}"),
     "example.one_six": ("a six in six rolls", "六次中出现六点"),
     "example.all_sixes": ("six sixes", "六次全是六点"),
 } | FILES
@@ -565,14 +549,7 @@ def languages() -> tuple[Language, ...]:
 def language(lang: str | None) -> Language:
     """The language that was asked for, or that of the locale."""
     if lang is None:
-        return "zh" if _locale().lower().startswith(("zh", "chinese")) else "en"
+        return of_locale()
     if lang not in languages():
         raise ArgumentValueError(f"lang is {lang!r}, expected 'en' or 'zh'")
     return cast(Language, lang)
-
-
-def _locale() -> str:
-    for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        if os.environ.get(variable):
-            return os.environ[variable]
-    return locale.getlocale()[0] or ""

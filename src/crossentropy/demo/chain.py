@@ -8,11 +8,13 @@ import torch.nn.functional as torch_functional
 from torch import Tensor, tensor
 
 from crossentropy import Explanation, explain, information
-from crossentropy.demo.report import Figure, Section, Table, draw
+from crossentropy._languages import Language
+from crossentropy.demo.report import Figure, Section, Table, draw, translated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
 
+PAGE = "demo-chain.html"
 LABELS = (1, 3, 4)
 P, Q = [0.0, 1.0, 0.0], [0.1, 0.2, 0.7]
 DISTRIBUTIONS = {
@@ -60,28 +62,30 @@ def lines() -> list[Line]:
     return result
 
 
-def batch(seed: int) -> Explanation:
+def batch(seed: int, lang: Language = "en") -> Explanation:
     """Every step from logits of three samples and five classes to their loss."""
     logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(seed))
-    return explain(logits, tensor(LABELS), class_names=tuple("ABCDE"), lang="en")
+    return explain(logits, tensor(LABELS), class_names=tuple("ABCDE"), lang=lang)
 
 
-def section(quantities: list[Line], batch: Explanation) -> Section:
+def section(quantities: list[Line], batch: Explanation, lang: Language = "en") -> Section:
     """The act as text, tables and its curve."""
     header = ("what", "formula", "value", "= torch")
-    return Section(
+    english = Section(
         "1. The chain",
         (
             "The rarer an outcome, the more it tells: −log P. Entropy is what outcomes tell on average, and it is "
             "largest when all are equally likely. The divergence KL(p‖q) is what believing q costs when the truth is "
             "p; entropy plus divergence is the cross entropy, which for a label is −log q of the true class.",
-            _curve(),
+            _curve(lang),
             Table(header, tuple(_cells(line) for line in quantities)),
             "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of "
             "those of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
             batch,
+            f"All of this as one page to play with is in {PAGE}, beside the report.",
         ),
     )
+    return translated(english, lang)
 
 
 def _cells(line: Line) -> tuple[str, ...]:
@@ -89,7 +93,7 @@ def _cells(line: Line) -> tuple[str, ...]:
     return line.name, line.formula, value, "yes" if line.agrees else f"NO: {line.torchs.tolist()}"
 
 
-def _curve() -> Figure:
+def _curve(lang: Language) -> Figure:
     def paint(canvas: "MatplotlibFigure") -> None:
         left, right = canvas.subplots(1, 2)
         p = torch.linspace(0.001, 1, 500)
@@ -99,4 +103,4 @@ def _curve() -> Figure:
         right.plot(p, information.entropy(coin, unit="bit"))
         right.set(xlabel="probability of heads", ylabel="bit", title="entropy of a coin")
 
-    return draw("Information over (0, 1], and the entropy of a coin: largest when it is fair.", paint)
+    return draw("Information over (0, 1], and the entropy of a coin: largest when it is fair.", paint, lang)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from crossentropy import functional as F
-from crossentropy.demo.report import Figure, Progress, Section, Table, draw
+from crossentropy._languages import Language
+from crossentropy._progress import Progress
+from crossentropy.demo.report import Figure, Section, Table, draw, translated
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
@@ -93,7 +95,7 @@ def run(epochs: int, seed: int, progress: Progress) -> list[Run]:
     return [train(name, epochs, seed, progress) for name in LOSSES]
 
 
-def section(runs: list[Run]) -> Section:
+def section(runs: list[Run], lang: Language = "en") -> Section:
     """The act as text, a table and curves."""
     squared, twice, right = runs
     table = Table(
@@ -102,13 +104,13 @@ def section(runs: list[Run]) -> Section:
             (r.name, f"{r.losses[-1]:.4f}", r.floor, f"{r.accuracies[-1]:.1%}", f"{r.nats[-1]:.3f} nat") for r in runs
         ),
     )
-    return Section(
+    english = Section(
         "2. Change the loss to cross entropy",
         (
             "The same small network (64 → 64 → 10), the same seed, the same optimiser, on real scans of handwritten "
             f"digits: only the loss differs. A blind guess costs ln 10 = {math.log(10):.4f} nat.",
             table,
-            _curves(runs),
+            _curves(runs, lang),
             f"To read nine of ten test scans takes cross entropy on logits {_passed(right)}, squared error "
             f"{_passed(squared)}, cross entropy on softmax outputs {_passed(twice)}.",
             f"Applying softmax before cross_entropy is wrong without an error: the loss cannot fall below "
@@ -118,6 +120,7 @@ def section(runs: list[Run]) -> Section:
             "logits is p − y, largest just there.",
         ),
     )
+    return translated(english, lang)
 
 
 def _passed(run: Run, accuracy: float = 0.9) -> str:
@@ -128,7 +131,7 @@ def _passed(run: Run, accuracy: float = 0.9) -> str:
     return f"{epoch} epoch{'s' if epoch > 1 else ''}"
 
 
-def _curves(runs: list[Run]) -> Figure:
+def _curves(runs: list[Run], lang: Language) -> Figure:
     def paint(canvas: "MatplotlibFigure") -> None:
         left, right = canvas.subplots(1, 2)
         epochs = range(1, len(runs[0].losses) + 1)
@@ -143,4 +146,4 @@ def _curves(runs: list[Run]) -> Figure:
         right.set(xlabel="epoch", title="training loss in nats, (b) and (c)", ylim=(0, None))
         right.legend(fontsize="small")
 
-    return draw("Learning curves of the three losses, and the floor that (b) cannot pass.", paint)
+    return draw("Learning curves of the three losses, and the floor that (b) cannot pass.", paint, lang)

@@ -21,7 +21,9 @@ import torch.nn.functional as torch_functional
 from torch import Tensor
 
 from crossentropy import _disk, functional, fuse, information
-from crossentropy.demo.report import Figure, Progress, Section, Table, draw
+from crossentropy._languages import Language
+from crossentropy._progress import Progress
+from crossentropy.demo.report import Figure, Section, Table, draw, translated
 from crossentropy.testing import peak_bytes
 
 if TYPE_CHECKING:
@@ -207,10 +209,14 @@ def run(corpus: Corpus, steps: int, seed: int, progress: Progress) -> list[Train
         for trainer in trainers:
             trainer.step(text)
         progress("three trainings, in turns", step + 1, steps)
-    return [trainer.finish(test_words) for trainer in trainers]
+    tested = []
+    for trainer in trainers:
+        progress("testing the three models", len(tested), len(trainers))
+        tested.append(trainer.finish(test_words))
+    return tested
 
 
-def section(corpus: Corpus, trainings: list[Training]) -> Section:
+def section(corpus: Corpus, trainings: list[Training], lang: Language = "en") -> Section:
     """The act as text, a table and a curve."""
     steps = len(trainings[0].losses)
     rows = (
@@ -223,14 +229,14 @@ def section(corpus: Corpus, trainings: list[Training]) -> Section:
         ("peak memory of a step", *(f"{t.peak_bytes / 1e6:.0f} MB" for t in trainings)),
     )
     disagreement = max(t.disagreement for t in trainings)
-    return Section(
+    english = Section(
         "3. A language model",
         (
             f"Trained on {corpus.source}: {len(corpus.words):,} words, a vocabulary of {corpus.vocabulary:,}. A "
             f"recurrent model with {FEATURES} features and a tied head, {steps} steps of {SENTENCES} × {WORDS} words. "
             f"Knowing only how frequent each word is costs {corpus.unigram_nats:.4f} nat per word.",
             Table(("", *(t.program for t in trainings)), rows),
-            _curve(trainings, corpus.unigram_nats),
+            _curve(trainings, corpus.unigram_nats, lang),
             f"For the same parameters the losses agree to {disagreement:.0e}: one rounding of float32 is 6e-08. "
             "Trainings from one seed drift apart slowly, because roundings differ.",
             "Ours is linear_cross_entropy, of hidden states and head; torch is cross_entropy on full logits. "
@@ -241,9 +247,10 @@ def section(corpus: Corpus, trainings: list[Training]) -> Section:
             "number of equally likely words among which the model is left to guess.",
         ),
     )
+    return translated(english, lang)
 
 
-def _curve(trainings: list[Training], unigram_nats: float) -> Figure:
+def _curve(trainings: list[Training], unigram_nats: float, lang: Language) -> Figure:
     def paint(canvas: "MatplotlibFigure") -> None:
         axes = canvas.subplots()
         for training, style in zip(trainings, ("-", ":", "--")):
@@ -252,4 +259,4 @@ def _curve(trainings: list[Training], unigram_nats: float) -> Figure:
         axes.set(xlabel="step", ylabel="nats per word", title="training loss")
         axes.legend(fontsize="small")
 
-    return draw("The trainings, from the same seed.", paint)
+    return draw("The trainings, from the same seed.", paint, lang)

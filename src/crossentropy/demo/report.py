@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from crossentropy import Explanation
 from crossentropy._explain._html import fragment
+from crossentropy._languages import Language
+from crossentropy.demo._translation import say
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, and how many of how many steps are."""
 
 
 @dataclass(frozen=True)
@@ -40,24 +39,48 @@ class Section:
     parts: tuple[str | Table | Figure | Explanation, ...]
 
 
-def draw(caption: str, paint: "Callable[[MatplotlibFigure], None]") -> Figure:
-    """A figure painted with matplotlib, without touching its global state."""
+def translated(section: Section, lang: Language) -> Section:
+    """An act in a language: its paragraphs, tables and captions. Figures and explanations are made in it."""
+    return Section(say(section.title, lang), tuple(_translated(part, lang) for part in section.parts))
+
+
+def _translated(part: str | Table | Figure | Explanation, lang: Language) -> str | Table | Figure | Explanation:
+    def words(cells: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(say(cell, lang) for cell in cells)
+
+    if isinstance(part, Table):
+        return Table(words(part.header), tuple(map(words, part.rows)))
+    if isinstance(part, Figure):
+        return Figure(say(part.caption, lang), part.svg)
+    return say(part, lang) if isinstance(part, str) else part
+
+
+def draw(caption: str, paint: "Callable[[MatplotlibFigure], None]", lang: Language = "en") -> Figure:
+    """A figure painted with matplotlib, leaving its global state alone; in English where no font has the language."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.text import Text
+
+    from crossentropy._explain._fonts import families
 
     with rc_context({"svg.fonttype": "path", "svg.hashsalt": "crossentropy", "axes.grid": True, "grid.alpha": 0.3}):
         canvas = Canvas(figsize=(8.0, 3.2), layout="constrained")
         paint(canvas)
+        texts = [text for text in canvas.findobj(Text) if isinstance(text, Text)]
+        said = [say(text.get_text(), lang) for text in texts]
+        found, missing = families("".join(said))
+        for text, words in zip(texts, said) if not missing and lang != "en" else ():
+            text.set(text=words, fontfamily=found)
         buffer = io.StringIO()
         canvas.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     return Figure(caption, svg[svg.index("<svg") :])
 
 
-def to_html(title: str, sections: Sequence[Section]) -> str:
+def to_html(title: str, sections: Sequence[Section], lang: Language = "en") -> str:
     """One page with everything inside it. Text is escaped; figures are our own SVG."""
     body = "\n".join(_section(section) for section in sections)
-    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body)
+    return _PAGE.format(title=html.escape(title), style=_STYLE, body=body, lang={"en": "en", "zh": "zh-CN"}[lang])
 
 
 def _section(section: Section) -> str:
@@ -89,7 +112,7 @@ figure { margin: 1.5rem 0; } figure svg { max-width: 100%; height: auto; } figca
 """
 
 _PAGE = """<!doctype html>
-<html lang="en">
+<html lang="{lang}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

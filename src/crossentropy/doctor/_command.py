@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from crossentropy._languages import Language
 from crossentropy._usage import UnusableInputError, positive
 from crossentropy.doctor import _config
 from crossentropy.doctor._config import Settings, rules
@@ -62,9 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output-format", choices=tuple(FORMATS), default="text", help="form of the report (default: text)"
     )
-    parser.add_argument(
-        "--lang", choices=tuple(LANGUAGES), default="en", help="language of what is printed for people (default: en)"
-    )
+    parser.add_argument("--lang", choices=tuple(LANGUAGES), help="language (default: that of the locale)")
     parser.add_argument("--select", metavar="RULE,…", help="report only these rules")
     parser.add_argument("--ignore", metavar="RULE,…", help="do not report these rules")
     parser.add_argument(
@@ -90,17 +89,21 @@ def described(name: str) -> list[Rule]:
 
 
 def examine(
-    options: argparse.Namespace, arguments: Sequence[str], wanted: Settings, progress: Callable[[int, int], None] | None
+    options: argparse.Namespace,
+    arguments: Sequence[str],
+    wanted: Settings,
+    progress: Callable[[int, int], None] | None,
+    lang: Language = "en",
 ) -> Examination:
     """Watch a script, or read files."""
     if options.run is None:
-        return _read(options, wanted, progress)
+        return _read(options, wanted, progress, lang)
     if options.paths:
         raise UnusableInputError(f"{options.paths[0]}: paths are read, --run runs: give one of the two")
-    return _watch(options.run, arguments, options.steps, wanted, options.lang)
+    return _watch(options.run, arguments, options.steps, wanted, lang)
 
 
-def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, language: str) -> Examination:
+def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, lang: Language) -> Examination:
     from crossentropy.doctor._runtime._run import run
 
     if not Path(script).is_file():
@@ -108,7 +111,7 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, 
     if script.endswith(".ipynb"):
         raise UnusableInputError(f"--run {script}: a notebook cannot be run here; leave out --run to have it read")
     done = run(script, arguments, steps=steps)
-    seen = LANGUAGES[language].steps(done.steps, done.calls, script)
+    seen = LANGUAGES[lang].steps(done.steps, done.calls, script)
     notes = [] if done.calls else [f"{script} called no loss that is known here"]
     if done.signal:
         notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
@@ -121,7 +124,9 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, 
     return Examination(found, seen, tuple(notes), failed=failed, nothing=nothing, signal=done.signal)
 
 
-def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None) -> Examination:
+def _read(
+    options: argparse.Namespace, wanted: Settings, progress: Callable[[int, int], None] | None, lang: Language
+) -> Examination:
     from crossentropy.doctor._source import examine as examine_source
 
     paths = options.paths or [Path()]
@@ -138,7 +143,7 @@ def _read(options: argparse.Namespace, wanted: Settings, progress: Callable[[int
     if not done.files:
         notes.append(f"there is no Python file or notebook in {', '.join(map(str, paths))}")
     found = wanted.reported(done.findings)
-    return Examination(found, LANGUAGES[options.lang].files(read), tuple(notes), done.passed, nothing=not read)
+    return Examination(found, LANGUAGES[lang].files(read), tuple(notes), done.passed, nothing=not read)
 
 
 def _may_exist(path: Path) -> bool:

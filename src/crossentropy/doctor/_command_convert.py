@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crossentropy import _disk
+from crossentropy._languages import Language
+from crossentropy._progress import Progress, silent
 from crossentropy._usage import UnusableInputError, installation
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
 from crossentropy.doctor._source._files import discover
+from crossentropy.doctor._translation import findings_in, say
 
 if TYPE_CHECKING:
     from crossentropy.doctor._convert import Conversion
@@ -80,10 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to-linear", action="store_true", help="also compute the loss of a linear head without its logits"
     )
     parser.add_argument("--keep-torch", action="store_true", help="keep torch's losses, do not import crossentropy's")
+    parser.add_argument("--lang", choices=("en", "zh"), help="language (default: that of the locale)")
 
 
 def convert(
-    options: argparse.Namespace, rules: Collection[str] | None = None
+    options: argparse.Namespace, rules: Collection[str] | None = None, progress: Progress = silent
 ) -> "tuple[Mapping[Path, Text], Mapping[str, Conversion], list[str]]":
     """The files as they are, what becomes of them, and what is to be said of files that were passed over."""
     try:
@@ -94,6 +98,7 @@ def convert(
     notes: list[str] = []
     given: set[Path] = set()
     for path, is_given in _files(options.files, notes):
+        progress("reading files", len(texts), 0)
         given |= {path} if is_given else set()
         try:
             texts[path] = Text.read(path)
@@ -105,6 +110,7 @@ def convert(
             notes.append(_passed_over(error))
     if not texts:
         raise UnusableInputError(f"there is no Python file in {', '.join(map(str, options.files))}")
+    progress("finding what to change", 0, 0)
     while True:
         try:
             conversions = convert_files(
@@ -146,7 +152,7 @@ def mended(paths: Sequence[Path], findings: Sequence[Finding]) -> "Mapping[str, 
     return convert(given, rules={finding.rule for finding in findings})[1] if files and findings else {}
 
 
-def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]:
+def left(conversions: "Mapping[str, Conversion]", *, written: bool, lang: Language = "en") -> list[str]:
     """What stays as it is and why: what was refused, and what the doctor still finds, each once.
 
     Lines are those of the files: as they were, unless they have been `written`.
@@ -166,18 +172,20 @@ def left(conversions: "Mapping[str, Conversion]", *, written: bool) -> list[str]
         path, line = place(finding.path, finding.line)
         reason = None if reasons is None else reasons.of(finding.rule, finding.path, finding.line)
         message = _PLACE.sub(lambda found: ":".join(map(str, place(found[1], int(found[2])))), finding.message)
-        text = f"still to be mended: {replace(finding, line=line, message=message)}"
+        (shown,) = findings_in(lang, [replace(finding, line=line, message=message)])
+        text = f"still to be mended: {shown}"
         if reason is not None:
             made, number = reason.made
             explained.add((made, conversions[made].line_before(number), finding.rule))
             where = _named(place(*reason.at), (path, line))
-            text += f"; not rewritten: {reason.text}{where}. {reason.question}"
-        said.append(text.rstrip(". "))
+            text += f"; not rewritten: {say(f'{reason.text}{where}', lang)}. {say(reason.question, lang)}"
+        said.append(say(text.rstrip(". "), lang))
     for path, one in conversions.items():
         for refusal in one.refusals:
             if (path, refusal.line, refusal.rule) not in explained:
                 line = one.line_after(refusal.line) if written else refusal.line
-                said.append(f"not rewritten: {path}:{replace(refusal, line=line)}")
+                words = {"reason": say(refusal.reason, lang), "question": say(refusal.question, lang)}
+                said.append(say(f"not rewritten: {path}:{replace(refusal, line=line, **words)}", lang))
     return said
 
 

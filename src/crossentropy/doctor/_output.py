@@ -8,11 +8,13 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from crossentropy._languages import Language
 from crossentropy._terminal import escaped
 from crossentropy.doctor import _chinese
 from crossentropy.doctor._finding import Finding, Passed, Place
 from crossentropy.doctor._lines import line_of
 from crossentropy.doctor._suggestion import Suggestion, suggestion
+from crossentropy.doctor._translation import findings_in, passed_in, say, words
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
 
 
@@ -22,20 +24,24 @@ def as_text(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
 
 
 def _as_chinese(findings: Sequence[Finding]) -> str:
-    """What the rule says, and the finding's own words, with its numbers, in English."""
-    return "\n\n".join(map(_described_in_chinese, findings))
+    """What the rule says, and the finding's own words, with its numbers."""
+    return "\n\n".join(map(_described_in_chinese, findings_in("zh", findings)))
 
 
 def _described_in_chinese(finding: Finding) -> str:
-    words, cell = _chinese.RULES[finding.rule], "" if finding.cell is None else f"{finding.cell}:"
+    rule, cell = _chinese.RULES[finding.rule], "" if finding.cell is None else f"{finding.cell}:"
     place = f"{finding.path}:{cell}{finding.line}:{finding.column}"
-    heading = f"{place}: {finding.rule}（{_chinese.CONFIDENCES[finding.confidence]}）{words.meaning}"
+    heading = f"{place}: {finding.rule}（{_chinese.CONFIDENCES[finding.confidence]}）{rule.meaning}"
     here, others, more = _places(finding)
-    shown = [f"第 {'、'.join(here)} 行"] * bool(here) + others + [f"以及另外 {more} 处"] * bool(more)
+    shown = (
+        [f"第 {'、'.join(here)} 行"] * bool(here)
+        + [say(place, "zh") for place in others]
+        + [f"以及另外 {more} 处"] * bool(more)
+    )
     also = [f"同样见于 {'，'.join(shown)}"] if shown else []
-    cause = [] if finding.cause is None else [f"原因在 {finding.cause}"]
-    notes = [*also, *cause, f"后果：{words.symptom}", f"详情：{finding.message}"]
-    return _described(finding, heading, notes, f"{words.fix}\n{RULES[finding.rule].right}")
+    cause = [] if finding.cause is None else [f"原因在 {say(str(finding.cause), 'zh')}"]
+    notes = [*also, *cause, f"后果：{rule.symptom}", f"详情：{finding.message}"]
+    return _described(finding, heading, notes, finding.fix)
 
 
 def _also(finding: Finding) -> list[str]:
@@ -49,10 +55,10 @@ def _described(finding: Finding, heading: str, notes: Sequence[str], fix: str) -
     source, margin = escaped(line_of(finding)), " " * len(str(finding.line))
     shown = [f"{finding.line} | {source}"] if source else []
     said = [f"{margin} = {escaped(note)}" for note in notes]
-    words, *snippet = fix.split("\n")
+    remedy, *snippet = fix.split("\n")
     change = suggestion(finding)
     new = [f"{margin} +     {line}" for line in snippet] if change is None else list(_changed(change, margin))
-    return "\n  ".join([escaped(heading), *shown, *said, f"{margin} = {words}", *new])
+    return "\n  ".join([escaped(heading), *shown, *said, f"{margin} = {remedy}", *new])
 
 
 _MOST_PLACES = 8
@@ -134,15 +140,15 @@ def _property(text: str) -> str:
 _LEVELS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "note"}
 
 
-def as_sarif(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
-    """The standard of static analysis, version 2.1.0."""
+def as_sarif(findings: Sequence[Finding], passed: Sequence[Passed] = (), lang: Language = "en") -> str:
+    """The standard of static analysis, version 2.1.0; the language is that of the rules' own words."""
     from importlib.metadata import version
 
     rules = list(RULES)
     driver = {
         "name": "crossentropy doctor",
         "version": version("crossentropy"),
-        "rules": [_sarif_rule(rule) for rule in RULES.values()],
+        "rules": [_sarif_rule(rule, lang) for rule in RULES.values()],
     }
     results = [_sarif_result(finding, rules.index(finding.rule)) for finding in findings]
     invocation = {"executionSuccessful": True, "toolExecutionNotifications": list(map(_sarif_notification, passed))}
@@ -160,12 +166,13 @@ def as_sarif(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     return json.dumps(log, ensure_ascii=False, indent=1)
 
 
-def _sarif_rule(rule: Rule) -> dict[str, Any]:
+def _sarif_rule(rule: Rule, lang: Language) -> dict[str, Any]:
+    meaning, symptom, fix = words(rule, lang)
     return {
         "id": rule.name,
-        "shortDescription": {"text": rule.meaning},
-        "fullDescription": {"text": f"{rule.meaning} {rule.symptom}"},
-        "help": {"text": rule.fix},
+        "shortDescription": {"text": meaning},
+        "fullDescription": {"text": f"{meaning} {symptom}"},
+        "help": {"text": fix},
         "defaultConfiguration": {"level": "note" if rule.harmless else "error"},
     }
 
@@ -205,22 +212,23 @@ def _uri(path: str) -> str:
     return pure.as_uri() if pure.is_absolute() else quote(os.fsencode(pure.as_posix()))
 
 
-FORMATS: Mapping[str, Callable[[Sequence[Finding], Sequence[Passed]], str]] = {
-    "text": as_text,
-    "json": as_json,
-    "github": as_github,
-    "sarif": as_sarif,
+FORMATS: Mapping[str, Callable[[Sequence[Finding], Sequence[Passed], Language], str]] = {
+    "text": lambda findings, passed, lang: LANGUAGES[lang].findings(findings),
+    "json": lambda findings, passed, lang: as_json(findings_in(lang, findings), passed_in(lang, passed)),
+    "github": lambda findings, passed, lang: as_github(findings_in(lang, findings), passed_in(lang, passed)),
+    "sarif": lambda findings, passed, lang: as_sarif(findings_in(lang, findings), passed_in(lang, passed), lang),
 }
-"""By the names of `--output-format`."""
+"""By the names of `--output-format`; names of rules, keys and places are the same in all languages."""
 
 
 def _about_in_chinese(rule: Rule) -> str:
     """The same in Chinese."""
-    words = _chinese.RULES[rule.name]
-    lines = [rule.name, "=" * len(rule.name), "", words.meaning, "", f"后果：{words.symptom}", f"改法：{words.fix}", ""]
+    meaning, symptom, fix = _chinese.RULES[rule.name]
+    lines = [rule.name, "=" * len(rule.name), "", meaning, "", f"后果：{symptom}", f"改法：{fix}", ""]
     lines += [f"  - {line}" for line in rule.wrong.split("\n")] + [f"  + {line}" for line in rule.right.split("\n")]
+    seen = "、".join(name for name, can in (("运行时", rule.run), ("源代码中", rule.source)) if can)
     harmless = ["损失本身没有错：只作为提示给出。"] if rule.harmless else []
-    return "\n".join([*lines, "", *harmless, f"文档：{rule.page}"])
+    return "\n".join([*lines, "", f"可见于：{seen}。", *harmless, f"文档：{rule.page}"])
 
 
 def _about(rule: Rule) -> str:
@@ -232,7 +240,7 @@ def _about(rule: Rule) -> str:
     return "\n".join([*lines, "", f"Seen: {seen}.", *harmless, f"Documentation: {rule.page}"])
 
 
-class Language(NamedTuple):
+class Telling(NamedTuple):
     """How people are told."""
 
     findings: Callable[[Sequence[Finding]], str]
@@ -246,15 +254,15 @@ class Language(NamedTuple):
     """How many steps and loss calls of a script were watched."""
 
 
-LANGUAGES: Mapping[str, Language] = {
-    "en": Language(
+LANGUAGES: Mapping[Language, Telling] = {
+    "en": Telling(
         as_text,
         _summary,
         _about,
         lambda count: plural(count, "file"),
         lambda steps, calls, script: f"{plural(steps, 'step')} and {plural(calls, 'loss call')} of {script}",
     ),
-    "zh": Language(
+    "zh": Telling(
         _as_chinese,
         _summary_in_chinese,
         _about_in_chinese,

@@ -11,8 +11,8 @@ from typing import overload
 
 from crossentropy import _disk
 from crossentropy._explain._chain._page import page, words
-from crossentropy._explain._data import Language
 from crossentropy._explain._frame import framed
+from crossentropy._languages import Language
 
 
 @dataclass(frozen=True)

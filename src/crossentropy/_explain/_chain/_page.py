@@ -14,9 +14,9 @@ from importlib import resources
 from crossentropy._explain._chain._mathml import with_formulae
 from crossentropy._explain._chain._numbers import LABELS, LOGITS, data, numbers
 from crossentropy._explain._chain._words import WORDS
-from crossentropy._explain._data import Language
 from crossentropy._explain._html import LANGUAGES
 from crossentropy._explain._words import languages
+from crossentropy._languages import Language
 
 SCRIPTS = (
     *("kit", "bars", "information", "entropy", "divergence", "densities", "label", "batch", "temperature", "gradient"),

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -71,11 +71,16 @@ class Conversion:
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
-    def diff(self, path: str) -> str:
-        """The unified diff; the heading of each hunk says what it does to the loss. Empty if nothing changed."""
+    def diff(self, path: str, say: Callable[[str], str] = str) -> str:
+        """The unified diff; the heading of each hunk says what it does to the loss. Empty if nothing changed.
+
+        Args:
+            path: Of the file.
+            say: What says it in another language.
+        """
         before, after = (_lines(text) for text in (self.original, self.source))
         matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
-        hunks = [self._hunk(group, before, after) for group in matcher.get_grouped_opcodes() if before != after]
+        hunks = [self._hunk(group, before, after, say) for group in matcher.get_grouped_opcodes() if before != after]
         name = path.lstrip("/")
         return f"--- a/{name}\n+++ b/{name}\n{''.join(hunks)}" if hunks else ""
 
@@ -87,10 +92,16 @@ class Conversion:
         """Where a line of the text that was given is in the new one."""
         return _moved(self.original, self.source, line)
 
-    def _hunk(self, group: Sequence[tuple[str, int, int, int, int]], before: list[str], after: list[str]) -> str:
+    def _hunk(
+        self,
+        group: Sequence[tuple[str, int, int, int, int]],
+        before: list[str],
+        after: list[str],
+        say: Callable[[str], str],
+    ) -> str:
         (_, first, _, start, _), (_, _, last, _, end) = group[0], group[-1]
         touching = [change for change in self.changes if any(first < line <= last for line in change.lines)]
-        effects = "; ".join(dict.fromkeys(change.said_at(first) for change in touching))
+        effects = "; ".join(dict.fromkeys(say(change.said_at(first)) for change in touching))
         lines = [f"@@ -{_range(first, last)} +{_range(start, end)} @@ {effects}".rstrip() + "\n"]
         for kind, i, j, k, m in group:
             lines += [f" {line}" for line in before[i:j]] if kind == "equal" else [f"-{line}" for line in before[i:j]]
