@@ -313,6 +313,14 @@ def test_the_doctor_offers_what_convert_can_mend(project: Path, capsys: pytest.C
     assert main(["doctor", "--fix", "--output-format", "json"]) == 2
 
 
+def test_the_doctor_offers_to_change_the_model_of_a_script(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which is in a file that was not given."""
+    assert main(["doctor", "--fix", "train.py"]) == 1
+    printed = capsys.readouterr()
+    assert "-        return F.softmax(self.head(x), dim=1)  # probabilities\n" in printed.out
+    assert "crossentropy convert --unsafe --keep-torch --write train.py model.py makes these changes" in printed.err
+
+
 def test_lines_in_messages_are_those_of_the_files(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = TRAIN.replace("optimizer = torch", "import plugins\nplugins.register(model)\noptimizer = torch")
     (project / "train.py").write_text(text, "utf-8")

@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import io
 import json
+import shlex
 import signal
 import sys
 import threading
@@ -385,7 +386,7 @@ def _offer(options: argparse.Namespace, findings: "Sequence[Finding]", words: Ca
     """Show what convert can mend of what the doctor found."""
     from crossentropy.doctor import _command_convert
 
-    paths = options.paths or [Path()]
+    paths = _command_convert.concerned(options.paths or [Path()], findings)
     try:
         with progress(quiet=options.quiet) as show:
             show(words("finding what to change"), 0, 0)
@@ -395,7 +396,7 @@ def _offer(options: argparse.Namespace, findings: "Sequence[Finding]", words: Ca
     for path, conversion in conversions.items():
         _terminal.print_text(conversion.diff(path, words))
     changes = sum(len(conversion.changes) for conversion in conversions.values())
-    command = f"crossentropy convert --unsafe --keep-torch --write {' '.join(map(str, paths))}"
+    command = f"crossentropy convert --unsafe --keep-torch --write {shlex.join(map(str, paths))}"
     said = f"{command} makes these changes" if changes else "nothing of this can be mended by convert"
     _terminal.print_line(words(said if findings else "there is nothing to mend"), error=True)
 

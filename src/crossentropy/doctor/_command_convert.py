@@ -145,6 +145,13 @@ def _files(paths: Sequence[Path], notes: list[str]) -> Iterator[tuple[Path, bool
                 yield file, is_given
 
 
+def concerned(paths: Sequence[Path], findings: Sequence[Finding]) -> list[Path]:
+    """The paths, and files elsewhere in which there is something to change, such as those of models."""
+    causes = sorted({Path(finding.cause.path) for finding in findings if finding.cause is not None})
+    given = [path.resolve() for path in paths]
+    return [*paths, *(path for path in causes if not any(path.resolve().is_relative_to(one) for one in given))]
+
+
 def mended(paths: Sequence[Path], findings: Sequence[Finding]) -> "Mapping[str, Conversion]":
     """What `convert --unsafe` would make of the files, as far as it mends what was found."""
     files = [path for path in paths if path.suffix != ".ipynb"]
