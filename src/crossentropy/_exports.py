@@ -12,6 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from types import MappingProxyType
+from typing import TypeAlias
+
+Listing: TypeAlias = Callable[[], list[str]]
+"""A module's `__dir__`."""
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -22,7 +26,7 @@ def on_demand(
     submodules: Sequence[str] = (),
     optional: Mapping[str, str] = _NONE,
     names: Mapping[str, Sequence[str]],
-) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+) -> tuple[Callable[[str], object], Listing]:
     """The `__getattr__` and `__dir__` of a package.
 
     Args:
@@ -45,7 +49,7 @@ def on_demand(
     return get, listing(package, optional)
 
 
-def listing(module: str, optional: Mapping[str, str] = _NONE) -> Callable[[], list[str]]:
+def listing(module: str, optional: Mapping[str, str] = _NONE) -> Listing:
     """The `__dir__` of a module, with those of its optional modules that can be imported here."""
 
     def names() -> list[str]:

@@ -46,7 +46,7 @@ from crossentropy._density import (
     tensors_of,
 )
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._quadrature import Integrand, quadrature
 from crossentropy._values import readable
 from crossentropy.information import Unit, per_nat
@@ -318,4 +318,4 @@ def _monte_carlo(p: Distribution, q: Distribution, f: Integrand, samples: int) -
     return value, torch.where(value.isinf(), 0.0, stderr)
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

@@ -24,7 +24,7 @@ from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._logspace import wide
 from crossentropy._loss import Kind, LossTensors, without
 from crossentropy._losses.token_statistics import TokenStatistics, named
@@ -549,4 +549,4 @@ def _part_of_nothing(input: Tensor, target: Tensor, sequence_dim: int, ranks: Gr
     return input.detach().new_zeros(-(-target.shape[dim] // ranks.size), *others)
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

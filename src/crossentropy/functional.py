@@ -57,7 +57,7 @@ from crossentropy import _execution, _tiny, _validation
 from crossentropy import _sharding as sharding
 from crossentropy._contract import AnyOptions, Ignored, Options
 from crossentropy._errors import no_attribute, warn
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._keywords import overridable
 from crossentropy._loss import LossSpec, LossTensors
 from crossentropy._losses._classes import first_classes, first_of_head, masked
@@ -601,4 +601,4 @@ def __getattr__(name: str) -> NoReturn:
     raise no_attribute(__name__, name, F, __all__)
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._keywords import hinting
 from crossentropy._logspace import log_softmax, logsumexp, product, wide
 from crossentropy._values import axis, check_broadcast, check_probabilities, first, position, readable, remedy
@@ -532,4 +532,4 @@ def _pair(
     )
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

@@ -32,7 +32,7 @@ from crossentropy import _contract as contract
 from crossentropy import functional as F
 from crossentropy._contract import AnyOptions, Ignored
 from crossentropy._errors import no_attribute
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._keywords import hinting
 from crossentropy._modules._settings import settings
 from crossentropy._modules.binary import BCELoss, BCEWithLogitsLoss
@@ -496,4 +496,4 @@ def __getattr__(name: str) -> NoReturn:
     raise no_attribute(__name__, name, torch.nn, __all__)
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

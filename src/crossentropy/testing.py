@@ -16,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 
 __all__ = ["assert_accurate", "assert_no_worse", "hostile_logits", "peak_bytes"]
 
@@ -158,4 +158,4 @@ def _unravel(index: int, shape: torch.Size) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(torch.tensor(index), shape))
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

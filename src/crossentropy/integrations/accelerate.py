@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from crossentropy._errors import ArgumentTypeError, kind_of
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy.distributed import token_denominator
 from crossentropy.integrations._parts import LossParts
 from crossentropy.lazy import fuse
@@ -137,4 +137,4 @@ def log(
     return found
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

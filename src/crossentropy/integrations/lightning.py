@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from crossentropy._errors import ArgumentTypeError
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
 
@@ -152,4 +152,4 @@ def _losses(module: LightningModule) -> dict[str, LossParts]:
     return {name: value for name, value in vars(module).items() if isinstance(value, LossParts)}
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._keywords import hinting
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
@@ -183,4 +183,4 @@ class LossPartsMixin:
         return trainer.accelerator.reduce(sums.to(trainer.accelerator.device), reduction="sum")
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

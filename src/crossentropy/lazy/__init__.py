@@ -8,7 +8,7 @@ and head W (V, D), in chunks; whatever else looks at it gets the logits. No code
 fuse, unfuse, fused    a model, in place        LazyLogits    the tensor        explain    what became of it
 """
 
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy.lazy import _classes as _classes  # what torch's functions do to lazy logits
 from crossentropy.lazy import _consumers as _consumers
 from crossentropy.lazy._fuse import Head, Verification, fuse, fused, unfuse
@@ -17,4 +17,4 @@ from crossentropy.lazy._tensor import Event, History, LazyLogits, explain
 __all__ = ["Event", "Head", "History", "LazyLogits", "Verification", "explain", "fuse", "fused", "unfuse"]
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)

@@ -21,7 +21,7 @@ metrics for one whose sums are equal after the first update: give it compute_gro
 differ in ignore_index.
 """
 
-from crossentropy._exports import listing
+from crossentropy._exports import Listing, listing
 from crossentropy._usage import installation as _installation
 
 try:
@@ -48,4 +48,4 @@ __all__ = [
 ]
 
 
-__dir__ = listing(__name__)
+__dir__: Listing = listing(__name__)
