@@ -1,4 +1,4 @@
-# make demo | test | exhaustive | kernels | fuzz | sanitize | mutants | check | docs | bench | gpu | latest | notebook | matrix | wheels | lock — each sets up an environment with what it needs, once.
+# make demo | test | exhaustive | kernels | fuzz | native | sanitize | mutants | check | docs | bench | gpu | latest | notebook | matrix | wheels | lock — each sets up an environment with what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,14 +9,18 @@ INSTALL = python -m pip install $(QUIET) --no-compile --disable-pip-version-chec
 
 CSRC := src/crossentropy/_backends/native/csrc
 
-.PHONY: demo test exhaustive kernels fuzz sanitize mutants browser check docs bench gpu latest notebook matrix wheels lock clean
+# For development the package is installed without compiled kernels, which a stamp of their own compiles, once.
+DEV := $(VENV)/.dev $(VENV)/.native
+$(VENV)/.dev: export CROSSENTROPY_NATIVE := 0
+
+.PHONY: demo test exhaustive kernels fuzz native sanitize mutants browser check docs bench gpu latest notebook matrix wheels lock clean
 
 # It shows what is installed; the others do it in silence.
 demo: QUIET :=
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
-test: $(VENV)/.dev $(VENV)/.native browser
+test: $(DEV) browser
 	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # The suite with every case of the products that `make test` takes a part of: an hour.
@@ -24,16 +28,18 @@ exhaustive:
 	CROSSENTROPY_TESTS=exhaustive $(MAKE) test
 
 # What compilers make of the Triton kernels, for four kinds of GPU; none is needed.
-kernels: $(VENV)/.dev
+kernels: $(DEV)
 	python tests/kernel_report.py $(ARGS)
 
-fuzz: $(VENV)/.dev
+fuzz: $(DEV)
 	OMP_NUM_THREADS=1 python -m pytest --hypothesis-profile=fuzz tests/test_fuzz.py tests/test_native_fuzz.py $(ARGS)
 
 mutants: $(VENV)/.mutants
 	OMP_NUM_THREADS=1 python tests/mutants.py $(ARGS)
 
-# The compiled kernels, where their sources changed since an installation compiled them.
+# The compiled kernels, also those for small problems.
+native: $(DEV)
+
 $(VENV)/.native: $(wildcard $(CSRC)/*) build_native.py $(VENV)/.dev
 	python build_native.py
 	@touch $@
@@ -57,7 +63,7 @@ check: $(VENV)/.dev
 	lint-imports --no-cache
 
 # The site, and a look at each of its pages in a browser.
-docs: $(VENV)/.dev browser
+docs: $(DEV) browser
 	sphinx-build --nitpicky --fail-on-warning --keep-going --jobs 2 docs site $(ARGS)
 	python docs/check_site.py site
 
@@ -65,7 +71,7 @@ bench: $(VENV)/.demo
 	python benchmarks/run.py $(ARGS)
 
 # What losses cost on a GPU, and whether they are right there: nine minutes. ARGS="--only head" chooses.
-gpu: $(VENV)/.dev
+gpu: $(DEV)
 	python benchmarks/gpu.py $(ARGS)
 
 # The suite with the newest of everything. Its last lines say which packages differ from the lock.
