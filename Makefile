@@ -9,6 +9,9 @@ INSTALL = python -m pip install $(QUIET) --no-compile --disable-pip-version-chec
 
 CSRC := src/crossentropy/_backends/native/csrc
 
+# What is installed is compiled to bytecode as it is first imported: torch takes each process three seconds otherwise.
+unexport PYTHONDONTWRITEBYTECODE
+
 # For development the package is installed without compiled kernels, which a stamp of their own compiles, once.
 DEV := $(VENV)/.dev $(VENV)/.native
 $(VENV)/.dev: export CROSSENTROPY_NATIVE := 0

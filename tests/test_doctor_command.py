@@ -284,6 +284,27 @@ def test_a_script_that_fails_before_its_first_loss_was_not_examined(
     assert "fails.py ended with exit code 1 before it called a loss that is known here" in printed.err
 
 
+def test_a_script_whose_first_loss_fails_called_one(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    script = "import torch\nloss = torch.nn.CrossEntropyLoss()\nloss(torch.randn(2, 3), torch.tensor([0, 3]))\n"
+    (project / "fails.py").write_text(script)
+    assert main(["doctor", "--run", "fails.py"]) == 1
+    printed = capfd.readouterr()
+    assert "fails.py:3:" in printed.out
+    assert "fails.py ended with exit code 1\n" in printed.err
+
+
+def test_what_is_passed_over_is_told_in_chinese_everywhere(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (project / "bad.py").write_text("x = (\n")
+    main(["doctor", "--lang", "zh", "--output-format", "github", "."])
+    assert "::bad.py：已跳过：" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["softmax-before", "softmax-before-cross", "softmax-before-cros-entropy"])
+def test_the_rule_that_begins_so_is_meant(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--explain", name, "--lang", "en"]) == 2
+    assert "did you mean softmax-before-cross-entropy?" in capfd.readouterr().err
+
+
 def refused(path: object) -> bool:
     return Path(str(path)).name.startswith("locked")
 

@@ -134,6 +134,18 @@ def test_a_table_is_logits_and_labels(files: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(np.log(2))
 
 
+def test_a_table_in_chinese(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Full-width commas, as a Chinese keyboard writes them, and a column called label."""
+    for text in ("猫,狗,标签\n.5,.5,狗\n", "猫，狗，标签\n.5，.5，狗\n"):
+        (files / "zh.csv").write_text(text, "utf-8")
+        run(files, "zh.csv", "--probs", "--json", "--lang", "zh")
+        data = json.loads(capsys.readouterr().out)
+        assert data["value"] == pytest.approx(np.log(2))
+        assert data["class_names"] == ["猫", "狗"]
+    run(files, "logits.csv", "labels.csv", "--class-names", "甲，乙，丙", "--json")
+    assert json.loads(capsys.readouterr().out)["class_names"] == ["甲", "乙", "丙"]
+
+
 @pytest.mark.parametrize("lang", ["en", "zh"])
 def test_the_tutorials_examples(lang: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "--lang", lang, "--html", str(tmp_path / "e.html"), "--plot", str(tmp_path / "e.svg"))

@@ -100,6 +100,7 @@ ALONE: dict[str, bytes] = {
     "a.csv": b"1.5,-2,0.25\n0,3,-1\n",
     "bom.csv": b"\xef\xbb\xbf1.5,-2,0.25\r\n\r\n  \r\n0,3,-1",
     "semicolons.csv": b"\n1.5; -2; .25\n0; 3; -1e0\n",
+    "full_width.csv": "1.5，-2，0.25\n0，3，-1\n".encode(),
     "tabs.csv": b"1.5\t-2\t0.25\n0\t3\t-1\n",
     "a.tsv": b"1.5\t-2\t0.25\n0\t3\t-1\n",
     "quoted.csv": b'"1.5","-2","0.25"\n"0","3","-1"\n',
@@ -576,10 +577,12 @@ def picking(arrays: Arrays, role: str, **settings) -> tuple[str, str]:
 def test_names_that_do_not_tell():
     english, chinese = picking(batch(a=LOGITS, b=LABELS), "target")
     assert english == (
-        "batch.npz: which array is target? It has a, b, accepted names are target, targets, label, labels, y, class"
+        "batch.npz: which array is target? It has a, b, accepted names are target, targets, label, labels, y, class, "
+        "标签, 目标, 类别"
     )
     assert chinese == (
-        "batch.npz：哪个数组是 target？文件中有 a、b；可用的名称有 target、targets、label、labels、y、class"
+        "batch.npz：哪个数组是 target？文件中有 a、b；可用的名称有 target、targets、label、labels、y、class、"
+        "标签、目标、类别"
     )
     english, chinese = picking(batch(y=LABELS, label=LABELS, z=LOGITS), "target")
     assert english == "batch.npz: which array is target? Each of y, label could be"

@@ -99,17 +99,19 @@ class Forecast:
             what = "log_softmax and gradients of" if gradient else "log_softmax of"
             times = f"; {held / self.bytes:.1f}× ours" if self.bytes else ""
             lines.append(f"torch    {scaled(held, 'B')}, eager: {what} {logits}{times}")
-        return "\n".join([*lines, f"time     about {self._time()}"])
+        return "\n".join([*lines, f"time     {self._time()}"])
 
     def _time(self) -> str:
         where = "rates measured here" if self.measured else f"rates of {self.device} in half precision"
-        if not self.measured and self.case.dtype.startswith("float") and self.case.dtype != "float16":
+        slower = not self.measured and self.case.dtype in ("float32", "float64")
+        if slower:
             where += f", which {self.case.dtype} does not reach"
+        total = f"{'more than' if slower else 'about'} {scaled(self.seconds, 's')}"
         moving = f"{scaled(self.moved, 'B')} moved at {scaled(self.machine.bandwidth, 'B/s')}"
         if not self.plan.flops:
-            return f"{scaled(self.seconds, 's')}: {moving} ({where})"
+            return f"{total}: {moving} ({where})"
         products = f"{scaled(self.plan.flops, 'FLOP')} of products at {scaled(self.machine.flops, 'FLOP/s')}"
-        return f"{scaled(self.seconds, 's')}: {products} + {moving} ({where})"
+        return f"{total}: {products} + {moving} ({where})"
 
 
 def forecast(case: Case, device: str, memory: int | None) -> Forecast:

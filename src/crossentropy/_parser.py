@@ -9,7 +9,7 @@ import difflib
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 from crossentropy import _chinese, _terminal
@@ -26,9 +26,10 @@ def size(text: str) -> int:
     return amount
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """What was probably meant."""
-    return next(iter(difflib.get_close_matches(name, known, 1)), None)
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """What was probably meant: the first that begins so, or else looks like it."""
+    begun = (one for one in known if len(name) > 3 and one.startswith(name))
+    return next(begun, None) or next(iter(difflib.get_close_matches(name, known, 1)), None)
 
 
 @functools.cache
@@ -39,6 +40,11 @@ def _book() -> PhraseBook:
 def say(text: str, lang: Language) -> str:
     """An English sentence of a command in a language."""
     return text if lang == "en" else _book().say(text)
+
+
+def joined(*sentences: str) -> str:
+    """Sentences in a row: no space beside a full-width sign."""
+    return re.sub(r"(?<=[）。]) | (?=[（])", "", " ".join(sentences))
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,7 +61,7 @@ class Parser(argparse.ArgumentParser):
         unknown = re.fullmatch(r"unrecognized arguments: (--[^\s=]+).*", message)
         near = unknown and nearest(unknown[1], self._option_string_actions)
         hint = f"(did you mean {near}? see {self.prog} --help)" if near else f"(try {self.prog} --help)"
-        _terminal.print_line(f"{self.prog}: {say(message, self.lang)} {say(hint, self.lang)}", error=True)
+        _terminal.print_line(f"{self.prog}: {joined(say(message, self.lang), say(hint, self.lang))}", error=True)
         raise SystemExit(2)
 
 
@@ -83,7 +89,7 @@ class _Formatter(argparse.HelpFormatter):
         return "\n".join(indent + line for line in (wrapped(lines[0], width) if len(lines) == 1 else lines))
 
     def format_help(self) -> str:
-        return re.sub(r"(?m)^(\S*[\u4e00-\u9fff）]):$", r"\1：", super().format_help())
+        return re.sub(r"(?m)^(\S.*[\u4e00-\u9fff）]):$", r"\1：", super().format_help())
 
 
 def wrapped(text: str, width: int) -> list[str]:

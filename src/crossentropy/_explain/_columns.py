@@ -19,7 +19,7 @@ from crossentropy._languages import Language
 
 NAMES: Mapping[Role, tuple[str, ...]] = {
     "input": ("input", "logits", "scores", "output", "outputs", "z", "probs", "hidden", "hidden_states"),
-    "target": ("target", "targets", "label", "labels", "y", "class"),
+    "target": ("target", "targets", "label", "labels", "y", "class", "标签", "目标", "类别"),
     "weight": ("weight", "weights", "class_weight", "class_weights"),
     "token_weight": ("token_weight", "token_weights", "sample_weight", "sample_weights"),
     "linear_weight": ("linear_weight", "linear.weight", "head.weight", "lm_head.weight"),

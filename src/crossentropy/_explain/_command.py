@@ -4,6 +4,7 @@ Without files it explains the examples of the tutorial that this package grew fr
 """
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def _names(options: argparse.Namespace) -> tuple[str, ...] | None:
     """The names of classes that the option gives."""
     if options.class_names is None:
         return None
-    return tuple(name.strip() for name in options.class_names.split(","))
+    return tuple(name.strip() for name in re.split("[,，]", options.class_names))
 
 
 def _ignored(options: argparse.Namespace) -> int:

@@ -392,9 +392,9 @@ def _no_number(file: str, line: int, column: int, cell: str) -> UnusableFileErro
 
 
 def _delimiter(text: str) -> str:
-    """What stands between the cells of the first line, outside quotes."""
+    """What stands between the cells of the first line, outside quotes; a full-width comma if there is nothing else."""
     first = re.sub(r'"[^"]*"', "", text.lstrip().partition("\n")[0])
-    return next((sign for sign in "\t;" if sign in first), ",")
+    return next((sign for sign in "\t;,，" if sign in first), ",")
 
 
 _NAME = "csv_number"

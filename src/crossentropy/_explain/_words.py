@@ -397,7 +397,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "legend.others": ("+{count} all other classes together", "+{count} 其余各类合计"),
     "legend.other_rows": ("+{count} all other rows together", "+{count} 其余各行合计"),
     # the command line
-    "cli.working": ("reading files and computing", "读取文件并计算"),
+    "cli.working": ("computing", "正在计算"),
     "cli.description": (
         "Explain a loss step by step: logits in one file, targets in another, or both in one. Without files, examples "
         "are explained.",

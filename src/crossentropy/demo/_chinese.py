@@ -13,8 +13,8 @@ CHAIN: dict[str, str] = {
         "网络输出 logits z；log_softmax 把它们变成概率的对数；取标签对应的那些对数，求平均再取相反数，就是损失。"
         "下面是三个样本、五个类别的一个批次，标签依次为 B、D、E："
     ),
-    "All of this as one page to play with is in {file}, beside the report.": (
-        "报告旁边的 {file} 把以上内容做成了一页，可以动手操作。"
+    "All of this as one page to play with is written beside the report: {file}.": (
+        "以上内容还做成了可以动手操作的一页 {file}，会与报告一起写出。"
     ),
     "what": "量",
     "formula": "公式",
@@ -103,7 +103,7 @@ LANGUAGE: dict[str, str] = {
     "peak memory of a step": "单步的内存峰值",
     "Trained on {source}: {words} words, a vocabulary of {size}. A recurrent model with {features} features and a tied head, "
     "{steps} steps of {batch} words. Knowing only how frequent each word is costs {nats} nat per word.": (
-        "训练文本是{source}：共 {words} 个词，词表大小为 {size}。循环网络，{features} 维特征，输出层与词嵌入共享权重，"
+        "训练文本是 {source}：共 {words} 个词，词表大小为 {size}。循环网络，{features} 维特征，输出层与词嵌入共享权重，"
         "训练 {steps} 步，每步 {batch} 个词。只知道各词的频率时，每词的损失是 {nats} nat。"
     ),
     "For the same parameters the losses agree to {difference}: one rounding of float32 is 6e-08. Trainings from one seed "

@@ -82,7 +82,7 @@ def section(quantities: list[Line], batch: Explanation, lang: Language = "en") -
             "A network gives logits z; log_softmax makes them logarithms of probabilities; the loss is the mean of "
             "those of the labels, negated. A batch of three samples and five classes, whose labels are B, D and E:",
             batch,
-            f"All of this as one page to play with is in {PAGE}, beside the report.",
+            f"All of this as one page to play with is written beside the report: {PAGE}.",
         ),
     )
     return translated(english, lang)

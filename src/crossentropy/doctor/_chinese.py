@@ -69,12 +69,12 @@ RULES: dict[str, Words] = {
     "softmax-wrong-dim": Words(
         "softmax 所沿的轴不是类别轴。",
         "各行之和不是 1，因此损失不是某个概率的 −log。",
-        "沿类别轴计算：(N, C) 与 (N, C, d1, …) 用 dim=1，类别在最后一轴时用 dim=−1。",
+        "沿类别轴计算：(N, C) 与 (N, C, d1, …) 用 dim=1，类别在最后一轴时用 dim=-1。",
     ),
     "class-axis-not-one": Words(
         "多于两个轴的 logits，类别不在第 1 轴。",
         "报错；若各轴大小恰好相同，则会把别的轴当作类别。",
-        "移动轴：(N, T, C) 用 logits.transpose(1, 2)，更多的轴用 logits.movedim(−1, 1)。",
+        "移动轴：(N, T, C) 用 logits.transpose(1, 2)，更多的轴用 logits.movedim(-1, 1)。",
     ),
     "view-instead-of-permute": Words(
         "本该移动轴的地方用了 view 或 reshape，行与类别被混在一起。",
@@ -87,19 +87,19 @@ RULES: dict[str, Words] = {
         "用两个输出，或对一个输出使用 binary_cross_entropy_with_logits。",
     ),
     "target-extra-dim": Words(
-        "类别下标多了一个大小为 1 的轴。",
+        "类别编号多了一个大小为 1 的轴。",
         "报形状错误；在自己写的损失里则会发生广播。",
-        "使用 target.squeeze(1) 或 squeeze(−1)。",
+        "使用 target.squeeze(1) 或 squeeze(-1)。",
     ),
     "float-class-index": Words(
-        "类别下标是浮点类型。",
+        "类别编号是浮点类型。",
         "报错：expected scalar type Long。",
         "使用 target.long()。",
     ),
     "one-hot-target": Words(
-        "本可以用类别下标的地方用了 one-hot 目标。",
+        "本可以用类别编号的地方用了 one-hot 目标。",
         "整数会报错；浮点数得到同样的损失，内存却是 C 倍。",
-        "使用 target.argmax(1)，即类别下标。",
+        "使用原来的类别编号，或者 target.argmax(1)。",
     ),
     "multi-hot-target": Words(
         "目标的一行里有几个 1。",
@@ -117,7 +117,7 @@ RULES: dict[str, Words] = {
         "标签从 0 数起。填充的标签请用 ignore_index 传入。",
     ),
     "class-index-into-bce": Words(
-        "二元交叉熵的目标是大于 1 的类别下标。",
+        "二元交叉熵的目标是大于 1 的类别编号。",
         "损失会无限地降到 0 以下。",
         "使用 cross_entropy；若标签相互独立，使用 one-hot 目标。",
     ),
@@ -162,9 +162,9 @@ RULES: dict[str, Words] = {
         "对 (N, C) 使用 reduction='batchmean'；(N, T, C) 先展平为 (N·T, C)。",
     ),
     "causal-shift": Words(
-        "语言模型的目标不是右移一位的输入。",
+        "语言模型的目标不是错开一位的输入。",
         "没有移位时，靠照抄损失就降到 0；移了两次时，预测的是再下一个词元。",
-        "logits[:, :−1] 对 tokens[:, 1:]（解码器的词元），只移一次；接受 labels= 的模型自己会移位。",
+        "logits[:, :-1] 对 tokens[:, 1:]（解码器的 token），只移一次；接受 labels= 的模型自己会移位。",
     ),
     "loss-constructor-call": Words(
         "张量被传给了损失类的构造函数。",
@@ -189,7 +189,7 @@ RULES: dict[str, Words] = {
     "mse-on-one-hot": Words(
         "分类器用平方误差对 one-hot 行训练。",
         "模型错得很有把握时，梯度消失。",
-        "对 logits 使用 cross_entropy，目标用类别下标。",
+        "对 logits 使用 cross_entropy，目标用类别编号。",
     ),
     "label-smoothing-range": Words(
         "label_smoothing 超出 [0, 1]。",

@@ -167,7 +167,7 @@ TARGETS: dict[str, str] = {
     ),
     "the first argument of {title}, {shape}, is the target ({kind}) and the second, {other}, the prediction: input "
     "first": "{title} 的第一个参数（形状 {shape}）是目标（{kind}），第二个（形状 {other}）才是预测：请先写输入",
-    "indices": "类别下标",
+    "indices": "类别编号",
     "bits": "0 与 1",
     "the second argument of {title} is the model's output{at}, which belongs first": (
         "{title} 的第二个参数是模型的输出{at}，它应该写在前面"
@@ -199,13 +199,13 @@ TARGETS: dict[str, str] = {
         "{title} 的目标形状为 {shape}，应为 {rows}：多了一个大小为 1 的轴——target.squeeze{axis}"
     ),
     "class indices have a floating dtype: {title} expects integers — target.long()": (
-        "类别下标是浮点类型，而 {title} 需要整数——target.long()"
+        "类别编号是浮点类型，而 {title} 需要整数——target.long()"
     ),
     "class indices are converted to floating point: {title} expects integers": (
-        "类别下标被转换成了浮点数，而 {title} 需要整数"
+        "类别编号被转换成了浮点数，而 {title} 需要整数"
     ),
     "the target of {title} is one-hot{at}, in {what} — class indices, target.argmax(1)": (
-        "{title} 的目标是 one-hot{at}，类型为{what}——请用类别下标 target.argmax(1)"
+        "{title} 的目标是 one-hot{at}，类型为{what}——请用类别编号 target.argmax(1)"
     ),
     "integers": "整数",
     "floats: the same loss at C times the memory": "浮点数：损失相同，内存却是 C 倍",
@@ -280,7 +280,7 @@ TARGETS: dict[str, str] = {
     "counts": "计数",
     "a mixture whose weights do not sum to 1": "权重之和不是 1 的混合",
     "the target of {title} goes up to {high}: class indices, where 0 … 1 is expected": (
-        "{title} 的目标最大为 {high}：这是类别下标，而应为 0 … 1"
+        "{title} 的目标最大为 {high}：这是类别编号，而应为 0 … 1"
     ),
     "label_smoothing is {value}, expected a number in [0, 1]: {done}": (
         "label_smoothing 是 {value}，应为 [0, 1] 内的数：{done}"

@@ -112,15 +112,16 @@ def _watch(script: str, arguments: Sequence[str], steps: int, wanted: Settings, 
         raise UnusableInputError(f"--run {script}: a notebook cannot be run here; leave out --run to have it read")
     done = run(script, arguments, steps=steps)
     seen = LANGUAGES[lang].steps(done.steps, done.calls, script)
-    notes = [] if done.calls else [f"{script} called no loss that is known here"]
+    called = done.calls or done.findings  # a call that failed is explained by a finding
+    notes = [] if called else [f"{script} called no loss that is known here"]
     if done.signal:
         notes.append(f"{script} was ended by {signal.Signals(done.signal).name}, which was passed on to it")
     elif done.code:
         end = f"ended with exit code {done.code}" if done.code > 0 else f"was ended by signal {-done.code}"
-        notes = [f"{script} {end}{'' if done.calls else ' before it called a loss that is known here'}"]
+        notes = [f"{script} {end}{'' if called else ' before it called a loss that is known here'}"]
     found = wanted.reported(not_silenced(done.findings))
     failed = done.code != 0
-    nothing = failed and not done.calls and not done.findings
+    nothing = failed and not called
     return Examination(found, seen, tuple(notes), failed=failed, nothing=nothing, signal=done.signal)
 
 

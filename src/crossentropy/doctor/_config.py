@@ -7,7 +7,6 @@ exclude = ["legacy/*"]                      # nothing in files that match
 min-confidence = "likely"                   # certain, likely or info
 """
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from crossentropy._parser import nearest
 from crossentropy._usage import UnusableInputError
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence
@@ -116,7 +116,7 @@ def rules(names: Sequence[str], where: str) -> tuple[str, ...]:
     stripped = tuple(name.strip() for name in names if name.strip())
     for name in stripped:
         if name not in RULES:
-            near = difflib.get_close_matches(name, RULES, 1)
-            hint = f"; did you mean {near[0]}?" if near else "; crossentropy doctor --explain all lists them"
+            near = nearest(name, RULES)
+            hint = f"; did you mean {near}?" if near else "; crossentropy doctor --explain all lists them"
             raise UnusableInputError(f"{where}: there is no rule {name!r}{hint}")
     return stripped

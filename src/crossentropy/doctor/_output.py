@@ -118,9 +118,9 @@ def as_json(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
 _COMMANDS: Mapping[Confidence, str] = {"certain": "error", "likely": "warning", "info": "notice"}
 
 
-def as_github(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
+def as_github(findings: Sequence[Finding], passed: Sequence[Passed] = (), lang: Language = "en") -> str:
     """Workflow commands, which GitHub shows beside the lines of a change."""
-    notices = (f"::notice file={_property(file.path)}::{_escaped(str(file))}" for file in passed)
+    notices = (f"::notice file={_property(file.path)}::{_escaped(say(str(file), lang))}" for file in passed)
     return "\n".join([*map(_annotation, findings), *notices])
 
 
@@ -215,7 +215,7 @@ def _uri(path: str) -> str:
 FORMATS: Mapping[str, Callable[[Sequence[Finding], Sequence[Passed], Language], str]] = {
     "text": lambda findings, passed, lang: LANGUAGES[lang].findings(findings),
     "json": lambda findings, passed, lang: as_json(findings_in(lang, findings), passed_in(lang, passed)),
-    "github": lambda findings, passed, lang: as_github(findings_in(lang, findings), passed_in(lang, passed)),
+    "github": lambda findings, passed, lang: as_github(findings_in(lang, findings), passed_in(lang, passed), lang),
     "sarif": lambda findings, passed, lang: as_sarif(findings_in(lang, findings), passed_in(lang, passed), lang),
 }
 """By the names of `--output-format`; names of rules, keys and places are the same in all languages."""

@@ -129,8 +129,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "row a distribution, <code>log_softmax</code> takes logarithms, <code>nll_loss</code> picks the label's and "
         "averages. <code>cross_entropy</code> does both at once.",
         "网络最后输出 logits，可以是任意的数；这里是三张图片、五个类别。<code>softmax</code> 把每一行变成概率分布，"
-        "<code>log_softmax</code> 再取对数（得到对数似然），<code>nll_loss</code> 取出标签那一个，取负并求平均。"
-        "<code>cross_entropy</code> 一次做完这两件事。",
+        "<code>log_softmax</code> 再取对数（得到对数概率；标签那一个就是对数似然），"
+        "<code>nll_loss</code> 取出标签那一个，取负并求平均。<code>cross_entropy</code> 一次做完这两件事。",
     ),
     "batch.logits": ("logits <i>z</i>", "logits <i>z</i>"),
     "batch.softmax": ("softmax: <i>q</i>", "softmax：<i>q</i>"),
@@ -217,7 +217,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "names.two": ("log-probabilities, probabilities", "对数概率、概率"),
     "names.hidden": ("hidden states, head, labels", "隐藏状态、输出层、标签"),
     "names.softmax": ("probabilities to look at, not to train with", "查看概率；不用于训练"),
-    "names.log_softmax": ("log-likelihoods, scores to compare", "对数似然，用来比较打分"),
+    "names.log_softmax": ("log-probabilities, scores to compare", "对数概率，用来比较打分"),
     "names.nll_loss": ("a model that ends in log_softmax", "以 log_softmax 结尾的模型"),
     "names.cross_entropy": ("classification: the usual choice", "分类任务的首选"),
     "names.kl_div": ("a distribution as target, as a teacher's", "目标是一个分布，如教师模型的输出"),
