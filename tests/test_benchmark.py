@@ -77,7 +77,11 @@ def test_plan_predicts_without_running(capsys: pytest.CaptureFixture[str]) -> No
     assert printed["torch"]["logits"] == 4 * 4096 * 128256
     assert printed["bytes"] == printed["plan"]["workspace"] + printed["plan"]["gradients"]
     assert cli.main([*shape[:3], "--device", "A100"]) == 0
-    assert "rates of A100 in half precision, which float32 does not reach" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "time     more than " in printed
+    assert "rates of A100 in half precision, which float32 does not reach" in printed
+    assert cli.main([*shape[:3], "--device", "a100", "--dtype", "fp32"]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_rates_are_of_products_in_the_dtype_that_is_multiplied(monkeypatch: pytest.MonkeyPatch) -> None:

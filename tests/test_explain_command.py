@@ -134,6 +134,18 @@ def test_a_table_is_logits_and_labels(files: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["value"] == pytest.approx(np.log(2))
 
 
+@pytest.mark.parametrize(("lang", "told"), [("en", "did you mean --probs?"), ("zh", "是不是应该加 --probs？")])
+def test_probabilities_that_are_taken_for_logits(
+    files: Path, capsys: pytest.CaptureFixture[str], lang: str, told: str
+) -> None:
+    run(files, "probs.csv", "labels.csv", "--lang", lang)
+    assert told in capsys.readouterr().err
+    run(files, "probs.csv", "labels.csv", "--lang", lang, "--probs")
+    assert told not in capsys.readouterr().err
+    run(files, "logits.csv", "labels.csv", "--lang", lang)
+    assert told not in capsys.readouterr().err
+
+
 def test_a_table_in_chinese(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Full-width commas, as a Chinese keyboard writes them, and a column called label."""
     for text in ("猫,狗,标签\n.5,.5,狗\n", "猫，狗，标签\n.5，.5，狗\n"):

@@ -18,6 +18,7 @@ def add_shape(parser: Parser) -> None:
     )
     parser.add_argument(
         "--dtype",
+        type=_dtype,
         choices=("float32", "bfloat16", "float16", "float64"),
         default="float32",
         help="dtype of the logits, or of hidden states and head (default: float32)",
@@ -39,12 +40,21 @@ def add_plan_arguments(parser: Parser) -> None:
     add_shape(parser)
     parser.add_argument(
         "--device",
+        type=_device,
         choices=("cpu", "cuda", "A100", "H100", "H200", "B200"),
         default="cpu",
         help="this machine's CPU or GPU, or a card that need not be here (default: cpu)",
     )
     parser.add_argument("--memory", type=size, metavar="SIZE", help="workspace, as 64MB or 2GB (default: by device)")
     parser.add_argument("--json", action="store_true", help="print JSON: bytes, FLOPs and seconds")
+
+
+def _dtype(text: str) -> str:
+    return text.lower().replace("bf16", "bfloat16").replace("fp", "float")
+
+
+def _device(text: str) -> str:
+    return text.lower() if text.lower() in ("cpu", "cuda") else text.upper()
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -92,7 +92,16 @@ def _of_files(options: argparse.Namespace, lang: Language) -> Explanation:
         word = "hidden" if head else "probs" if probs else "logits"
         _tell(first, {word: x_columns, "label": taken, "weight": rows}, lang)
         _tell(second, {} if alone else {"label": y}, lang)
+    if source == "input" and _like_probabilities(x):
+        _terminal.print_line(say(lang, "cli.like_probs", file=escaped(first.file)), error=True)
     return explanation
+
+
+def _like_probabilities(x: Tensor) -> bool:
+    """Whether each row sums to 1, as probabilities do that are rounded to two digits: by 0.005 for each class."""
+    dim = 1 if x.dim() > 1 else 0
+    sums = x.double().sum(dim)
+    return x.numel() > 0 and bool((x >= 0).all()) and bool(((sums - 1).abs() <= 0.005 * x.shape[dim]).all())
 
 
 def _loaded(options: argparse.Namespace, lang: Language) -> tuple[Arrays, Arrays]:

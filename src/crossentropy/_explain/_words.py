@@ -521,6 +521,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "cli.figure": ("--plot: {file}: expected .png, .svg or .pdf", "--plot：{file}：扩展名应为 .png、.svg 或 .pdf"),
     "cli.missing": ("{option} needs {package}: {command}", "{option} 需要 {package}：{command}"),
+    "cli.like_probs": (
+        "{file}: each row sums to 1, as probabilities do, and was taken for logits: did you mean --probs?",
+        "{file}：每一行之和都是 1，像是概率，这里却当作 logits：是不是应该加 --probs？",
+    ),
     "cli.unit_of_chain": (
         "The page has a switch of its own between nats and bits; --unit is for what is printed.",
         "网页里可以自行切换奈特与比特；--unit 只管终端输出。",

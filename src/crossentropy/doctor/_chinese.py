@@ -97,7 +97,7 @@ RULES: dict[str, Words] = {
         "使用 target.long()。",
     ),
     "one-hot-target": Words(
-        "本可以用类别编号的地方用了 one-hot 目标。",
+        "本可以用类别编号的地方用了独热目标。",
         "整数会报错；浮点数得到同样的损失，内存却是 C 倍。",
         "使用原来的类别编号，或者 target.argmax(1)。",
     ),
@@ -119,7 +119,7 @@ RULES: dict[str, Words] = {
     "class-index-into-bce": Words(
         "二元交叉熵的目标是大于 1 的类别编号。",
         "损失会无限地降到 0 以下。",
-        "使用 cross_entropy；若标签相互独立，使用 one-hot 目标。",
+        "使用 cross_entropy；若标签相互独立，使用独热目标。",
     ),
     "swapped-arguments": Words(
         "目标写在前面，预测写在后面。",
@@ -187,7 +187,7 @@ RULES: dict[str, Words] = {
         "保留 loss.item() 或 loss.detach()。",
     ),
     "mse-on-one-hot": Words(
-        "分类器用平方误差对 one-hot 行训练。",
+        "分类器用平方误差对独热行训练。",
         "模型错得很有把握时，梯度消失。",
         "对 logits 使用 cross_entropy，目标用类别编号。",
     ),

@@ -43,7 +43,7 @@ CHANGES: dict[str, str] = {
     "the value changes where probabilities are near epsilon: log_softmax needs none": (
         "概率接近 epsilon 之处值会变：log_softmax 不需要 epsilon"
     ),
-    "same value: the class indices that the one-hot rows were made of": "值不变：改用生成 one-hot 行的类别编号",
+    "same value: the class indices that the one-hot rows were made of": "值不变：改用生成独热行的类别编号",
     "the loss changes: cross_entropy takes no integer rows, but the class indices that they were made of": (
         "损失会变：cross_entropy 不接受整数行，改用生成它们的类别编号"
     ),
@@ -109,7 +109,7 @@ REASONS: dict[str, str] = {
     "it may be the output of another model: {how}": "它可能是另一个模型的输出：{how}",
     "{name} is used for more than the loss, and {why}": "{name} 不只用于损失，而且 {why}",
     "it cannot be seen that this target is one-hot, nor of which class indices": (
-        "看不出这个目标是 one-hot，也看不出来自哪些类别编号"
+        "看不出这个目标是独热的，也看不出来自哪些类别编号"
     ),
     "the {kind} is over axis {axis}, which may not be that of the classes": (
         "这个 {kind} 沿第 {axis} 轴计算，而那可能不是类别轴"
@@ -182,7 +182,7 @@ REASONS: dict[str, str] = {
     "{name} is used as a value": "{name} 被当作值使用",
     "{name} may be used by this": "{name} 可能在这里被使用",
     "{name}= means something else for class indices than for these one-hot rows": (
-        "{name}= 对类别编号与对这些 one-hot 行的含义不同"
+        "{name}= 对类别编号与对这些独热行的含义不同"
     ),
     "it cannot be seen what all callers of {name} give it as {parameter}": (
         "看不全 {name} 的所有调用者传给 {parameter} 的是什么"
@@ -230,7 +230,7 @@ QUESTIONS: dict[str, str] = {
     "Is it applied where the loss is computed?": "计算损失的地方做了它吗？",
     "Are probabilities needed here?": "这里需要概率吗？",
     "Are probabilities needed there?": "那里需要概率吗？",
-    "Are its rows one-hot, and of which class indices?": "它的各行是 one-hot 吗？来自哪些类别编号？",
+    "Are its rows one-hot, and of which class indices?": "它的各行是独热的吗？来自哪些类别编号？",
     "Is its output used as probabilities there?": "它的输出在那里被当作概率使用吗？",
     "What else can it be there?": "它在那里还可能是什么？",
     "Is it this that {name} compiles?": "{name} 编译的是它吗？",

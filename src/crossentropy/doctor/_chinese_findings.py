@@ -145,7 +145,7 @@ INPUTS: dict[str, str] = {
     ),
     "reduction='none', .sum({axis}), then the mean over the rows": "reduction='none'，再 .sum({axis})，最后对各行取平均",
     "{title} of class outputs{at} against one-hot rows: {why}; cross_entropy on the logits is not like that": (
-        "用 {title} 比较各类别的输出{at} 与 one-hot 行：{why}；对 logits 使用 cross_entropy 则不会这样"
+        "用 {title} 比较各类别的输出{at} 与独热行：{why}；对 logits 使用 cross_entropy 则不会这样"
     ),
     "a score far on the right side costs as much as one on the wrong side": "分数对得太多与错得同样多，代价相同",
     "the gradient vanishes where the model is wrong and certain": "模型错得很有把握时，梯度消失",
@@ -205,7 +205,7 @@ TARGETS: dict[str, str] = {
         "类别编号被转换成了浮点数，而 {title} 需要整数"
     ),
     "the target of {title} is one-hot{at}, in {what} — class indices, target.argmax(1)": (
-        "{title} 的目标是 one-hot{at}，类型为{what}——请用类别编号 target.argmax(1)"
+        "{title} 的目标是独热的{at}，类型为{what}——请用类别编号 target.argmax(1)"
     ),
     "integers": "整数",
     "floats: the same loss at C times the memory": "浮点数：损失相同，内存却是 C 倍",

@@ -16,7 +16,7 @@ section("batch", s => {
     });
     put("batch.loss", sum(losses) / losses.length);
     const named = k => `<i>e</i><sup>${number(z[row][k], 1)}</sup>`;
-    formula.innerHTML = `<span>${say("row", {row})}:</span> −log <i>q</i><sub>${NAMES[y[row]]}</sub> = log( ${NAMES.map((_, k) => term(row, k, named(k))).join(" + ")} ) − ${term(row, y[row], number(z[row][y[row]], 1), true)} = <b class="ce">${number(losses[row])}</b>`;
+    formula.innerHTML = `<span>${say("row", {row})}</span> −log <i>q</i><sub>${NAMES[y[row]]}</sub> = log( ${NAMES.map((_, k) => term(row, k, named(k))).join(" + ")} ) − ${term(row, y[row], number(z[row][y[row]], 1), true)} = <b class="ce">${number(losses[row])}</b>`;
     for (const e of s.all("tr[data-row]")) e.classList.toggle("chosen", Number(e.dataset.row) === row);
     for (const e of s.all("[data-nll]")) e.classList.toggle("chosen", Number(e.dataset.nll) === row);
     light();
@@ -27,13 +27,14 @@ section("batch", s => {
     for (const e of s.all(`[data-cell$=".${hot}"]`)) e.closest("td").classList.add("hot");
     for (const e of s.all(`[data-of="${hot}"]`)) e.classList.add("hot");
   };
-  s.said = () => `${say("row", {row})}: ${say("loss_of", {loss: number(-logSoftmax(z[row])[y[row]])})}`;
+  s.said = () => `${say("row", {row})}${say("loss_of", {loss: number(-logSoftmax(z[row])[y[row]])})}`;
   s.on("[data-cell^=z]", "input", e => {
     const [, i, k] = e.dataset.cell.split(".").map(Number), v = e.valueAsNumber;
+    e.setAttribute("aria-invalid", !Number.isFinite(v));
     if (Number.isFinite(v)) z[i][k] = v;
     row = i;
   });
-  s.on("[data-cell^=z]", "change", e => { const [, i, k] = e.dataset.cell.split(".").map(Number); e.value = z[i][k]; }); // of no number
+  s.on("[data-cell^=z]", "change", e => { const [, i, k] = e.dataset.cell.split(".").map(Number); e.value = z[i][k]; e.removeAttribute("aria-invalid"); }); // of no number
   s.on("[data-cell^=log]", "click", e => { const [, i, k] = e.dataset.cell.split(".").map(Number); y[i] = k; row = i; });
   s.on("tr[data-row]", "click", e => { row = Number(e.dataset.row); });
   const point = event => {

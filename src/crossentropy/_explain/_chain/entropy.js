@@ -19,7 +19,7 @@ section("entropy", s => {
   const arch = c => { // the entropy of every coin
     const left = 34, right = c.w - 16, top = 26, ground = c.h - 28, most = Math.LN2 * per() * 1.12;
     const x = v => left + v * (right - left), y = v => ground - v / most * (ground - top), h = v => entropy([v, 1 - v]) * per();
-    c.scale("y", left, right, ticks(most, 4), y, `H (${say(unit)})`);
+    c.scale("y", left, right, ticks(most, 4), y, say("axis", {unit: say(unit)}));
     for (const v of [0, 0.5, 1]) c.text(`x${v}`, x(v), c.h - 8, String(v), "tick");
     const curve = range(101).map(i => [x(i / 100), y(h(i / 100))]);
     c.path("area", [...curve, [right, ground], [left, ground]], "wash h", true);
@@ -31,7 +31,7 @@ section("entropy", s => {
   const terms = c => { // −p log p of each face, one on the other
     const left = 34, top = 26, ground = c.h - 28, most = Math.log(6) * per() * 1.12, wide = Math.min(150, c.w - left - 90);
     const x = left + (c.w - left - wide) / 2, y = v => ground - v / most * (ground - top);
-    c.scale("y", left, c.w - 6, ticks(most, 4), y, `H (${say(unit)})`);
+    c.scale("y", left, c.w - 6, ticks(most, 4), y, say("axis", {unit: say(unit)}));
     let base = 0;
     p.forEach((v, k) => {
       const term = weigh(v, information(v)) * per();
