@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import unicodedata
+import weakref
 from pathlib import Path
 
 import pytest
@@ -361,6 +362,24 @@ def test_an_interrupt_is_one_line(arguments: list[str], project: Path) -> None:
         if process.returncode == 130:
             assert err.endswith(f"crossentropy {arguments[0]}: interrupted\n")
     assert ended & {130, -signal.SIGINT}
+
+
+def test_an_interrupt_within_a_callback_comes_once_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Thing:
+        pass
+
+    def run(command: str, arguments: list[str]) -> int:
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+        del thing  # the callback's error is only told
+        time.sleep(5)
+        return 0 if reference() is None else 1
+
+    monkeypatch.setattr(cli, "_run", run)
+    assert cli.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "crossentropy doctor: interrupted\n"
 
 
 def test_an_interrupt_of_which_an_import_makes_another_error(

@@ -5,6 +5,7 @@ Exit codes: 0 done · 1 a check failed, or something was found · 2 wrong argume
 that says what to do · 130 interrupted · 141 nobody reads what is printed.
 """
 
+import _thread
 import argparse
 import contextlib
 import functools
@@ -215,17 +216,29 @@ def _reason(error: OSError) -> str:
 
 @contextlib.contextmanager
 def _interrupts_stay() -> Iterator[None]:
-    """An interrupt ends the command as one, also where a library that is being imported makes another error of it."""
+    """An interrupt ends the command as one, also where a library that is being imported makes another error of it.
+
+    One that comes within a callback, of which Python makes a message on standard error, comes once more.
+    """
     seen: list[int] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
         seen.append(number)
         raise KeyboardInterrupt
 
-    before = signal.getsignal(signal.SIGINT)
+    def swallowed(what: "sys.UnraisableHookArgs") -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            again = threading.Timer(0.01, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
+        else:
+            hook(what)
+
+    before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     if ours:
         signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = swallowed
     try:
         yield
     except Exception as error:
@@ -235,6 +248,7 @@ def _interrupts_stay() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGINT, before)
+            sys.unraisablehook = hook
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
