@@ -45,7 +45,7 @@ VARIANTS = (
     *(f"the first argument of cross_entropy{x} has no gradient and the second{y} is the model's output: input first"
       for x in ("", ", (4),") for y in ("", ", (4, 3),")),
     "a label of cross_entropy (made at ⟦0⟧) can be 5, expected 0 … 4, or ignore_index (-100) — labels that start at 1? use "
-    "target − 1", "a label of nll_loss is 255, expected 0 … 4, or ignore_index (-100) — pass ignore_index=255",
+    "target - 1", "a label of nll_loss is 255, expected 0 … 4, or ignore_index (-100) — pass ignore_index=255",
     "labels of cross_entropy are padded with 0, and only -100 is ignored: padding counts in the mean, 12% of the labels, "
     "without which the loss would be 2.1 — ignore_index=0",
     "the logit of class 3 is −inf in 2 of 8 rows, and the labels of cross_entropy reach from 0 to 9: the loss of that class "
@@ -97,6 +97,7 @@ def sentences(file: Path) -> set[str]:
     parts = {id(v) for node in nodes if isinstance(node, ast.JoinedStr) for v in node.values}
     parts |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     parts |= {id(node.value) for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"}
+    parts |= {id(node.value) for node in nodes if isinstance(node, ast.Assign) and "parser." in ast.unparse(node)}
     found = set()
     for node in nodes:
         if isinstance(node, ast.JoinedStr):

@@ -17,6 +17,7 @@ ARGUMENTS: dict[str, str] = {
     "(did you mean {option}? see {command} --help)": "（是不是 {option}？可运行 {command} --help 查看用法）",
     "{text} is no whole number in {range}": "{text} 不是 {range} 中的整数",
     "{text} is no whole number ≥ 1": "{text} 不是不小于 1 的整数",
+    "interrupted": "已中断",
     "show this text": "显示本说明",
     "do not say what is being done": "不显示进度",
     "language (default: that of the locale)": "语言（默认取自系统设置）",
@@ -126,4 +127,56 @@ CONVERT: dict[str, str] = {
     "keep torch's losses, do not import crossentropy's": "保留 torch 的损失，不导入 crossentropy 的",
 }
 
-PHRASES: dict[str, str] = {**ARGUMENTS, **OVERVIEW, **EXPLAIN, **DEMO, **DOCTOR, **CONVERT}
+MEASURING: dict[str, str] = {
+    "Print how a loss would be computed, its memory beside that of torch's own functions, and the time to expect, from "
+    "measured rates of this machine or those of a card that need not be here.": (
+        "显示一个损失会怎样计算、需要多少内存（与 torch 自己的函数相比），以及大约要多久；速率取自本机的实测，"
+        "或者某种显卡的标称值，这种卡不必在本机上。"
+    ),
+    "Exit codes: 0 done · 2 wrong arguments, or no such device.": "退出码：0 完成 · 2 参数有误，或没有这种设备。",
+    "Measure forward and backward of one shape: ours, torch's eager and compiled functions and, for a head, torch's chunked "
+    "one; on CUDA also peers that are installed.": (
+        "测量一种形状的前向与反向：本库的、torch 直接执行的和编译的函数，有输出层时还有 torch 的分块函数；"
+        "在 CUDA 上也测量装有的同类库。"
+    ),
+    "Exit codes: 0 done · 2 wrong arguments, no such device, or too little memory.": (
+        "退出码：0 完成 · 2 参数有误、没有这种设备，或内存不足。"
+    ),
+    "N,C or N,C,d1,d2 of logits; N,D,V of hidden states and a head": (
+        "logits 的形状 N,C 或 N,C,d1,d2；或者隐藏状态与输出层的 N,D,V"
+    ),
+    "dtype of the logits, or of hidden states and head (default: float32)": (
+        "logits 的类型，或者隐藏状态与输出层的类型（默认 float32）"
+    ),
+    "forward alone, without gradients": "只做前向，不算梯度",
+    "this machine's CPU or GPU, or a card that need not be here (default: cpu)": (
+        "本机的 CPU 或 GPU，或者不必在本机上的显卡（默认 cpu）"
+    ),
+    "workspace, as 64MB or 2GB (default: by device)": "工作空间，例如 64MB 或 2GB（默认取决于设备）",
+    "print JSON: bytes, FLOPs and seconds": "输出 JSON：字节、浮点运算次数与秒",
+    "where to run it (default: cpu)": "在哪里运行（默认 cpu）",
+    "rounds (default: 15)": "轮数（默认 15）",
+    "leave out torch.compile": "不测 torch.compile",
+    "also store the results": "同时保存结果",
+    "{text} is no size, expected a number with its unit, as in 64MB or 2GiB": (
+        "{text} 不是大小，应为带单位的数，例如 64MB 或 2GiB"
+    ),
+    "{text} is no shape, expected positive numbers as in 4096,32000": "{text} 不是形状，应为正数，例如 4096,32000",
+    "{text} is larger than any memory": "{text} 比任何内存都大",
+}
+
+COMPLETION: dict[str, str] = {
+    "Print a script by which a shell completes the commands, their options and values.": (
+        "输出一个脚本，shell 用它补全命令、选项和取值。"
+    ),
+    "bash:  {bash}\nzsh:   {zsh} > a folder of $fpath/{name}\nfish:  {fish}\nOr for one session: {once}\n\n"
+    "Exit codes: 0 done · 2 wrong arguments.": (
+        "bash:  {bash}\nzsh:   {zsh} > $fpath 中的某个目录/{name}\nfish:  {fish}\n只在本次会话中使用：{once}\n\n"
+        "退出码：0 完成 · 2 参数有误。"
+    ),
+    "bash, zsh or fish": "bash、zsh 或 fish",
+}
+
+PHRASES: dict[str, str] = {
+    **ARGUMENTS, **OVERVIEW, **EXPLAIN, **DEMO, **DOCTOR, **CONVERT, **MEASURING, **COMPLETION
+}  # fmt: skip

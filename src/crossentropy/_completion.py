@@ -32,6 +32,18 @@ class Command(NamedTuple):
     options: list[Option]
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command, and what they are for."""
+    parser.description = "Print a script by which a shell completes the commands, their options and values."
+    parser.epilog = (
+        "bash:  crossentropy completion bash > ~/.local/share/bash-completion/completions/crossentropy\n"
+        "zsh:   crossentropy completion zsh > a folder of $fpath/_crossentropy\n"
+        "fish:  crossentropy completion fish > ~/.config/fish/completions/crossentropy.fish\n"
+        'Or for one session: eval "$(crossentropy completion bash)"\n\nExit codes: 0 done · 2 wrong arguments.'
+    )
+    parser.add_argument("shell", choices=tuple(SHELLS), metavar="SHELL", help="bash, zsh or fish")
+
+
 def commands(
     parsers: Mapping[str, argparse.ArgumentParser], summaries: Mapping[str, str], values: Mapping[str, Sequence[str]]
 ) -> list[Command]:

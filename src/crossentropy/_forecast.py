@@ -81,13 +81,13 @@ class Forecast:
 
     def __str__(self) -> str:
         case, gradient = self.case, self.case.gradient
-        what = "linear_cross_entropy" if case.linear else "cross_entropy"
+        loss = "linear_cross_entropy" if case.linear else "cross_entropy"
         axes = "N×D×V" if case.linear else "N×C" + "".join(f"×d{i}" for i in range(1, len(case.shape) - 1))
         shape = "×".join(f"{size:,}" for size in case.shape)
         counted = "forward and gradients (--forward: without)" if gradient else "forward alone, gradients not counted"
         cut = str(self.plan).split("\n")[0]
         lines = [
-            f"{what} of {axes} = {shape} in {case.dtype}: {counted}",
+            f"{loss} of {axes} = {shape} in {case.dtype}: {counted}",
             f"backend  {self.selection}",
             f"plan     {cut}",
             f"         {self.plan.reason}",
@@ -96,9 +96,9 @@ class Forecast:
         ]
         for dtype, held in self.torch_bytes().items():
             logits = f"logits in {dtype} ({scaled(logits_bytes(case, dtype), 'B')})"
-            what = "log_softmax and gradients of" if gradient else "log_softmax of"
+            held_for = "log_softmax and gradients of" if gradient else "log_softmax of"
             times = f"; {held / self.bytes:.1f}× ours" if self.bytes else ""
-            lines.append(f"torch    {scaled(held, 'B')}, eager: {what} {logits}{times}")
+            lines.append(f"torch    {scaled(held, 'B')}, eager: {held_for} {logits}{times}")
         return "\n".join([*lines, f"time     {self._time()}"])
 
     def _time(self) -> str:

@@ -5,6 +5,7 @@ as it is printed. A phrase is a sentence with blanks, "{what} feeds {title}". Wh
 what no phrase fits stays as it is: names, numbers, lines of source.
 """
 
+import functools
 import locale
 import os
 import re
@@ -75,16 +76,21 @@ class Phrase:
 
 
 class PhraseBook:
-    """Sentences of English, and what another language says for each."""
+    """Sentences of English, and what Chinese says for each."""
 
     def __init__(self, *chapters: Mapping[str, str]) -> None:
-        phrases = {english: said for chapter in chapters for english, said in chapter.items()}
-        self._whole = {english: said for english, said in phrases.items() if not _BLANK.search(english)}
-        filled = [_phrase(english, said) for english, said in phrases.items() if english not in self._whole]
-        self._phrases = sorted(filled, key=lambda phrase: -phrase.weight)
+        self._all = {english: said for chapter in chapters for english, said in chapter.items()}
+        self._whole = {english: said for english, said in self._all.items() if not _BLANK.search(english)}
 
-    def say(self, text: str) -> str:
-        """The text in the other language, as far as there are phrases for it."""
+    @functools.cached_property
+    def _phrases(self) -> list[Phrase]:
+        filled = [_phrase(english, said) for english, said in self._all.items() if english not in self._whole]
+        return sorted(filled, key=lambda phrase: -phrase.weight)
+
+    def say(self, text: str, lang: Language = "zh") -> str:
+        """An English text in a language, as far as there are phrases for it."""
+        if lang == "en":
+            return text
         said = self._say(text, _DEEPEST)
         return text if said == text else _LOOSE.sub("", said)
 

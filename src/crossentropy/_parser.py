@@ -32,14 +32,8 @@ def nearest(name: str, known: Collection[str]) -> str | None:
     return next(begun, None) or next(iter(difflib.get_close_matches(name, known, 1)), None)
 
 
-@functools.cache
-def _book() -> PhraseBook:
-    return PhraseBook(_chinese.PHRASES)
-
-
-def say(text: str, lang: Language) -> str:
-    """An English sentence of a command in a language."""
-    return text if lang == "en" else _book().say(text)
+say = PhraseBook(_chinese.PHRASES).say
+"""An English sentence of a command in a language."""
 
 
 def joined(*sentences: str) -> str:

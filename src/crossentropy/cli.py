@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -38,118 +39,20 @@ class Command(NamedTuple):
     group: str
     summary: str
     """In the overview."""
-    parser: Callable[[Language], Parser]
+    arguments: str
+    """What gives a parser its arguments, and says what they are for: a module, and a function of it."""
     run: Callable[[argparse.Namespace, Sequence[str], Language], int]
     """Of parsed arguments, those after `--`, and the language."""
 
 
-# --- parsers ------------------------------------------------------------------------------------------------------
-
-
-def _explain_parser(lang: Language) -> Parser:
-    from crossentropy._explain import _arguments
-    from crossentropy._explain._words import say as say_in
-
-    parser = Parser(
-        prog="crossentropy explain",
-        lang=lang,
-        description=say_in(lang, "cli.description"),
-        epilog="Exit codes: 0 done · 2 wrong arguments, or files that cannot be used.",
-    )
-    _arguments.add_arguments(parser, lang)
-    return parser
-
-
-def _demo_parser(lang: Language) -> Parser:
-    from crossentropy.demo import _command
-
-    parser = Parser(
-        prog="crossentropy demo",
-        lang=lang,
-        description="Compute the chain from information to the loss, train with three losses on scans of digits and "
-        "train a language model; then write a report with figures.",
-        epilog="Exit codes: 0 done · 1 a number differs from torch's · 2 wrong arguments, or files that cannot be "
-        "used.",
-    )
-    _command.add_arguments(parser)
-    return parser
-
-
-def _doctor_parser(lang: Language) -> Parser:
-    from crossentropy.doctor import _command
-
-    parser = Parser(
-        prog="crossentropy doctor",
-        lang=lang,
-        usage="%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]",
-        description="Read Python files and notebooks, or run a script and watch its losses; report the mistakes around "
-        "cross entropy, with what they cost and how to mend them.",
-        epilog="Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined, "
-        "as where no file is readable or the script fails before its first loss · 128 + n ended by signal n. Files "
-        "that are given up do not change it.",
-    )
-    _command.add_arguments(parser)
-    return parser
-
-
-def _convert_parser(lang: Language) -> Parser:
-    from crossentropy.doctor import _command_convert
-
-    parser = Parser(
-        prog="crossentropy convert",
-        lang=lang,
-        description="Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change "
-        "says what it does to it, and what would be a guess is left as it is, with the reason.",
-        epilog="Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing was read.",
-    )
-    _command_convert.add_arguments(parser)
-    return parser
-
-
-def _plan_parser(lang: Language) -> Parser:
-    from crossentropy import _measuring
-
-    parser = Parser(
-        prog="crossentropy plan",
-        description="Print how a loss would be computed, its memory beside that of torch's own functions, and the time "
-        "to expect, from measured rates of this machine or those of a card that need not be here.",
-        epilog="Exit codes: 0 done · 2 wrong arguments, or no such device.",
-    )
-    _measuring.add_plan_arguments(parser)
-    return parser
-
-
-def _bench_parser(lang: Language) -> Parser:
-    from crossentropy import _measuring
-
-    parser = Parser(
-        prog="crossentropy bench",
-        description="Measure forward and backward of one shape: ours, torch's eager and compiled functions and, for a "
-        "head, torch's chunked one; on CUDA also peers that are installed.",
-        epilog="Exit codes: 0 done · 2 wrong arguments, no such device, or too little memory.",
-    )
-    _measuring.add_bench_arguments(parser)
-    return parser
-
-
-def _completion_parser(lang: Language) -> Parser:
-    from crossentropy import _completion
-
-    parser = Parser(
-        prog="crossentropy completion",
-        description="Print a script by which a shell completes the commands, their options and values.",
-        epilog="bash:  crossentropy completion bash > ~/.local/share/bash-completion/completions/crossentropy\n"
-        "zsh:   crossentropy completion zsh > a folder of $fpath/_crossentropy\n"
-        "fish:  crossentropy completion fish > ~/.config/fish/completions/crossentropy.fish\n"
-        'Or for one session: eval "$(crossentropy completion bash)"\n\nExit codes: 0 done · 2 wrong arguments.',
-    )
-    parser.add_argument("shell", choices=tuple(_completion.SHELLS), metavar="SHELL", help="bash, zsh or fish")
-    return parser
+# --- parsers --------------------------------------------------------------------------------------------------------
 
 
 def parser_of(name: str, lang: Language) -> Parser:
     """The parser of a command, with the options that all have."""
-    parser = COMMANDS[name].parser(lang)
+    module, _, function = COMMANDS[name].arguments.partition(":")
+    parser = Parser(prog=f"crossentropy {name}", lang=lang)
+    getattr(import_module(f"crossentropy.{module}"), function)(parser)
     last = parser._action_groups[-1]
     if name != "completion":
         last.add_argument("-q", "--quiet", action="store_true", help="do not say what is being done")
@@ -195,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UnusableInputError as error:
         return _fail(f"{name}: {error}")
     except KeyboardInterrupt:
-        _terminal.print_line(f"{name}: interrupted", error=True)
+        _terminal.print_line(f"{name}: {say('interrupted', asked(arguments))}", error=True)
         return 130
     except BrokenPipeError:  # the reader has seen enough, as head does
         _terminal.abandon()
@@ -221,6 +124,7 @@ def _interrupts_stay() -> Iterator[None]:
     One that comes within a callback, of which Python makes a message on standard error, comes once more.
     """
     seen: list[int] = []
+    pending: list[threading.Timer] = []
 
     def interrupt(number: int, _: object) -> NoReturn:
         seen.append(number)
@@ -228,9 +132,8 @@ def _interrupts_stay() -> Iterator[None]:
 
     def swallowed(what: "sys.UnraisableHookArgs") -> None:
         if issubclass(what.exc_type, KeyboardInterrupt):
-            again = threading.Timer(0.01, _thread.interrupt_main)
-            again.daemon = True
-            again.start()
+            pending.append(threading.Timer(0.01, _thread.interrupt_main))
+            pending[-1].start()
         else:
             hook(what)
 
@@ -246,6 +149,8 @@ def _interrupts_stay() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
+        for again in pending:
+            again.cancel()
         if ours:
             signal.signal(signal.SIGINT, before)
             sys.unraisablehook = hook
@@ -486,13 +391,30 @@ def _completion(options: argparse.Namespace, _: Sequence[str], lang: Language) -
 
 
 COMMANDS: dict[str, Command] = {
-    "explain": Command("understand", "every step of a loss, with its numbers", _explain_parser, _explain),
-    "demo": Command("understand", "from −log p to a trained language model, on real data", _demo_parser, _demo),
-    "doctor": Command("mend a program", "what is wrong with the losses of a program", _doctor_parser, _doctor),
-    "convert": Command("mend a program", "change a training script's loss to cross entropy", _convert_parser, _convert),
-    "plan": Command("measure", "what a loss of some shape would need, without running it", _plan_parser, _plan),
-    "bench": Command("measure", "time, memory and error of a loss on this machine", _bench_parser, _bench),
-    "completion": Command("set up", "complete commands by Tab, in bash, zsh and fish", _completion_parser, _completion),
+    "explain": Command(
+        "understand", "every step of a loss, with its numbers", "_explain._arguments:add_arguments", _explain
+    ),
+    "demo": Command(
+        "understand", "from −log p to a trained language model, on real data", "demo._command:add_arguments", _demo
+    ),
+    "doctor": Command(
+        "mend a program", "what is wrong with the losses of a program", "doctor._command:add_arguments", _doctor
+    ),
+    "convert": Command(
+        "mend a program",
+        "change a training script's loss to cross entropy",
+        "doctor._command_convert:add_arguments",
+        _convert,
+    ),
+    "plan": Command(
+        "measure", "what a loss of some shape would need, without running it", "_measuring:add_plan_arguments", _plan
+    ),
+    "bench": Command(
+        "measure", "time, memory and error of a loss on this machine", "_measuring:add_bench_arguments", _bench
+    ),
+    "completion": Command(
+        "set up", "complete commands by Tab, in bash, zsh and fish", "_completion:add_arguments", _completion
+    ),
 }
 
 EXAMPLES = {

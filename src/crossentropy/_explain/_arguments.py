@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from crossentropy._explain._words import say
 from crossentropy._languages import Language
+from crossentropy._parser import Parser
 
 if TYPE_CHECKING:
     from crossentropy._explain._arrays import Role
@@ -20,8 +21,11 @@ ASKED: "Mapping[str, Role]" = {
 """What `--from` calls the roles."""
 
 
-def add_arguments(parser: argparse.ArgumentParser, lang: Language) -> None:
-    """The arguments of the command."""
+def add_arguments(parser: Parser) -> None:
+    """The arguments of the command, and what they are for."""
+    lang = parser.lang
+    parser.description = say(lang, "cli.description")
+    parser.epilog = "Exit codes: 0 done · 2 wrong arguments, or files that cannot be used."
 
     def words(key: str) -> str:
         return say(lang, f"cli.{key}")

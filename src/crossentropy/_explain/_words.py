@@ -439,11 +439,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "cli.linear_bias": ("the head's bias (C) (default: none)", "输出层偏置 (C)（默认没有）"),
     "cli.class_names": (
         "names of the classes, by commas (default: those of columns, or indices)",
-        "各类别的名称，用英文逗号隔开（默认用列名，没有列名时用序号）",
+        "各类别的名称，用逗号隔开（默认用列名，没有列名时用序号）",
     ),
     "cli.weight": ("class weights (C) (default: 1)", "类别权重 (C)（默认 1）"),
     "cli.token_weight": ("weight of each row (default: 1)", "每行的权重（默认 1）"),
-    "cli.ignore_index": ("label whose rows are left out (default: −100)", "该标签的行不计入（默认 −100）"),
+    "cli.ignore_index": ("label whose rows are left out (default: -100)", "该标签的行不计入（默认 -100）"),
     "cli.reduction": ("what becomes of the rows' losses (default: mean)", "各行损失的汇总方式（默认 mean）"),
     "cli.label_smoothing": (
         "ε in [0, 1]: the part of the target that is spread over the classes (default: 0)",

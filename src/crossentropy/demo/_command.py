@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: Parser) -> None:
-    """The arguments of the command."""
+    """The arguments of the command, and what they are for."""
+    parser.description = (
+        "Compute the chain from information to the loss, train with three losses on scans of digits and "
+        "train a language model; then write a report with figures."
+    )
+    parser.epilog = (
+        "Exit codes: 0 done · 1 a number differs from torch's · 2 wrong arguments, or files that cannot be used."
+    )
     parser.add_argument("--quick", action="store_true", help="train for seconds instead of a minute")
     parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of all random numbers (default: 0)")
     parser.add_argument(

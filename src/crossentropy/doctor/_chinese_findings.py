@@ -224,7 +224,7 @@ TARGETS: dict[str, str] = {
     "a label of {title} is {label}, expected 0 … {last}, or ignore_index ({ignored}){hint}": (
         "{title} 有标签为 {label}，应为 0 … {last} 或 ignore_index（{ignored}）{hint}"
     ),
-    " — labels that start at 1? use target − 1": "——标签从 1 数起？请用 target − 1",
+    " — labels that start at 1? use target - 1": "——标签从 1 数起？请用 target - 1",
     " — pass ignore_index={label}": "——请传入 ignore_index={label}",
     "all but the largest logits of a row are −inf, and the class of {title} can be any: where it is not among them the "
     "loss is inf": "每行除最大的几个以外，logits 都是 −inf，而 {title} 的真实类别可以是任何一类：不在其中时损失为 inf",

@@ -52,7 +52,17 @@ class Examination:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command, but for those of the script, which follow `--`."""
+    """The arguments of the command, but for those of the script, which follow `--`; and what they are for."""
+    parser.usage = "%(prog)s [PATH …] [options]\n       %(prog)s --run SCRIPT [options] [-- ARGUMENT …]"
+    parser.description = (
+        "Read Python files and notebooks, or run a script and watch its losses; report the mistakes around cross "
+        "entropy, with what they cost and how to mend them."
+    )
+    parser.epilog = (
+        "Exit codes: 0 nothing found · 1 something found, or the script failed · 2 nothing could be examined, as where "
+        "no file is readable or the script fails before its first loss · 128 + n ended by signal n. Files that are "
+        "given up do not change it."
+    )
     parser.add_argument(
         "paths", nargs="*", type=Path, metavar="PATH", help="files, folders and notebooks to examine (default: .)"
     )

@@ -66,7 +66,14 @@ class Text:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
+    """The arguments of the command, and what they are for."""
+    parser.description = (
+        "Rewrite losses as cross entropy. What is done by default keeps the value of the loss; each change says what "
+        "it does to it, and what would be a guess is left as it is, with the reason."
+    )
+    parser.epilog = (
+        "Exit codes: 0 done, or nothing to do · 1 with --check, something would change · 2 nothing was read."
+    )
     parser.add_argument(
         "files",
         nargs="+",

@@ -1,6 +1,5 @@
 """What the doctor found, and what it says, in the language that is asked for. Findings are kept in English."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,15 +9,8 @@ from crossentropy.doctor._chinese import Words
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor.rules import RULES, Rule
 
-
-@functools.cache
-def _book() -> PhraseBook:
-    return PhraseBook(_chinese_findings.PHRASES, _chinese_changes.PHRASES)
-
-
-def say(text: str, lang: Language) -> str:
-    """An English sentence of the doctor or of convert in a language."""
-    return text if lang == "en" else _book().say(text)
+say = PhraseBook(_chinese_findings.PHRASES, _chinese_changes.PHRASES).say
+"""An English sentence of the doctor or of convert in a language."""
 
 
 def words(rule: Rule, lang: Language) -> Words:

@@ -184,7 +184,7 @@ def labels(case: LossCall) -> Iterator[Found]:
     label = wrong[-1]
     from_one = label == classes and isinstance(y.low, int) and y.low >= 1
     padding = label in y.fills or label < 0 or label == 255
-    hint = " — labels that start at 1? use target − 1" if from_one else f" — pass ignore_index={label}" * padding
+    hint = " — labels that start at 1? use target - 1" if from_one else f" — pass ignore_index={label}" * padding
     may_be = "can be" if case.numbers is None else "is"
     yield Found(
         "label-out-of-range",
