@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import settings
 
 import closing
-from crossentropy import _progress
+from crossentropy import _planner, _progress
 
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports Triton, which reads it then
@@ -45,6 +46,13 @@ def _seed() -> None:
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """What commands print does not depend on how long they take."""
     monkeypatch.setattr(_progress, "PATIENCE", 600.0)
+
+
+@pytest.fixture(params=["rows", "classes"])
+def sweeps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a head does where there is room for a few rows only: it sweeps over these rows, or over classes."""
+    if request.param == "rows":
+        monkeypatch.setattr(_planner, "CPU", replace(_planner.CPU, narrow=1))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

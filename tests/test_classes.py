@@ -43,6 +43,7 @@ def _expected(z: Tensor, y: Tensor, mask: Tensor, smoothing: float, z_loss: floa
     return rows[y != -100].mean()
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("backend", ["auto", "chunked", "reference"])
 @pytest.mark.parametrize("kind", ["classes", "rows"])

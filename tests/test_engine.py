@@ -119,10 +119,10 @@ def test_plans_keep_the_budget(work: Workload, budget: int | None, most_rows: in
     assert most_rows is None or chosen.chunk <= most_rows
     assert chosen.chunk >= min(work.rows, 1)
     assert 1 <= chosen.block <= work.classes
-    smallest = chosen.chunk <= 1 or chosen.block <= 16
+    smallest = chosen.block <= 16 if chosen.strategy == "classes" else chosen.chunk <= 1 or chosen.block <= 16
     hidden = work.rows * work.features * work.dtype.itemsize * work.converted  # a copy beside the budget
     assert smallest or chosen.workspace <= (budget or CPU.budget) + hidden
-    if chosen.second_sweep:
+    if chosen.strategy == "rows, then classes":
         assert work.head_gradient
         assert work.head_dtype != work.dtype or work.dtype == torch.bfloat16
     assert chosen.strategy in str(chosen)
@@ -169,6 +169,15 @@ def test_plans_by_hand() -> None:
     )  # fmt: skip
     assert not of().second_sweep
     assert half.second_sweep
+    # room for few rows: each chunk would read the head, so blocks of classes are made twice, for half the budget
+    few = of(budget=47 * 128_000)
+    assert few == Plan(
+        "classes", 376_000, 32, 183, 183 << 14, 4 * (hidden + head), 4 * product,
+        "chunks of few rows would read the head too often"
+    )  # fmt: skip
+    assert of(budget=47 * 128_000, head_gradient=False).flops == 3 * product
+    assert of(budget=48 * 128_000).strategy == "rows"
+    assert of(budget=47 * 128_000, merges=False).strategy == "rows"
     # with room for all rows there is one chunk, and no second sweep
     assert of(torch.bfloat16, budget=10**9).strategy == "rows"
     assert of(torch.bfloat16, budget=10**9).reason == "one chunk"
@@ -385,11 +394,11 @@ def test_workloads_of_losses(monkeypatch: pytest.MonkeyPatch) -> None:
         6, 5, f, positions=21, **head
     )
     both = of(F.linear_kl_div, h, w, torch.randn(6, 2), torch.randn(5, 2))
-    assert both == Workload(6, 10, f, **head, scratch=3)
+    assert both == Workload(6, 10, f, **head, scratch=3, merges=False)
     mixed = of(F.linear_cross_entropy, h.half(), w.half(), y)  # which a CPU multiplies in float32
     assert mixed == Workload(6, 5, f, features=4, head_dtype=torch.float16, converted=True)
     mixed = of(F.linear_kl_div, h, w, torch.randn(6, 2).bfloat16(), torch.randn(5, 2).bfloat16())
-    assert mixed == Workload(6, 10, f, features=4, head_dtype=torch.bfloat16, scratch=3)
+    assert mixed == Workload(6, 10, f, features=4, head_dtype=torch.bfloat16, scratch=3, merges=False)
 
 
 # --- memory -------------------------------------------------------------------------------------------------------
@@ -523,6 +532,7 @@ def test_probabilities_and_positions_take_no_more_than_the_budget() -> None:
 # --- accuracy -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_does_not_depend_on_the_chunks(dtype: torch.dtype, smoothing: float) -> None:
@@ -549,6 +559,7 @@ def test_the_loss_does_not_depend_on_the_chunks(dtype: torch.dtype, smoothing: f
         assert (loss.double() - exact).abs() <= near
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("budget", [None, 20_000])
 def test_a_processor_without_products_in_bfloat16(budget: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads are multiplied in float32 there, piece by piece, and gradients are rounded once."""
@@ -578,6 +589,7 @@ def test_a_processor_without_products_in_bfloat16(budget: int | None, monkeypatc
 CHUNKS = tuple(some((1, 4, 16, 64, 256, 10**6), 3))
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_chunks_add_up_to_the_bit(dtype: torch.dtype) -> None:
     """Where no product and no sum needs rounding, no number of chunks rounds: on any processor, in any order.
@@ -596,6 +608,7 @@ def test_chunks_add_up_to_the_bit(dtype: torch.dtype) -> None:
         assert all(map(torch.equal, torch.autograd.grad(loss, (h, w)), exact)), count
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", DTYPES[1:], ids=str)
 @pytest.mark.parametrize("kind", ["ordinary", "peaked", "flat", "huge", "tiny", "one-hot"])
 def test_gradients_of_any_number_of_chunks_are_sums_in_some_order(kind: str, dtype: torch.dtype) -> None:
@@ -647,6 +660,7 @@ def test_float16_gradients_survive_a_loss_scale() -> None:
             assert (g.double() - e).norm() <= 1e-3 * e.norm()
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_two_runs_are_bit_equal(dtype: torch.dtype) -> None:
     h, w, y = torch.randn(300, 20).to(dtype), torch.randn(3000, 20).to(dtype), torch.randint(0, 3000, (300,))
@@ -699,6 +713,7 @@ def test_statistics_and_distillation_of_hostile_logits(kind: str) -> None:
 # --- statistics of a head -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
 def test_statistics_of_a_head_are_those_of_its_logits(dtype: torch.dtype) -> None:
     h, w, b = (torch.randn(s, dtype=torch.float64).to(dtype).requires_grad_() for s in ((3, 7, 4), (50, 4), (50,)))
@@ -746,6 +761,7 @@ def test_statistics_and_distillation_never_build_the_logits() -> None:
 # --- what adversarial use found -----------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_no_rows_at_all(dtype: torch.dtype, reduction: str) -> None:

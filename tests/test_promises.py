@@ -269,6 +269,7 @@ def test_statistics_of_no_rows(options: Options | None, target: Tensor | None) -
         assert slopes[1].eq(0).all()
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("options", BACKENDS)
 @pytest.mark.parametrize("budget", [None, 1, 3000])
 def test_ignored_rows_have_statistics_of_what_they_hold(options: Options | None, budget: int | None) -> None:
@@ -283,6 +284,7 @@ def test_ignored_rows_have_statistics_of_what_they_hold(options: Options | None,
         assert values[1] > 0
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("budget", [None, 1, 3000])
 def test_heads_with_positions_take_every_target(budget: int | None) -> None:
     leaves = [torch.randn(s, dtype=torch.float64, requires_grad=True) for s in ((6, 4), (5, 2, 3, 4), (5, 2, 3))]

@@ -101,7 +101,7 @@ class CrossEntropy:
             assert known.label is not None
             picked = weight.flatten()[known.label]
         rows = _Rows(known, loss_of_rows, picked, probabilities, None)
-        blockwise = plan.strategy == "statistics" or setting.origin is not None
+        blockwise = plan.blockwise or setting.origin is not None
         kernel = cls(spec, rows, setting.slopes()[0], weight, uniform, spare, blockwise, setting.origin)
         return kernel.with_statistics(kernel._room()) if plan.second_sweep else kernel
 

@@ -63,6 +63,7 @@ def workload(loss: Loss, wanted: tuple[bool, ...]) -> Workload:
         head_gradient=head_gradient,
         scratch=scratch,
         converted=any(s.input.dtype != p or head != p for s, (p, head) in zip(loss.sides, dtypes)),
+        merges=len(loss.sides) == 1,
     )
 
 
@@ -101,14 +102,14 @@ class Engine:
                 return _result(logits.kernel, loss, logits.gradients(derived))
             made = _Made(self._kernels, loss, coefficient, wanted, pieces)
             kernel = made.kernel
-            if pieces.strategy == "statistics" and kernel.merges:
+            if pieces.blockwise and kernel.merges:
                 kernel = kernel.chunk((slice(None),))
                 self._sweep_statistics(kernel, made.heads[0], pieces, 0)
                 kernel.conclude()
             else:
                 _linear.sweep_rows(kernel, made.heads, pieces, gradient=gradient)
-                if pieces.second_sweep:
-                    _linear.sweep_classes(kernel, made.heads, pieces)
+            if pieces.second_sweep:
+                _linear.sweep_classes(kernel, made.heads, pieces)
             result = _result(kernel, loss, made.gradients())
             made.blank(result.rows)
             return result

@@ -49,7 +49,8 @@ class Head:
         self.collector = collector
         self.input_gradient = None
         if wanted[0]:
-            self.input_gradient = collector.buffer if collector else self._new(self.hidden, self.hidden.dtype)
+            total = wide(self.dtype) if pieces.blockwise else self.hidden.dtype
+            self.input_gradient = collector.buffer if collector else self._new(self.hidden, total)
         collected = wide(self.dtype) if pieces.widens else self.head.dtype
         self.head_gradient = self._new(self.head, collected) if wanted[1] else None
         self.bias_gradient = None
@@ -122,6 +123,20 @@ class Head:
         if self.collector:
             self.collector.filled(rows.stop)
 
+    def add_input(self, gradient: Tensor, begin: int, *, first: bool) -> None:
+        """What a block of classes makes of the input's gradient of all rows: set, or added if not `first`."""
+        out = self.input_gradient
+        if out is None:
+            return
+        if first:
+            out.zero_()
+        wider, classes = out.dtype != self.dtype, gradient.shape[1] // self.positions
+        for i, j, weight in self._blocks(begin, classes, len(gradient), converted=wider):
+            part = gradient[:, (i - begin) * self.positions : (j - begin) * self.positions]
+            out.add_(_product(part, weight, out.dtype)) if wider else out.addmm_(part, weight)
+        if self.collector and begin + classes == self.classes:
+            self.collector.filled(len(gradient))
+
     def collect_head(self, gradient: Tensor, hidden: Tensor, begin: int, *, first: bool) -> None:
         """The gradient of head and bias for the classes of `gradient` (R, B · P): set, or added if not `first`."""
         classes = slice(begin, begin + gradient.shape[1] // self.positions)
@@ -141,10 +156,12 @@ class Head:
 
     def gradients(self) -> tuple[Tensor | None, ...]:
         """All that was collected, in the shapes and dtypes of the tensors it belongs to."""
-        side = self.side
+        side, of_input = self.side, self.input_gradient
         assert side.weight is not None
+        if of_input is not None and not self.collector:
+            of_input = of_input.to(side.input.dtype)
         return (
-            None if self.input_gradient is None else self.input_gradient.view(side.input.shape),
+            None if of_input is None else of_input.view(side.input.shape),
             None if self.head_gradient is None else self.head_gradient.view(side.weight.shape).to(side.weight.dtype),
             None
             if self.bias_gradient is None or side.bias is None
@@ -223,7 +240,7 @@ def sweep_rows(kernel: Kernel, heads: list[Head], pieces: Plan, *, gradient: boo
 
 
 def sweep_classes(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int = 0) -> None:
-    """Blocks of classes: gradients of the heads, from the statistics that the rows have by now."""
+    """Blocks of classes: gradients of the heads, and of inputs that have none yet, from the rows' statistics."""
     kernel = kernel.ready()
     hidden = [head.some() for head in heads]
     buffers = [h.new_empty(h.shape[0] * pieces.block * head.positions) for h, head in zip(hidden, heads)]
@@ -232,6 +249,8 @@ def sweep_classes(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int = 
         logits = _logits(heads, hidden, buffers, first, min(pieces.block, heads[0].classes - first))
         _derive(kernel, logits, scratches, pieces, begin + first)
         for head, h, z in zip(heads, hidden, logits):
+            if pieces.blockwise:
+                head.add_input(z.flatten(1), first, first=first == 0)
             if head.wants_head:
                 head.collect_head(z.flatten(1), h, first, first=True)
 
@@ -242,6 +261,9 @@ def derive(kernel: Kernel, heads: list[Head], pieces: Plan, begin: int, kept: Te
     Logits that were kept become gradients in place, in one chunk; others are computed again.
     """
     kernel = kernel.ready()
+    if pieces.blockwise and kept is None:
+        sweep_classes(kernel, heads, pieces, begin)
+        return
     if kept is not None:
         pieces = replace(pieces, strategy="rows", chunk=len(kept))
     buffers = _buffers(heads, pieces) if kept is None else []

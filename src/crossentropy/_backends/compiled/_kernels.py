@@ -100,7 +100,7 @@ class TokenStatistics(_token_statistics.TokenStatistics):
 
     @classmethod
     def of(cls, setting: Setting) -> "TokenStatistics":
-        blockwise = setting.plan.strategy == "statistics" or setting.origin is not None
+        blockwise = setting.plan.blockwise or setting.origin is not None
         return replace(super().of(_without_tiles(setting)), blockwise=blockwise)  # pyright: ignore[reportReturnType]
 
     def tile(self, logits: Tensors, works: Tensors, *, gradient: bool) -> None:
@@ -180,7 +180,7 @@ class Divergence(_divergence.Divergence):
 
 def _without_tiles(setting: Setting) -> Setting:
     """A setting in which no kernel makes tiles of its own, nor what tiles of complete rows find by themselves."""
-    complete = setting.plan.strategy != "statistics" and not setting.plan.second_sweep and setting.origin is None
+    complete = not (setting.plan.blockwise or setting.plan.second_sweep) and setting.origin is None
     return setting._replace(plan=replace(setting.plan, tile=0), bare=complete)
 
 
