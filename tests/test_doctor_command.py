@@ -263,6 +263,27 @@ def test_files_that_are_no_python_are_passed_over(project: Path, capsys: pytest.
     assert "Nothing found in 1 file." in printed.out
 
 
+@pytest.mark.parametrize("command", ["doctor", "convert"])
+def test_a_table_is_no_program(command: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "batch.csv").write_text("a,b,label\n1,2,0\n")  # which Python would parse
+    assert main([command, "batch.csv"]) == 2
+    printed = capsys.readouterr()
+    assert not printed.out
+    assert "not Python by its name" in printed.err
+
+
+def test_arguments_of_a_script_follow_two_dashes(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "--run", "right.py", "--epochs", "2"])
+    assert "the arguments of a script that --run runs follow --" in capsys.readouterr().err
+
+
+def test_a_part_of_an_options_name_is_none(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["doctor", "--output=json"])
+    assert "unrecognized arguments: --output=json (did you mean --output-format?" in capsys.readouterr().err
+
+
 def test_a_script_that_fails_is_not_clean(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     loss = "import torch\ntorch.nn.functional.cross_entropy(torch.randn(2, 3), torch.tensor([0, 1]))\n"
     (project / "fails.py").write_text(f"import sys\nassert sys.argv[1:] == ['--epochs', '3']\n{loss}sys.exit(5)\n")

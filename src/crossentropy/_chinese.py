@@ -14,6 +14,7 @@ ARGUMENTS: dict[str, str] = {
     "the following arguments are required: {names}": "缺少参数：{names}",
     "ambiguous option: {name} could match {others}": "选项 {name} 有歧义，可能是 {others}",
     "(try {command} --help)": "（可运行 {command} --help 查看用法）",
+    "(the arguments of a script that --run runs follow --)": "（--run 所运行脚本的参数写在 -- 之后）",
     "(did you mean {option}? see {command} --help)": "（是不是 {option}？可运行 {command} --help 查看用法）",
     "{text} is no whole number in {range}": "{text} 不是 {range} 中的整数",
     "{text} is no whole number ≥ 1": "{text} 不是不小于 1 的整数",

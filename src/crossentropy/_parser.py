@@ -46,7 +46,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *, prog: str, lang: Language = "en", **keywords: Any) -> None:  # noqa: ANN401
         super().__init__(
-            prog=prog, formatter_class=functools.partial(_Formatter, lang=lang), add_help=False, **keywords
+            prog=prog,
+            formatter_class=functools.partial(_Formatter, lang=lang),
+            add_help=False,
+            allow_abbrev=False,  # a part of a name may be another's, or a mistake
+            **keywords,
         )
         self.lang: Language = lang
 
@@ -54,8 +58,11 @@ class Parser(argparse.ArgumentParser):
         """One line, on standard error, with what was probably meant."""
         unknown = re.fullmatch(r"unrecognized arguments: (--[^\s=]+).*", message)
         near = unknown and nearest(unknown[1], self._option_string_actions)
-        hint = f"(did you mean {near}? see {self.prog} --help)" if near else f"(try {self.prog} --help)"
-        _terminal.print_line(f"{self.prog}: {joined(say(message, self.lang), say(hint, self.lang))}", error=True)
+        hints = [f"(did you mean {near}? see {self.prog} --help)" if near else f"(try {self.prog} --help)"]
+        if unknown and "--run" in self._option_string_actions:
+            hints.append("(the arguments of a script that --run runs follow --)")
+        sentences = [say(one, self.lang) for one in (message, *hints)]
+        _terminal.print_line(f"{self.prog}: {joined(*sentences)}", error=True)
         raise SystemExit(2)
 
 

@@ -252,6 +252,7 @@ FILES: dict[str, str] = {
     "{path}: what {encoding} decodes it does not encode again: use UTF-8": (
         "{path}：按 {encoding} 解码后无法再编码回去：请使用 UTF-8"
     ),
+    "{path}: not Python by its name": "{path}：从名字看不是 Python 文件",
     "{path}: not in the encoding that it declares, or UTF-8": "{path}：不符合它声明的编码，也不是 UTF-8",
     "{path}: {encoding} lacks a character of what is to be written": "{path}：{encoding} 无法表示要写入的某个字符",
     "{package} is missing — {command}": "缺少 {package}——请运行 {command}",

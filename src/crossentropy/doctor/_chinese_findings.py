@@ -393,6 +393,7 @@ PASSED: dict[str, str] = {
     "larger than {size} MB": "大于 {size} MB",
     "not valid Python: {reason}, line {line}": "不是有效的 Python：{reason}（第 {line} 行）",
     "not valid Python: {reason}": "不是有效的 Python：{reason}",
+    "not Python by its name; crossentropy explain reads tables": "从名字看不是 Python 文件；表格请用 crossentropy explain 读取",
     "nested too deeply": "嵌套太深",
     "not in the encoding that it declares, or UTF-8": "不符合它声明的编码，也不是 UTF-8",
     "not a notebook: no JSON with cells": "不是 notebook：其中没有带 cells 的 JSON",

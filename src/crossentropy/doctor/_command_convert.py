@@ -18,7 +18,7 @@ from crossentropy._progress import Progress, silent
 from crossentropy._usage import UnusableInputError, installation
 from crossentropy.doctor._finding import Finding, at_least
 from crossentropy.doctor._source import examine
-from crossentropy.doctor._source._files import discover
+from crossentropy.doctor._source._files import discover, is_data
 from crossentropy.doctor._translation import findings_in, say
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Text:
             kind = _disk.kind(path)
             if kind != "file" or path.suffix == ".ipynb":
                 raise UnusableInputError(f"{path}: a {'notebook' if kind == 'file' else kind}, expected Python files")
+            if is_data(path):
+                raise UnusableInputError(f"{path}: not Python by its name")
             data = path.read_bytes()
             encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
             encoding = encoding.removesuffix("-sig")

@@ -24,6 +24,8 @@ LARGEST = 2_000_000
 
 _PASSED_OVER = {"__pycache__", "node_modules", "build", "dist", "site-packages", "venv", "env"}
 _SUFFIXES = (".py", ".ipynb")
+_OF_DATA = (".csv", ".tsv", ".json", ".jsonl", ".md", ".txt", ".toml", ".yaml", ".yml")
+"""Suffixes of text that may look like Python to Python: 0, 1, 2."""
 
 
 class Unreadable(Exception):  # noqa: N818 (no error: a reason)
@@ -123,11 +125,18 @@ def _why(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
+def is_data(path: Path) -> bool:
+    """Whether a file that was named is no program, whatever it holds."""
+    return path.suffix.lower() in _OF_DATA
+
+
 def text_of(path: Path) -> bytes:
-    """The bytes of a file of bearable size."""
+    """The bytes of a program of bearable size."""
     try:
         if not path.is_file():
             raise Unreadable("not a file" if path.exists() else "no such file, or a link that leads nowhere")
+        if is_data(path):
+            raise Unreadable("not Python by its name; crossentropy explain reads tables")
         if path.stat().st_size > LARGEST:
             raise Unreadable(f"larger than {LARGEST // 1_000_000} MB")
         return path.read_bytes()
