@@ -20,7 +20,7 @@ from crossentropy.doctor.rules import CONFIDENCES, RULES, Confidence, Rule
 
 def as_text(findings: Sequence[Finding], passed: Sequence[Passed] = ()) -> str:
     """For people: each finding with its line of source and its fix. Files that were passed over are notes."""
-    return "\n\n".join(_described(finding, str(finding), _also(finding), finding.fix) for finding in findings)
+    return "\n\n".join(_described(finding, str(finding), _also(finding), "for example:") for finding in findings)
 
 
 def _as_chinese(findings: Sequence[Finding]) -> str:
@@ -41,7 +41,7 @@ def _described_in_chinese(finding: Finding) -> str:
     also = [f"同样见于 {'，'.join(shown)}"] if shown else []
     cause = [] if finding.cause is None else [f"原因在 {say(str(finding.cause), 'zh')}"]
     notes = [*also, *cause, f"后果：{rule.symptom}", f"详情：{finding.message}"]
-    return _described(finding, heading, notes, finding.fix)
+    return _described(finding, heading, notes, "例如：")
 
 
 def _also(finding: Finding) -> list[str]:
@@ -51,13 +51,15 @@ def _also(finding: Finding) -> list[str]:
     return [f"also at {', '.join(shown)}"] if shown else []
 
 
-def _described(finding: Finding, heading: str, notes: Sequence[str], fix: str) -> str:
+def _described(finding: Finding, heading: str, notes: Sequence[str], example: str) -> str:
+    """With the user's own lines as they would be; where these are not known, with an example, announced by a word."""
     source, margin = escaped(line_of(finding)), " " * len(str(finding.line))
     shown = [f"{finding.line} | {source}"] if source else []
     said = [f"{margin} = {escaped(note)}" for note in notes]
-    remedy, *snippet = fix.split("\n")
+    remedy, *snippet = finding.fix.split("\n")
     change = suggestion(finding)
-    new = [f"{margin} +     {line}" for line in snippet] if change is None else list(_changed(change, margin))
+    announced = [f"{margin} = {example}"] + [f"{margin}       {line}" for line in snippet]
+    new = announced * bool(snippet) if change is None else list(_changed(change, margin))
     return "\n  ".join([escaped(heading), *shown, *said, f"{margin} = {remedy}", *new])
 
 
