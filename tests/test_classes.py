@@ -69,6 +69,23 @@ def test_masked_head(kind: str, backend: str, dtype: torch.dtype) -> None:
         assert not found[1][~mask].any() if kind == "classes" else True
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("each", [False, True], ids=["classes", "rows"])
+def test_what_a_class_that_does_not_count_has_in_the_head_is_not_seen(each: bool, value: float) -> None:
+    """Padding of a vocabulary that was never set, say."""
+    hidden, head, y = torch.randn(4, 3), torch.randn(10, 3), torch.tensor([0, 1, 2, 3])
+    mask = torch.arange(10) != 7
+    expected = F.linear_cross_entropy(hidden, head, y, class_mask=mask)
+    head[7] = value
+    leaves = hidden.requires_grad_(), head.requires_grad_()
+    loss = F.linear_cross_entropy(*leaves, y, class_mask=mask.expand(4, 10) if each else mask)
+    torch.testing.assert_close(loss, expected)
+    assert all(g.isfinite().all() for g in torch.autograd.grad(loss, leaves))
+    tokens = F.token_statistics(hidden, y, linear_weight=head, class_mask=mask)
+    assert tokens.log_prob is not None
+    torch.testing.assert_close(-tokens.log_prob.mean(), expected)
+
+
 @pytest.mark.parametrize("shape", [(N, V), (N, V, 5)])
 @pytest.mark.parametrize("kind", ["classes", "logits"])
 def test_masked_logits(kind: str, shape: tuple[int, ...]) -> None:

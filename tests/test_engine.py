@@ -119,7 +119,7 @@ def test_plans_keep_the_budget(work: Workload, budget: int | None, most_rows: in
     assert most_rows is None or chosen.chunk <= most_rows
     assert chosen.chunk >= min(work.rows, 1)
     assert 1 <= chosen.block <= work.classes
-    smallest = chosen.block <= 16 if chosen.strategy == "classes" else chosen.chunk <= 1 or chosen.block <= 16
+    smallest = chosen.strategy != "classes" and (chosen.chunk <= 1 or chosen.block <= 16)
     hidden = work.rows * work.features * work.dtype.itemsize * work.converted  # a copy beside the budget
     assert smallest or chosen.workspace <= (budget or CPU.budget) + hidden
     if chosen.strategy == "rows, then classes":
@@ -153,9 +153,17 @@ def test_plans_by_hand() -> None:
         "rows", 1 << 19, 512, 512, 512 * 128_000, 4 * (hidden + head), 3 * product,
         "the head's gradient accumulates in float32",
     )  # fmt: skip
+    kept = rows * 64  # their statistics
     # a block has 16 kB of logits for each class, in 8 MB; the head is read once
     assert of(gradients=False) == Plan(
-        "statistics", 1 << 19, 512, 512, 512 << 14, 0, product, "blocks of classes merge; the head is read once"
+        "statistics",
+        1 << 19,
+        512,
+        512,
+        (512 << 14) + kept,
+        0,
+        product,
+        "blocks of classes merge; the head is read once",
     )
     alone = of(head_gradient=False)
     assert (alone.strategy, alone.gradients, alone.flops) == ("rows", 4 * hidden, 2 * product)
@@ -172,11 +180,14 @@ def test_plans_by_hand() -> None:
     # room for few rows: each chunk would read the head, so blocks of classes are made twice, for half the budget
     few = of(budget=47 * 128_000)
     assert few == Plan(
-        "classes", 376_000, 32, 183, 183 << 14, 4 * (hidden + head), 4 * product,
+        "classes", 376_000, 32, 183, (183 << 14) + kept, 4 * (hidden + head), 4 * product,
         "chunks of few rows would read the head too often"
     )  # fmt: skip
     assert of(budget=47 * 128_000, head_gradient=False).flops == 3 * product
+    assert of(torch.bfloat16, budget=47 * 64_000).strategy == "rows, then classes"  # no room for a gradient in float32
     assert of(budget=48 * 128_000).strategy == "rows"
+    assert of(budget=128_000).strategy == "rows"  # nor for blocks of 16 classes
+    assert of(budget=128_000, gradients=False).strategy == "rows"
     assert of(budget=47 * 128_000, merges=False).strategy == "rows"
     # with room for all rows there is one chunk, and no second sweep
     assert of(torch.bfloat16, budget=10**9).strategy == "rows"
@@ -198,7 +209,7 @@ def test_plans_by_hand() -> None:
         "workspace 15.3 MB, gradients 110.9 MB, products 604.0 GFLOP\nthe head's gradient accumulates in float32"
     )
     read = of(head_dtype=torch.float16, converted=True, gradients=False)
-    assert read.workspace == read.block * column + rows * features * 4
+    assert read.workspace == read.block * column + rows * features * 4 + kept
     # accelerators: room for 4096 rows, tiles of 64 MB, blocks of half the budget
     far = of(machine=H200)
     assert (far.tile, far.chunk, far.block, far.workspace) == (1 << 24, 4096, 16_000, 4096 * 128_000)

@@ -292,6 +292,17 @@ ARGUMENTS: dict[str, Callable[[], object]] = {
     "denominator is 1e-40, expected 0 or at least 1.175e-38: over less, a loss is infinite in torch.float32": lambda: (
         F.cross_entropy(X, Y, denominator=1e-40)
     ),
+    "scale is a Tensor, expected a Python number — for a learned one": lambda: F.cosine_cross_entropy(
+        torch.ones(2, 2),
+        torch.ones(2, 2),
+        torch.tensor([0, 1]),
+        scale=torch.ones(()),  # pyright: ignore[reportArgumentType]
+    ),
+    "ignore_index is a Tensor, expected an int or a list of some: .tolist()": lambda: F.cross_entropy(
+        torch.ones(2, 2),
+        torch.tensor([0, 1]),
+        ignore_index=torch.tensor([1, 2]),  # pyright: ignore[reportArgumentType]
+    ),
     "logit_scale is a Tensor, expected a Python number — for a learned scale": lambda: F.cross_entropy(
         X, Y, logit_scale=torch.ones(())
     ),

@@ -253,6 +253,35 @@ def test_a_cosine_of_one_has_a_finite_gradient() -> None:
     assert hidden.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-20, 1e20, 1e30])
+def test_cosines_are_of_any_length(factor: float) -> None:
+    """Squares of such numbers are 0 or infinite in float32."""
+    hidden, head, y = torch.randn(6, 4), torch.randn(5, 4), torch.arange(6) % 5
+    expected = F.cosine_cross_entropy(hidden, head, y, scale=8.0, angular_margin=0.3)
+    for h, w in ((factor * hidden, head), (hidden, factor * head)):
+        leaves = [x.requires_grad_() for x in (h.clone(), w.clone())]
+        found = F.cosine_cross_entropy(*leaves, y, scale=8.0, angular_margin=0.3)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
+        torch.testing.assert_close(F.cosine_cross_entropy(h.bfloat16(), w, y, scale=8.0), expected, rtol=1, atol=0)
+        assert all(g.isfinite().all() and g.any() for g in torch.autograd.grad(found, leaves))
+
+
+@pytest.mark.parametrize("angle", [1e-4, 1e-3, 1e-2, 0.3, 3.14])
+def test_a_label_near_its_class_has_an_exact_margin(angle: float) -> None:
+    """√(1 − cos²) of a cosine in float32 has no digit left at 1e-4; u and v are as exact as their lengths, 2⁻²² say."""
+    u, v = torch.tensor([0.6, 0.8, 0.0]).double(), torch.tensor([-0.8, 0.6, 0.0]).double()
+    hidden, head = u[None].float(), torch.eye(3)
+    head[1] = (math.cos(angle) * u + math.sin(angle) * v).float()
+    found, exact = [], []
+    for dtype, result in ((torch.float32, found), (torch.float64, exact)):
+        h, w = hidden.to(dtype).requires_grad_(), head.to(dtype).requires_grad_()
+        loss = F.cosine_cross_entropy(h, w, torch.tensor([1]), scale=64.0, angular_margin=0.5)
+        result += [loss.detach(), *torch.autograd.grad(loss, (h, w))]
+    near = 64 * 2.0**-22 + 2.0**-22 / angle  # of a logit, whose scale is 64; of an angle, relatively
+    for a, e in zip(found, exact):
+        assert (a.double() - e).norm() <= near * e.norm()
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("margin", [0.0, 0.2])
 def test_vectors_of_length_zero(margin: float, dtype: torch.dtype) -> None:

@@ -96,7 +96,9 @@ _OPTIONS = (Options, *(getattr(torch.nn, name) for name in ("LinearCrossEntropyO
 def number(name: str, value: object, *, low: float = -_LARGEST, high: float = _LARGEST, above: bool = False) -> float:
     """`value` as a Python number, finite and in [low, high], or in (low, high] with `above`."""
     if isinstance(value, bool) or not isinstance(value, (int, float, Real, torch.SymInt, torch.SymFloat)):
-        learned = " — for a learned scale multiply the logits or hidden states by it" if "scale" in name else ""
+        learned = " — for a learned scale multiply the logits or hidden states by it" if name.endswith("_scale") else ""
+        if name == "scale":
+            learned = " — for a learned one linear_cross_entropy(scale * normalize(input), normalize(linear_weight), …)"
         raise ArgumentTypeError(f"{name} is {kind_of(value)}, expected a Python number{learned}")
     if not isinstance(value, (torch.SymInt, torch.SymFloat)) and type(value) not in (int, float):
         value = float(value)  # NumPy's numbers and fractions
@@ -188,6 +190,10 @@ def label_to_ignore(ignore_index: object, *, probabilities: bool = False) -> int
 
 def labels_to_ignore(ignore_index: object, *, probabilities: bool = False) -> list[int]:
     """ignore_index as ints, one at least."""
+    if getattr(ignore_index, "ndim", 0):  # a tensor or an array
+        raise ArgumentTypeError(
+            f"ignore_index is {kind_of(ignore_index)}, expected an int or a list of some: .tolist()"
+        )
     if not isinstance(ignore_index, (list, tuple, set, frozenset, range)):
         return [label_to_ignore(ignore_index, probabilities=probabilities)]
     if not ignore_index:

@@ -223,6 +223,10 @@ def _dense(work: Workload, tile: int, in_place: bool) -> Plan:
     return Plan("dense", tile, chunk, 0, tile * wide(work.dtype).itemsize * scratch, gradient, 0, reason)
 
 
+_STATISTICS = 64
+"""Bytes of a row's statistics, and of those that are merged with them."""
+
+
 class _Sizes(NamedTuple):
     """Bytes of what a linear head makes, and FLOPs."""
 
@@ -234,6 +238,8 @@ class _Sizes(NamedTuple):
     """All hidden states, converted: for a sweep over classes, beside the budget, since no piece can shrink it."""
     head: int
     """The head's gradient in the accumulation dtype."""
+    kept: int
+    """What blocks leave of all rows: statistics, and the sum of the input's gradient where it is of another dtype."""
     gradients: int
     product: int
     """FLOPs of one product."""
@@ -245,6 +251,7 @@ def _sizes(work: Workload) -> _Sizes:
     # converted pieces: the hidden states of a chunk, and of the head an eighth of the logits' size
     logit = size * (1.125 if work.converted else 1)
     conversion = work.features * size * work.converted
+    of_input = work.input_gradient * (size == 2 or work.converted)
     gradients = work.rows * work.features * size * work.input_gradient
     gradients += width * work.features * (work.head_dtype or work.dtype).itemsize * work.head_gradient
     return _Sizes(
@@ -252,6 +259,7 @@ def _sizes(work: Workload) -> _Sizes:
         column=int(work.positions * (work.rows * logit + conversion)),
         hidden=work.rows * conversion,
         head=width * work.features * wide(work.dtype).itemsize,
+        kept=work.rows * (_STATISTICS * work.positions + work.features * 4 * of_input),
         gradients=gradients,
         product=2 * work.rows * width * work.features,
     )
@@ -264,11 +272,17 @@ def _linear(work: Workload, tile: int, tiles: int, room: int, most_rows: int | N
     block = min(block, work.classes)
     chunk = _chunk(work, sizes, room, most_rows)
     flops = sizes.product * (1 + work.input_gradient + work.head_gradient)
+    blocks = block * sizes.column + sizes.kept
     if not (work.input_gradient or work.head_gradient):
-        workspace, why = block * sizes.column + tiles + sizes.hidden, "blocks of classes merge; the head is read once"
-        return Plan("statistics", tile, chunk, block, workspace, 0, flops, why)
-    if work.merges and room // max(sizes.row, 1) < min(work.rows, machine.narrow):
-        workspace, why = block * sizes.column + tiles + sizes.hidden, "chunks of few rows would read the head too often"
+        if bounded and blocks > room and chunk * sizes.row < blocks:
+            why = "blocks of all rows have no room"
+            return Plan("rows", tile, chunk, block, chunk * sizes.row + tiles, 0, flops, why)
+        why = "blocks of classes merge; the head is read once"
+        return Plan("statistics", tile, chunk, block, blocks + tiles + sizes.hidden, 0, flops, why)
+    few = room // max(sizes.row, 1) < min(work.rows, machine.narrow)
+    if work.merges and few and chunk < block and blocks <= room:
+        why = "chunks of few rows would read the head too often"
+        workspace = blocks + tiles + sizes.hidden
         return Plan("classes", tile, chunk, block, workspace, sizes.gradients, flops + sizes.product, why)
     workspace, chunks = chunk * sizes.row + tiles, -(-work.rows // max(chunk, 1))
     if not work.head_gradient:

@@ -62,13 +62,22 @@ def masked(
         if class_mask.dim() == 1:
             over = class_mask.reshape((-1,) + (1,) * (len(shape) - spec.class_dim - 1))
         return tensors._replace(input=tensors.input.masked_fill(~over, -torch.inf)), spec, shape, None
+    never = ~(class_mask if class_mask.dim() == 1 else class_mask.flatten(0, -2).any(0))
+    head, bias = _numbers(tensors.linear_weight, never), tensors.linear_bias
+    tensors = tensors._replace(linear_weight=head)
     if class_mask.dim() > 1:
         return tensors, spec, shape, ~class_mask.expand(shape)
-    bias, head = tensors.linear_bias, tensors.linear_weight
     if bias is None:
         bias = head.new_zeros(class_mask.shape)
     over = class_mask.reshape((-1,) + (1,) * (bias.dim() - 1))
     return tensors._replace(linear_bias=bias.masked_fill(~over, -torch.inf)), spec, shape, None
+
+
+def _numbers(head: Tensor, never: Tensor) -> Tensor:
+    """A head whose classes of no row are finite, as far as that can be read: products meet them, and 0 · nan is nan."""
+    if not readable(head, never) or bool(head.detach()[never].isfinite().all()):
+        return head
+    return head.masked_fill(never.reshape((-1,) + (1,) * (head.dim() - 1)), 0.0)
 
 
 def _checked(class_mask: object, tensors: LossTensors, spec: LossSpec, shape: torch.Size) -> Tensor:

@@ -19,6 +19,10 @@ from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
 from crossentropy._losses._chosen import chosen_logits
 from crossentropy._losses._rows import Rows, of_statistics, resolve
+from crossentropy._values import readable
+
+_SQUARABLE = 2.0**-50
+"""A number whose square is far from what float32 cannot hold, as that of its reciprocal is."""
 
 
 @overridable
@@ -107,20 +111,48 @@ def cosine_cross_entropy(
     cosine = torch.where(known, chosen_logits(rows.tensors, rows.spec, label).squeeze(-1) / scale, 0.0)
     others = Rows(rows.tensors._replace(target=None), rows.spec, rows.loss._replace(target=None), options)
     lse = others.statistics(absent=label).logsumexp
-    z = scale * (_turned(cosine, angle) - margin)
+    if angle:
+        cosine = _turned(cosine, _sine(cosine, rows.tensors, label.squeeze(-1).clamp(min=0)), angle)
+    z = scale * (cosine - margin)
     return rows.reduced(-F.logsigmoid(z - lse).masked_fill(~known & ~rows.silent(), torch.nan))
 
 
 def _direction(x: Tensor) -> Tensor:
     """Vectors of length 1, rounded once; those of length 0 have no direction, and no gradient: all cosines are 0."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide(x.dtype))
-    return (x / length.masked_fill(length == 0, torch.inf)).to(x.dtype)
+    dtype = wide(x.dtype)
+    unit = _near_one(x, dtype)
+    length = torch.linalg.vector_norm(unit, dim=-1, keepdim=True, dtype=dtype)
+    return (unit / length.masked_fill(length == 0, torch.inf)).to(x.dtype)
 
 
-def _turned(cosine: Tensor, angle: float) -> Tensor:
+def _near_one(x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Vectors in the same directions, whose squares are neither lost nor infinite; x, if that can be read of it."""
+    if not x.numel():
+        return x
+    least, most = (f(x.detach(), dim=-1, keepdim=True).to(dtype) for f in (torch.amin, torch.amax))
+    largest = torch.maximum(most, -least)
+    near = ((largest > _SQUARABLE) & (largest < 1 / _SQUARABLE)) | (largest == 0)
+    if readable(near) and bool(near.all()):
+        return x
+    return x / torch.where(near, 1.0, largest)
+
+
+def _sine(cosine: Tensor, directions: LossTensors, label: Tensor) -> Tensor:
+    """Sine of the label's θ: ½ ‖u − v‖ ‖u + v‖, as exact as u and v, where √(1 − cos²) has lost half the digits.
+
+    Of directions in half precision, which are not exact enough for that to matter, it is that root.
+    """
+    u, v = directions.input, directions.linear_weight
+    assert v is not None
+    if u.dtype == v.dtype == wide(u.dtype):
+        v = v[label]
+        square = (u - v).square().sum(-1) * (u + v).square().sum(-1) / 4
+    else:
+        square = (1 - cosine) * (1 + cosine)
+    return square.clamp(min=torch.finfo(square.dtype).tiny).sqrt()  # of finite slope
+
+
+def _turned(cosine: Tensor, sine: Tensor, angle: float) -> Tensor:
     """cos(θ + a), continued where the angle would pass π."""
-    if not angle:
-        return cosine
-    square = ((1 - cosine) * (1 + cosine)).clamp(min=torch.finfo(cosine.dtype).tiny)  # sin² θ, of finite slope
-    turned = cosine * math.cos(angle) - square.sqrt() * math.sin(angle)
+    turned = cosine * math.cos(angle) - sine * math.sin(angle)
     return torch.where(cosine > -math.cos(angle), turned, cosine - angle * math.sin(angle))
