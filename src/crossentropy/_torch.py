@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -132,6 +133,37 @@ def is_innermost(mode: object) -> bool | None:
         return None
     stack = _function_modes()
     return bool(stack) and stack[-1] is mode
+
+
+def enter_beneath(mode: TorchFunctionMode) -> None:
+    """Let a mode of functions see them after all others, which then leave as they came, whenever this one does.
+
+    Absent: before the others. A default device, which must be the lowest, stays so.
+    """
+    stack = [] if _function_modes is None else list(_function_modes())
+    lowest = 1 if stack and type(stack[0]).__module__ == "torch.utils._device" else 0
+    _lift(stack[lowest:])
+    TorchFunctionMode.__enter__(mode)
+    _lower(stack[lowest:])
+
+
+def leave_mode(mode: TorchFunctionMode) -> None:
+    """Let a mode of functions see them no more, wherever it is among others. Absent: it is the last."""
+    stack = [mode] if _function_modes is None else list(_function_modes())
+    if any(x is mode for x in stack):
+        above = stack[next(i for i, x in enumerate(stack) if x is mode) + 1 :]
+        _lift([mode, *above])
+        _lower(above)
+
+
+def _lift(modes: list[TorchFunctionMode]) -> None:
+    for mode in reversed(modes):
+        TorchFunctionMode.__exit__(mode, None, None, None)
+
+
+def _lower(modes: list[TorchFunctionMode]) -> None:
+    for mode in modes:
+        TorchFunctionMode.__enter__(mode)
 
 
 FakeTensor: tuple[type, ...] | type = _found("_subclasses.fake_tensor.FakeTensor", ())
