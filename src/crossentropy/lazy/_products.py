@@ -226,7 +226,7 @@ def watch(model: nn.Module, name: str, holder: nn.Module) -> None:
     path = name.split(".") if name else []
     around = [model.get_submodule(".".join(path[:i])) for i in range(len(path))]
     around = around if isinstance(holder, nn.Embedding) and around else [holder]
-    for products in [x for module in around for x in products_around(module)]:
+    for products in {x for module in around for x in products_around(module)}:
         if products.is_replaced():
             products.remove()
     Products(holder, around, name)
