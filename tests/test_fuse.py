@@ -446,6 +446,25 @@ def test_a_call_that_is_interrupted(error: type[BaseException]) -> None:
     assert _torch.function_modes() == modes
 
 
+def test_two_weights_that_are_multiplied_by() -> None:
+    model, modes = nn.ModuleDict({"a": Tied(by_matmul), "b": Tied(by_linear)}), _torch.function_modes()
+    model.forward = lambda tokens: [model["a"](tokens), model["b"](tokens)]
+    fuse(model, ["a.inner.embed_tokens", "b.inner.embed_tokens"])
+    for _ in range(2):
+        assert all(isinstance(z, LazyLogits) for z in model(TOKENS))
+        assert _torch.function_modes() == modes
+    model["b"].product = interrupted
+    with suppress(KeyboardInterrupt):
+        model(TOKENS)
+    model["b"].product = by_linear
+    assert all(isinstance(z, LazyLogits) for z in model(TOKENS))
+    assert _torch.function_modes() == modes
+
+
+def interrupted(h: Tensor, w: Tensor) -> Tensor:
+    raise KeyboardInterrupt
+
+
 def test_a_model_that_is_unfused_while_it_is_called() -> None:
     def product(h: Tensor, w: Tensor) -> Tensor:
         unfuse(model)

@@ -73,7 +73,7 @@ class Products:
             return
         calls = _calls()
         first = all(call.products is not self for call in calls)
-        call = _Call(self, module, sys._getframe(1))
+        call = _Call(self, sys._getframe(1))
         calls.append(call)
         if first:
             call.watch = _Watch(call)
@@ -81,10 +81,14 @@ class Products:
 
     def leave(self, module: nn.Module, _: Any, output: Any) -> None:
         """Look no longer."""
-        calls = _calls()
-        if not calls or calls[-1].products is not self or calls[-1].module is not module:
+        if torch.compiler.is_compiling():
+            return
+        calls, frame = _calls(), sys._getframe(1)
+        call = next((call for call in calls if call.products is self and call.frame is frame), None)
+        if call is None:
             return  # its call did not come as far as `enter`, or raised
-        watch = calls.pop().watch
+        calls.remove(call)
+        watch = call.watch
         if watch is None:
             return
         _torch.leave_mode(watch)
@@ -123,7 +127,6 @@ class _Call:
     """
 
     products: Products
-    module: nn.Module
     frame: FrameType | None
     """The one that calls the module's hooks and its forward."""
     watch: "_Watch | None" = None
