@@ -94,6 +94,17 @@ def derivatives(ours: Any) -> None:
         close(slope(rows, z, grad_outputs=torch.eye(6), is_grads_batched=True).sum(0), each)
 
 
+class Tied(torch.nn.Module):
+    """Multiplies by the weight of its embedding."""
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(classes, features)
+
+    def forward(self, y: torch.Tensor) -> torch.Tensor:
+        return self.embedding(y) @ self.embedding.weight.T
+
+
 def heads(package: Any) -> None:
     hidden, y = data(12, 8)
     y = y % 20
@@ -114,6 +125,12 @@ def heads(package: Any) -> None:
         model.weight.detach()
     ), gradient)  # fmt: skip
     close(package.unfuse(fused)(hidden), double(hidden.double()))
+    tied = Tied(20, 8)
+    plain = tied(y).double()
+    with torch.device("cpu"):
+        lazy = package.fuse(tied, "embedding")(y)
+    close(lazy + 0, plain)
+    close(package.unfuse(tied)(y), plain)
 
 
 def looking(package: Any) -> None:

@@ -1,20 +1,29 @@
 """Which layer `fuse` takes, and every kind of head: the same loss and gradients as before, and without its logits."""
 
+import collections
 import copy
+import gc
 import logging
 import math
 import pickle
+import random
 import warnings
+import weakref
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import crossentropy
-from crossentropy import LazyLogits, fuse, fused, unfuse
+from crossentropy import LazyLogits, _torch, fuse, fused, unfuse
 from crossentropy.lazy import explain
 from crossentropy.lazy._tensor import observe
 
@@ -372,6 +381,153 @@ def test_a_weight_that_nobody_multiplies_by() -> None:
         fuse(unfuse(Tied(by_linear)), example=TOKENS)
 
 
+class Interrupted(nn.Module):
+    """A tied model, of which a call may be interrupted, and that may hide it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model, self.error, self.hides = Tied(self.product), None, False
+
+    def product(self, h: Tensor, w: Tensor) -> Tensor:
+        if self.error is not None:
+            raise self.error
+        return h @ w.T
+
+    def forward(self, tokens: Tensor) -> Any:
+        try:
+            return self.model(tokens)
+        except BaseException:
+            if not self.hides:
+                raise
+
+
+class Silent(TorchFunctionMode):
+    """A mode of somebody else."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, ValueError])
+def test_a_call_that_is_interrupted(error: type[BaseException]) -> None:
+    model, modes = fuse(Interrupted(), "model.inner.embed_tokens"), _torch.function_modes()
+    weight = model.model.inner.embed_tokens.weight
+    activations = []
+    model.model.inner.mlp.register_forward_hook(lambda _, __, output: activations.append(weakref.ref(output)))
+
+    def interrupt() -> None:
+        model.error = error()
+        with suppress(error):
+            model(TOKENS)
+        model.error = None
+
+    for others in (nullcontext(), Silent(), torch.device("meta")):
+        model.error = error()
+        with pytest.raises(error) as caught, others:
+            model(TOKENS)
+        assert type(FEATURES @ weight.T) is Tensor  # while the traceback has the frames
+        del caught
+        model.error = None
+        assert activations.pop()() is None
+        assert isinstance(model(TOKENS), LazyLogits)
+        assert _torch.function_modes() == modes
+    torch.set_default_device("cpu")
+    try:
+        interrupt()
+    finally:
+        torch.set_default_device(None)
+    interrupt()
+    unfuse(model)
+    assert _torch.function_modes() == modes
+    assert type(model(TOKENS)) is Tensor
+    fuse(model, "model.inner.embed_tokens")
+    model.error, model.hides = error(), True
+    assert model(TOKENS) is None
+    assert _torch.function_modes() == modes
+
+
+def test_two_weights_that_are_multiplied_by() -> None:
+    model, modes = nn.ModuleDict({"a": Tied(by_matmul), "b": Tied(by_linear)}), _torch.function_modes()
+    model.forward = lambda tokens: [model["a"](tokens), model["b"](tokens)]
+    fuse(model, ["a.inner.embed_tokens", "b.inner.embed_tokens"])
+    for _ in range(2):
+        assert all(isinstance(z, LazyLogits) for z in model(TOKENS))
+        assert _torch.function_modes() == modes
+    model["b"].product = interrupted
+    with suppress(KeyboardInterrupt):
+        model(TOKENS)
+    model["b"].product = by_linear
+    assert all(isinstance(z, LazyLogits) for z in model(TOKENS))
+    assert _torch.function_modes() == modes
+
+
+def interrupted(h: Tensor, w: Tensor) -> Tensor:
+    raise KeyboardInterrupt
+
+
+def test_a_model_that_is_unfused_while_it_is_called() -> None:
+    def product(h: Tensor, w: Tensor) -> Tensor:
+        unfuse(model)
+        return h @ w.T
+
+    model, modes = fuse(Tied(product), "inner.embed_tokens"), _torch.function_modes()
+    assert type(model(TOKENS)) is Tensor
+    assert _torch.function_modes() == modes
+
+
+def called(model: nn.Module) -> None:
+    with pytest.warns(
+        UserWarning, match=r"'inner.embed_tokens' of Tied was replaced since `fuse`.*; fuse the model again"
+    ):
+        model(TOKENS)
+
+
+@pytest.mark.parametrize("end", [unfuse, called, lambda model: fuse(model, "inner.embed_tokens")])
+def test_a_weight_that_was_replaced(end: Callable[[nn.Module], Any]) -> None:
+    model = fuse(Tied(by_matmul), "inner.embed_tokens")
+    old = weakref.ref(model.inner.embed_tokens)
+    model.inner.embed_tokens = nn.Embedding(V + 3, D)
+    assert str(fused(model)) == "nothing is fused"
+    end(model)
+    gc.collect()
+    assert old() is None
+    model(TOKENS)  # without a word
+
+
+@pytest.mark.parametrize("function", [torch.mm, torch.matmul])
+def test_a_product_that_is_written_somewhere(function: Any) -> None:
+    def product(h: Tensor, w: Tensor) -> Tensor:
+        out = torch.empty(len(h), V)
+        assert function(h, w.t(), out=out) is out
+        return out
+
+    model = Tied(product)
+    with torch.no_grad():
+        expected = model(TOKENS[0])
+        with pytest.warns(UserWarning, match="no product with the weight"):
+            assert fuse(model, "inner.embed_tokens")(TOKENS[0]).equal(expected)
+
+
+def test_products_by_argument_names() -> None:
+    bias = torch.randn(V)
+    for product in (
+        lambda h, w: torch.matmul(h, w.T, out=None),
+        lambda h, w: h.matmul(other=w.T),
+        lambda h, w: F.linear(weight=w, input=h),
+        lambda h, w: F.linear(h, w, bias=bias),
+        lambda h, w: torch.mm(input=h, mat2=w.t()),
+    ):
+        model = Tied(product)
+        expected = model(TOKENS[0])
+        found = fuse(model, "inner.embed_tokens")(TOKENS[0])
+        assert isinstance(found, LazyLogits)
+        assert (found * 1).equal(expected)
+    model = Tied(lambda h, w: F.linear(h, w, torch.ones(len(h), V)))  # which is no bias of classes
+    expected = model(TOKENS[0])
+    with pytest.warns(UserWarning, match="no product with the weight"):
+        assert fuse(model, "inner.embed_tokens")(TOKENS[0]).equal(expected)
+
+
 # --- which layer --------------------------------------------------------------------------------------------------
 
 
@@ -437,6 +593,71 @@ def test_frozen_models_and_random_state() -> None:
     fuse(model, example=FEATURES)
     assert torch.get_rng_state().equal(state)
     assert [head.name for head in fused(model).heads] == ["zeta", "alpha"]
+
+
+class Random(nn.Module):
+    """A model that draws numbers, and counts its calls."""
+
+    def __init__(self, draw: Callable[[], float]) -> None:
+        super().__init__()
+        self.head, self.draw = nn.Linear(D, V), draw
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if math.isnan(number := self.draw()):
+            raise ValueError
+        return self.head(x * number)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand, lambda: torch.rand(()).item()])
+def test_random_state_of_others(draw: Callable[[], float]) -> None:
+    model = Random(draw)
+    before = random.getstate(), np.random.get_state()[1].tolist()
+    assert fuse(model, verify=FEATURES, loss=cross_entropy).gradient_difference < 1e-6
+    fuse(model, example=FEATURES)
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before
+    model.draw = lambda: math.nan
+    with pytest.raises(ValueError):
+        fuse(model, example=FEATURES)
+    assert model.calls == 0
+
+
+@dataclass
+class Output:
+    """What a model may return."""
+
+    logits: Any
+    hidden: Tensor | None = None
+    parent: "Output | None" = None
+
+
+def circular(z: Tensor) -> Output:
+    output = Output(z)
+    output.parent = output
+    return output
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Output,
+        circular,
+        lambda z: [{"found": Output(Output((z,)))}],
+        lambda z: SimpleNamespace(logits=z),
+        lambda z: MappingProxyType({"logits": [z]}),
+        lambda z: (0, collections.UserDict(logits=z)),
+    ],
+)
+def test_what_models_return(after: Callable[[Tensor], Any]) -> None:
+    assert str(fused(fuse(Deep(after), example=FEATURES))) == "head.2 (30 classes of 8 features)"
+    model = Deep(lambda z: after(cross_entropy(z)))
+    assert fuse(model, "head", verify=FEATURES).fused
+
+
+def test_a_class_is_no_container() -> None:
+    model = Deep(lambda z: (z, Output, LABELS, object(), None))
+    assert str(fused(fuse(model, example=FEATURES))) == "head.2 (30 classes of 8 features)"
 
 
 class Language(nn.Module):

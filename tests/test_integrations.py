@@ -217,6 +217,59 @@ def test_adapters(batch: dict[str, Tensor]) -> None:
         crossentropy.fuse(adapted(target_modules=["q_proj", "lm_head"], use_dora=True))
 
 
+class Language(nn.Module):
+    """A model that is not of transformers, and whose head may have another name."""
+
+    def __init__(self, head: str = "lm_head") -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(8, 8))
+        self.name = head
+        self.add_module(head, nn.Linear(8, 30))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.get_submodule(self.name)(self.body(x))
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"target_modules": ["0", "lm_head"]}, ["base_layer", "lora_B.default"]),
+        ({"target_modules": ["0"], "modules_to_save": ["lm_head"]}, ["original_module", "modules_to_save.default"]),
+    ],
+)
+def test_adapters_on_heads_of_any_module(settings: dict[str, Any], parts: list[str]) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = get_peft_model(Language(), LoraConfig(r=2, init_lora_weights=False, **settings))
+    hidden, labels = torch.randn(5, 8), torch.arange(5)
+    found = crossentropy.fuse(model, verify=hidden, loss=lambda z: nn.functional.cross_entropy(z, labels))
+    assert found.fused, found
+    prefix = "base_model.model.lm_head."
+    assert [head.name for head in crossentropy.fused(model).heads] == [prefix + part for part in parts]
+
+
+def test_candidates_among_adapters() -> None:
+    from peft import LoraConfig, get_peft_model
+
+    settings = {"target_modules": ["0", "unusual"]}
+    with pytest.raises(ValueError, match=r"layers \(base_model.model.body.0, base_model.model.unusual\)"):
+        crossentropy.fuse(get_peft_model(Language("unusual"), LoraConfig(r=2, **settings)))
+    with pytest.raises(ValueError, match=r"layers \(there are none\)"):
+        crossentropy.fuse(get_peft_model(Language("unusual"), LoraConfig(r=2, use_dora=True, **settings)))
+    with pytest.raises(ValueError, match="an adapter around a linear layer"):
+        crossentropy.fuse(get_peft_model(Language(), LoraConfig(r=2, use_dora=True, target_modules=["lm_head"])))
+
+
+def test_outputs_of_attrs() -> None:
+    import attrs
+
+    model = Language("unusual")
+    model.register_forward_hook(lambda _, __, output: attrs.make_class("Output", ["logits"])(output))
+    assert [head.name for head in crossentropy.fused(crossentropy.fuse(model, example=torch.randn(5, 8))).heads] == [
+        "unusual"
+    ]
+
+
 def test_accelerate(model: Any, batch: dict[str, Tensor]) -> None:
     from accelerate import Accelerator
 

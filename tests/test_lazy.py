@@ -548,6 +548,20 @@ def test_gradients_of_logits_that_do_not_exist_are_refused(tensors: tuple[Tensor
         lazy.squeeze_()
 
 
+def test_memory_of_lazy_logits_cannot_be_replaced(tensors: tuple[Tensor, ...]) -> None:
+    x = torch.randn(LazyLogits(*tensors).shape, dtype=tensors[0].dtype)
+    for name, change in (("data", lambda z: setattr(z, "data", x)), ("set_", lambda z: z.set_(x))):
+        with pytest.raises(
+            RuntimeError,
+            match=rf"^{name} would change the memory of lazy logits in place: use logits.copy_\(x\), or logits = x$",
+        ):
+            change(LazyLogits(*tensors))
+    with pytest.raises(RuntimeError, match="would change the shape of lazy logits in place: use reshape"):
+        LazyLogits(*tensors).resize_(3)
+    with torch.no_grad():
+        assert LazyLogits(*tensors).copy_(x).mul(1).equal(x)
+
+
 def test_values_are_freed_without_a_backward(tensors: tuple[Tensor, ...]) -> None:
     for program in (lambda z: z.softmax(-1), lambda z: z.log_softmax(-1), lambda z: torch.tanh(z / 3) * 3):
         part = program(LazyLogits(*tensors))

@@ -401,6 +401,34 @@ def test_wrong_negatives(arguments: dict, error: type[Exception], says: str) -> 
         F.sampled_linear_cross_entropy(hidden, head, y, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("log_q", "says"),
+    [
+        (torch.full((V,), 1 / V), r"log_q\[0\] is 0.0526316, expected log-probabilities, .* pass log_q.log\(\)"),
+        (torch.eye(V)[2].half(), r"log_q\[2\] is 1, .* as probabilities do; pass log_q.log\(\)"),
+        (torch.arange(0.0, V), r"log_q\[1\] is 1, expected log-probabilities, which are ≤ 0: of counts n, "),
+        (torch.arange(-1.0, V - 1), r"log_q\[2\] is 1, .* \(n / n.sum\(\)\).log\(\)"),
+        (torch.full((V,), math.nan), r"log_q\[0\] is nan"),
+    ],
+)
+def test_what_is_no_log_probability(log_q: Tensor, says: str) -> None:
+    hidden, head, _, y = _tensors()
+    given = {"negatives": torch.arange(4), "log_q": log_q}
+    F.sampled_linear_cross_entropy(hidden, head, y, **given)  # nobody looks
+    with pytest.raises(ValueError, match=says):
+        F.sampled_linear_cross_entropy(hidden, head, y, **given, validate=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_may_be_a_log_probability(dtype: torch.dtype) -> None:
+    hidden, head, _, y = _tensors()
+    above = torch.full((V,), -50.0).index_fill(0, torch.tensor(3), 2.0**-9 if dtype.itemsize == 2 else 2.0**-22)
+    for log_q in (torch.zeros(V), torch.randn(V).log_softmax(0), above):  # zeros correct nothing but the count
+        given = {"negatives": torch.arange(4), "log_q": log_q.to(dtype)}
+        loss = F.sampled_linear_cross_entropy(hidden, head, y, **given, validate=True)
+        assert loss.equal(F.sampled_linear_cross_entropy(hidden, head, y, **given))
+
+
 def test_losses_need_labels() -> None:
     hidden, head, _, _ = _tensors()
     for call in (

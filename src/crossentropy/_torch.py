@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -126,12 +127,51 @@ scripting = _found("_C._is_tracing", _found("jit.is_tracing", bool))
 _function_modes = _found("overrides._get_current_function_mode_stack")
 
 
+def function_modes() -> list[TorchFunctionMode] | None:
+    """The modes that see functions, the innermost last. Absent: None, they are not known."""
+    return None if _function_modes is None else list(_function_modes())
+
+
 def is_innermost(mode: object) -> bool | None:
     """Whether no other mode of functions was entered since this one. Absent: None, it is not known."""
-    if _function_modes is None:
-        return None
-    stack = _function_modes()
-    return bool(stack) and stack[-1] is mode
+    stack = function_modes()
+    return None if stack is None else bool(stack) and stack[-1] is mode
+
+
+_default_device = _found("_GLOBAL_DEVICE_CONTEXT")
+
+
+def enter_beneath(mode: TorchFunctionMode) -> None:
+    """Let a mode of functions see them after all others, which then leave as they came, whenever this one does.
+
+    A default device must be the lowest, and stays so. Absent: before the others.
+    """
+    stack = (function_modes() or []) if _default_device is not None else []
+    default = bool(stack) and stack[0] is getattr(_default_device, "device_context", None)
+    _lift(stack[default:])
+    TorchFunctionMode.__enter__(mode)
+    _lower(stack[default:])
+
+
+def leave_mode(mode: TorchFunctionMode) -> None:
+    """Let a mode of functions see them no more, wherever it is among others. Absent: it is the last."""
+    known = function_modes()
+    stack = [mode] if known is None else known
+    place = next((i for i, x in enumerate(stack) if x is mode), None)
+    if place is not None:
+        above = stack[place + 1 :]
+        _lift([mode, *above])
+        _lower(above)
+
+
+def _lift(modes: list[TorchFunctionMode]) -> None:
+    for mode in reversed(modes):
+        TorchFunctionMode.__exit__(mode, None, None, None)
+
+
+def _lower(modes: list[TorchFunctionMode]) -> None:
+    for mode in modes:
+        TorchFunctionMode.__enter__(mode)
 
 
 FakeTensor: tuple[type, ...] | type = _found("_subclasses.fake_tensor.FakeTensor", ())

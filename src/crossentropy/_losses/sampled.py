@@ -21,7 +21,7 @@ from crossentropy._logspace import wide
 from crossentropy._loss import LossTensors
 from crossentropy._losses._rows import Rows, resolve
 from crossentropy._tensors import INTEGERS
-from crossentropy._values import first, position, readable
+from crossentropy._values import first, position, readable, sum_tolerance
 
 Sampler = Literal["uniform", "log_uniform", "in_batch"]
 
@@ -80,14 +80,14 @@ def sampled_linear_cross_entropy(
         logit_scale: Factor on the logits, before the correction.
         out_dtype: Dtype of the returned loss. Default: the input's, and float32 under autocast.
         options: How to execute it, a `crossentropy.Options`. Default: as it chooses.
-        validate: Look at the values: hidden states, heads' rows, labels, weights.
+        validate: Look at the values: hidden states, heads' rows, labels, weights, log_q.
 
     Returns:
         The loss: a scalar, or (…) for "none"; in the promoted dtype of input and head (float32 under autocast), or
         out_dtype.
 
     Raises:
-        ValueError: A shape, device or number does not fit.
+        ValueError: A shape, device or number does not fit; with validate, log_q are no log-probabilities.
         TypeError: A type or dtype does not fit.
         IndexError: A label or negative is out of range (where it can be read).
 
@@ -125,6 +125,8 @@ def sampled_linear_cross_entropy(
     label = torch.where(known, tensors.target, 0)
     heard = known & ~rows.silent()
     drawn, log_count = _drawn(negatives, num_samples, log_q, label, heard, rows, generator)
+    if validate and log_q is not None:
+        _check_log_probabilities(log_q)
     # one lookup, so that the head has one gradient
     index = torch.cat([label.flatten(), drawn])
     vectors = F.embedding(index, linear_weight, sparse=sparse)
@@ -159,6 +161,27 @@ def _log_sum(tensors: LossTensors, absent: Tensor, scale: float, options: AnyOpt
         validate=validate,
     )
     return rows.statistics(absent=absent).logsumexp
+
+
+def _check_log_probabilities(log_q: Tensor) -> None:
+    """None is above 0, but for a sure class by rounding; where all are at least 0, they are something else."""
+    if not readable(log_q, wait=True):
+        return
+    log_q = log_q.detach()
+    rounding = sum_tolerance(log_q.dtype, len(log_q)) if bool((log_q < 0).any()) else 0.0
+    offence = first(~(log_q <= rounding))  # a nan fails every comparison
+    if offence is None:
+        return
+    total = float(log_q.sum(dtype=torch.float64))
+    are_probabilities = bool((log_q >= 0).all()) and abs(total - 1) <= sum_tolerance(log_q.dtype, len(log_q))
+    raise ArgumentValueError(
+        f"log_q{position(offence)} is {log_q[offence].item():.6g}, expected log-probabilities, which are ≤ 0: "
+        + (
+            "these sum to 1, as probabilities do; pass log_q.log()"
+            if are_probabilities
+            else "of counts n, (n / n.sum()).log()"
+        )
+    )
 
 
 def check_sampler(negatives: object, num_samples: object) -> None:

@@ -7,6 +7,8 @@ product or another module with parameters makes something else of it. Those that
 the makers. Which of them can be heads is tried: their logits are let be lazy in a second call.
 """
 
+import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -68,7 +70,14 @@ def find(model: nn.Module, head: Heads, example: Any) -> dict[str, nn.Module]:
 
 
 def _candidates(model: nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, KINDS) and refusal(module) is None]
+    """Layers that may be heads, and adapters around them rather than what these are made of."""
+    named = dict(model.named_modules())
+    within = tuple(f"{name}." for name, module in named.items() if _is_adapter(module))
+    return [name for name, x in named.items() if _is_layer(x) and not _refused(x) and not name.startswith(within)]
+
+
+def _refused(module: nn.Module) -> bool:
+    return any(refusal(part) is not None for _, part in _parts(module, said=True))
 
 
 # --- by name ------------------------------------------------------------------------------------------------------
@@ -100,10 +109,10 @@ def _by_name(prefix: str, model: nn.Module) -> dict[str, nn.Module] | None:
     if isinstance(model, KINDS):
         return {prefix.rstrip("."): model}
     children = dict(model.named_children())
-    names = [name for name in _NAMES if name in children and isinstance(_last(children[name])[1], KINDS)]
+    names = [name for name in _NAMES if name in children and _is_layer(_last(children[name])[1])]
     if isinstance(model, nn.Sequential):
         name, last = _last(model)
-        names, children = ([name], {name: last}) if isinstance(last, KINDS) else ([], {})
+        names, children = ([name], {name: last}) if _is_layer(last) else ([], {})
     return {prefix + names[0]: children[names[0]]} if len(names) == 1 else None
 
 
@@ -150,12 +159,12 @@ def _expanded(heads: Mapping[str, nn.Module], *, said: bool) -> dict[str, nn.Mod
 
 
 def _parts(module: nn.Module, *, said: bool) -> Iterator[tuple[str, nn.Module]]:
-    copies, original = getattr(module, "modules_to_save", None), getattr(module, "original_module", None)
+    layer: Any = module
     inner: list[tuple[str, Any]] = []
-    if isinstance(copies, nn.ModuleDict) and isinstance(original, nn.Module):
-        inner = [("original_module", original), *((f"modules_to_save.{name}", copy) for name, copy in copies.items())]
+    if _has_copies(module):
+        copies = layer.modules_to_save.items()
+        inner = [("original_module", layer.original_module), *((f"modules_to_save.{name}", x) for name, x in copies)]
     elif _is_low_rank(module):
-        layer: Any = module
         inner = [("base_layer", layer.base_layer), *((f"lora_B.{name}", b) for name, b in layer.lora_B.items())]
     elif isinstance(module, nn.ModuleList) and said:
         inner = list(module.named_children())
@@ -165,6 +174,24 @@ def _parts(module: nn.Module, *, said: bool) -> Iterator[tuple[str, nn.Module]]:
         yield "", module
     for name, part in inner:
         yield from ((".".join(filter(None, (name, suffix))), x) for suffix, x in _parts(part, said=said))
+
+
+def _is_layer(module: nn.Module) -> bool:
+    """Whether a module is a layer of which a head may be, or an adapter around one."""
+    return isinstance(module, KINDS) or _is_adapter(module)
+
+
+def _is_adapter(module: nn.Module) -> bool:
+    """Whether a module is peft's, around a layer of which a head may be."""
+    layer: Any = module
+    inner = layer.original_module if _has_copies(module) else getattr(module, "base_layer", None)
+    return isinstance(inner, nn.Module) and _is_layer(inner)
+
+
+def _has_copies(module: nn.Module) -> bool:
+    """Whether a module is peft's original, with the copies that are trained in its place."""
+    copies, original = getattr(module, "modules_to_save", None), getattr(module, "original_module", None)
+    return isinstance(copies, nn.ModuleDict) and isinstance(original, nn.Module)
 
 
 def _is_low_rank(module: nn.Module) -> bool:
@@ -246,7 +273,7 @@ def _makers(model: nn.Module, example: Any) -> dict[str, nn.Module]:
         largest = max(layers, key=lambda name: _classes(layers[name]), default=None)
         if largest is None:
             raise ArgumentValueError(f"no layer makes what {type(model).__name__} returns: {_RECIPE}")
-        refused = [name for name, parts in layers.items() if any(refusal(part) for part in parts.values())]
+        refused = [name for name in layers if _refused(named[name])]
         if largest in refused:
             return layers[largest]  # whose refusal is told
         tried = {name: part for whole in layers if whole not in refused for name, part in layers[whole].items()}
@@ -307,11 +334,18 @@ def call(model: nn.Module, batch: Any) -> Any:
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Restore random state and buffers, so that a call leaves nothing behind."""
+    """Restore random state, of Python and numpy too, and buffers, so that a call leaves nothing behind."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     devices = sorted({x.device.index for x in model.parameters() if x.is_cuda})
-    with torch.random.fork_rng(devices):
-        yield
-    with torch.no_grad():
-        for buffer, before in buffers:
-            buffer.copy_(before)
+    drawn, numpy = random.getstate(), sys.modules.get("numpy")
+    drawn_by_numpy = None if numpy is None else numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(drawn)
+        if numpy is not None:
+            numpy.random.set_state(drawn_by_numpy)
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)

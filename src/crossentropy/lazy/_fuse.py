@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError, kind_of
 from crossentropy.lazy._finding import Heads, call, find, undisturbed
 from crossentropy.lazy._heads import FusedHead, fused_class, leaves, refusal, set_class, sizes
-from crossentropy.lazy._products import matrix, multiplies, products_of, watch
+from crossentropy.lazy._products import matrix, multiplies, products_around, products_of, watch
 from crossentropy.lazy._tensor import Event, observe
 
 _Model = TypeVar("_Model", bound=nn.Module)
@@ -164,11 +164,11 @@ def unfuse(model: _Model) -> _Model:
     See Also:
         `fuse`; `fused`, which does both.
     """
-    for module in _fused_in(model).values():
-        products = products_of(module)
-        if products is not None:
-            products.remove()
-        elif isinstance(module, FusedHead):
+    for module in model.modules():
+        for products in {products_of(module), *products_around(module)}:
+            if products is not None:
+                products.remove()
+        if isinstance(module, FusedHead):
             set_class(module, module.original)
     return model
 

@@ -7,8 +7,10 @@ A fused head is the same module, of a subclass of its class: parameters, hooks a
 class. Where lazy logits cannot be (compilers, functorch's transforms, forward mode, sharded weights) the head computes.
 """
 
+import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import torch
@@ -120,8 +122,28 @@ def _same_dtype(*tensors: Tensor | None) -> bool:
 
 
 def leaves(output: Any) -> list[Any]:
-    """What a module's output is made of."""
-    return _torch.leaves(dict(output) if isinstance(output, Mapping) else output)
+    """What a module's output is made of: within sequences, mappings, dataclasses and the like."""
+    return list(_leaves(output, set()))
+
+
+def _leaves(output: Any, around: set[int]) -> Iterator[Any]:
+    for leaf in _torch.leaves(output):
+        fields = _fields(leaf)
+        if fields is None:
+            yield leaf
+        elif id(leaf) not in around:  # which may lead back to itself
+            yield from _leaves(fields, {*around, id(leaf)})
+
+
+def _fields(x: Any) -> list[Any] | None:
+    """What a container has that torch does not know; None for everything else."""
+    if isinstance(x, Mapping):
+        return list(x.values())
+    if isinstance(x, SimpleNamespace):
+        return list(vars(x).values())
+    kind: Any = type(x)
+    names = dataclasses.fields(x) if dataclasses.is_dataclass(kind) else getattr(kind, "__attrs_attrs__", None)
+    return None if names is None else [getattr(x, field.name, None) for field in names]
 
 
 @functools.cache

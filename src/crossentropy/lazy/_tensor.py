@@ -201,6 +201,7 @@ class LazyLogits(Tensor):
     def __torch_dispatch__(
         cls, func: _Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        _refuse(func, args)
         dense_args, dense_kwargs = _torch.map_only(LazyLogits, lambda z: z._dense(func).detach(), (args, kwargs or {}))
         return func(*dense_args, **dense_kwargs)
 
@@ -590,10 +591,11 @@ def _in_place(func: _Function, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
 
 def _refuse(func: _Function, args: tuple[Any, ...]) -> None:
     """Raise for what a tensor that stands for another cannot do."""
-    name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "")  # pyright: ignore[reportAttributeAccessIssue]
+    name = "data" if func == Tensor.data.__set__ else getattr(func, "__name__", "").partition(".")[0]  # pyright: ignore[reportAttributeAccessIssue]
     lazy = [z for z in _torch.leaves(args) if isinstance(z, LazyLogits)]
-    if name in _RESHAPING:
-        raise RuntimeError(f"{name} would change the shape of lazy logits in place: use {name.rstrip('_')}")
+    if name in _INSTEAD and args and isinstance(args[0], LazyLogits):
+        change = "memory" if name in ("data", "set_") else "shape"
+        raise RuntimeError(f"{name} would change the {change} of lazy logits in place: use {_INSTEAD[name]}")
     if name in _LATE and lazy and lazy[0]._used:
         raise RuntimeError(
             f"{name} comes after lazy logits were used, which were not computed and get no gradient: call it first"
@@ -639,7 +641,13 @@ def _fits(handler: Handler, func: _Function, args: tuple[Any, ...], kwargs: dict
 _NO_HOOKS = functools.partial(torch.autograd.graph.saved_tensors_hooks, Tensor.detach, lambda x: x)
 
 _OPERATORS = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
-_RESHAPING = {"data", "t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_", "resize_", "set_"}
+_INSTEAD = {
+    **{name: name[:-1] for name in ("t_", "transpose_", "swapaxes_", "swapdims_", "squeeze_", "unsqueeze_")},
+    "resize_": "reshape",
+    "data": "logits.copy_(x), or logits = x",
+    "set_": "logits.copy_(x), or logits = x",
+}
+"""What does the same as an operation that lazy logits cannot do in place."""
 _LATE = {"retain_grad", "register_hook", "register_post_accumulate_grad_hook"}
 """What must come before the logits are used."""
 _SHARING = {"numpy", "__array__", "__dlpack__", "data_ptr", "untyped_storage", "storage", "share_memory_"}
