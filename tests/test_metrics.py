@@ -12,10 +12,11 @@ from typing import Any
 import mpmath
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import crossentropy
 from crossentropy._usage import installation
+from crossentropy.integrations import LossParts
 from crossentropy.lazy import explain
 from crossentropy.metrics import (
     Accuracy,
@@ -212,6 +213,30 @@ def test_ignored_label_of_choice_and_other_integers() -> None:
     metric = Accuracy(ignore_index=255)
     metric.update(torch.eye(3), torch.tensor([0, 255, 1], dtype=torch.uint8))
     assert metric.compute().item() == 0.5
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.uint64])
+def test_labels_of_any_integers_count_as_they_do_in_int64(dtype: torch.dtype) -> None:
+    """What −100 becomes in an unsigned dtype is a class as any other, 156 in uint8 and 65436 in uint16."""
+    classes = 65_500 if dtype == torch.uint16 else 171
+    label = min(-100 % 2 ** (8 * dtype.itemsize), 156) if dtype != torch.uint16 else 65_436
+    target = torch.tensor([label, 3, 17, 7]) if dtype != torch.int8 else torch.tensor([-100, 3, 17, 7])
+    logits = torch.randn(4, classes)
+    logits[1, 3] = 20
+    made = [Accuracy, lambda: TopKAccuracy(5), ExpectedCalibrationError, Perplexity, BitsPerToken, BitsPerByte]
+    for make in made:
+        values = []
+        for labels in (target, target.to(dtype)):
+            metric: Any = make()
+            metric.update(logits, labels, *([torch.ones(4)] if isinstance(metric, BitsPerByte) else []))
+            values.append(metric.compute().item())
+        assert values[1] == values[0] > 0
+    for labels in (target, target.to(dtype)):
+        parts = LossParts(z_loss=0.1)
+        parts(logits, labels)
+        assert parts.take(training=True)["nll"] == pytest.approx(
+            nn.functional.cross_entropy(logits.double(), target).item(), rel=1e-6
+        )
 
 
 def test_one_number_of_bytes() -> None:

@@ -17,6 +17,7 @@ from crossentropy import _torch
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
+from crossentropy._targets import long
 from crossentropy._usage import installation
 from crossentropy.metrics._mean import keeping_dtype, logits_of, weight_of, weighted
 
@@ -112,7 +113,7 @@ class ExpectedCalibrationError(Metric):
         bin = (p * self.bins).ceil().nan_to_num(1).long().clamp(1, self.bins).flatten() - 1
         weight = weight_of(target, token_weight, self.ignore_index)
         self.confident = self._with(self.confident, bin, weighted(p, weight))
-        self.right = self._with(self.right, bin, weighted(top == target, weight))
+        self.right = self._with(self.right, bin, weighted(top == long(target), weight))
         self.weight = self._with(self.weight, bin, weight)
 
     def _with(self, sums: Tensor, bin: Tensor, rows: Tensor) -> Tensor:

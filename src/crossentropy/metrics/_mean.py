@@ -98,4 +98,4 @@ def weight_of(target: Tensor, token_weight: Tensor | None, ignore_index: int) ->
     """Weights t in float64, in the rows' shape: 0 where a row does not count."""
     check_token_weight(token_weight, target.shape)
     weight = torch.ones_like(target, dtype=torch.float64) if token_weight is None else token_weight.detach().double()
-    return torch.where(target != ignore_index, weight, 0.0)
+    return torch.where(long(target) != ignore_index, weight, 0.0)  # −100 is 156 in uint8, a class
