@@ -590,6 +590,67 @@ def test_callbacks_of_lightning(tmp_path: Path) -> None:
         assert fused == pytest.approx(plain, rel=1e-5)
 
 
+@pytest.mark.parametrize("manual", [False, True])
+def test_parts_are_those_since_lightning_last_logged(manual: bool) -> None:
+    """Also of two optimizers, which are two steps a batch; of this fit, not of the last one, nor of predictions."""
+    import lightning
+    from lightning.pytorch.loggers.logger import DummyLogger
+
+    from crossentropy.integrations import LossParts
+    from crossentropy.integrations.lightning import LossPartsCallback
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.loss, self.automatic_optimization = Plain(), LossParts(), not manual
+            self.seen: list[float] = []
+
+        def training_step(self, batch: Tensor, index: int) -> Tensor:
+            loss = self.validation_step(batch, index)
+            self.seen.append(loss.item())
+            for optimizer in self.optimizers() if manual else []:  # pyright: ignore[reportGeneralTypeIssues]
+                optimizer.zero_grad()
+                self.manual_backward(loss, retain_graph=True)
+                optimizer.step()
+            return loss
+
+        def validation_step(self, batch: Tensor, index: int) -> Tensor:
+            return self.loss(self.model(batch[:, :-1])["logits"], batch[:, 1:])
+
+        predict_step = validation_step
+
+        def configure_optimizers(self) -> Any:
+            layers = [self.model.table, self.model.lm_head] if manual else [self.model]
+            return [torch.optim.SGD(layer.parameters(), 0.1) for layer in layers]
+
+    class Logged(DummyLogger):
+        def log_metrics(self, metrics: Any, step: Any = None) -> None:
+            for name in ("train/nll", "val/nll"):
+                if name in metrics:
+                    logged.append((name, float(metrics[name])))
+
+    logged: list[tuple[str, float]] = []
+    settings: Any = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    module, callback = Module(), LossPartsCallback()
+    data = torch.utils.data.DataLoader(torch.randint(50, (22, 7)).split(2), batch_size=None)  # eleven batches
+    held_out = torch.utils.data.DataLoader(torch.randint(50, (2, 7)).split(2), batch_size=None)
+    for _ in range(2):
+        logged, module.seen = [], []
+        trainer = lightning.Trainer(
+            accelerator="cpu", callbacks=[callback], logger=Logged(), log_every_n_steps=4, max_epochs=1, **settings
+        )
+        trainer.fit(module, data)
+        means = [sum(module.seen[i : i + 4]) / 4 for i in (0, 4)]
+        assert [value for _, value in logged] == pytest.approx(means, rel=1e-6)
+    trainer.predict(module, data)
+    logged = []
+    (found,) = trainer.validate(module, held_out, verbose=False)
+    (batch,) = held_out
+    with torch.no_grad():
+        assert found["val/nll"] == pytest.approx(module.validation_step(batch, 0).item(), rel=1e-6)
+    assert [name for name, _ in logged] == ["val/nll"]
+
+
 def test_lightning_gives_the_head_back_after_an_error() -> None:
     import lightning
 
