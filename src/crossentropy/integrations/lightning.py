@@ -83,7 +83,8 @@ class LossPartsCallback(Callback):
 
     While training, whenever Lightning writes its logs, every log_every_n_steps: train/nll, train/perplexity,
     train/smoothing and train/z_loss, means over the tokens since the last time. With manual optimization each batch is
-    a step, however many optimizers it has. After each validation and test the same of all its tokens, as val/… and test/….
+    a step, however many optimizers it has. After each validation and test the same of all its tokens, as val/… and
+    test/….
 
     Args:
         prefixes: What goes before the names while training, in validation and in tests.

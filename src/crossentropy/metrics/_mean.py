@@ -47,6 +47,10 @@ class RowMean(Metric):
     def _mean(self) -> Tensor:
         return getattr(self, self._total) / getattr(self, f"weight_of_{self._total}")
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:  # noqa: ANN401 (torchmetrics')
+        """Draw a value, or one for each of several steps, as torchmetrics does; that of `compute` by default."""
+        return self._plot(val, ax)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         """Move to a device, but stay in float64: a model's .to(torch.bfloat16) reaches the metrics it holds."""
         return _torch.apply_to_all(super(), keeping_dtype(fn), exclude_state)
