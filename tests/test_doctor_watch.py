@@ -835,6 +835,15 @@ def test_the_background_of_a_detector_is_no_padding():
     assert not found(program)
 
 
+def test_a_label_of_uint8_is_not_ignored():
+    """156 is −100 modulo 256, and a class like any other."""
+    logits = torch.zeros(4, 171).index_fill(1, torch.tensor([156]), -torch.inf).requires_grad_()
+    with doctor.watch() as watch:
+        F.cross_entropy(logits, torch.tensor([156, 3, 156, 7], dtype=torch.uint8))
+    assert [finding.rule for finding in watch.findings] == ["masked-target-logit"]
+    assert "of class 156 is −inf in 2 of 4 rows" in str(watch)
+
+
 def test_rows_that_are_filled_up_out_of_sight():
     filled = [[1, 2, 3, 0, 0, 0, 0], [4, 6, 5, 7, 8, 2, 0], [3, 5, 4, 6, 0, 0, 0]]
     assert language_model_of(filled) == {"padding-not-ignored": "likely"}

@@ -495,13 +495,127 @@ def test_causal_loss_is_that_of_transformers(model: Any, batch: dict[str, Tensor
 
     output, labels = model(**batch), batch["labels"]
     torch.testing.assert_close(CausalLoss()(output, labels), output.loss)
-    torch.testing.assert_close(CausalLoss()((output.logits,), labels, 7), model(**batch, num_items_in_batch=7).loss)
+    total, masked = 2 * labels.numel(), labels.index_fill(1, torch.tensor([0]), -100)  # the first is never predicted
+    for n in (total, torch.tensor(total)):
+        expected = model(**batch, num_items_in_batch=n).loss
+        torch.testing.assert_close(CausalLoss()((output.logits,), masked, n), expected)
+    torch.testing.assert_close(
+        CausalLoss()(output, labels.clamp(0, 9).to(torch.uint8)), CausalLoss()(output, labels.clamp(0, 9))
+    )
     shifted = nn.functional.pad(labels[:, 1:], (0, 1), value=-100)
     torch.testing.assert_close(CausalLoss(shift=False)(output, shifted), output.loss)
     with pytest.raises(ValueError, match="no labels in the batch"):
         CausalLoss()(output, None)
     with pytest.raises(ValueError, match="a process for each GPU"):
         CausalLoss()(output, labels, torch.tensor([7, 7]))
+
+
+class Plain(nn.Module):
+    """A language model that transformers does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.lm_head = nn.Embedding(50, 8), nn.Linear(8, 50)
+
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        return {"logits": self.lm_head(self.table(input_ids))}
+
+
+def data_of(labels: Tensor) -> list[dict[str, Tensor]]:
+    torch.manual_seed(1)
+    return [{"input_ids": row, "labels": y} for row, y in zip(torch.randint(1, 50, labels.shape), labels)]
+
+
+def unequal_labels() -> Tensor:
+    """Of four sentences, of one of which only the first two tokens count."""
+    labels = torch.randint(1, 50, (4, 7))
+    labels[0, 2:] = -100
+    labels[1, :3] = -100
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("options", "known"),
+    [({}, False), ({"ignore_index": 0}, False), ({"shift": False}, False), ({}, True), ({"shift": False}, True)],
+    ids=str,
+)
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_loss_is_divided_by_the_tokens_that_it_sums(
+    options: dict[str, Any], known: bool, steps: int, tmp_path: Path
+) -> None:
+    """Also if transformers' Trainer counts others; where they cannot be known, it says so."""
+    from crossentropy.integrations.transformers import CausalLoss, LossPartsMixin
+
+    class Mixed(LossPartsMixin, transformers.Trainer):
+        pass
+
+    labels = unequal_labels()
+    data = data_of(labels.masked_fill(labels == -100, options.get("ignore_index", -100)))
+    text = torch.stack([row["input_ids"] for row in data])
+    for kind in (Mixed, transformers.Trainer):
+        model = build("LlamaForCausalLM", "causal")[0] if known else Plain()
+        z = model(input_ids=text)["logits"].double()
+        z, y = (z, labels) if options.get("shift") is False else (z[:, :-1], labels[:, 1:])
+        expected = nn.functional.cross_entropy(z.flatten(0, 1), y.flatten(), ignore_index=-100)
+        gradient = torch.autograd.grad(expected, model.lm_head.weight)[0]
+        before = model.lm_head.weight.detach().clone()
+        arguments = transformers.TrainingArguments(
+            str(tmp_path), max_steps=1, logging_steps=1, report_to=[], save_strategy="no", use_cpu=True, optim="sgd",
+            disable_tqdm=True, per_device_train_batch_size=4 // steps, gradient_accumulation_steps=steps,
+            learning_rate=1.0, max_grad_norm=0.0, lr_scheduler_type="constant", per_device_eval_batch_size=4,
+        )  # fmt: skip
+        trainer = kind(model, arguments, train_dataset=data, eval_dataset=data, compute_loss_func=CausalLoss(**options))  # pyright: ignore[reportArgumentType]
+        if kind is Mixed:
+            assert trainer.evaluate()["eval_loss"] == pytest.approx(expected.item(), rel=1e-5)
+        elif steps == 2:  # its counts may not be known from one of two batches
+            with pytest.raises(ValueError, match=r"num_items_in_batch is \d+, of several batches .*LossPartsMixin"):
+                trainer.train()
+            continue
+        trainer.train()
+        assert trainer.state.log_history[-2]["loss"] == pytest.approx(expected.item(), abs=1e-4)  # rounded by it
+        change = before - model.lm_head.weight
+        torch.testing.assert_close(change, gradient.float(), rtol=1e-4, atol=1e-6)
+
+
+def test_labels_that_any_trainer_counts_alike_need_no_help(tmp_path: Path) -> None:
+    from crossentropy.integrations.transformers import CausalLoss
+
+    labels = unequal_labels().index_fill(1, torch.tensor([0]), -100)  # nothing predicts the first
+    losses = []
+    for steps in (1, 2):
+        arguments = transformers.TrainingArguments(
+            str(tmp_path), max_steps=1, logging_steps=1, report_to=[], save_strategy="no", use_cpu=True,
+            disable_tqdm=True, per_device_train_batch_size=4 // steps, gradient_accumulation_steps=steps,
+        )  # fmt: skip
+        trainer = transformers.Trainer(
+            Plain(), arguments, train_dataset=data_of(labels), compute_loss_func=CausalLoss()
+        )  # pyright: ignore[reportArgumentType]
+        trainer.train()
+        losses.append(trainer.state.log_history[0]["loss"])
+    assert losses[1] == pytest.approx(losses[0], abs=2e-4)
+
+
+def test_an_evaluation_is_of_its_own_tokens(tmp_path: Path) -> None:
+    """Not of those that were predicted before it; nor is a training of those that another ended with."""
+    from crossentropy.integrations.transformers import CausalLoss, LossPartsMixin
+
+    class Mixed(LossPartsMixin, transformers.Trainer):
+        pass
+
+    data, other = data_of(torch.randint(1, 50, (4, 7))), data_of(torch.randint(1, 50, (8, 7)))
+    arguments = transformers.TrainingArguments(
+        str(tmp_path), max_steps=3, logging_steps=2, report_to=[], save_strategy="no", use_cpu=True, disable_tqdm=True,
+        per_device_train_batch_size=4, learning_rate=0.0,
+    )  # fmt: skip
+    trainer = Mixed(Plain(), arguments, train_dataset=other, eval_dataset=data, compute_loss_func=CausalLoss())  # pyright: ignore[reportArgumentType]
+    first = trainer.evaluate()["eval_nll"]
+    trainer.predict(other)  # pyright: ignore[reportArgumentType]
+    assert trainer.evaluate()["eval_nll"] == first
+    trainer.train()
+    trainer.train_dataset = data
+    trainer.train()  # of the four sentences that it was evaluated on
+    assert trainer.state.log_history[0]["nll"] == pytest.approx(first, rel=1e-6)
 
 
 def test_callbacks_of_lightning(tmp_path: Path) -> None:
@@ -527,6 +641,67 @@ def test_callbacks_of_lightning(tmp_path: Path) -> None:
     assert len(logs[False]) == len(logs[True])
     for plain, fused in zip(logs[False], logs[True]):
         assert fused == pytest.approx(plain, rel=1e-5)
+
+
+@pytest.mark.parametrize("manual", [False, True])
+def test_parts_are_those_since_lightning_last_logged(manual: bool) -> None:
+    """Also of two optimizers, which are two steps a batch; of this fit, not of the last one, nor of predictions."""
+    import lightning
+    from lightning.pytorch.loggers.logger import DummyLogger
+
+    from crossentropy.integrations import LossParts
+    from crossentropy.integrations.lightning import LossPartsCallback
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model, self.loss, self.automatic_optimization = Plain(), LossParts(), not manual
+            self.seen: list[float] = []
+
+        def training_step(self, batch: Tensor, index: int) -> Tensor:
+            loss = self.validation_step(batch, index)
+            self.seen.append(loss.item())
+            for optimizer in self.optimizers() if manual else []:  # pyright: ignore[reportGeneralTypeIssues]
+                optimizer.zero_grad()
+                self.manual_backward(loss, retain_graph=True)
+                optimizer.step()
+            return loss
+
+        def validation_step(self, batch: Tensor, index: int) -> Tensor:
+            return self.loss(self.model(batch[:, :-1])["logits"], batch[:, 1:])
+
+        predict_step = validation_step
+
+        def configure_optimizers(self) -> Any:
+            layers = [self.model.table, self.model.lm_head] if manual else [self.model]
+            return [torch.optim.SGD(layer.parameters(), 0.1) for layer in layers]
+
+    class Logged(DummyLogger):
+        def log_metrics(self, metrics: Any, step: Any = None) -> None:
+            for name in ("train/nll", "val/nll"):
+                if name in metrics:
+                    logged.append((name, float(metrics[name])))
+
+    logged: list[tuple[str, float]] = []
+    settings: Any = {"enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    module, callback = Module(), LossPartsCallback()
+    data = torch.utils.data.DataLoader(torch.randint(50, (22, 7)).split(2), batch_size=None)  # eleven batches
+    held_out = torch.utils.data.DataLoader(torch.randint(50, (2, 7)).split(2), batch_size=None)
+    for _ in range(2):
+        logged, module.seen = [], []
+        trainer = lightning.Trainer(
+            accelerator="cpu", callbacks=[callback], logger=Logged(), log_every_n_steps=4, max_epochs=1, **settings
+        )
+        trainer.fit(module, data)
+        means = [sum(module.seen[i : i + 4]) / 4 for i in (0, 4)]
+        assert [value for _, value in logged] == pytest.approx(means, rel=1e-6)
+    trainer.predict(module, data)
+    logged = []
+    (found,) = trainer.validate(module, held_out, verbose=False)
+    (batch,) = held_out
+    with torch.no_grad():
+        assert found["val/nll"] == pytest.approx(module.validation_step(batch, 0).item(), rel=1e-6)
+    assert [name for name, _ in logged] == ["val/nll"]
 
 
 def test_lightning_gives_the_head_back_after_an_error() -> None:

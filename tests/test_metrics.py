@@ -12,10 +12,11 @@ from typing import Any
 import mpmath
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import crossentropy
 from crossentropy._usage import installation
+from crossentropy.integrations import LossParts
 from crossentropy.lazy import explain
 from crossentropy.metrics import (
     Accuracy,
@@ -214,6 +215,30 @@ def test_ignored_label_of_choice_and_other_integers() -> None:
     assert metric.compute().item() == 0.5
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.uint64])
+def test_labels_of_any_integers_count_as_they_do_in_int64(dtype: torch.dtype) -> None:
+    """What −100 becomes in an unsigned dtype is a class as any other, 156 in uint8 and 65436 in uint16."""
+    classes = 65_500 if dtype == torch.uint16 else 171
+    label = min(-100 % 2 ** (8 * dtype.itemsize), 156) if dtype != torch.uint16 else 65_436
+    target = torch.tensor([label, 3, 17, 7]) if dtype != torch.int8 else torch.tensor([-100, 3, 17, 7])
+    logits = torch.randn(4, classes)
+    logits[1, 3] = 20
+    made = [Accuracy, lambda: TopKAccuracy(5), ExpectedCalibrationError, Perplexity, BitsPerToken, BitsPerByte]
+    for make in made:
+        values = []
+        for labels in (target, target.to(dtype)):
+            metric: Any = make()
+            metric.update(logits, labels, *([torch.ones(4)] if isinstance(metric, BitsPerByte) else []))
+            values.append(metric.compute().item())
+        assert values[1] == values[0] > 0
+    for labels in (target, target.to(dtype)):
+        parts = LossParts(z_loss=0.1)
+        parts(logits, labels)
+        assert parts.take(training=True)["nll"] == pytest.approx(
+            nn.functional.cross_entropy(logits.double(), target).item(), rel=1e-6
+        )
+
+
 def test_one_number_of_bytes() -> None:
     data = corpus()
     per_row, total = BitsPerByte(), BitsPerByte()
@@ -303,6 +328,41 @@ def test_bins_and_their_edges() -> None:
     assert error.reliability().weight.tolist() == [0, 1, 1, 2]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_edges_that_are_no_binary_numbers(dtype: torch.dtype) -> None:
+    """1/n is k bins of k n, whatever exp(log p) is rounded to; what is above the edge is in the next bin."""
+    for n in (3, 6, 7, 8, 20, 49):
+        for k in (1, 5):
+            error = ExpectedCalibrationError(k * n)
+            error.update(torch.zeros(1, n, dtype=dtype), torch.tensor([0]))
+            error.update(torch.full((1, n), 1 / n, dtype=dtype).log(), torch.tensor([0]))
+            assert error.reliability().weight[k - 1] == 2
+    error = ExpectedCalibrationError(40)
+    p = torch.tensor([0.625, 0.375], dtype=dtype)
+    p[0] += 32 * torch.finfo(dtype).eps
+    error.update(p.log()[None], torch.tensor([0]))
+    assert error.reliability().weight[25] == 1
+
+
+def test_metrics_are_drawn_as_those_of_torchmetrics() -> None:
+    import matplotlib.pyplot as plt
+    from torchmetrics import MetricCollection
+
+    logits, target = torch.randn(9, 4), torch.randint(4, (9,))
+    collection = MetricCollection([ExpectedCalibrationError(), Accuracy(), TopKAccuracy(2), Perplexity()])
+    values = [collection(logits, target) for _ in range(2)]
+    assert [len(axes.lines) for _, axes in collection.plot()] == [1] * 4
+    for _, axes in collection.plot(values):
+        assert len(axes.lines[0].get_xdata()) == 2
+    perplexity = Perplexity()
+    perplexity.update(logits, target)
+    _, axes = perplexity.plot()
+    assert axes.lines[0].get_ydata().item() == pytest.approx(perplexity.compute().item())
+    error = ExpectedCalibrationError()
+    assert error.plot(torch.tensor(0.25))[1].lines[0].get_ydata().item() == 0.25
+    plt.close("all")
+
+
 def test_reliability_diagram() -> None:
     data, error = corpus(), ExpectedCalibrationError(5)
     update(error, data)
@@ -314,7 +374,7 @@ def test_reliability_diagram() -> None:
     assert axes.get_title() == f"ECE {error.compute():.3f}"
     heights = [bar.get_height() for bar in axes.patches[:5]]
     assert heights == pytest.approx(found.accuracy.nan_to_num(0).tolist())
-    assert error.plot(axes)[0] is figure
+    assert error.plot(ax=axes)[0] is figure
     empty, axes = ExpectedCalibrationError(5).plot()
     empty.draw_without_rendering()
     assert axes.get_title() == "ECE 0.000"
@@ -381,7 +441,13 @@ def test_weights_are_repetitions_of_rows() -> None:
     [
         (torch.randn(3, 4), torch.full((3,), -100), "no row counts: all 3 are ignored"),
         (10 * torch.eye(3), torch.arange(3), "in all 3 rows that count the label has the largest logit"),
-        (torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]), "in all 4 rows that count the label has the largest logit"),
+        (torch.zeros(4, 3), torch.tensor([0, 1, 2, 0]), "all logits are equal, and the loss is the same at any T"),
+        (torch.randn(4, 1).expand(4, 3), torch.tensor([0, 1, 2, 0]), "all logits are equal"),
+        (
+            torch.tensor([[1.0, 1.0, 0.0]]),
+            torch.tensor([1]),
+            "in all 1 rows that count the label has the largest logit",
+        ),
         (torch.eye(3), torch.tensor([1, 2, 0]), "the loss falls without end as T grows"),
         (torch.tensor([[0.0, torch.nan]]), torch.tensor([0]), "not finite"),
         (torch.tensor([[0.0, -torch.inf]]), torch.tensor([1]), "not finite"),

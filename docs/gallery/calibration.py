@@ -31,6 +31,6 @@ cases = {"as it was trained": logits, f"logits / {found.temperature:.2f}": scali
 for axis, (name, z) in zip(axes, cases.items()):
     error = ExpectedCalibrationError(bins=10)
     error.update(z, labels[test])
-    error.plot(axis)
+    error.plot(ax=axis)
     axis.set_title(f"{name}: ECE {error.compute().item():.3f}")
 figure.savefig("calibration.svg")

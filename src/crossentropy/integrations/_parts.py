@@ -18,6 +18,7 @@ from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
 from crossentropy._logspace import wide
+from crossentropy._targets import long
 from crossentropy._tensors import check_floating, check_tensor
 
 
@@ -94,7 +95,7 @@ class LossParts:
 
     def _of(self, loss: Tensor, logits: Tensor, labels: Tensor, denominator: Tensor | float | None) -> Tensor:
         """Sums over rows: nll, the loss without z-loss, z-loss; and how many rows count."""
-        counted = labels != self.ignore_index
+        counted = long(labels) != self.ignore_index
         tokens = counted.sum().double()
         total = torch.where(tokens > 0, loss.double() * (tokens if denominator is None else denominator), 0.0)
         if not self.label_smoothing and not self.z_loss:

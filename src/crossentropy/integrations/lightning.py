@@ -81,8 +81,10 @@ class LossPartsCallback(Callback):
 
         self.loss = LossParts(z_loss=1e-4)    in the module;    Trainer(callbacks=[LossPartsCallback()])
 
-    While training, every log_every_n_steps: train/nll, train/perplexity, train/smoothing and train/z_loss, means over
-    the tokens since the last time. After each validation and test the same of all its tokens, as val/… and test/….
+    While training, whenever Lightning writes its logs, every log_every_n_steps: train/nll, train/perplexity,
+    train/smoothing and train/z_loss, means over the tokens since the last time. With manual optimization each batch is
+    a step, however many optimizers it has. After each validation and test the same of all its tokens, as val/… and
+    test/….
 
     Args:
         prefixes: What goes before the names while training, in validation and in tests.
@@ -99,8 +101,6 @@ class LossPartsCallback(Callback):
 
     def __init__(self, prefixes: tuple[str, str, str] = ("train/", "val/", "test/")) -> None:
         self._train, self._val, self._test = prefixes
-        self._logged = 0
-        self._logged = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """See that there is something to log."""
@@ -118,16 +118,22 @@ class LossPartsCallback(Callback):
         batch: Any,  # noqa: ANN401 (Lightning's)
         batch_idx: int,
     ) -> None:
-        """Log every log_every_n_steps."""
-        step, every = trainer.global_step, trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue]
-        if step != self._logged and step % every == 0:  # several batches may be one step
-            self._logged = step
+        """Log where Lightning writes its logs after this batch."""
+        accumulating = pl_module.automatic_optimization and trainer.fit_loop._should_accumulate()
+        if trainer._logger_connector.should_update_logs and not accumulating:  # as its own callbacks ask
             self._log(trainer, pl_module, self._train, training=True)
 
-    def on_sanity_check_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget what was computed to see whether validation runs."""
-        for loss in _losses(pl_module).values():
-            loss.take(training=False)
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what an earlier fit ended with."""
+        _forget(pl_module, training=True)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was computed without gradients before, by predictions or a sanity check."""
+        _forget(pl_module, training=False)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget what was computed without gradients before."""
+        _forget(pl_module, training=False)
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log what the validation gave."""
@@ -146,6 +152,11 @@ class LossPartsCallback(Callback):
         for name, loss in losses.items():
             own = prefix if len(losses) == 1 else f"{prefix}{name}/"
             module.log_dict(dict(loss.take(training=training, total=total, prefix=own)))
+
+
+def _forget(module: LightningModule, *, training: bool) -> None:
+    for loss in _losses(module).values():
+        loss.take(training=training)
 
 
 def _losses(module: LightningModule) -> dict[str, LossParts]:

@@ -2,9 +2,13 @@
 
 FuseCallback      the model is fused while it trains, and plain after
 CausalLoss        compute_loss_func: the language model's loss, with z-loss and smoothing, and its parts
-LossPartsMixin    logs those parts and the perplexity where the trainer logs
+LossPartsMixin    counts the tokens that it sums, logs those parts and the perplexity where the trainer logs
+
+A step's loss is Σ ℓ / n over the tokens of all its micro-batches, and only the trainer sees these together. Its own n
+is of labels that are not −100: of labels[..., 1:] where it knows that the model's own loss shifts them, else of all.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +19,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from crossentropy._errors import ArgumentTypeError, ArgumentValueError
 from crossentropy._exports import Listing, listing
 from crossentropy._keywords import hinting
+from crossentropy._targets import long
+from crossentropy._tensors import INTEGERS
 from crossentropy.integrations._fusing import Fusing
 from crossentropy.integrations._parts import LossParts
 
@@ -83,8 +89,14 @@ class CausalLoss(LossParts):
 
         mean of −log p(token at t + 1 | tokens to t), with label smoothing and z-loss
 
-    Divides by the tokens of all accumulated micro-batches and processes, which the trainer counts. Of a fused model the
-    loss needs no logits. TrainingArguments' own label_smoothing_factor is not used where there is a compute_loss_func.
+    Divides by the tokens of all accumulated micro-batches and processes, which are counted as they are summed by a
+    trainer with `LossPartsMixin`. The plain Trainer may count others: the first label of a sequence, which nothing
+    predicts, if the model is not one of transformers' causal ones; or labels of another ignore_index than -100. Where a
+    step is one batch of one process this is mended; where it is several, its counts are taken if they agree with the
+    loss's on every batch, or else an error says what to do.
+
+    Of a fused model the loss needs no logits. TrainingArguments' own label_smoothing_factor is not used where there is
+    a compute_loss_func.
 
     Args:
         label_smoothing: Label smoothing ε in [0, 1]: the part of the target that is spread over the classes.
@@ -93,7 +105,7 @@ class CausalLoss(LossParts):
         shift: Whether labels are the tokens of the same place, to be shifted by one, as those of models are.
 
     Raises:
-        ValueError: A number is not what it should be; or there are no labels.
+        ValueError: A number is not what it should be; there are no labels; or the trainer counts other tokens.
 
     Examples:
         >>> loss = CausalLoss(z_loss=1e-4)  # Trainer(model, args, compute_loss_func=loss)
@@ -102,7 +114,7 @@ class CausalLoss(LossParts):
         1.3864...
 
     See Also:
-        `LossPartsMixin`, which logs the parts; `FuseCallback`.
+        `LossPartsMixin`, which counts tokens and logs the parts; `FuseCallback`.
     """
 
     @hinting
@@ -111,6 +123,7 @@ class CausalLoss(LossParts):
     ) -> None:
         super().__init__(label_smoothing=label_smoothing, z_loss=z_loss, ignore_index=ignore_index)
         self.shift = shift
+        self._counted: Tensor | int | None = None
 
     def __call__(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
@@ -130,15 +143,46 @@ class CausalLoss(LossParts):
             )
         logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
         target = labels.to(logits.device)
+        if target.dtype in INTEGERS:  # of uint8 nothing can be filled up with −100
+            target = long(target)
+        tokens = num_items_in_batch
+        if tokens is not None and tokens is not self._counted:
+            tokens = self._denominator(target, tokens)
         if self.shift:  # the last logits of a sequence predict nothing
             target = torch.nn.functional.pad(target[..., 1:], (0, 1), value=self.ignore_index)
-        return super().__call__(logits, target, denominator=num_items_in_batch)
+        return super().__call__(logits, target, denominator=tokens)
+
+    def _as_counted(self, labels: Tensor) -> Tensor:
+        """Labels of which any trainer counts those that the loss sums: −100 are the first, and all that are ignored."""
+        labels = long(labels[..., 1:] if self.shift else labels)
+        return torch.nn.functional.pad(labels.masked_fill(labels == self.ignore_index, -100), (1, 0), value=-100)
+
+    def _denominator(self, labels: Tensor, counted: Tensor | int) -> Tensor | int:
+        """A trainer's count of tokens, if it is of those that are summed; of a step of one batch, that of these."""
+        summed, of_all, of_shifted = ((x != -100).sum() for x in (self._as_counted(labels), labels, labels[..., 1:]))
+        # read at once: the trainer waits for each loss anyway, to see whether it is nan
+        total, n, *own = torch.stack(
+            [x.double() for x in (torch.as_tensor(counted, device=summed.device), summed, of_all, of_shifted)]
+        ).tolist()
+        if n == own[0] == own[1]:
+            return counted
+        if total in (n, *own):
+            return n
+        raise ArgumentValueError(
+            f"num_items_in_batch is {total:g}, of several batches or processes, and of this batch's labels the loss "
+            f"sums {n:g}, where the Trainer counts {own[0]:g}, or {own[1]:g} if it knows that the model shifts them: "
+            "nothing says that the loss is divided by what it sums. Let the trainer count as the loss does, class "
+            "MyTrainer(LossPartsMixin, Trainer)"
+            + (", or mark by -100 all labels that do not count, the first of each sequence too" if self.shift else "")
+        )
 
 
 class LossPartsMixin:
     """A Trainer that logs the parts of its loss, and the perplexity, wherever it logs the loss.
 
         class MyTrainer(LossPartsMixin, Trainer): ...        MyTrainer(model, args, compute_loss_func=CausalLoss())
+
+    It counts the tokens of a step as `CausalLoss` sums them, whatever the model, its ignore_index and shift.
 
     With "loss" go nll, perplexity, smoothing and z_loss of the tokens since the last time; with "eval_loss" those of
     the evaluation, eval_nll and so on. All are means over the tokens of all processes, where the trainer's losses are
@@ -162,6 +206,23 @@ class LossPartsMixin:
         `CausalLoss`; `crossentropy.metrics.Perplexity`.
     """
 
+    def train(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (the Trainer's)
+        """Train; what was summed before, after the last log of another training say, is not of this one."""
+        self._forget(training=True)
+        parent: Any = super()
+        return parent.train(*args, **kwargs)
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 (the Trainer's)
+        """Evaluate or predict; what was summed before, by a prediction say, which is not logged, is not of this one."""
+        self._forget(training=False)
+        parent: Any = super()
+        return parent.evaluation_loop(*args, **kwargs)
+
+    def _forget(self, *, training: bool) -> None:
+        loss = getattr(self, "compute_loss_func", None)
+        if isinstance(loss, LossParts):
+            loss.take(training=training)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Add the parts, and log."""
         trainer: Any = self
@@ -178,9 +239,25 @@ class LossPartsMixin:
         parent: Any = super()
         parent.log(logs, start_time)
 
+    def _get_num_items_in_batch(self, batch_samples: Sequence[Any], device: torch.device) -> Tensor | int | None:
+        """Count the tokens of a step's batches that the loss sums; the trainer adds them up over processes."""
+        loss = getattr(self, "compute_loss_func", None)
+        parent: Any = super()
+        if not isinstance(loss, CausalLoss):
+            return parent._get_num_items_in_batch(batch_samples, device)
+        counted = [
+            {"labels": loss._as_counted(batch["labels"])} if _has_labels(batch) else batch for batch in batch_samples
+        ]
+        loss._counted = parent._get_num_items_in_batch(counted, device)
+        return loss._counted
+
     def _total(self, sums: Tensor) -> Tensor:
         trainer: Any = self
         return trainer.accelerator.reduce(sums.to(trainer.accelerator.device), reduction="sum")
+
+
+def _has_labels(batch: Any) -> bool:  # noqa: ANN401 (a collator's)
+    return isinstance(batch, Mapping) and isinstance(batch.get("labels"), Tensor)
 
 
 __dir__: Listing = listing(__name__)

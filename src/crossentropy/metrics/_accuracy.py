@@ -15,6 +15,7 @@ from torch import Tensor
 from crossentropy import functional as F
 from crossentropy._errors import ArgumentValueError
 from crossentropy._keywords import hinting
+from crossentropy._targets import long
 from crossentropy.metrics._mean import RowMean, labels_of, logits_of, weight_of
 
 
@@ -69,7 +70,7 @@ class Accuracy(RowMean):
         logits = logits_of(input, linear_weight, linear_bias)
         statistics = F.token_statistics(logits, target, ignore_index=self.ignore_index)
         assert statistics.log_prob is not None
-        correct = (statistics.argmax == target).double().masked_fill(statistics.log_prob.isnan(), torch.nan)
+        correct = (statistics.argmax == long(target)).double().masked_fill(statistics.log_prob.isnan(), torch.nan)
         self._add(correct, weight_of(target, token_weight, self.ignore_index))
 
     def compute(self) -> Tensor:

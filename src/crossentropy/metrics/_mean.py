@@ -47,6 +47,10 @@ class RowMean(Metric):
     def _mean(self) -> Tensor:
         return getattr(self, self._total) / getattr(self, f"weight_of_{self._total}")
 
+    def plot(self, val: Any = None, ax: Any = None) -> Any:  # noqa: ANN401 (torchmetrics')
+        """Draw a value, or one for each of several steps, as torchmetrics does; that of `compute` by default."""
+        return self._plot(val, ax)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> torch.nn.Module:
         """Move to a device, but stay in float64: a model's .to(torch.bfloat16) reaches the metrics it holds."""
         return _torch.apply_to_all(super(), keeping_dtype(fn), exclude_state)
@@ -98,4 +102,4 @@ def weight_of(target: Tensor, token_weight: Tensor | None, ignore_index: int) ->
     """Weights t in float64, in the rows' shape: 0 where a row does not count."""
     check_token_weight(token_weight, target.shape)
     weight = torch.ones_like(target, dtype=torch.float64) if token_weight is None else token_weight.detach().double()
-    return torch.where(target != ignore_index, weight, 0.0)
+    return torch.where(long(target) != ignore_index, weight, 0.0)  # −100 is 156 in uint8, a class

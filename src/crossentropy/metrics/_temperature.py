@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that calibrates a classifier, and changes none of its predictions.
+"""Temperature scaling: one number that calibrates a classifier, and changes none of its predictions but by ties.
 
     T = argmin Σ t ℓ(z / T, y) / Σ t        d mean ℓ / d log β = mean ℓ − mean H,   β = 1/T
 
@@ -63,8 +63,10 @@ class TemperatureScaling(torch.nn.Module):
         softmax(z / T),   T = argmin Σ t ℓ(z / T, y)
 
     Modern classifiers are too confident; one number mends most of that. The order of the classes stays, and so do
-    predictions and accuracy. `fit` looks for log T by LBFGS; the loss is convex in 1/T, so that there is one optimum.
-    Fit to rows that the model was not trained on: of those it knows the labels, and T comes out too small.
+    predictions and accuracy, but for ties: in half precision two logits that are next to each other may be rounded to
+    one, of which argmax takes the first class; scale `input.float()` where that matters. `fit` looks for log T by
+    LBFGS; the loss is convex in 1/T, so that there is one optimum. Fit to rows that the model was not trained on: of
+    those it knows the labels, and T comes out too small.
 
     Args:
         temperature: T > 0 to begin with; what `fit` finds replaces it, and is part of the state_dict.
@@ -142,7 +144,8 @@ class TemperatureScaling(torch.nn.Module):
 
         Raises:
             ValueError: No row counts; the loss is not finite; or there is no best T > 0, for the labels' logits are the
-                largest in all rows (T → 0), or no larger than the others on average (T → ∞). T stays what it was.
+                largest in all rows (T → 0), or no larger than the others on average (T → ∞), or all logits of a row are
+                equal (any T). T stays what it was.
             TypeError, IndexError: As `crossentropy.functional.token_statistics`.
         """
         logits = logits_of(input, linear_weight, linear_bias)
@@ -218,6 +221,12 @@ class _Problem:
                 "the mean −log p of the labels is not finite: do logits hold nan or inf, or mask a label with -inf?"
             )
         if not bool(weighted(largest - label, self.weight).any()):
+            now, coldest = (float(self.at(torch.tensor(log_scale))[0]) for log_scale in (0.0, _FARTHEST))
+            if coldest >= now * (1 - 1e-6) > 0:  # rounding of rows in float32; a row that differs falls by far more
+                raise ArgumentValueError(
+                    "there is no best temperature: in each row that counts all logits are equal, and the loss is the "
+                    "same at any T. Are these the logits of the model?"
+                )
             raise ArgumentValueError(
                 f"there is no best temperature: in all {int((self.weight != 0).sum())} rows that count the label "
                 "has the largest logit, and the loss falls without end as T → 0. Use more held-out rows, of which "

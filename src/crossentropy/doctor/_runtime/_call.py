@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from crossentropy._targets import long
+from crossentropy._tensors import INTEGERS
 from crossentropy.doctor._runtime._trace import Place, Trace
 
 
@@ -30,8 +32,9 @@ class Call(NamedTuple):
 
     @property
     def y(self) -> Tensor:
-        """The target."""
-        return self.arguments["target"]
+        """The target; labels of any integers as int64: −100 is 156 in uint8, which may be a class."""
+        target = self.arguments["target"]
+        return long(target) if target.dtype in INTEGERS else target
 
 
 def class_axis(call: Call) -> int:

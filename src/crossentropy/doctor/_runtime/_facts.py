@@ -208,7 +208,7 @@ def _is_computed(trace: Trace) -> bool:
 
 def _target(call: Call) -> _facts.Tensor:
     x, y, axis = call.x, call.y, _axis(call)
-    basis = _facts.Tensor(shape=tuple(y.shape), dtype=_dtype(y), graph=y.requires_grad)
+    basis = _facts.Tensor(shape=tuple(y.shape), dtype=_dtype(call.arguments["target"]), graph=y.requires_grad)
     if not y.numel() or axis >= x.dim():
         return basis
     if call.loss in OF_TEACHERS:
