@@ -36,6 +36,7 @@ from torch.distributions import (
     Normal,
     Pareto,
     Poisson,
+    PowerTransform,
     SigmoidTransform,
     StudentT,
     TanhTransform,
@@ -295,13 +296,97 @@ def test_hard_pairs_against_scipy(p: Distribution, q: Distribution) -> None:
 
 
 def test_what_cannot_be_resolved_is_left_to_monte_carlo() -> None:
-    for p, q in (
-        (logistic(), Gumbel(f64(0.0), f64(1.0))),  # infinite, but log q overflows before that can be seen
-        (Uniform(f64(0.0), f64(1.0)), Kumaraswamy(f64(2.0), f64(3.0))),  # torch's log q is −inf below 1e-8
+    # q's density is steep beside 1, where 3e-5 of p is rounded to a number: E log q = … + 2 E log(1 − x²), by mpmath
+    p, q = Beta(f64(0.3), f64(0.3)), Kumaraswamy(f64(2.0), f64(3.0))
+    result = continuous.kl_divergence(p, q)
+    assert result.method == "monte carlo"
+    assert abs(result.value.item() - 4.309220130218547) < 5 * result.stderr.item() < 0.2
+    with pytest.raises(ValueError, match=r"the density of p integrates to 0\.999.* instead of 1, as far as it is seen"):
+        continuous.kl_divergence(p, q, method="quadrature")
+
+
+# --- ends of supports, onto which numbers are rounded -------------------------------------------------------------
+
+
+def squashed(loc: float | Tensor, scale: float | Tensor) -> TransformedDistribution:
+    return TransformedDistribution(Normal(torch.as_tensor(loc), torch.as_tensor(scale)), [TanhTransform()])
+
+
+def entropy_of_squashed(loc: float, scale: float) -> float:
+    """h(tanh X) = h(X) + E log(1 − tanh² X), the last = 2 (log 2 − |x| − log(1 + exp(−2 |x|)))."""
+    inner = scipy.stats.norm(loc, scale)
+    slope = inner.expect(lambda x: 2 * (math.log(2) - abs(x) - math.log1p(math.exp(-2 * abs(x)))))
+    return inner.entropy() + slope
+
+
+@pytest.mark.parametrize(("loc", "scale"), [(0.0, 5.0), (0.0, 10.0), (20.0, 1.0)])
+def test_maps_that_round_to_the_end_of_their_interval(loc: float, scale: float) -> None:
+    p, expected = squashed(f64(loc), f64(scale)), entropy_of_squashed(loc, scale)
+    for result, value in (
+        (continuous.entropy(p), expected),
+        (continuous.kl_divergence(p, Uniform(f64(-1.0), f64(1.0))), math.log(2) - expected),
     ):
-        assert continuous.kl_divergence(p, q).method == "monte carlo"
-        with pytest.raises(ValueError, match="over- or underflows where p has mass"):
-            continuous.kl_divergence(p, q, method="quadrature")
+        assert result.method == "quadrature"
+        assert result.value.item() == pytest.approx(value, abs=1e-7)
+        assert result.stderr.item() < 1e-9
+    sampled = continuous.entropy(p, method="monte carlo", samples=20_000)
+    assert abs(sampled.value.item() - expected) < 5 * sampled.stderr.item() < 1
+
+
+def test_correlated_actions_that_saturate() -> None:
+    # with a diagonal covariance the sum over coordinates is known
+    base = MultivariateNormal(f64(0.0, 20.0), torch.diag(f64(25.0, 1.0)))
+    result = continuous.entropy(mapped(base, TanhTransform()), samples=20_000)
+    assert result.method == "monte carlo"
+    expected = entropy_of_squashed(0.0, 5.0) + entropy_of_squashed(20.0, 1.0)
+    assert abs(result.value.item() - expected) < 5 * result.stderr.item() < 1
+
+
+@pytest.mark.parametrize("a", [0.3, 0.1])
+def test_exponentials_of_variables_next_to_zero(a: float) -> None:
+    # h(exp X) = h(X) + E X
+    result = continuous.entropy(mapped(Gamma(f64(a), f64(1.0)), ExpTransform()))
+    expected = scipy.stats.gamma(a).entropy() + a
+    assert abs(result.value.item() - expected) <= max(2 * result.stderr.item(), 1e-9)
+    assert result.stderr.item() < 1e-9
+
+
+@pytest.mark.parametrize("a", [0.02, 0.1, 0.3])
+def test_beta_densities_next_to_one(a: float) -> None:
+    p = Beta(f64(a), f64(a))
+    low, high = (scipy.stats.beta(a + 1, a).cdf(0.3), scipy.stats.beta(a, a).cdf(0.3))
+    distance = 0.3 * (2 * high - 1) + 0.5 * (1 - 2 * low)  # E |x − 0.3|
+    result = continuous.kl_divergence(p, Laplace(f64(0.3), f64(1.5)))
+    expected = math.log(3) + distance / 1.5 - scipy.stats.beta(a, a).entropy()
+    assert result.value.item() == pytest.approx(expected, abs=1e-8)
+    assert result.stderr.item() < 1e-9
+    logit_normal = continuous.kl_divergence(p, sigmoid_normal())  # E y² = 2 ψ′(a), E log σ(±y) = ψ(a) − ψ(2a)
+    moments = scipy.special.polygamma(1, a) + 0.5 * math.log(2 * math.pi)
+    moments += 2 * (scipy.special.digamma(a) - scipy.special.digamma(2 * a)) - scipy.stats.beta(a, a).entropy()
+    assert logit_normal.value.item() == pytest.approx(moments, rel=1e-9)
+
+
+def test_an_infinite_divergence_is_not_minus_infinity() -> None:
+    for a in (0.02, 0.01):
+        result = continuous.kl_divergence(Gamma(f64(a), f64(1.0)), InverseGamma(f64(2.0), f64(1.0)))
+        assert result.value.item() == math.inf
+    overflow = mapped(Uniform(f64(0.0), f64(1.0)), SigmoidTransform().inv, AffineTransform(0.0, 1.0))
+    assert continuous.kl_divergence(overflow, Gumbel(f64(0.0), f64(1.0))).value.item() == math.inf
+
+
+@pytest.mark.parametrize(
+    ("p", "q"),
+    [
+        (Gamma(f64(0.005), f64(1.0)), LogNormal(f64(0.0), f64(1.0))),  # 3 % of the samples are below 1e-308
+        (Gamma(f64(0.005), f64(1.0)), InverseGamma(f64(2.0), f64(1.0))),
+        (Beta(f64(0.02), f64(0.02)), Kumaraswamy(f64(2.0), f64(3.0))),  # a quarter of them is 1, and q is steep there
+        (Kumaraswamy(f64(2.0), f64(0.05)), Laplace(f64(0.3), f64(1.5))),
+    ],
+    ids=lambda d: type(d).__name__,
+)
+def test_samples_that_are_rounded_to_an_end_are_refused(p: Distribution, q: Distribution) -> None:
+    with pytest.raises(ValueError, match=r"monte carlo: \d+ of 100000 samples are rounded onto an end of the support"):
+        continuous.kl_divergence(p, q)
 
 
 def test_transforms_that_are_not_one_to_one_are_refused() -> None:
@@ -479,6 +564,40 @@ def test_quadrature_is_differentiable_in_all_parameters() -> None:
         return continuous.cross_entropy(Uniform(low, high), normal(0.0, 1.0), method="quadrature").value
 
     assert torch.autograd.gradcheck(from_uniform, [f64(x).requires_grad_() for x in (-0.5, 2.0)], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        lambda s: continuous.entropy(squashed(f64(0.2), s)),
+        lambda s: continuous.entropy(squashed(s, f64(5.0))),
+        lambda s: continuous.kl_divergence(squashed(f64(0.0), s), Uniform(f64(-1.0), f64(1.0))),
+        lambda s: continuous.cross_entropy(Uniform(f64(-1.0), f64(1.0)), squashed(f64(0.0), s)),
+        lambda s: continuous.kl_divergence(Weibull(s, f64(2.0)), Gamma(f64(2.0), f64(1.0))),
+        lambda s: continuous.kl_divergence(Gamma(f64(2.0), f64(1.0)), Weibull(s, f64(2.0))),
+        lambda s: continuous.kl_divergence(Weibull(f64(1.0), s), Weibull(s, f64(2.0)), method="quadrature"),
+        lambda s: continuous.kl_divergence(Gumbel(f64(0.0), s), Laplace(f64(0.0), f64(1.0))),
+        lambda s: continuous.kl_divergence(Kumaraswamy(s, f64(2.0)), Beta(f64(2.0), f64(2.0))),
+        lambda s: continuous.kl_divergence(Beta(s, f64(2.0)), Kumaraswamy(s, f64(2.0))),
+        lambda s: continuous.entropy(mapped(Uniform(f64(0.0), f64(1.0)), PowerTransform(s))),
+    ],
+)
+def test_gradients_are_finite_where_densities_underflow(quantity) -> None:
+    assert torch.autograd.gradcheck(lambda s: quantity(s).value, f64(1.3).requires_grad_(), atol=1e-6)
+
+
+def test_equal_parameters_of_maps_have_gradients_of_their_own() -> None:
+    # KL(X^a‖Y^b) depends on b / a alone: the derivatives are opposite. torch compares numbers, and has none
+    a, b = f64(2.0).requires_grad_(), f64(2.0).requires_grad_()
+    p, q = (mapped(Gamma(f64(k), f64(1.0)), PowerTransform(x)) for k, x in ((2.0, a), (3.0, b)))
+    grads = torch.autograd.grad(continuous.kl_divergence(p, q).value, [a, b])
+    step = 1e-5
+    moved = [mapped(Gamma(f64(3.0), f64(1.0)), PowerTransform(f64(2.0 + d))) for d in (step, -step)]
+    up, down = (continuous.kl_divergence(p, other).value.item() for other in moved)
+    expected = (up - down) / (2 * step)
+    assert [g.item() for g in grads] == pytest.approx([-expected, expected], rel=1e-6)
+    shared = mapped(Gamma(f64(3.0), f64(1.0)), *p.transforms)
+    assert continuous.kl_divergence(p, shared).method == "closed form"
 
 
 def test_monte_carlo_gradients_are_those_of_the_expectation() -> None:

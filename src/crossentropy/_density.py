@@ -2,32 +2,42 @@
 
 A distribution of several parts is made one of fewer, where that is the same: the map x → a + b x of a family of
 locations and scales is another of the family, and coordinates that are independent stay so under maps of each.
+
+Numbers are not fine enough at the end of many supports: tanh 20 is 1, whose density under tanh of a normal is nothing.
+An expectation is therefore taken over what was mapped, see `PulledBack`.
 """
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor
 from torch.distributions import (
     AffineTransform,
+    Beta,
     Cauchy,
     ComposeTransform,
     Distribution,
     ExpTransform,
+    Gamma,
     Independent,
     IndependentTransform,
+    Kumaraswamy,
     Laplace,
     LogNormal,
     MixtureSameFamily,
     MultivariateNormal,
     Normal,
+    PowerTransform,
+    SigmoidTransform,
     StudentT,
     Transform,
     TransformedDistribution,
     VonMises,
+    Weibull,
     constraints,
 )
 
@@ -46,11 +56,27 @@ def log_prob(distribution: Distribution, x: Tensor) -> Tensor:
         log_density = torch.zeros_like(x)
         for transform in reversed(distribution.transforms):
             y, x = x, cast(Tensor, transform.inv(x))
-            log_density = log_density - transform.log_abs_det_jacobian(x, y)
+            log_density = log_density - _log_det(transform, x, y)
         log_density = log_density + log_prob(distribution.base_dist, x)
+    elif type(distribution) in _STABLE:
+        log_density = _STABLE[type(distribution)](distribution, x)
     else:
         log_density = distribution.log_prob(x)
     return torch.where(covered, log_density, -torch.inf)
+
+
+def _weibull(distribution: Weibull, x: Tensor) -> Tensor:
+    k, ratio = distribution.concentration, x.log() - distribution.scale.log()
+    return k.log() + k * ratio - x.log() - (k * ratio).exp()
+
+
+def _kumaraswamy(distribution: Kumaraswamy, x: Tensor) -> Tensor:
+    a, b = distribution.concentration1, distribution.concentration0
+    return a.log() + b.log() + (a - 1) * x.log() + (b - 1) * (-torch.expm1(a * x.log())).log()
+
+
+_STABLE: dict[type, Callable[[Any, Tensor], Tensor]] = {Weibull: _weibull, Kumaraswamy: _kumaraswamy}
+"""Densities that torch computes from powers of x: near 0 they underflow, and their derivatives are not numbers."""
 
 
 def inside(distribution: Distribution, x: Tensor) -> Tensor:
@@ -185,22 +211,141 @@ def _mapped_family(base: Distribution, transform: Transform) -> Distribution | N
     return None
 
 
+# --- what was mapped ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PulledBack:
+    """p and q, seen from the variable z that becomes p's x: w = inner(z), x = outer(w).
+
+        log p(x) = log base(z) − log |dx/dz|        log q(x) = log rest(w) − log |dx/dw|
+
+    The maps that p and q share, outermost, need no x. Of an entropy those are all.
+    """
+
+    base: Distribution
+    inner: list[Transform]
+    outer: list[Transform]
+    rest: Distribution
+
+    def log_probs(
+        self, z: Tensor, within: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Logarithms of base(z), p(x) and q(x); and w, brought within two numbers."""
+        log_base = log_prob(self.base, z)
+        axes = len(self.base.event_shape)
+        w, inner, axes = _pushed(self.inner, z, axes)
+        w = w if within is None or not self.inner else w.clamp(*within)
+        _, outer, _ = _pushed(self.outer, w, axes)
+        return log_base, log_base - inner - outer, log_prob(self.rest, w) - outer, w
+
+
+def pulled_back(p: Distribution, q: Distribution) -> PulledBack:
+    """Both densities, from what p maps, without the maps that they share."""
+    (base, p_maps), (other, q_maps) = _unmapped(p), _unmapped(q)
+    shared = 0
+    while shared < min(len(p_maps), len(q_maps)) and _same(p_maps[-1 - shared], q_maps[-1 - shared]):
+        shared += 1
+    inner, own = p_maps[: len(p_maps) - shared], q_maps[: len(q_maps) - shared]
+    rest = other if not own else q if not shared else TransformedDistribution(other, own, validate_args=False)
+    return PulledBack(base, inner, p_maps[len(inner) :], rest)
+
+
+def _unmapped(distribution: Distribution) -> tuple[Distribution, list[Transform]]:
+    """What a distribution maps, and the maps, first to last."""
+    if type(distribution) is TransformedDistribution:
+        base, maps = _unmapped(distribution.base_dist)
+        return base, [*maps, *_single(distribution.transforms)]
+    if type(distribution) is LogNormal:
+        return Normal(distribution.loc, distribution.scale, validate_args=False), [ExpTransform()]
+    if type(distribution) is Beta:
+        return _LogitBeta(distribution.concentration1, distribution.concentration0), [SigmoidTransform()]
+    return distribution, []
+
+
+def _same(one: Transform, other: Transform) -> bool:
+    """Whether two maps are one, and stay one however parameters change of which derivatives are taken."""
+    pairs = zip(tensors_of(one), tensors_of(other))
+    return one == other and all(a is b or not (a.requires_grad or b.requires_grad) for a, b in pairs)
+
+
+def maps_differ(p: Distribution, q: Distribution) -> bool:
+    """Whether p and q are images under maps of which torch, comparing numbers, may take two for one."""
+    if type(p) is not TransformedDistribution or type(q) is not TransformedDistribution:
+        return False
+    return not all(_same(one, other) for one, other in zip(p.transforms, q.transforms))
+
+
+def _pushed(maps: list[Transform], x: Tensor, axes: int) -> tuple[Tensor, Tensor, int]:
+    """The image of x, an event of so many axes; log |det| of the maps there; and the axes of its event."""
+    stretch = torch.zeros((), dtype=x.dtype, device=x.device)
+    for t in maps:
+        y = cast(Tensor, t(x))
+        each, over = _log_det(t, x, y), axes - t.domain.event_dim
+        stretch = stretch + (each.flatten(-over).sum(-1) if over else each)
+        x, axes = y, axes + t.codomain.event_dim - t.domain.event_dim
+    return x, stretch, axes
+
+
+def _log_det(transform: Transform, x: Tensor, y: Tensor) -> Tensor:
+    """Logarithm of |dy/dx|. That of a power torch computes from y / x, which underflows."""
+    if type(transform) is PowerTransform:
+        return transform.exponent.abs().log() + (transform.exponent - 1) * x.log()
+    return transform.log_abs_det_jacobian(x, y)
+
+
+class _LogitBeta(Distribution):
+    """The distribution of y = log(x / (1 − x)) where x has a beta distribution.
+
+        log p(y) = a log σ(y) + b log σ(−y) − log B(a, b)
+
+    With a, b ≪ 1 much of it is where x = σ(y) is 1 for any float.
+    """
+
+    has_rsample = True
+
+    @property
+    def support(self) -> constraints.Constraint:
+        return constraints.real
+
+    def __init__(self, a: Tensor, b: Tensor) -> None:
+        self.a, self.b = torch.broadcast_tensors(a, b)
+        super().__init__(self.a.shape, validate_args=False)
+
+    def expand(self, batch_shape: Sequence[int], _instance: object = None) -> "_LogitBeta":
+        return _LogitBeta(self.a.expand(batch_shape), self.b.expand(batch_shape))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        log_sigmoid = torch.nn.functional.logsigmoid
+        normaliser = self.a.lgamma() + self.b.lgamma() - (self.a + self.b).lgamma()
+        return self.a * log_sigmoid(value) + self.b * log_sigmoid(-value) - normaliser
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return _log_gamma(self.a, sample_shape) - _log_gamma(self.b, sample_shape)
+
+
+def _log_gamma(a: Tensor, sample_shape: Sequence[int]) -> Tensor:
+    """Logarithm of samples of Gamma(a, 1), which may be below 1e-308: they are those of Gamma(a + 1, 1) by U^(1/a)."""
+    larger = Gamma(a + 1, torch.ones_like(a), validate_args=False).rsample(torch.Size(sample_shape))
+    return larger.log() - torch.empty_like(larger).exponential_() / a
+
+
 # --- its tensors --------------------------------------------------------------------------------------------------
 
 
-def tensors_of(distribution: Distribution) -> list[Tensor]:
-    """The tensors that define a distribution, those of its parts included."""
+def tensors_of(thing: Distribution | Transform) -> list[Tensor]:
+    """The tensors that define a distribution or a map, those of its parts included."""
     found: list[Tensor] = []
-    _mapped(distribution, lambda tensor: found.append(tensor) or tensor)
+    _mapped(thing, lambda tensor: found.append(tensor) or tensor)
     return found
 
 
-def exact(distribution: Distribution) -> Distribution:
-    """The same distribution in float64 and without validation of arguments, its parts included.
+def exact(*distributions: Distribution) -> list[Distribution]:
+    """The same distributions in float64 and without validation of arguments, their parts included.
 
     float32 is enough for parameters, but not for x: next to 1e6 it has no numbers closer than 0.06.
     """
-    return _mapped(distribution, lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
+    return _mapped(distributions, lambda tensor: tensor.double() if tensor.is_floating_point() else tensor)
 
 
 def samples_of(distribution: Distribution, count: int) -> Tensor:

@@ -2,6 +2,9 @@
 
     E_p[f] = ∫ p(x) f(x) dx = ∫ p f (x(v)) dx/dv dv        v in a bounded interval, see `_Axis`
 
+Of p = T(z), a map of another variable, the integral is over z, whose density p dx/dz is known even where x is rounded
+onto an end of the support. Below p is that density, and x its variable.
+
 1. Panels: a grid in v, cut at quantiles and ends of p, of q and of the components of mixtures.
 2. Gauss–Kronrod on every panel; halve the panels whose error is too large, all at once, until none is.
 3. The integral once more on the final panels, with gradients: the nodes move with the ends of the support and are
@@ -14,7 +17,7 @@ integrate to 1, or one of q that over- or underflows where p has mass, raises No
 P panels · E = P + 1 edges · (…) the batch shape of p and q.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -22,7 +25,17 @@ import torch
 from torch import Tensor
 from torch.distributions import ComposeTransform, Distribution, Transform, biject_to, constraints
 
-from crossentropy._density import inside, is_composed, is_discrete, is_mixture, log_prob, samples_of, support_of
+from crossentropy._density import (
+    PulledBack,
+    inside,
+    is_composed,
+    is_discrete,
+    is_mixture,
+    log_prob,
+    pulled_back,
+    samples_of,
+    support_of,
+)
 
 Integrand: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """f as a function of log p(x) and log q(x)."""
@@ -45,6 +58,7 @@ _GAUSS = (
     0.0, 0.381830050505118944950369775488975, 0.0, 0.417959183673469387755102040816327,
 )  # fmt: skip
 
+_REAL = torch.finfo(torch.float64)
 _FAR = 1e130, 300.0  # where the axis is cut: in x on the whole line (x² must not overflow), in log x next to a bound
 _TOLERANCE = 1e-11  # of the error, relative to the integral of the absolute value
 _MASS_TOLERANCE = 1e-5  # how far from 1 the density may integrate: parameters in float32 are rounded to 1e-7
@@ -56,63 +70,86 @@ def quadrature(p: Distribution, q: Distribution, f: Integrand) -> tuple[Tensor, 
     """E_p[f] over one real variable, and an estimate of its error."""
     if p.event_shape or is_discrete(p):
         raise NotImplementedError("it needs events that are single real numbers")
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    axis = _Axis(p, q, batch)
-    at = _Integrands(p, q, f, axis)
+    view = pulled_back(p, q)
+    axis = _Axis(view, torch.broadcast_shapes(p.batch_shape, q.batch_shape))
+    at = _Integrands(view, f, axis)
     with torch.no_grad():
         edges = _refined(at, axis.edges())
-        at.check_resolved(edges)
         diverges, tail = _tails(at, axis.end)
+        greatest = at.check_resolved(edges, diverges)
     totals, errors, _ = _gauss_kronrod(at, edges)
     (value, mass, forbidden), (error, _, _) = totals.sum(1), errors.sum(1).detach()
 
-    missing = (mass.detach() - 1).abs()
-    if not bool((missing < _MASS_TOLERANCE).all()):
-        raise NotImplementedError(f"the density of p integrates to {mass.tolist()} instead of 1")
-    lower, upper = _bounds(q)
-    outside = (forbidden > 0) | (axis.lower < lower) | (axis.upper > upper)
-    infinite = outside | diverges
-    sign = torch.where(outside | (value.detach() > 0), torch.inf, -torch.inf)
-    value = torch.where(infinite, sign, value)
-    error = error + tail + missing * value.abs() - torch.xlogy(missing, missing)  # mass δ tells about log 1/δ
-    return value, torch.where(infinite, 0.0, error)
+    (lower, upper), (q_lower, q_upper) = axis.image, _bounds(view.rest)
+    outside = (forbidden > 0) | (lower < q_lower) | (upper > q_upper)
+    infinity = torch.where(outside, torch.inf, diverges)
+    missing = (mass - 1).abs()
+    beyond_doubt = outside | ((diverges != 0) & (value.abs() > 1e30))  # whatever p does where it is not seen
+    if not bool(((missing < _MASS_TOLERANCE) | beyond_doubt).all()):
+        raise NotImplementedError(f"the density of p integrates to {mass.tolist()} instead of 1, as far as it is seen")
+    # What is missing between two ends, where densities are powers, is beside one, and f there as it is last seen.
+    unseen = torch.where(axis.lower.isfinite() & axis.upper.isfinite(), greatest, value.detach().abs())
+    error = error + tail + missing * unseen - torch.xlogy(missing, missing)  # mass δ: about log 1/δ
+    return torch.where(infinity == 0, value, infinity), torch.where(infinity == 0, error, 0.0)
 
 
 @dataclass(frozen=True)
 class _Integrands:
     """What is integrated over v: p f where f is finite, p, and p where q has no mass; each times dx/dv."""
 
-    p: Distribution
-    q: Distribution
+    view: PulledBack
     f: Integrand
     axis: "_Axis"
 
     def __call__(self, v: Tensor) -> Tensor:
-        log_density, value, forbidden = self.parts(v)
-        density = log_density.exp()
-        finite = torch.where((density > 0) & value.isfinite(), value, 0.0)
-        return torch.stack([density * finite, density, torch.where(forbidden, density.detach(), 0.0)])
+        with torch.no_grad():
+            log_density, value, forbidden = self.parts(v)
+            density = log_density.exp()
+            weight = (density * (1 + value.abs())).where(value.isfinite(), 0.0)
+            used = weight > 1e-100 * weight.amax(0)
+        share = density * value
+        if torch.is_grad_enabled():  # at the other nodes, next to denormal numbers, derivatives are inf, and 0·inf nan
+            harmless = v.gather(0, weight.argmax(0, keepdim=True))
+            log_density, value, _ = self.parts(torch.where(used, v, harmless))
+            share = log_density.exp() * value
+        return torch.stack([torch.where(used, share, 0.0), density, torch.where(forbidden, density, 0.0)])
 
     def parts(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """log(p dx/dv), f, and whether p has mass where q has none. Far out p underflows where p dx/dv does not."""
         x, log_dx = self.axis.x(v)
-        log_p, log_q = log_prob(self.p, x), log_prob(self.q, x)
-        log_density = torch.where(log_p.isfinite(), log_p + log_dx, -torch.inf)
-        present = log_density > -torch.inf
+        log_density, log_p, log_q, w = self.view.log_probs(x, self.axis.within)
+        present = log_density.isfinite() & ~self.unknown(w)
+        log_density = torch.where(present, log_density + log_dx, -torch.inf)
         value = self.f(torch.where(present, log_p, 0.0), torch.where(present, log_q, 0.0))
-        return log_density, value, present & ~inside(self.q, x)
+        return log_density, value, present & ~inside(self.view.rest, w)
 
-    def check_resolved(self, edges: Tensor) -> None:
-        """Refuse an f that over- or underflows inside q's support, unless the integrand has vanished before."""
+    def unknown(self, w: Tensor) -> Tensor:
+        """Whether w was rounded onto an end of its interval, or kept from it by torch, where q's density is steep."""
+        rounded = torch.zeros_like(w, dtype=torch.bool)
+        if not self.view.inner:
+            return rounded
+        for end in self.axis.image:
+            rounded = rounded | w.isinf() | ((w - end).abs() < 8 * (_REAL.eps * end.abs() + _REAL.tiny))
+        if not bool(rounded.any()):
+            return rounded
+        with torch.no_grad():
+            here, aside = (log_prob(self.view.rest, w + step * (self.axis.middle - w)) for step in (0.0, 1e-9))
+            return rounded & ~((here - aside).abs() < 1e-6)
+
+    def check_resolved(self, edges: Tensor, diverges: Tensor) -> Tensor:
+        """The greatest |f|. Refuses one that over- or underflows inside q's support, unless p f has vanished before."""
         v = _nodes(edges).transpose(0, 1).flatten(0, 1)  # ascending
         log_density, value, forbidden = self.parts(v)
-        lost = (log_density > -torch.inf) & value.isinf() & ~forbidden
-        size = log_density.exp() * value.abs().where(value.isfinite(), 0.0)
+        lost = (log_density > -torch.inf) & ~value.isfinite() & ~forbidden
+        seen = value.abs().where(value.isfinite() & (log_density > -torch.inf), 0.0)
+        size = log_density.exp() * seen
         beside = torch.zeros_like(lost)
         beside[1:] |= lost[:-1]
         beside[:-1] |= lost[1:]
-        if bool(((beside & (size > 1e-9 * size.amax(0))).any(0) & ~forbidden.any(0)).any()):
+        unseen = (beside & (size > 1e-9 * size.amax(0))).any(0) & ~forbidden.any(0) & (diverges == 0)
+        if bool(unseen.any()):
             raise NotImplementedError("the density of q over- or underflows where p has mass")
+        return seen.amax(0)
 
 
 class _Axis:
@@ -123,28 +160,41 @@ class _Axis:
     before it. What is algebraic in x, a heavy tail or a singularity at an end, is then exponential in sinh v.
     """
 
-    def __init__(self, p: Distribution, q: Distribution, batch: torch.Size) -> None:
+    def __init__(self, view: PulledBack, batch: torch.Size) -> None:
         if 0 in batch:
             raise NotImplementedError("the batch is empty")
-        self.lower, self.upper = (bound.expand(batch) for bound in _bounds(p))
+        self.inner, ends = view.inner, _bounds(view.base)
+        self.lower, self.upper = (bound.expand(batch) for bound in ends)
+        with torch.no_grad():
+            lower, upper = self.image = _images(self.inner, ends)
+            first, last = lower.nextafter(upper), upper.nextafter(lower)
+        self.within = first.where(lower.isfinite(), lower), last.where(upper.isfinite(), upper)
         support, self.far = _interval(self.lower, self.upper)
         self.bijection = biject_to(support)
         with torch.no_grad():
-            own, *others = (self._landmarks(*part) for part in (*_parts(p), *_parts(q)))
+            own, *others = (self._landmarks(*part) for part in _parts(view.base))
+            others += [self._landmarks(*part, self.inner) for part in _parts(view.rest)]
         self.center = own[_LEVELS // 2]
         self.scale = (own[3 * _LEVELS // 4] - own[_LEVELS // 4]).clamp(min=1e-100)
         self.end = (self.far / self.scale).asinh().asinh()
         self.landmarks = torch.cat([own, *others])
+        with torch.no_grad():
+            self.middle = self.bijection(self.center)
+            for t in self.inner:
+                self.middle = cast(Tensor, t(self.middle))
 
-    def _landmarks(self, distribution: Distribution, components: bool) -> Tensor:
-        """Quantiles and ends of a distribution, or of all components of a mixture, before the bijection: (…, batch)."""
+    def _landmarks(self, distribution: Distribution, components: bool, maps: Sequence[Transform] = ()) -> Tensor:
+        """Quantiles and ends of a distribution, or of a mixture's components, before maps and bijection: (…, batch)."""
         samples = samples_of(distribution, 1024)
         levels = torch.linspace(0, 1, _LEVELS + 1, dtype=torch.float64, device=samples.device)
         points = torch.cat([samples.quantile(levels, 0), torch.stack(_bounds(distribution))])
         points = points.movedim(-1, 1) if components else points.unsqueeze(1)
         batch = self.lower.shape
         points = points.reshape(points.shape[:2] + (1,) * (len(batch) - points.dim() + 2) + points.shape[2:])
-        y = self.bijection.inv(points.expand(-1, -1, *batch)).nan_to_num(0.0)
+        points = points.expand(-1, -1, *batch)
+        for t in reversed(maps):
+            points = cast(Tensor, t.inv(points))
+        y = self.bijection.inv(points).nan_to_num(0.0)
         return y.clamp(-self.far, self.far).flatten(0, 1)
 
     def x(self, v: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,10 +249,7 @@ def _bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
         lower, upper = _bounds(distribution.component_distribution)
         return lower.amin(-1), upper.amax(-1)
     if is_composed(distribution):
-        ends = _bounds(distribution.base_dist)
-        for transform in distribution.transforms:
-            ends = _image(transform, ends)
-        return ends
+        return _images(distribution.transforms, _bounds(distribution.base_dist))
     support = support_of(distribution)
     if not _is_interval(support):
         raise NotImplementedError(f"the support of {type(distribution).__name__} is not an interval")
@@ -211,12 +258,17 @@ def _bounds(distribution: Distribution) -> tuple[Tensor, Tensor]:
     return lower + torch.zeros_like(like), upper + torch.zeros_like(like)
 
 
+def _images(transforms: Sequence[Transform], ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Ends of the image of an interval under maps, first to last."""
+    for transform in transforms:
+        ends = _image(transform, ends)
+    return ends
+
+
 def _image(transform: Transform, ends: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Ends of the image of an interval. An end of the domain goes to one of the codomain, not to a rounded number."""
     if isinstance(transform, ComposeTransform):
-        for part in transform.parts:
-            ends = _image(part, ends)
-        return ends
+        return _images(transform.parts, ends)
     if not (_is_interval(transform.domain) and _is_interval(transform.codomain)):
         raise NotImplementedError(f"{type(transform).__name__} does not map intervals to intervals")
     domain, codomain = _ends(transform.domain), _ends(transform.codomain)
@@ -296,12 +348,12 @@ def _refined(integrands: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
 
 
 def _tails(at: _Integrands, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether the integral diverges at an end of the axis and, if not, about how much of it lies beyond.
+    """The infinity to which the integral diverges at an end of the axis, or 0, and about how much lies beyond if not.
 
     In t = sinh v an integrable tail falls like e^(−a t), of which ∫ beyond the end is its last value over a; a ≤ 0 is
     no integrable tail.
     """
-    log_values, t = [], []
+    log_values, t, value = [], [], end
     for v in (0.9 * end, end):
         log_density, value, _ = at.parts(torch.stack([-v, v]))
         log_values.append(log_density + value.abs().log() - v.cosh().log())
@@ -310,4 +362,4 @@ def _tails(at: _Integrands, end: Tensor) -> tuple[Tensor, Tensor]:
     rate = torch.where(present, (log_values[0] - log_values[1]) / (t[1] - t[0]), 1.0)
     diverges = present & (rate < 1e-6)
     beyond = torch.where(present & ~diverges, log_values[1], -torch.inf).exp() / rate
-    return diverges.any(0), beyond.sum(0)
+    return torch.where(diverges, torch.inf * value.sign(), 0.0).sum(0), beyond.sum(0)

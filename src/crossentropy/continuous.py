@@ -23,6 +23,8 @@ density in (−π, π), where torch draws it.
 
 All are differentiable with respect to the parameters of p and q. Closed forms also work under torch.compile and vmap;
 the other two look at numbers, which those hide, and take batches of distributions instead.
+
+What numbers are too coarse to tell is refused: the logarithm of a density where x is rounded onto the end of a support.
 """
 
 import functools
@@ -38,10 +40,12 @@ from torch.distributions.kl import kl_divergence as _torch_kl_divergence
 from crossentropy._density import (
     coordinates,
     exact,
+    inside,
     is_composed,
     is_discrete,
-    log_prob,
     log_stretch,
+    maps_differ,
+    pulled_back,
     simplified,
     tensors_of,
 )
@@ -226,11 +230,14 @@ def _estimate(
     _check(p, q, method, samples)
     scale, tensors = per_nat(unit), [*tensors_of(p), *tensors_of(q)]
     dtype, seen = _dtype(tensors), readable(*tensors, wait=True)
-    p64, q64, axes = coordinates(simplified(exact(p)), simplified(exact(q)))
+    p64, q64 = exact(p, q)
+    p64, q64, axes = coordinates(simplified(p64), simplified(q64))
 
     def by_formula() -> tuple[Tensor, Tensor]:
         if (type(p64), type(q64)) in _WRONG_IN_TORCH:
             raise NotImplementedError("torch's is wrong")
+        if maps_differ(p64, q64):
+            raise NotImplementedError("the maps of p and q differ, or have parameters of their own")
         value = closed_form(p64, q64)
         return value, torch.zeros_like(value)
 
@@ -306,16 +313,34 @@ def _check(p: Distribution, q: Distribution, method: str | None, samples: int) -
 
 def _monte_carlo(p: Distribution, q: Distribution, f: Integrand, samples: int) -> tuple[Tensor, Tensor]:
     """Mean of f over samples of p, and its standard error."""
-    batch = torch.broadcast_shapes(p.batch_shape, q.batch_shape)
-    p = p if p.batch_shape == batch else p.expand(batch)
-    x = p.rsample(torch.Size([samples])) if p.has_rsample else p.sample(torch.Size([samples]))
-    log_p, log_q = log_prob(p, x), log_prob(q, x)
+    batch, view = torch.broadcast_shapes(p.batch_shape, q.batch_shape), pulled_back(p, q)
+    base = view.base if p.batch_shape == batch else view.base.expand(batch)
+    z = base.rsample(torch.Size([samples])) if base.has_rsample else base.sample(torch.Size([samples]))
+    log_base, log_p, log_q, w = view.log_probs(z)
+    forbidden = ~inside(view.rest, w)
+    if not is_discrete(base):
+        _check_samples(z, w, log_p, torch.where(forbidden, 0.0, log_q))
     values = f(log_p, log_q)
-    if not p.has_rsample:  # a factor of 1 whose gradient is that of the density from which x was drawn
-        values = values * (log_p - log_p.detach()).exp()
+    if not base.has_rsample:  # a factor of 1 whose gradient is that of the density from which z was drawn
+        values = values * (log_base - log_base.detach()).exp()
     stderr = values.detach().std(0) / samples**0.5
     value = values.mean(0)
     return value, torch.where(value.isinf(), 0.0, stderr)
+
+
+def _check_samples(z: Tensor, w: Tensor, log_p: Tensor, log_q: Tensor) -> None:
+    """Refuse samples at which numbers are too coarse to tell their densities.
+
+    No continuous variable takes a value twice. Where its least or its greatest is there twice, it was rounded to it.
+    """
+    for x in (z, w):
+        least, greatest = x.amin(0), x.amax(0)
+        onto = torch.maximum((x == least).sum(0), (x == greatest).sum(0)).where(least < greatest, 0)
+        if bool((onto > 1).any()):
+            raise NotImplementedError(f"{int(onto.max())} of {len(x)} samples are rounded onto an end of the support")
+    lost = int((~(log_p.isfinite() & log_q.isfinite())).sum())
+    if lost:
+        raise NotImplementedError(f"the density of p or q over- or underflows at {lost} of the samples")
 
 
 __dir__: Listing = listing(__name__)
