@@ -72,6 +72,9 @@ MESSAGES: dict[str, Callable[[], object]] = {
     "teacher_indices: class 0 comes twice in row (0,)": _top(0 * TOP, validate=True),
     # sampled classes
     "sparse is 'no', expected True or False": _sampled(sparse="no"),
+    "log_q[0] is 0.2, expected log-probabilities, which are ≤ 0: these sum to 1": _sampled(
+        log_q=torch.full((5,), 0.2), validate=True
+    ),
     "generator is an int, expected a torch.Generator": _sampled(generator=3),
     "logit_scale is 0: all logits are then equal": _sampled(logit_scale=0.0),
     "negatives is 'best', expected 'uniform', 'log_uniform', 'in_batch' or a tensor": _sampled("best"),
@@ -116,6 +119,7 @@ MESSAGES: dict[str, Callable[[], object]] = {
     "no row counts: all 4 are ignored or have token_weight 0": lambda: metrics.TemperatureScaling().fit(X, 0 * Y - 100),
     "the mean −log p of the labels is not finite": lambda: metrics.TemperatureScaling().fit(X * math.nan, Y),
     "rows that count the label has the largest logit": lambda: metrics.TemperatureScaling().fit(torch.eye(4, 5), Y),
+    "in each row that counts all logits are equal": lambda: metrics.TemperatureScaling().fit(X, Y),
     "the loss falls without end as T grows": lambda: metrics.TemperatureScaling().fit(-torch.eye(4, 5), Y),
     "k is 0, expected a whole number ≥ 1": lambda: metrics.TopKAccuracy(0),
     "k is 7, expected at most 5: there are no more classes": lambda: metrics.TopKAccuracy(7).update(X, Y),

@@ -649,7 +649,16 @@ VALUES: dict[str, Callable[[], object]] = {
     ),
 }  # fmt: skip
 
+
+def _replaced() -> object:
+    model = torch.nn.Sequential(torch.nn.Embedding(5, 3))
+    crossentropy.fuse(model, head="0")
+    model[0] = torch.nn.Embedding(5, 3)
+    return model(Y)
+
+
 WARNINGS: dict[str, Callable[[], object]] = families.WARNINGS | {
+    "'0' of Sequential was replaced since `fuse`": _replaced,
     "no product with the weight of '0' was seen in a call of Sequential": lambda: crossentropy.fuse(
         torch.nn.Sequential(torch.nn.Embedding(5, 3)), head="0"
     )(Y),
