@@ -15,7 +15,7 @@ from typing import NamedTuple
 from crossentropy.doctor._finding import Finding, Passed
 from crossentropy.doctor._lines import silences
 from crossentropy.doctor._source._alone import Alone
-from crossentropy.doctor._source._files import Roots, Unreadable, discover, read, shown, text_of
+from crossentropy.doctor._source._files import Roots, Unreadable, discover, is_data, read, shown, text_of
 from crossentropy.doctor._source._pairing import Pairing
 from crossentropy.doctor._source._project import Project
 from crossentropy.doctor._source._report import Report, Root
@@ -119,6 +119,8 @@ def _is_followed(project: Project, name: str) -> bool:
     path = project.files[name]
     try:
         data = text_of(path)
+        if is_data(path):
+            raise Unreadable("not Python by its name; crossentropy explain reads tables")
         if project.relevance.matters(name):
             return True
         _check(path, data)

@@ -131,12 +131,10 @@ def is_data(path: Path) -> bool:
 
 
 def text_of(path: Path) -> bytes:
-    """The bytes of a program of bearable size."""
+    """The bytes of a file of bearable size."""
     try:
         if not path.is_file():
             raise Unreadable("not a file" if path.exists() else "no such file, or a link that leads nowhere")
-        if is_data(path):
-            raise Unreadable("not Python by its name; crossentropy explain reads tables")
         if path.stat().st_size > LARGEST:
             raise Unreadable(f"larger than {LARGEST // 1_000_000} MB")
         return path.read_bytes()
