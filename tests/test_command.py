@@ -13,6 +13,7 @@ import sys
 import time
 import unicodedata
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -366,6 +367,15 @@ def test_an_interrupt_is_one_line(arguments: list[str], project: Path) -> None:
     assert ended & {130, -signal.SIGINT}
 
 
+@pytest.fixture
+def _pythons_own_handler() -> Iterator[None]:
+    """Of interrupts, whatever a library that an earlier test of this process used has set."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_pythons_own_handler")
 def test_an_interrupt_within_a_callback_comes_once_more(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -384,6 +394,7 @@ def test_an_interrupt_within_a_callback_comes_once_more(
     assert capsys.readouterr().err == "crossentropy doctor: interrupted\n"
 
 
+@pytest.mark.usefixtures("_pythons_own_handler")
 def test_an_interrupt_of_which_an_import_makes_another_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
