@@ -23,9 +23,8 @@ demo: QUIET :=
 demo: $(VENV)/.demo
 	crossentropy demo $(ARGS)
 
-# One process more than there are cores, since some tests wait for others: of a browser, of a timeout.
 test: $(DEV) browser
-	OMP_NUM_THREADS=1 python -m pytest --numprocesses $$(python -c 'import os; print(min(4, os.cpu_count() + 1))') --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # The suite with every case of the products that `make test` takes a part of: an hour.
 exhaustive:

@@ -50,9 +50,20 @@ def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["rows", "classes"])
 def sweeps(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a head does where there is room for a few rows only: it sweeps over these rows, or over classes."""
+    """How a head is swept, whatever the budget: over chunks of rows, or over several blocks of classes."""
     if request.param == "rows":
         monkeypatch.setattr(_planner, "CPU", replace(_planner.CPU, narrow=1))
+        return
+    plan = _planner.plan
+
+    def over_classes(work: _planner.Workload, budget: int | None, most_rows: int | None) -> _planner.Plan:
+        chosen = plan(work, budget, most_rows)
+        wanted = work.input_gradient or work.head_gradient
+        if not (work.merges and wanted and chosen.strategy.startswith("rows")):
+            return chosen
+        return replace(chosen, strategy="classes", widens=False, block=min(chosen.block, -(-work.classes // 3)))
+
+    monkeypatch.setattr(_planner, "plan", over_classes)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -15,7 +15,7 @@ from crossentropy import _statistics as statistics
 from crossentropy import functional as F
 from crossentropy._backends import chunked, native, reference
 from crossentropy._dispatch import BACKENDS, NAMED, PLAIN, select
-from crossentropy._loss import Loss, LossSpec, Side, without
+from crossentropy._loss import Collector, Loss, LossSpec, Side, without
 from crossentropy._statistics import merge
 
 CLASSES = 5
@@ -131,10 +131,27 @@ def part(loss: Loss, begin: int, end: int) -> Loss:
     return loss._replace(sides=(side,), target=target)
 
 
+@pytest.mark.usefixtures("sweeps")
+def test_the_gradient_of_hidden_states_is_left_where_it_is_collected() -> None:
+    """All of it, in the collector's dtype; and it is told of each row in turn, of the last in the end."""
+    loss, coefficient = whole("options", "head", torch.float32)
+    row, wanted, told = chunked.measure(loss, 0), (True, True, True), []
+    expected = chunked.derive(loss, 0, row, coefficient, wanted)
+    for dtype in (torch.float32, torch.float64):
+        collector = Collector(torch.full((N, D), torch.nan, dtype=dtype), told.append)
+        found = chunked.derive(loss, 0, row, coefficient, wanted, [collector])
+        assert told[-1] == N
+        for a, e in zip((collector.buffer, *found[1:]), expected):
+            assert a is not None
+            assert e is not None
+            torch.testing.assert_close(a.float(), e)
+
+
 SLICES = [(chunked, kind, torch.float64) for kind in ("plain", "options", "weights", "soft", "statistics")]
 SLICES += [(native, kind, torch.float32) for kind in ("plain", "options", "weights", "statistics") if backends.NATIVE]
 
 
+@pytest.mark.usefixtures("sweeps")
 @pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("form", ["innermost", "across", "head"])
 @pytest.mark.parametrize(("backend", "kind", "dtype"), SLICES)

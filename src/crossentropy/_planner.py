@@ -13,7 +13,8 @@ Logits that are given (dense) need no more than that. Those of a linear head are
     classes               N × block    statistics, and then all gradients                            8 NVD FLOP
 
 Each chunk reads the whole head, which costs as much as the products of a few dozen rows. So where there is room for
-chunks of fewer only, as of millions of classes, both sweeps go over classes: the head is read three times in all.
+chunks of fewer only, as of millions of classes, both sweeps go over classes: the head is read three times in all. Each
+block reads all hidden states instead, so it must be wider than the chunk is; and what it leaves of all rows must fit.
 
 A sum over chunks would round the gradient of a head in half precision once per chunk. So it is collected in float32,
 which takes a copy of the head, or made by the second sweep. On a CPU that costs little: blocks stay in cache, chunks do

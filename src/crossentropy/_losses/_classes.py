@@ -74,7 +74,7 @@ def masked(
 
 
 def _numbers(head: Tensor, never: Tensor) -> Tensor:
-    """A head whose classes of no row are finite, as far as that can be read: products meet them, and 0 · nan is nan."""
+    """The head, with 0 for nan and inf of classes that count in no row, where they can be read: 0 · nan is nan."""
     if not readable(head, never) or bool(head.detach()[never].isfinite().all()):
         return head
     return head.masked_fill(never.reshape((-1,) + (1,) * (head.dim() - 1)), 0.0)
